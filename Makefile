@@ -1,0 +1,115 @@
+# Every command of the project. `make help` lists them, made from the ## comments below.
+# Packages come from .ci/packages; what is missing is installed by the targets that need it.
+MAKEFLAGS += --no-builtin-rules
+SHELL     := /bin/sh
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+BOARD   ?= pc
+include boards/$(BOARD)/board.mk
+# boards/NAME/board.mk sets ARCH, CROSS, RUNNER (qemu-user) and SYSROOT; empty for the machine itself.
+
+B       := build$(if $(CROSS),/$(ARCH))
+CC      := $(if $(CROSS),$(CROSS)gcc,$(if $(filter default,$(origin CC)),gcc,$(CC)))
+VERSION := $(shell sed -n 's/^## \[\{0,1\}\([0-9][0-9.]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n 1)
+SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=all
+
+STRICT   := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fsigned-char -ffp-contract=off \
+            -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla \
+            -MMD -MP -I. -DWEIR_VERSION='"$(or $(VERSION),0.0.0)"' $(if $(SYSROOT),--sysroot=$(SYSROOT))
+OPTIMISE := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SYSROOT),--sysroot=$(SYSROOT))
+# Our own heap is sealed after start: any later call of ours through these asserts (firmware/heap_seal.c).
+SEAL     := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=asprintf
+
+PIPELINE  := $(wildcard pipeline/*.c)
+HAL       := $(wildcard hal/*.c hal/linux/*.c hal/sim/*.c)
+STORAGE   := $(wildcard storage/*.c)
+FIRMWARE  := $(wildcard firmware/*.c firmware/cli/*.c)
+# What the simulator takes of firmware/: the turn and the configuration, no adapter.
+GATEWAY   := $(wildcard firmware/gateway*.c firmware/config*.c firmware/json_arena.c)
+SIMULATOR := $(wildcard simulator/*.c)
+
+WEIR_LIBS := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedcrypto -luv -lmicrohttpd -lyaml -lgpiod -lz -lm
+SIM_LIBS  := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedcrypto -lyaml -lgpiod -lz -lm -lpthread
+
+.PHONY: all
+all: $(B)/weir $(B)/weir-sim ## Build the gateway and the simulator
+
+$(B)/weir: $(patsubst %.c,$(B)/obj/%.o,$(PIPELINE) $(HAL) $(STORAGE) $(FIRMWARE))
+	$(CC) $(OPTIMISE) $(LINK) $(SEAL) -o $@ $^ $(WEIR_LIBS)
+
+$(B)/weir-sim: $(patsubst %.c,$(B)/obj/%.o,$(PIPELINE) $(HAL) $(STORAGE) $(GATEWAY) $(SIMULATOR))
+	$(CC) $(OPTIMISE) $(LINK) -o $@ $^ $(SIM_LIBS)
+
+$(B)/obj/%.o: %.c | packages
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(OPTIMISE) -c -o $@ $<
+
+.PHONY: packages
+packages:
+	@.ci/install-packages build $(if $(CROSS),cross)
+
+# --- tests ------------------------------------------------------------------------------------------------
+# A unit test names what it links in its header (`Links: pipeline/window.c ...`), so the line is its
+# dependency list; `Libs: -lsqlite3` adds libraries.
+UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
+E2E_TESTS  := $(sort $(wildcard tests/e2e/*_test.py tests/e2e/*_test.sh))
+links = $(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/unit/$(1).c)
+libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/unit/$(1).c)
+
+define unit_test
+$(B)/tests/$(1): $(patsubst %.c,$(B)/asan/%.o,tests/unit/$(1).c $(call links,$(1)))
+	$(CC) $(if $(CROSS),,$(SANITIZE)) $(if $(SYSROOT),--sysroot=$(SYSROOT)) -o $$@ $$^ -lcmocka $(call libs,$(1)) -lm
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
+
+$(B)/asan/%.o: %.c | test-packages
+	@mkdir -p $(@D) $(B)/tests
+	$(CC) $(STRICT) $(if $(CROSS),-O2,-O1 -g $(SANITIZE)) -c -o $@ $<
+
+.PHONY: test unit e2e test-packages
+test: unit-build all ## Run every test
+	@tests/run.py tests/house_test.sh $(addprefix $(B)/tests/,$(UNIT_TESTS)) $(E2E_TESTS)
+
+unit: unit-build ## Run the unit tests only
+	@tests/run.py $(addprefix $(B)/tests/,$(UNIT_TESTS))
+
+e2e: all test-packages ## Run the end-to-end tests only
+	@tests/run.py $(E2E_TESTS)
+
+.PHONY: unit-build
+unit-build: test-packages $(addprefix $(B)/tests/,$(UNIT_TESTS))
+
+test-packages:
+	@.ci/install-packages build run test $(if $(CROSS),cross)
+
+# --- the house --------------------------------------------------------------------------------------------
+.PHONY: tidy pure help clean
+tidy: ## Check the house rules
+	@sh tests/tidy.sh && echo ok tidy
+
+# What the pure folder may reach: arithmetic, memory and text of the C library, and cJSON from the JSON codec.
+PURE_OK := sqrt memcpy memset memmove memcmp memchr strlen strcmp strncmp strchr snprintf strtod __assert_fail \
+           __stack_chk_fail __errno_location
+pure: $(B)/pure/pipeline.o ## Prove that pipeline/ reaches no clock, heap or system, and holds no global state
+	@bad=$$(nm -u $< | awk '{print $$NF}' | sort -u | grep -vxF "$$(printf '%s\n' $(PURE_OK))" | grep -v '^cJSON_'); \
+	test -z "$$bad" || { echo "pipeline/ reaches:" $$bad; exit 1; }
+	@! nm $< | grep -E ' [bBcCdD] ' || { echo "pipeline/ has global state"; exit 1; }
+	@for f in $(filter-out $(B)/pure/pipeline/codec_json% $(B)/pure/pipeline/inventory%,$(PIPELINE:%.c=$(B)/pure/%.o)); do \
+	! nm -u $$f | grep cJSON_ || { echo "$$f uses cJSON"; exit 1; }; done; echo ok pure
+
+$(B)/pure/pipeline.o: $(PIPELINE:%.c=$(B)/pure/%.o)
+	$(or $(CROSS))ld -r -o $@ $^
+
+$(B)/pure/%.o: %.c | packages
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) -O2 -fno-pie -c -o $@ $<
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+clean: ## Remove everything that was built
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

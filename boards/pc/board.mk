@@ -1,0 +1,5 @@
+# The machine at hand: amd64, built natively.
+ARCH    := amd64
+CROSS   :=
+SYSROOT :=
+RUNNER  :=

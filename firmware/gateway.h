@@ -1,0 +1,177 @@
+/* gateway: takes the turns. It knows no socket, no thread and no clock: bytes and times come in by
+ * gateway_on_*, and
+ * what it wants done leaves through `struct gateway_ports`. The event loop drives it in production,
+ * a seed in the world.
+ *
+ * A turn: gateway_begin_turn(time), then events, then gateway_end_turn, which seals a batch when it
+ * is due. Take, think, commit, then
+ * acknowledge and send: nothing leaves before the commit that holds it is done. Two batches: one
+ * fills while one is in flight.
+ * A commit that fails is tried again with the same batch while nothing new is taken; after
+ * commit.retry_for
+ * gateway_failed() is true and the process ends without acknowledging.
+ */
+#ifndef FIRMWARE_GATEWAY_H
+#define FIRMWARE_GATEWAY_H
+
+#include "firmware/config.h"
+#include "hal/hal.h"
+#include "pipeline/arena.h"
+#include "pipeline/codec_json.h"
+#include "pipeline/engine.h"
+#include "pipeline/shed.h"
+#include "storage/block.h"
+#include "storage/store.h"
+
+/* --- one job for the store's worker; at most one is under way -----------------------------------
+ * */
+
+enum store_job_kind { STORE_JOB_COMMIT, STORE_JOB_OUTBOX, STORE_JOB_POISON, STORE_JOB_QUERY };
+
+enum { GATEWAY_FETCH_BYTES = 256 * 1024, GATEWAY_FETCH_ROWS = 64 };
+
+struct store_job {
+    enum store_job_kind kind;
+    int result;                      /* set by whoever ran it */
+    struct batch *batch;             /* COMMIT */
+    enum lane lane;                  /* OUTBOX, POISON */
+    uint64_t sequence;               /* OUTBOX: from; POISON: which */
+    uint8_t *to;                     /* OUTBOX: [GATEWAY_FETCH_BYTES] */
+    struct outbox_row *rows;         /* OUTBOX: [GATEWAY_FETCH_ROWS] */
+    uint32_t row_count;
+    int64_t t_ms, wall_ms;           /* POISON */
+    void (*query)(void *query_ctx, struct store *store); /* QUERY: runs on the worker */
+    void (*query_done)(void *query_ctx);                 /* and then on the loop */
+    void *query_ctx;
+};
+
+/* Does the job's call on the store; sets job->result. Runs on the worker, or inline in a world. */
+void store_job_run(struct store_job *job, struct store *store);
+
+struct gateway_ports {
+    void *ctx;
+    /* Run the job and, later, in another turn or this one, call gateway_on_store_done. */
+    void (*store_begin)(void *ctx, struct store_job *job);
+    /* Everything taken from this source so far is committed: send its acknowledgements. */
+    void (*source_acknowledge)(void *ctx, uint32_t source);
+    /* Hand one row to the uplink. 0: taken, gateway_on_sent or gateway_on_send_failed follows;
+     * WEIR_EAGAIN: not now (window full or not connected). */
+    int (*uplink_send)(void *ctx, const struct outbox_row *row);
+    /* Something worth a log line: an event name, then key=value text. */
+    void (*log)(void *ctx, const char *event, const char *details);
+};
+
+struct gateway; /* opaque; gateway.c */
+
+/* NULL while the arena only measures. All pointers outlive the gateway. */
+struct gateway *gateway_init(const struct config *config, const struct gateway_ports *ports,
+                             const struct json_memory *json, struct arena *arena);
+
+/* --- start: rebuild the state from the store -----------------------------------------------------
+ * */
+
+/* Load the checkpoint and fold the journal behind it. Uses the store directly, before any job.
+ * Journals what
+ * is new (configuration, clock) with the first commit. `why` has 256 bytes.
+ * Errors: WEIR_ECORRUPT when neither checkpoint nor journal can be read, or the store's. */
+int gateway_recover(struct gateway *g, struct store *store, const struct store_recovery *recovery,
+                    struct hal_time now, char *why);
+
+/* --- turns ---------------------------------------------------------------------------------------
+ * */
+
+void gateway_begin_turn(struct gateway *g, struct hal_time now);
+void gateway_end_turn(struct gateway *g);
+
+/* When the next turn is due at the latest, in hal_time.mono_ms; INT64_MAX: only on an event. */
+int64_t gateway_next_turn_ms(const struct gateway *g);
+
+/* Commit failed for longer than commit.retry_for, or an invariant of the store broke: end the
+ * process. */
+bool gateway_failed(const struct gateway *g);
+/* Seal what there is, finish it, write a checkpoint; gateway_idle() is true when nothing is left to
+ * do. */
+void gateway_begin_stop(struct gateway *g);
+bool gateway_idle(const struct gateway *g);
+
+/* --- events, within a turn -----------------------------------------------------------------------
+ * */
+
+/* Whether one more message of the largest size may be taken from this source now. Where
+ * acknowledgements of a source
+ * can only be sent all together (the tap), also false while a commit that holds some of them is
+ * under way. */
+bool gateway_may_take(const struct gateway *g, uint32_t source);
+
+struct message {
+    uint32_t source;        /* index in the configuration */
+    uint8_t qos;
+    bool retained;
+    struct text topic, payload;
+};
+/* gateway_may_take was true. Never fails: what can't be used becomes a dead letter. */
+void gateway_on_message(struct gateway *g, const struct message *message);
+
+void gateway_on_source(struct gateway *g, uint32_t source, bool connected);
+void gateway_on_store_done(struct gateway *g, struct store_job *job);
+
+void gateway_on_uplink(struct gateway *g, bool connected);
+/* The broker's PUBACK for a row, or its failure (`refused`: by a reason code >= 0x80, else
+ * connection trouble). */
+void gateway_on_sent(struct gateway *g, enum lane lane, uint64_t sequence);
+void gateway_on_send_failed(struct gateway *g, enum lane lane, uint64_t sequence, bool refused);
+/* The receiver's receipt: everything up to `covered` has arrived. And its wish to have a range
+ * again. */
+void gateway_on_receipt(struct gateway *g, enum lane lane, uint64_t covered);
+void gateway_on_replay_request(struct gateway *g, enum lane lane, uint64_t from, uint64_t to);
+
+/* A new inventory was loaded: journal it. */
+void gateway_on_inventory(struct gateway *g, const uint8_t digest[32], struct text content);
+
+/* Acknowledge or shelve an alert ("ack ID", "shelve ID until_ms", "unshelve ID"). WEIR_ENOTFOUND,
+ * WEIR_EAGAIN. */
+int gateway_command(struct gateway *g, struct text command);
+
+/* A store query for the API; false: one is already waiting. */
+bool gateway_query(struct gateway *g, void (*query)(void *, struct store *), void (*done)(void *),
+                   void *ctx);
+
+/* --- looking -------------------------------------------------------------------------------------
+ * */
+
+struct gateway_view {
+    const struct engine *engine;
+    struct ledger ledger;        /* as of the last commit */
+    uint64_t pending;            /* readings that wait for their commit */
+    uint64_t block;              /* last committed */
+    int64_t t_ms, wall_ms;
+    enum clock_state clock;
+    enum shed_level shed;
+    int64_t lag_ms;
+    uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];
+    struct lane_state lanes[LANES];
+    uint64_t sent[LANES];        /* highest sequence that a PUBACK covered */
+    int64_t commit_last_us, commit_max_us;
+    uint64_t commits, commit_failures;
+    uint64_t bytes_committed;    /* journal and rows handed to the store */
+    int64_t recovered_in_ms;     /* what the last start took; set by main */
+    uint64_t recovered_blocks;
+    bool uplink_connected;
+    uint64_t source_connected;   /* bit per source */
+};
+struct gateway_view gateway_view(const struct gateway *g);
+
+/* The last readings that were taken, for `weir tail`: copies up to `max` with number > after,
+ * oldest first. */
+struct tail_entry {
+    uint64_t number;             /* counts readings since the start */
+    int64_t wall_ms;             /* of arrival */
+    int64_t event_time_ms;
+    char device[READING_NAME_BYTES_MAX + 1], metric[READING_NAME_BYTES_MAX + 1];
+    char unit[READING_NAME_BYTES_MAX + 1];
+    char value[64];              /* printed */
+    char outcome[24];            /* "stored", "duplicate", or the reject's name */
+};
+uint32_t gateway_tail(const struct gateway *g, uint64_t after, struct tail_entry *to, uint32_t max);
+
+#endif

@@ -1,0 +1,87 @@
+/* alert: the state machine of one (device, metric, rule): quiet, pending, raised, clearing, and
+ * back.
+ *
+ * Fed with verdicts and timers, it says when a revision is to be told to the world. Everything here
+ * is in the checkpoint,
+ * so a restart neither forgets nor repeats an alert. Times are pipeline time t, except where a name
+ * says event.
+ * Acknowledged and shelved are flags beside the state: they change what a person is shown, not what
+ * is true. */
+#ifndef PIPELINE_ALERT_H
+#define PIPELINE_ALERT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pipeline/bytes.h"
+#include "pipeline/detector.h"
+#include "pipeline/hash.h"
+
+enum { ALERT_ID_BYTES = 26 }; /* 128 bits in Crockford's base32 */
+
+enum alert_state { ALERT_QUIET, ALERT_PENDING, ALERT_RAISED, ALERT_CLEARING };
+
+enum alert_transition { ALERT_NO_CHANGE, ALERT_RAISE, ALERT_UPDATE, ALERT_CLEAR };
+
+struct alert {
+    enum alert_state state;
+    bool acknowledged;
+    bool learning;          /* raised while the series was still learning */
+    uint32_t number;        /* how many this triple has had, this one included */
+    uint32_t revision;      /* of this alert; 1 is the raise */
+    uint32_t count;         /* anomalous readings since the onset */
+    uint32_t suppressed;    /* anomalies that cool-down kept from becoming alerts */
+    int64_t since_ms;       /* t when the present state began */
+    int64_t told_ms;        /* t of the last revision */
+    int64_t cooldown_until_ms;
+    int64_t shelved_until_ms; /* wall time: a person set it; 0: not shelved */
+    int64_t onset_event_ms; /* event time of the first anomalous reading */
+    int64_t last_event_ms;  /* and of the last */
+    uint64_t onset_block;   /* journal block of the first anomalous reading */
+    double peak_score;
+    struct verdict last;    /* the most anomalous verdict since the last revision */
+};
+
+/* What one revision says. Slices and pointers live until the call that was given it returns. */
+struct alert_event {
+    char id[ALERT_ID_BYTES + 1];
+    struct hash128 key;               /* the id's 128 bits */
+    enum alert_transition transition; /* RAISE, UPDATE or CLEAR */
+    const struct alert *alert;        /* as it is after the transition */
+    const struct detector_config *rule;
+    enum severity severity;           /* info while learning */
+    struct text device, metric, unit;
+    const struct statistics *usual;   /* of the series; NULL for an alert of the gateway itself */
+    /* up to recent_count readings before and at the anomaly, oldest first */
+    const struct sample *recent;
+    uint32_t recent_count;
+    int64_t t_ms;
+    int64_t event_time_ms;            /* when it happened */
+    uint64_t first_block, last_block; /* the journal range that made it */
+    uint32_t contract_version;        /* 0: none */
+};
+
+void alert_init(struct alert *a);
+
+/* One verdict at t. Returns what to tell; the caller fills the event. UPDATE comes at most once a
+ * minute
+ * (ALERT_UPDATE_MS) and only when the score grew by half or more since it was last told. */
+enum { ALERT_UPDATE_MS = 60000 };
+enum alert_transition alert_on_verdict(struct alert *a, const struct detector_config *rule,
+                                       const struct verdict *verdict, int64_t event_time_ms,
+                                       int64_t t_ms, bool learning);
+
+/* The alert's own timer: `for` has passed while pending, or clear_after while clearing. INT64_MAX:
+ * none. */
+int64_t alert_deadline(const struct alert *a, const struct detector_config *rule);
+enum alert_transition alert_on_timer(struct alert *a, const struct detector_config *rule, int64_t t_ms);
+
+/* hash(store, device, metric, rule, number): the same after every restart and replay. */
+struct hash128 alert_key(struct hash_key store, struct text device, struct text metric,
+                         struct text rule, uint32_t number);
+void alert_id_of(struct hash128 key, char id[ALERT_ID_BYTES + 1]);
+
+void alert_save(const struct alert *a, struct byte_writer *w);
+void alert_load(struct alert *a, struct byte_reader *r);
+
+#endif

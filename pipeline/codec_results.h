@@ -1,0 +1,54 @@
+/* codec_results: many window results, or many raw readings, in one compact message upstream.
+ * docs/formats.md
+ * specifies it byte for byte for those who write a receiver; tests/vectors holds examples.
+ *
+ * A message: header (magic "WR", version, kind, store id, lane, sequence, first and last block,
+ * configuration digest, contract version),
+ * then names, then columns with deltas. Uncompressed here; the store's outbox keeps and sends it as
+ * zlib (RFC 1950).
+ * The builder refuses (WEIR_EFULL, nothing changed) what no longer fits; the caller finishes it and
+ * begins another. */
+#ifndef PIPELINE_CODEC_RESULTS_H
+#define PIPELINE_CODEC_RESULTS_H
+
+#include "pipeline/arena.h"
+#include "pipeline/record.h"
+#include "pipeline/window.h"
+
+enum results_kind { RESULTS_WINDOWS = 1, RESULTS_READINGS = 2 };
+
+struct results_header {
+    enum results_kind kind;
+    uint64_t store_id[2];
+    uint64_t sequence;       /* in its lane */
+    uint64_t first_block, last_block;
+    uint8_t config_digest[32];
+    uint32_t contract_version;
+    uint32_t count;
+};
+
+struct results_builder; /* opaque */
+/* NULL while the arena only measures. At most items_max items, bytes_max bytes when finished. */
+struct results_builder *results_builder_init(enum results_kind kind, uint32_t items_max,
+                                             uint32_t bytes_max, struct arena *arena);
+void results_builder_reset(struct results_builder *b);
+int results_add_window(struct results_builder *b, const struct window_result *result);
+int results_add_reading(struct results_builder *b, const struct record *record);
+uint32_t results_count(const struct results_builder *b);
+/* header->count and ->kind are filled in here. */
+void results_finish(struct results_builder *b, struct results_header *header, struct byte_writer *w);
+
+/* Decoding, for receivers, tests and the simulator. Slices point into `bytes`.
+ *   WEIR_ECORRUPT, WEIR_EVERSION */
+struct results_reader {
+    struct byte_reader in;
+    struct results_header header;
+    uint32_t next;
+    uint8_t state[2048];     /* the columns' own places; codec_results.c */
+};
+int results_open(struct results_reader *r, struct text bytes);
+/* 1, 0 at the end, or an error */
+int results_next_window(struct results_reader *r, struct window_result *result);
+int results_next_reading(struct results_reader *r, struct record *record);
+
+#endif

@@ -1,0 +1,172 @@
+/* engine: the pipeline behind the codec: who is known, what was seen, what is usual, what is wrong.
+ *
+ * State is a fold over records: engine_apply and engine_fire are the only doors, and they look at
+ * nothing but the record and
+ * the state. So a state rebuilt from a checkpoint and the journal behind it is the same, bit for
+ * bit, as
+ * one that never stopped. What the engine finds leaves through `engine_out`; a rebuild passes none.
+ *
+ * Time: t (pipeline time) comes with each record and drives every timer; event time comes with each
+ * reading.
+ * Memory: all of it sized by engine_config and carved once; nothing grows. */
+#ifndef PIPELINE_ENGINE_H
+#define PIPELINE_ENGINE_H
+
+#include "pipeline/alert.h"
+#include "pipeline/arena.h"
+#include "pipeline/contract.h"
+#include "pipeline/dedup.h"
+#include "pipeline/record.h"
+#include "pipeline/window.h"
+
+enum {
+    ENGINE_RULES_MAX = 32,           /* configured detectors */
+    /* of them that match one series; more is an error of the configuration */
+    ENGINE_RULES_PER_SERIES_MAX = 12
+};
+
+enum time_policy { TIME_POLICY_DEVICE, TIME_POLICY_ARRIVAL, TIME_POLICY_CLAMP };
+
+struct engine_source { /* what the engine must know of a configured source */
+    enum time_policy time_policy;
+    const struct contract *contract; /* NULL: none */
+};
+
+struct engine_config {
+    uint32_t devices_max, series_max;
+    uint32_t rules_per_series;  /* slots a series; <= ENGINE_RULES_PER_SERIES_MAX */
+    uint32_t recent;            /* readings kept a series for context in alerts */
+    /* readings held back a series at most; used only when reorder_ms > 0 */
+    uint32_t reorder_slots;
+    int64_t reorder_ms;
+    struct window_config window;
+    int64_t out_of_orderness_ms;
+    /* pipeline time without a reading after which a key's windows close */
+    int64_t idle_ms;
+    int64_t max_skew_ms;        /* how far ahead a device's clock may be while ours is synced */
+    int64_t learning_ms;        /* event time since a series' first reading, and */
+    uint32_t learning_readings; /* readings, until its alerts are no longer marked learning: both */
+    struct dedup_config dedup;
+    const struct engine_source *sources;
+    uint32_t source_count;
+    const struct detector_config *rules;
+    uint32_t rule_count;
+    struct hash_key store;      /* from the store's id */
+};
+
+struct engine; /* opaque; pipeline/engine_state.h holds the layout for the engine's own files */
+
+/* Where findings go, within the call that makes them. All pointers set, or the whole struct NULL.
+ * */
+struct engine_out {
+    void *ctx;
+    void (*alert)(void *ctx, const struct alert_event *event);
+    void (*result)(void *ctx, const struct window_result *result);
+    /* too late for its window: stored, counted */
+    void (*late)(void *ctx, const struct record *record);
+};
+
+/* At most so many calls of alert and result together come from one engine_apply or engine_fire. */
+uint32_t engine_out_max(const struct engine_config *config);
+
+/* NULL while the arena only measures. `config` and what it points to outlive the engine. */
+struct engine *engine_init(const struct engine_config *config, struct arena *arena);
+
+/* --- deciding: changes nothing -------------------------------------------------------------------
+ * */
+
+enum admission_verdict { ADMIT_STORE, ADMIT_DUPLICATE, ADMIT_REJECT };
+
+struct admission {
+    enum admission_verdict verdict;
+    enum reject_reason reason; /* REJECT */
+    bool sequence_restart;     /* STORE: the sequence was known, with another time */
+    struct record record;      /* STORE: ready to apply and journal; REJECT: ready to journal */
+};
+
+/* Judge the readings of one message, which arrived at t: names, contract, duplicates, skew, limits.
+ * `out` holds `count` admissions. Wall time is t + the offset of the last CLOCK record. */
+void engine_admit(const struct engine *engine, int64_t t_ms, const struct reading *readings,
+                  uint32_t count, struct admission *out);
+
+/* --- changing: the fold --------------------------------------------------------------------------
+ * */
+
+/* The journal block that records go into from here on; blocks only grow. */
+void engine_begin_block(struct engine *engine, uint64_t block);
+
+/* Apply one record. Before a record that arrived at t, every timer due at or before t has been
+ * fired. */
+void engine_apply(struct engine *engine, const struct record *record, const struct engine_out *out);
+
+/* t of the earliest timer; INT64_MAX: none. */
+int64_t engine_deadline(const struct engine *engine);
+
+/* Fire the one earliest timer; its deadline is its now. Equal deadlines fire in order of key. The
+ * caller journals a
+ * TICK that says how many were fired; engine_apply of that TICK does the same when the state is
+ * rebuilt. */
+void engine_fire(struct engine *engine, const struct engine_out *out);
+
+/* --- looking -------------------------------------------------------------------------------------
+ * */
+
+struct engine_counts {
+    uint64_t readings;         /* applied */
+    uint64_t sequence_restarts;
+    uint64_t late;             /* too late for their window */
+    uint64_t unordered;        /* older than the last fed to statistics and detectors */
+    uint64_t forced_windows;
+    uint64_t results, revisions;
+    uint64_t alerts_raised, alerts_updated, alerts_cleared, alerts_suppressed;
+    uint64_t dedup_forgotten;  /* ranges given up because a device had too many */
+    uint32_t devices, series;
+    uint32_t alerts_open;
+};
+
+struct device_view {
+    struct text device;
+    uint32_t series;
+    uint64_t readings;
+    int64_t last_t_ms, last_event_ms;
+    uint32_t alerts_open;
+};
+
+struct series_view {
+    struct text device, metric, unit;
+    const struct statistics *statistics;
+    int64_t watermark_ms;
+    uint32_t alerts_open;
+    bool learning;
+};
+
+struct alert_view {
+    struct text device, metric;
+    const struct detector_config *rule;
+    const struct alert *alert;
+    char id[ALERT_ID_BYTES + 1];
+};
+
+struct engine_counts engine_counts(const struct engine *engine);
+/* The index-th of each, in order of first appearance; false past the end. */
+bool engine_device(const struct engine *engine, uint32_t index, struct device_view *view);
+bool engine_series(const struct engine *engine, uint32_t index, struct series_view *view);
+/* From *cursor on (0 to start), the next alert that is not quiet; false when there is no more. */
+bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_view *view);
+
+/* --- keeping -------------------------------------------------------------------------------------
+ * */
+
+/* The largest that engine_save can write. */
+size_t engine_save_bytes_max(const struct engine_config *config);
+void engine_save(const struct engine *engine, struct byte_writer *w);
+/* Into an engine just initialised. A part whose definition (its digest) differs from the present
+ * configuration starts empty, and is counted in *reset.
+ *   WEIR_EVERSION  another layout; WEIR_ECORRUPT  not a state. On error: initialise the engine
+ * anew. */
+int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset);
+
+/* 128 bits over engine_save's bytes: equal digests, equal states. */
+struct hash128 engine_digest(const struct engine *engine);
+
+#endif

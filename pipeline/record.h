@@ -1,0 +1,55 @@
+/* record: one entry of the journal, and so one step of the pipeline. The journal is the whole
+ * input: whatever
+ * may change the pipeline's state or what it says is a record, and the state is a fold over them.
+ *
+ * A record is applied once when it arrives and again whenever the state is rebuilt; both go through
+ * engine_apply, so both come to the same bits. Kinds are stored: never change or reuse one. */
+#ifndef PIPELINE_RECORD_H
+#define PIPELINE_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pipeline/reading.h"
+#include "pipeline/reject.h"
+
+enum record_kind {
+    RECORD_READING = 1,  /* a reading that is stored */
+    RECORD_REJECT = 2,   /* one that is not: only that it happened, and why */
+    RECORD_TICK = 3,     /* `count` timers, all due at t_ms, have fired */
+    RECORD_CLOCK = 4,    /* what the wall clock said at t_ms, and how far it is trusted */
+    RECORD_SOURCE = 5,   /* a source was connected or lost: silence is not the devices' then */
+    RECORD_CONFIG = 6,   /* the configuration from here on: digest and content */
+    RECORD_INVENTORY = 7,/* the device registry from here on: digest and content */
+    RECORD_SHED = 8,     /* the shed level from here on */
+    RECORD_COMMAND = 9   /* what a person asked for: acknowledge or shelve an alert, ... */
+};
+
+enum clock_state { CLOCK_UNSET, CLOCK_COARSE, CLOCK_SYNCED };
+
+/* Where a reading's event time comes from. */
+enum time_source { TIME_DEVICE, TIME_ARRIVAL, TIME_CLAMPED };
+
+struct clock_record {
+    int64_t offset_ms;      /* wall time = t + offset */
+    enum clock_state state;
+    /* of this boot of the machine; a new one means t stood still in between */
+    uint64_t boot;
+};
+
+struct record {
+    enum record_kind kind;
+    /* pipeline time of arrival: milliseconds that this store's gateway has run */
+    int64_t t_ms;
+    /* READING; of REJECT only source, device and metric as far as known */
+    struct reading reading;
+    int64_t event_time_ms;    /* READING: Unix time; by policy the device's or the arrival's */
+    enum time_source time_source; /* READING */
+    enum reject_reason reason;    /* REJECT */
+    struct clock_record clock;    /* CLOCK */
+    uint64_t count;           /* TICK: timers fired; SHED: the level; SOURCE: 1 connected, 0 lost */
+    struct text digest;       /* CONFIG, INVENTORY: 32 bytes, SHA-256 of the content */
+    struct text content;      /* CONFIG, INVENTORY: the file; COMMAND: "verb alert_id until_ms" */
+};
+
+#endif

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Run every test and count. `tests/run.py [--only WORD] [--list]`
+
+A test is a program: a cmocka binary, or a script in tests/e2e. It exits 0 (passed), 77 (skipped; its last line says
+why) or otherwise (failed). Binaries are counted by their own [       OK ] and [  FAILED  ] lines, so a program with
+twelve cases counts twelve. Ends with `N passed, N failed, N skipped`, and exits 1 if anything failed.
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+CASE_OK = re.compile(r"^\[       OK \] ", re.M)
+CASE_BAD = re.compile(r"^\[  FAILED  \] [A-Za-z_]", re.M)
+CASE_SKIP = re.compile(r"^\[  SKIPPED \] [A-Za-z_]", re.M)
+TIMEOUT_S = 900
+
+
+def run_one(path):
+    start = time.monotonic()
+    try:
+        done = subprocess.run([path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S,
+                              stdin=subprocess.DEVNULL)
+        code, text = done.returncode, done.stdout.decode("utf-8", "replace")
+    except subprocess.TimeoutExpired as late:
+        code, text = 124, (late.stdout or b"").decode("utf-8", "replace") + "\ntimed out\n"
+    seconds = time.monotonic() - start
+    ok, skipped = len(CASE_OK.findall(text)), len(set(CASE_SKIP.findall(text)))
+    bad = len(CASE_BAD.findall(text)) // 2 or len(CASE_BAD.findall(text))
+    if ok + bad == 0:
+        ok, bad, skipped = int(code == 0), int(code not in (0, 77)), int(code == 77)
+    elif code not in (0, 77) and bad == 0:
+        bad = 1
+    return ok, bad, skipped, seconds, text
+
+
+def main():
+    paths = [a for a in sys.argv[1:] if not a.startswith("--")]
+    total_ok = total_bad = total_skipped = 0
+    for path in paths:
+        ok, bad, skipped, seconds, text = run_one(os.path.join(".", path))
+        total_ok, total_bad, total_skipped = total_ok + ok, total_bad + bad, total_skipped + skipped
+        word = "FAILED" if bad else "skipped" if skipped and not ok else "ok"
+        why = text.strip().splitlines()[-1] if word == "skipped" and text.strip() else ""
+        print(f"{word:8} {seconds:7.1f} s  {path}  {why}", flush=True)
+        if bad:
+            print("\n".join("    " + line for line in text.splitlines()[-60:]), flush=True)
+    print(f"{total_ok} passed, {total_bad} failed" + (f", {total_skipped} skipped" if total_skipped else ""))
+    return 1 if total_bad or total_ok == 0 else 0
+
+
+sys.exit(main())
