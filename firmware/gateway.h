@@ -45,6 +45,9 @@ struct store_job {
     void *query_ctx;
 };
 
+/* Limits under which any block that a Weir of this version wrote can be read. */
+struct block_limits gateway_block_limits_max(void);
+
 /* Does the job's call on the store; sets job->result. Runs on the worker, or inline in a world. */
 void store_job_run(struct store_job *job, struct store *store);
 
@@ -125,8 +128,14 @@ void gateway_on_send_failed(struct gateway *g, enum lane lane, uint64_t sequence
 void gateway_on_receipt(struct gateway *g, enum lane lane, uint64_t covered);
 void gateway_on_replay_request(struct gateway *g, enum lane lane, uint64_t from, uint64_t to);
 
-/* A new inventory was loaded: journal it. */
-void gateway_on_inventory(struct gateway *g, const uint8_t digest[32], struct text content);
+/* The source was read until it had nothing more. Lag is the time since then. */
+void gateway_on_drained(struct gateway *g, uint32_t source);
+
+/* A new inventory file: take it over and journal it. On error (a sentence in `why`, 256 bytes) the
+ * old one stays:
+ * WEIR_EINVAL, WEIR_EFULL, WEIR_EAGAIN (no room before the next commit: try again). */
+int gateway_on_inventory(struct gateway *g, const uint8_t digest[32], struct text content, bool json,
+                         char *why);
 
 /* Acknowledge or shelve an alert ("ack ID", "shelve ID until_ms", "unshelve ID"). WEIR_ENOTFOUND,
  * WEIR_EAGAIN. */
@@ -160,6 +169,14 @@ struct gateway_view {
     uint64_t source_connected;   /* bit per source */
 };
 struct gateway_view gateway_view(const struct gateway *g);
+
+/* What gateway_init takes, a line for each module (bytes), for the printed budget. */
+struct budget_line {
+    const char *module;
+    uint64_t bytes;
+    bool foreign;                /* a library's own heap: a measured ceiling, not ours */
+};
+uint32_t gateway_budget(const struct config *config, struct budget_line *lines, uint32_t max);
 
 /* The last readings that were taken, for `weir tail`: copies up to `max` with number > after,
  * oldest first. */
