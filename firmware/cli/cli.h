@@ -1,0 +1,36 @@
+/* cli: the command line, a file for each subcommand. A command gets its own name as argv[0] and
+ * returns the process's exit status. What talks to a running gateway does so over its Unix socket
+ * (client.h); no command opens the store. */
+#ifndef FIRMWARE_CLI_CLI_H
+#define FIRMWARE_CLI_CLI_H
+
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_PROBLEM = 1, /* the gateway, the disk or the network said no */
+    CLI_USAGE = 2,   /* the command line was not understood */
+    CLI_CONFIG = 78  /* the configuration is wrong (EX_CONFIG) */
+};
+
+struct cli_command {
+    const char *name;
+    const char *summary; /* a line of `weir --help` */
+    int (*main)(int argc, char **argv);
+};
+
+int cli_run(int argc, char **argv);
+int cli_status(int argc, char **argv);
+int cli_devices(int argc, char **argv);
+int cli_show(int argc, char **argv);
+int cli_tail(int argc, char **argv);
+int cli_alerts(int argc, char **argv);
+int cli_dlq(int argc, char **argv);
+int cli_export(int argc, char **argv);
+int cli_check(int argc, char **argv);
+int cli_config(int argc, char **argv);
+int cli_version(int argc, char **argv);
+
+/* Where `run`, `check` and the others look when no -c was given: WEIR_CONFIG, else
+ * /etc/weir/weir.yaml. */
+const char *cli_config_path(void);
+
+#endif
