@@ -157,6 +157,15 @@ double get_f64(struct byte_reader *r)
     return value;
 }
 
+double get_finite(struct byte_reader *r)
+{
+    double value = get_f64(r);
+    if (value - value == 0)
+        return value;
+    r->failed = true;
+    return 0;
+}
+
 bool get_bool(struct byte_reader *r)
 {
     uint8_t value = get_u8(r);

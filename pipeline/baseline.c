@@ -1,0 +1,146 @@
+#include "pipeline/baseline.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "pipeline/reading.h"
+
+/* A line left to itself turns level over about so many readings. */
+static const double SLOPE_KEPT = 0.98;
+
+/* Residuals before the spread is believed and winsorising begins. */
+enum { STEPS_BELIEVED = 8 };
+
+void baseline_init(struct baseline *b)
+{
+    memset(b, 0, sizeof *b);
+}
+
+static double clip(double value, double most)
+{
+    return value > most ? most : value < -most ? -most : value;
+}
+
+/* Variance of (next reading - line's forecast), over the variance of one reading: the forecast of a
+ * least-squares line through n points is itself uncertain. */
+static double forecast_factor(uint16_t age)
+{
+    double n = age < 2 ? 2 : age;
+    return 1 + (4 * n + 2) / (n * (n - 1));
+}
+
+struct deviation baseline_judge(const struct baseline *b, double value)
+{
+    assert(value >= -READING_NUMBER_MAX && value <= READING_NUMBER_MAX);
+    struct deviation d = { .expected = b->level + b->slope };
+    if (b->steps < STEPS_BELIEVED)
+        return d;
+    double factor = forecast_factor(b->age);
+    double floor = b->quantum / 2;
+    double variance = b->variance > floor * floor ? b->variance : floor * floor;
+    d.spread = sqrt(variance * factor);
+    if (d.spread > 0)
+        d.spreads = clip((value - d.expected) / d.spread, BASELINE_SPREADS_MAX);
+    return d;
+}
+
+static void learn_quantum(struct baseline *b, double value)
+{
+    double step = fabs(value - b->last);
+    if (step > 0 && (b->quantum <= 0 || step < b->quantum))
+        b->quantum = step;
+}
+
+static void learn_line(struct baseline *b, uint16_t memory, double residual)
+{
+    double kept = 1 - 1.0 / memory;
+    double level_gain = 1 - kept * kept;
+    double slope_gain = (1 - kept) * (1 - kept);
+    double n = b->age;
+    double young_level_gain = 2 * (2 * n - 1) / (n * (n + 1));
+    double young_slope_gain = 6 / (n * (n + 1));
+    if (young_level_gain > level_gain) {
+        level_gain = young_level_gain;
+        slope_gain = young_slope_gain;
+    }
+    b->level += b->slope + level_gain * residual;
+    b->slope += slope_gain * residual;
+}
+
+static void learn_variance(struct baseline *b, uint16_t memory, double residual)
+{
+    if (b->steps < memory)
+        b->steps++;
+    double square = residual * residual / forecast_factor((uint16_t)(b->age - 1));
+    b->variance += (square - b->variance) / b->steps;
+}
+
+void baseline_learn(struct baseline *b, struct baseline_memory memory, double value,
+                    const struct deviation *d)
+{
+    assert(memory.line >= 10 && memory.variance >= 10);
+    if (b->age == 0 && b->steps == 0) {
+        b->level = value;
+        b->last = value;
+        b->age = 1;
+        return;
+    }
+    b->passed = 0;
+    double residual = value - d->expected;
+    if (d->spread > 0)
+        residual = clip(residual, BASELINE_CLIP * d->spread);
+    if (b->age < memory.line * 4)
+        b->age++;
+    if (b->age > 2 && value != b->last)
+        learn_variance(b, memory.variance, residual);
+    learn_quantum(b, value);
+    learn_line(b, memory.line, residual);
+    b->last = value;
+}
+
+void baseline_pass(struct baseline *b, double value)
+{
+    b->level += b->slope;
+    b->slope *= SLOPE_KEPT;
+    b->passed++;
+    learn_quantum(b, value);
+    b->last = value;
+}
+
+void baseline_restart(struct baseline *b, double value)
+{
+    learn_quantum(b, value);
+    b->level = value;
+    b->slope = 0;
+    b->last = value;
+    b->age = 1;
+    b->passed = 0;
+}
+
+void baseline_save(const struct baseline *b, struct byte_writer *w)
+{
+    put_f64(w, b->level);
+    put_f64(w, b->slope);
+    put_f64(w, b->variance);
+    put_f64(w, b->quantum);
+    put_f64(w, b->last);
+    put_u16(w, b->age);
+    put_u16(w, b->steps);
+    put_u32(w, b->passed);
+}
+
+void baseline_load(struct baseline *b, struct byte_reader *r)
+{
+    baseline_init(b);
+    b->level = get_finite(r);
+    b->slope = get_finite(r);
+    b->variance = get_finite(r);
+    b->quantum = get_finite(r);
+    b->last = get_finite(r);
+    b->age = get_u16(r);
+    b->steps = get_u16(r);
+    b->passed = get_u32(r);
+    if (b->variance < 0 || b->quantum < 0)
+        r->failed = true;
+}

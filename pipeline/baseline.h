@@ -1,0 +1,73 @@
+/* baseline: what a series' next reading is expected to be, learnt reading by reading so that the
+ * very anomalies it is to reveal do not spoil it. `spike` and `shift` each keep one, with their own
+ * memory.
+ *
+ *   level, slope  a line through the readings: least squares over all of them while young, later
+ *                 with weights that fade by the factor 1 - 1/memory a reading (Morrison, 1969,
+ *                 "expanding memory", then "fading memory" polynomial filter of degree 1). A line,
+ *                 not a mean: a daily cycle or a slow drift then leaves no lasting error
+ *   variance      of single readings about the line, exponentially weighted
+ *
+ * Robust by winsorising (Huber 1964): a residual counts as at most BASELINE_CLIP spreads when the
+ * line learns and when the variance does. So one reading of 1e140 moves the line by as much as one
+ * of three spreads, and raises the variance by 4 %. A median by stochastic approximation was
+ * rejected: it needs a step size in the metric's unit, follows no slope, and costs accuracy
+ * (efficiency 64 %) that a threshold tight enough for shifts of 6 deviations needs.
+ *
+ * A value repeated exactly teaches the line but not the variance: a stuck or coarse sensor would
+ * otherwise make its spread 0 and its next honest reading an anomaly. The spread is never under
+ * half of the smallest step that the series was seen to make (its resolution).
+ * Values within READING_NUMBER_MAX. State holds no NaN. O(1), no time but the order of readings. */
+#ifndef PIPELINE_BASELINE_H
+#define PIPELINE_BASELINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pipeline/bytes.h"
+
+#define BASELINE_CLIP 3.0 /* spreads */
+
+struct baseline {
+    double level;    /* of the line at the last reading learnt, in the metric's unit */
+    double slope;    /* a reading */
+    double variance;
+    double quantum;  /* smallest step between two readings in a row that differ; 0: never moved */
+    double last;     /* the last reading */
+    uint16_t age;    /* readings that the line stands on; stops growing at the memory */
+    uint16_t steps;  /* residuals that the variance stands on; likewise */
+    uint32_t passed; /* readings let pass since the last one learnt */
+};
+
+struct baseline_memory { /* in readings, 10 to 10000 */
+    uint16_t line;
+    uint16_t variance;
+};
+
+struct deviation {
+    double expected;
+    double spread;   /* of a reading about `expected`; 0: not known yet */
+    double spreads;  /* (value - expected) / spread, within +-BASELINE_SPREADS_MAX; 0: not known */
+};
+
+#define BASELINE_SPREADS_MAX 1e6
+
+void baseline_init(struct baseline *b);
+
+/* How far `value` is from what is expected. Changes nothing. */
+struct deviation baseline_judge(const struct baseline *b, double value);
+
+/* Learn `value`, which was judged `d` by this baseline as it is. */
+void baseline_learn(struct baseline *b, struct baseline_memory memory, double value,
+                    const struct deviation *d);
+
+/* Let a reading pass without learning from it: the line goes on, its slope fading. */
+void baseline_pass(struct baseline *b, double value);
+
+/* Begin a new line at `value`; the variance is kept. */
+void baseline_restart(struct baseline *b, double value);
+
+void baseline_save(const struct baseline *b, struct byte_writer *w);
+void baseline_load(struct baseline *b, struct byte_reader *r);
+
+#endif

@@ -1,0 +1,50 @@
+/* detector_kinds: what the files of the kinds give to detector.c, and how they keep their state.
+ * For detector*.c alone. */
+#ifndef PIPELINE_DETECTOR_KINDS_H
+#define PIPELINE_DETECTOR_KINDS_H
+
+#include <string.h>
+
+#include "pipeline/detector.h"
+
+extern const struct detector_kind_ops detector_limit;
+extern const struct detector_kind_ops detector_shift;
+extern const struct detector_kind_ops detector_spike;
+extern const struct detector_kind_ops detector_rate;
+extern const struct detector_kind_ops detector_stuck;
+extern const struct detector_kind_ops detector_silent;
+
+/* A kind's own struct lies in the state's bytes; copied out and in, because the bytes have no type.
+ * Compilers make loads and stores of it. */
+#define DETECTOR_STATE_FITS(type) \
+    static_assert(sizeof(type) <= DETECTOR_STATE_BYTES, "a detector's state has a fixed size")
+
+static inline void detector_state_get(const struct detector_state *state, void *own, size_t bytes)
+{
+    memcpy(own, state->of.bytes, bytes);
+}
+
+static inline void detector_state_put(struct detector_state *state, const void *own, size_t bytes)
+{
+    memcpy(state->of.bytes, own, bytes);
+}
+
+/* For kinds that start from nothing, or keep nothing. */
+static inline void detector_state_clear(struct detector_state *state)
+{
+    memset(state, 0, sizeof *state);
+}
+
+static inline void detector_save_nothing(const struct detector_state *state, struct byte_writer *w)
+{
+    (void)state;
+    (void)w;
+}
+
+static inline void detector_load_nothing(struct detector_state *state, struct byte_reader *r)
+{
+    detector_state_clear(state);
+    (void)r;
+}
+
+#endif

@@ -1,0 +1,156 @@
+/* shift: the level moved and stays moved. Two-sided CUSUM (Page 1954) over residuals against a line
+ * that learns slowly (baseline.h):
+ *
+ *   z = residual in spreads, within +-CLIP      u = z / g,  g = sqrt((1 + rho) / (1 - rho))
+ *   up = max(0, up + u - k)   down = max(0, down - u - k)     anomalous: max(up, down) >= h
+ *
+ * CLIP, so that one spike adds no more than CLIP - k: h / (CLIP - k) readings in a row are needed.
+ * g, because the sum of residuals that follow one another (rho: their correlation from one to the
+ * next, measured here) spreads g times as wide as that of independent ones; without it a false alarm
+ * comes every few thousand readings at rho = 0.5.
+ *
+ * While anomalous the line learns nothing, so a shift cannot become the baseline and clear itself;
+ * after HELD_MAX readings it is the new level: the line begins again there, and the anomaly ends.
+ * The sums stop at CAP * h, so that an anomaly ends soon after the level has come back. */
+#include <assert.h>
+#include <math.h>
+#include <stddef.h>
+
+#include "pipeline/baseline.h"
+#include "pipeline/detector_kinds.h"
+
+static const struct baseline_memory MEMORY = { .line = 100, .variance = 300 };
+
+static const double CLIP = 4;         /* spreads */
+static const double CAP = 1.5;        /* of the sums, in thresholds */
+static const double CORRELATION_MAX = 0.95;
+static const double CORRELATION_WEIGHT = 0.005;
+
+enum {
+    READINGS_KNOWN = 60, /* residuals before anything is said */
+    HELD_MAX = 300       /* readings after which a new level is accepted */
+};
+
+struct shift {
+    struct baseline baseline;
+    float up, down;      /* the two sums, in spreads */
+    float correlation;   /* of one residual with the next */
+    float previous;      /* the last residual, in spreads */
+};
+
+DETECTOR_STATE_FITS(struct shift);
+
+static double clip(double value, double most)
+{
+    return value > most ? most : value < -most ? -most : value;
+}
+
+/* How much wider than independent residuals' the sum of these spreads. */
+static double widening(const struct shift *shift)
+{
+    double rho = shift->correlation;
+    rho = rho < 0 ? 0 : rho > CORRELATION_MAX ? CORRELATION_MAX : rho;
+    return sqrt((1 + rho) / (1 - rho));
+}
+
+static double sum_of(double sum, double step, double most)
+{
+    double next = sum + step;
+    return next < 0 ? 0 : next > most ? most : next;
+}
+
+static void learn(struct shift *shift, double value, const struct deviation *d)
+{
+    double z = clip(d->spreads, BASELINE_CLIP);
+    if (d->spread > 0) {
+        double error = z * (double)shift->previous - (double)shift->correlation;
+        shift->correlation = (float)((double)shift->correlation + CORRELATION_WEIGHT * error);
+        shift->previous = (float)z;
+    }
+    baseline_learn(&shift->baseline, MEMORY, value, d);
+}
+
+static void hold(struct shift *shift, double value)
+{
+    if (shift->baseline.passed < HELD_MAX) {
+        baseline_pass(&shift->baseline, value);
+        return;
+    }
+    baseline_restart(&shift->baseline, value);
+    shift->up = 0;
+    shift->down = 0;
+}
+
+static struct verdict on_reading(const struct detector_config *config, struct detector_state *state,
+                                 const struct sample *sample, const struct statistics *before)
+{
+    (void)before;
+    struct shift shift;
+    detector_state_get(state, &shift, sizeof shift);
+    struct deviation d = baseline_judge(&shift.baseline, sample->value);
+    struct verdict verdict = {
+        .known = shift.baseline.steps >= READINGS_KNOWN && d.spread > 0,
+        .observed = sample->value,
+        .low = 1,
+        .threshold = config->threshold,
+    };
+    if (verdict.known) {
+        double g = widening(&shift);
+        double u = clip(d.spreads, CLIP) / g;
+        double most = CAP * config->threshold;
+        double reach = (config->drift * g) * d.spread;
+        shift.up = (float)sum_of((double)shift.up, u - config->drift, most);
+        shift.down = (float)sum_of((double)shift.down, -u - config->drift, most);
+        verdict.low = d.expected - reach;
+        verdict.high = d.expected + reach;
+        verdict.score = (double)(shift.up > shift.down ? shift.up : shift.down);
+        verdict.anomalous = verdict.score >= config->threshold;
+    }
+    if (verdict.anomalous)
+        hold(&shift, sample->value);
+    else
+        learn(&shift, sample->value, &d);
+    detector_state_put(state, &shift, sizeof shift);
+    return verdict;
+}
+
+static void save(const struct detector_state *state, struct byte_writer *w)
+{
+    struct shift shift;
+    detector_state_get(state, &shift, sizeof shift);
+    baseline_save(&shift.baseline, w);
+    put_f32(w, shift.up);
+    put_f32(w, shift.down);
+    put_f32(w, shift.correlation);
+    put_f32(w, shift.previous);
+}
+
+static float get_finite_f32(struct byte_reader *r)
+{
+    float value = get_f32(r);
+    if (value - value == 0)
+        return value;
+    r->failed = true;
+    return 0;
+}
+
+static void load(struct detector_state *state, struct byte_reader *r)
+{
+    detector_state_clear(state);
+    struct shift shift;
+    memset(&shift, 0, sizeof shift);
+    baseline_load(&shift.baseline, r);
+    shift.up = get_finite_f32(r);
+    shift.down = get_finite_f32(r);
+    shift.correlation = get_finite_f32(r);
+    shift.previous = get_finite_f32(r);
+    detector_state_put(state, &shift, sizeof shift);
+}
+
+const struct detector_kind_ops detector_shift = {
+    .name = "shift",
+    .init = detector_state_clear,
+    .on_reading = on_reading,
+    .save = save,
+    .load = load,
+};

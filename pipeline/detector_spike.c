@@ -1,0 +1,92 @@
+/* spike: one reading far from the line that the series follows (baseline.h, whose header says how
+ * level and spread are estimated and why), and as far from the reading before it.
+ *
+ * Score: min(|value - expected|, 2 |value - previous|) in spreads; anomalous at `threshold`. The
+ * second part tells a spike from the readings after a step, which `shift` reports: a reading that
+ * stays out there is no new spike. LEVEL_READINGS far readings in a row are no spike but a new level:
+ * the line begins again there. */
+#include <assert.h>
+#include <math.h>
+#include <stddef.h>
+
+#include "pipeline/baseline.h"
+#include "pipeline/detector_kinds.h"
+
+/* The line follows within 40 readings; the variance of 200 is known to 5 %. */
+static const struct baseline_memory MEMORY = { .line = 40, .variance = 200 };
+
+enum {
+    READINGS_KNOWN = 30, /* residuals before anything is said */
+    LEVEL_READINGS = 5
+};
+
+struct spike {
+    struct baseline baseline;
+    uint32_t far; /* readings in a row beyond the threshold */
+};
+
+DETECTOR_STATE_FITS(struct spike);
+
+static void learn(struct spike *spike, double value, const struct deviation *d, double threshold)
+{
+    bool far = spike->baseline.steps >= READINGS_KNOWN && fabs(d->spreads) >= threshold;
+    spike->far = far ? spike->far + 1 : 0;
+    if (spike->far >= LEVEL_READINGS) {
+        baseline_restart(&spike->baseline, value);
+        spike->far = 0;
+    } else {
+        baseline_learn(&spike->baseline, MEMORY, value, d);
+    }
+}
+
+static struct verdict on_reading(const struct detector_config *config, struct detector_state *state,
+                                 const struct sample *sample, const struct statistics *before)
+{
+    (void)before;
+    struct spike spike;
+    detector_state_get(state, &spike, sizeof spike);
+    struct deviation d = baseline_judge(&spike.baseline, sample->value);
+    struct verdict verdict = {
+        .known = spike.baseline.steps >= READINGS_KNOWN && d.spread > 0,
+        .observed = sample->value,
+        .low = 1,
+        .threshold = config->threshold,
+    };
+    if (verdict.known) {
+        double jump = 2 * fabs(sample->value - spike.baseline.last) / d.spread;
+        double distance = fabs(d.spreads);
+        verdict.low = d.expected - config->threshold * d.spread;
+        verdict.high = d.expected + config->threshold * d.spread;
+        verdict.score = jump < distance ? jump : distance;
+        verdict.anomalous = verdict.score >= config->threshold;
+    }
+    learn(&spike, sample->value, &d, config->threshold);
+    detector_state_put(state, &spike, sizeof spike);
+    return verdict;
+}
+
+static void save(const struct detector_state *state, struct byte_writer *w)
+{
+    struct spike spike;
+    detector_state_get(state, &spike, sizeof spike);
+    baseline_save(&spike.baseline, w);
+    put_u32(w, spike.far);
+}
+
+static void load(struct detector_state *state, struct byte_reader *r)
+{
+    detector_state_clear(state);
+    struct spike spike;
+    memset(&spike, 0, sizeof spike);
+    baseline_load(&spike.baseline, r);
+    spike.far = get_u32(r);
+    detector_state_put(state, &spike, sizeof spike);
+}
+
+const struct detector_kind_ops detector_spike = {
+    .name = "spike",
+    .init = detector_state_clear,
+    .on_reading = on_reading,
+    .save = save,
+    .load = load,
+};

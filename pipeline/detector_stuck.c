@@ -1,0 +1,94 @@
+/* stuck: the same value, exactly, for at least `stuck_readings` readings and for at least three
+ * times the longest run that the series itself has shown. A coarse or slow sensor repeats itself by
+ * nature, and so raises its own bar. Score: readings in the run; threshold: the bar.
+ *
+ * Nothing is said before RUNS_KNOWN runs have ended: a set point that changes twice a day must show
+ * its habit first (the longest of 20 runs of random length is 3.6 mean runs; a further one of three
+ * times that has a chance of 2e-5). A series that never moved is not stuck. The run of an alarm
+ * raises the bar by half only, so that a fault does not hide the next one, and a habit that was not
+ * known is learnt after a few. */
+#include <assert.h>
+#include <stddef.h>
+
+#include "pipeline/detector_kinds.h"
+
+enum { RUNS_KNOWN = 20, HABIT_FACTOR = 3, RUN_MAX = 1000000000 };
+
+struct stuck {
+    double value;
+    uint32_t run;  /* readings of `value` in a row */
+    uint32_t runs; /* that ended; stops at RUNS_KNOWN */
+    uint32_t bar;  /* the series' own: a run this long is anomalous; 0: no habit yet */
+};
+
+DETECTOR_STATE_FITS(struct stuck);
+
+static uint32_t bar_of(const struct detector_config *config, const struct stuck *stuck)
+{
+    return stuck->bar > config->stuck_readings ? stuck->bar : config->stuck_readings;
+}
+
+static void end_run(const struct detector_config *config, struct stuck *stuck)
+{
+    uint32_t bar = bar_of(config, stuck);
+    if (stuck->runs == RUNS_KNOWN && stuck->run >= bar)
+        stuck->bar = bar < RUN_MAX ? bar + bar / 2 : bar;
+    else if (stuck->run * HABIT_FACTOR > stuck->bar)
+        stuck->bar = stuck->run * HABIT_FACTOR;
+    if (stuck->runs < RUNS_KNOWN)
+        stuck->runs++;
+}
+
+static struct verdict on_reading(const struct detector_config *config, struct detector_state *state,
+                                 const struct sample *sample, const struct statistics *before)
+{
+    struct stuck stuck;
+    detector_state_get(state, &stuck, sizeof stuck);
+    if (before->count == 0 || stuck.run == 0) {
+        stuck.run = 1;
+    } else if (sample->value == stuck.value) {
+        stuck.run += stuck.run < RUN_MAX;
+    } else {
+        end_run(config, &stuck);
+        stuck.run = 1;
+    }
+    stuck.value = sample->value;
+    detector_state_put(state, &stuck, sizeof stuck);
+    uint32_t bar = bar_of(config, &stuck);
+    return (struct verdict){
+        .known = stuck.runs == RUNS_KNOWN,
+        .anomalous = stuck.runs == RUNS_KNOWN && stuck.run >= bar,
+        .observed = sample->value,
+        .low = 1, /* no band */
+        .score = stuck.run,
+        .threshold = bar,
+    };
+}
+
+static void save(const struct detector_state *state, struct byte_writer *w)
+{
+    struct stuck stuck;
+    detector_state_get(state, &stuck, sizeof stuck);
+    put_f64(w, stuck.value);
+    put_u32(w, stuck.run);
+    put_u32(w, stuck.runs);
+    put_u32(w, stuck.bar);
+}
+
+static void load(struct detector_state *state, struct byte_reader *r)
+{
+    detector_state_clear(state);
+    struct stuck stuck = { .value = get_finite(r), .run = get_u32(r), .runs = get_u32(r),
+                           .bar = get_u32(r) };
+    if (stuck.run > RUN_MAX || stuck.runs > RUNS_KNOWN || stuck.bar > 3000000000u)
+        r->failed = true;
+    detector_state_put(state, &stuck, sizeof stuck);
+}
+
+const struct detector_kind_ops detector_stuck = {
+    .name = "stuck",
+    .init = detector_state_clear,
+    .on_reading = on_reading,
+    .save = save,
+    .load = load,
+};
