@@ -1,20 +1,24 @@
 /* dedup: whether a reading has been seen, for one device, in fixed size.
  *
  * With a sequence and a device time: a device's numbers are kept as at most `ranges` runs, each
- * with the span of event
- * times that it covers, so a repeat is known however long ago it was, and a late backlog (numbers
- * never seen) is not
- * mistaken for one. A number that is known but whose time lies outside the run's span is a device
- * that counts from the
- * start again: stored, counted as sequence_restart. When there are more runs than room, the oldest
- * is forgotten (counted).
- * Without one of the two: the last `keep` hashes of (metric, sequence, index, device time, value).
+ * with the span of event times that it covers, so a repeat is known however long ago it was, and a
+ * late backlog (numbers never seen) is not mistaken for one. Neighbouring numbers become one run,
+ * unless another run shows that the device restarted between them. A number that is known, but at
+ * another time, is a device that counts from the start again: the reading that opens its new run is
+ * a RESTART, those that go on from it are NEW. When there are more runs than room, the one unused
+ * for longest is forgotten (counted), and repeats of its numbers are taken for new.
+ * Without one of the two: the last `keep` hashes of (metric, sequence, index, device time, value),
+ * of 64 bits, so that no reading is lost to a chance collision.
  * With neither sequence nor device time the hash of the value alone would call every steady device
- * a repeater: such
- * readings are always new, and `weir check` says that a redelivery of them can't be told.
+ * a repeater: such readings are always new, and `weir check` says that a redelivery of them can't
+ * be told.
+ *
+ * What a run can't tell: a device whose clock returns to an earlier span while its numbers restart
+ * (no battery, no network time); and a restart whose first number heard lies beyond all known ones,
+ * which looks like a gap. In both, a number inside the run is then taken for a repeat.
  *
  * The readings of one message share its number: all of them are judged before any of them is
- * marked. */
+ * marked, and they are marked one after the other, in order of index. */
 #ifndef PIPELINE_DEDUP_H
 #define PIPELINE_DEDUP_H
 
@@ -22,9 +26,11 @@
 #include "pipeline/hash.h"
 #include "pipeline/reading.h"
 
+enum { DEDUP_RANGES_MAX = 16, DEDUP_KEEP_MAX = 1024 };
+
 struct dedup_config {
-    uint32_t ranges; /* a device, 1..16 */
-    uint32_t keep;   /* hashes a device, 0..1024 */
+    uint32_t ranges; /* a device, 1..DEDUP_RANGES_MAX, 32 bytes each */
+    uint32_t keep;   /* hashes a device, 0..DEDUP_KEEP_MAX, 8 bytes each */
 };
 
 struct dedup_range {
@@ -37,23 +43,27 @@ struct dedup_range {
 struct dedup { /* of one device; arrays are the caller's, sized by dedup_config */
     /* [ranges], in use: range_count, in order of last use, oldest first */
     struct dedup_range *ranges;
-    uint32_t *hashes;           /* [keep], a ring */
+    uint64_t *hashes;           /* [keep], a ring */
     uint32_t range_count;
     uint32_t hash_count;        /* in use */
     uint32_t hash_next;         /* slot to write next */
+    uint32_t last_index;        /* of the reading marked last, in its message */
+    uint64_t last_sequence;     /* of that message; both only while range_count > 0 */
 };
 
 enum dedup_verdict { DEDUP_NEW, DEDUP_SEEN, DEDUP_RESTART };
 
-void dedup_init(struct dedup *d, struct dedup_range *ranges, uint32_t *hashes);
+void dedup_init(struct dedup *d, struct dedup_range *ranges, uint64_t *hashes);
 
-/* Changes nothing. */
+/* Changes nothing. O(ranges) or O(keep). */
 enum dedup_verdict dedup_check(const struct dedup *d, const struct dedup_config *config,
                                const struct reading *reading);
 
-/* Remember a reading that is stored. Returns how many ranges were forgotten for it (0 or 1). */
+/* Remember a reading that is stored. Returns how many ranges were forgotten for it (0 or 1).
+ * O(ranges^2) at most, with ranges <= 16. */
 uint32_t dedup_mark(struct dedup *d, const struct dedup_config *config, const struct reading *reading);
 
+/* A loaded state that breaks an invariant, or is larger than the configuration, fails the reader. */
 void dedup_save(const struct dedup *d, const struct dedup_config *config, struct byte_writer *w);
 void dedup_load(struct dedup *d, const struct dedup_config *config, struct byte_reader *r);
 

@@ -1,9 +1,10 @@
 /* topic: templates with named parts, such as `telemetry/{device}/{metric}`.
  *
  * A level is a literal, `+` (any one level), `{device}` or `{metric}`, `{name}` for any other part
- * (matched, not used), or,
- * last only, `#`. A template is compiled once; matching a topic allocates nothing and is O(levels).
- * */
+ * (matched, not used), or, last only, `#` (the rest, also none). A named part wants at least one
+ * byte, `+` matches an empty level too. As in MQTT, a wildcard at the first level does not match a
+ * topic that begins with `$`. A template is compiled once; matching a topic allocates nothing and is
+ * O(its bytes). */
 #ifndef PIPELINE_TOPIC_H
 #define PIPELINE_TOPIC_H
 

@@ -1,0 +1,61 @@
+#include "firmware/json_arena.h"
+
+#include <assert.h>
+#include <cjson/cJSON.h>
+#include <stdint.h>
+
+enum { ALIGN = 16 };
+
+static struct {
+    uint8_t *at;
+    size_t bytes;
+    size_t used;
+    size_t high_water; /* before the present message */
+    bool exhausted;
+} arena;
+
+static void *take(size_t bytes)
+{
+    size_t room = arena.bytes - arena.used;
+    if (bytes > room || (bytes + ALIGN - 1) / ALIGN * ALIGN > room) {
+        arena.exhausted = true;
+        return NULL;
+    }
+    uint8_t *given = arena.at + arena.used;
+    arena.used += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    return given;
+}
+
+static void give_back(void *at)
+{
+    (void)at; /* the reset takes it all */
+}
+
+void json_arena_start(void *at, size_t bytes)
+{
+    assert(at != NULL);
+    assert((uintptr_t)at % ALIGN == 0);
+    arena.at = at;
+    arena.bytes = bytes / ALIGN * ALIGN;
+    arena.used = 0;
+    arena.high_water = 0;
+    arena.exhausted = false;
+    cJSON_InitHooks(&(cJSON_Hooks){ .malloc_fn = take, .free_fn = give_back });
+}
+
+void json_arena_reset(void)
+{
+    arena.high_water = json_arena_high_water();
+    arena.used = 0;
+    arena.exhausted = false;
+}
+
+bool json_arena_exhausted(void)
+{
+    return arena.exhausted;
+}
+
+size_t json_arena_high_water(void)
+{
+    return arena.used > arena.high_water ? arena.used : arena.high_water;
+}
