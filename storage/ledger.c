@@ -1,0 +1,116 @@
+#include "storage/ledger.h"
+
+#include <assert.h>
+
+/* Lists in a saved ledger carry their length, so a newer Weir with more reasons reads an older file. */
+enum { LEDGER_VERSION = 1 };
+
+static uint64_t sum(const uint64_t *counts, uint32_t count)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++)
+        total += counts[i];
+    return total;
+}
+
+uint64_t ledger_rejected(const struct ledger *l)
+{
+    return sum(l->rejected, REJECT_REASON_END);
+}
+
+uint64_t ledger_removed(const struct ledger *l)
+{
+    return sum(l->removed, REMOVALS);
+}
+
+bool ledger_balances(const struct ledger *l)
+{
+    uint64_t in = l->received + l->retried;
+    uint64_t out = l->stored + l->duplicate + ledger_rejected(l) + sum(l->shed, SHED_REASONS);
+    return in == out && l->stored == l->held + ledger_removed(l);
+}
+
+const char *removal_name(enum removal removal)
+{
+    switch (removal) {
+    case REMOVED_AGE_FORWARDED:
+        return "age_forwarded";
+    case REMOVED_AGE_UNFORWARDED:
+        return "age_unforwarded";
+    case REMOVED_SPACE_FORWARDED:
+        return "space_forwarded";
+    case REMOVED_SPACE_UNFORWARDED:
+        return "space_unforwarded";
+    case REMOVED_DAMAGED:
+        return "damaged";
+    case REMOVALS:
+        break;
+    }
+    return "unknown";
+}
+
+const char *shed_name(enum shed_reason reason)
+{
+    switch (reason) {
+    case SHED_QOS0_OVERLOAD:
+        return "qos0_overload";
+    case SHED_REASONS:
+        break;
+    }
+    return "unknown";
+}
+
+static void put_list(struct byte_writer *w, const uint64_t *counts, uint32_t count)
+{
+    assert(count <= UINT8_MAX);
+    put_u8(w, (uint8_t)count);
+    for (uint32_t i = 0; i < count; i++)
+        put_varint(w, counts[i]);
+}
+
+/* A list longer than ours was written by a newer Weir: its counts have no place here. */
+static void get_list(struct byte_reader *r, uint64_t *counts, uint32_t room)
+{
+    uint32_t count = get_u8(r);
+    if (count > room)
+        r->failed = true;
+    for (uint32_t i = 0; i < room; i++)
+        counts[i] = i < count ? get_varint(r) : 0;
+}
+
+void ledger_save(const struct ledger *l, struct byte_writer *w)
+{
+    put_u8(w, LEDGER_VERSION);
+    put_varint(w, l->received);
+    put_varint(w, l->retried);
+    put_varint(w, l->stored);
+    put_varint(w, l->duplicate);
+    put_list(w, l->rejected, REJECT_REASON_END);
+    put_list(w, l->shed, SHED_REASONS);
+    put_varint(w, l->held);
+    put_list(w, l->removed, REMOVALS);
+    put_varint(w, l->sequence_restart);
+    put_varint(w, l->late);
+    put_varint(w, l->enrichment_left_out);
+    put_varint(w, l->results_left_out);
+}
+
+void ledger_load(struct ledger *l, struct byte_reader *r)
+{
+    if (get_u8(r) != LEDGER_VERSION)
+        r->failed = true;
+    l->received = get_varint(r);
+    l->retried = get_varint(r);
+    l->stored = get_varint(r);
+    l->duplicate = get_varint(r);
+    get_list(r, l->rejected, REJECT_REASON_END);
+    get_list(r, l->shed, SHED_REASONS);
+    l->held = get_varint(r);
+    get_list(r, l->removed, REMOVALS);
+    l->sequence_restart = get_varint(r);
+    l->late = get_varint(r);
+    l->enrichment_left_out = get_varint(r);
+    l->results_left_out = get_varint(r);
+    if (r->failed)
+        *l = (struct ledger){ 0 };
+}
