@@ -73,12 +73,19 @@ struct gateway *gateway_init(const struct config *config, const struct gateway_p
 /* --- start: rebuild the state from the store -----------------------------------------------------
  * */
 
+/* What rebuilding needs and nothing later does: main takes it from the heap and gives it back. */
+struct fold_memory {
+    struct block_reader *reader; /* made with gateway_block_limits_max() */
+    uint8_t *block;              /* [gateway_block_limits_max().bytes_max] */
+    size_t block_bytes;
+};
+
 /* Load the checkpoint and fold the journal behind it. Uses the store directly, before any job.
  * Journals what
  * is new (configuration, clock) with the first commit. `why` has 256 bytes.
- * Errors: WEIR_ECORRUPT when neither checkpoint nor journal can be read, or the store's. */
+ * Errors: WEIR_ECORRUPT when the journal can't be read, or the store's. */
 int gateway_recover(struct gateway *g, struct store *store, const struct store_recovery *recovery,
-                    struct hal_time now, char *why);
+                    struct hal_time now, struct fold_memory memory, char *why);
 
 /* --- turns ---------------------------------------------------------------------------------------
  * */
@@ -134,8 +141,8 @@ void gateway_on_drained(struct gateway *g, uint32_t source);
 /* A new inventory file: take it over and journal it. On error (a sentence in `why`, 256 bytes) the
  * old one stays:
  * WEIR_EINVAL, WEIR_EFULL, WEIR_EAGAIN (no room before the next commit: try again). */
-int gateway_on_inventory(struct gateway *g, const uint8_t digest[32], struct text content, bool json,
-                         char *why);
+int gateway_on_inventory(struct gateway *g, const uint8_t digest[32], struct text content,
+                         bool json, char *why);
 
 /* Acknowledge or shelve an alert ("ack ID", "shelve ID until_ms", "unshelve ID"). WEIR_ENOTFOUND,
  * WEIR_EAGAIN. */

@@ -1,0 +1,395 @@
+#include "firmware/gateway.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "firmware/gateway_state.h"
+
+enum {
+    HEARTBEAT_MS = 1000,        /* a turn at least so often: clock, receipts, shedding */
+    COMMIT_RETRY_MS = 200,
+    FOLD_NS_PER_READING = 2000  /* assumed until a recovery measured it */
+};
+
+/* --- the store's one job -------------------------------------------------------------------------
+ * */
+
+void store_job_run(struct store_job *job, struct store *store)
+{
+    switch (job->kind) {
+    case STORE_JOB_COMMIT:
+        job->result = store_commit(store, job->batch);
+        break;
+    case STORE_JOB_OUTBOX:
+        job->result = store_outbox_read(store, job->lane, job->sequence, job->to,
+                                        GATEWAY_FETCH_BYTES, job->rows, GATEWAY_FETCH_ROWS,
+                                        &job->row_count);
+        break;
+    case STORE_JOB_POISON:
+        job->result = store_outbox_poison(store, job->lane, job->sequence,
+                                          "the cloud refuses it or breaks the connection over it",
+                                          job->t_ms, job->wall_ms);
+        break;
+    case STORE_JOB_QUERY:
+        job->query(job->query_ctx, store);
+        job->result = 0;
+        break;
+    }
+}
+
+static void begin_job(struct gateway *g, struct store_job *job)
+{
+    assert(!g->job_busy);
+    g->job_busy = true;
+    g->ports.store_begin(g->ports.ctx, job);
+}
+
+static bool commit_is_due(const struct gateway *g)
+{
+    const struct fill *f = g->filling;
+    if (g->committing != NULL)
+        return false;
+    if (checkpoint_due(g) && g->stopping)
+        return true;
+    if (!f->content)
+        return false;
+    return f->urgent || g->stopping ||
+           g->t_ms - f->opened_ms >= g->config->commit_max_age_ms ||
+           block_readings(f->block) >= g->config->commit_max_readings ||
+           !fill_has_message_room(g, f);
+}
+
+static void begin_commit(struct gateway *g)
+{
+    g->commit_job = (struct store_job){ .kind = STORE_JOB_COMMIT, .batch = &g->committing->batch };
+    begin_job(g, &g->commit_job);
+}
+
+static void begin_fetch(struct gateway *g, enum lane lane)
+{
+    struct sender *s = &g->sender;
+    s->fetch_asked = s->fetch_generation;
+    s->fetch.kind = STORE_JOB_OUTBOX;
+    s->fetch.lane = lane;
+    s->fetch.sequence = s->lanes[lane].next;
+    begin_job(g, &s->fetch);
+}
+
+/* Commits first, then people's questions, then what goes upstream. */
+void gateway_schedule(struct gateway *g)
+{
+    enum lane lane;
+    if (g->job_busy || g->failed)
+        return;
+    if (g->committing != NULL && g->now.mono_ms >= g->retry_at_mono_ms) {
+        begin_commit(g);
+    } else if (g->committing == NULL && commit_is_due(g)) {
+        fill_seal(g);
+        begin_commit(g);
+    } else if (g->query_waiting) {
+        g->query_waiting = false;
+        begin_job(g, &g->query_job);
+    } else if (g->sender.poison_wanted && g->sender.poison.kind == STORE_JOB_POISON) {
+        begin_job(g, &g->sender.poison);
+    } else if (sender_wants_fetch(g, &lane)) {
+        begin_fetch(g, lane);
+    }
+}
+
+static void commit_failed(struct gateway *g, int error)
+{
+    char details[96];
+    (void)snprintf(details, sizeof details, "block=%llu error=\"%s\"",
+                   (unsigned long long)g->committing->batch.block, weir_err_text(error));
+    g->ports.log(g->ports.ctx, "commit_failed", details);
+    g->commit_failures++;
+    g->failing_with = error;
+    if (g->failing_since_mono_ms == INT64_MAX)
+        g->failing_since_mono_ms = g->now.mono_ms;
+    g->retry_at_mono_ms = g->now.mono_ms + COMMIT_RETRY_MS;
+    /* A full disk is waited out: room may come. Anything else that lasts means that a restart, which
+     * reads the store anew, is the better try. */
+    bool lasting = g->now.mono_ms - g->failing_since_mono_ms >= g->config->commit_retry_for_ms;
+    if (error == WEIR_ECORRUPT || (error != WEIR_ENOSPC && lasting))
+        g->failed = true;
+    if (error == WEIR_ENOSPC)
+        g->checkpoint.wanted = true;
+}
+
+static void adopt_store_figures(struct gateway *g, const struct batch *b)
+{
+    int64_t held_since = (int64_t)g->ledger.stored - (int64_t)b->ledger.stored;
+    g->committed = b->ledger;
+    g->committed.held = b->held;
+    memcpy(g->committed.removed, b->removed, sizeof b->removed);
+    g->ledger.held = b->held + (uint64_t)held_since;
+    memcpy(g->ledger.removed, b->removed, sizeof b->removed);
+    for (int lane = 0; lane < LANES; lane++)
+        g->sender.lanes[lane].first = b->first_sequence[lane];
+    g->last_batch_out = *b;
+    g->commit_last_us = b->commit_us;
+    if (b->commit_us > g->commit_max_us)
+        g->commit_max_us = b->commit_us;
+    g->bytes_committed += b->journal.bytes;
+    for (uint32_t i = 0; i < b->row_count; i++)
+        g->bytes_committed += b->rows[i].payload.bytes;
+}
+
+static void commit_done(struct gateway *g, int result)
+{
+    if (result != 0) {
+        commit_failed(g, result);
+        return;
+    }
+    struct fill *f = g->committing;
+    g->committing = NULL;
+    g->failing_since_mono_ms = INT64_MAX;
+    g->failing_with = 0;
+    g->retry_at_mono_ms = 0;
+    g->commits++;
+    g->committed_block = f->batch.block;
+    memcpy(g->committed_lanes, f->batch.lanes, sizeof g->committed_lanes);
+    adopt_store_figures(g, &f->batch);
+    checkpoint_on_committed(g, &f->batch);
+    for (uint32_t source = 0; source < g->config->source_count; source++)
+        if ((f->sources >> source & 1) != 0)
+            g->ports.source_acknowledge(g->ports.ctx, source);
+}
+
+void gateway_on_store_done(struct gateway *g, struct store_job *job)
+{
+    assert(g->job_busy);
+    g->job_busy = false;
+    switch (job->kind) {
+    case STORE_JOB_COMMIT:
+        commit_done(g, job->result);
+        break;
+    case STORE_JOB_OUTBOX:
+        sender_on_fetched(g);
+        break;
+    case STORE_JOB_POISON:
+        sender_on_poisoned(g);
+        break;
+    case STORE_JOB_QUERY:
+        job->query_done(job->query_ctx);
+        break;
+    }
+}
+
+bool gateway_query(struct gateway *g, void (*query)(void *, struct store *), void (*done)(void *),
+                   void *ctx)
+{
+    if (g->query_waiting || (g->job_busy && g->query_job.query_ctx == ctx))
+        return false;
+    g->query_job = (struct store_job){
+        .kind = STORE_JOB_QUERY, .query = query, .query_done = done, .query_ctx = ctx
+    };
+    g->query_waiting = true;
+    return true;
+}
+
+/* --- turns ---------------------------------------------------------------------------------------
+ * */
+
+static int64_t measured_lag_ms(const struct gateway *g)
+{
+    int64_t lag = 0;
+    for (uint32_t source = 0; source < g->config->source_count; source++) {
+        if ((g->source_connected >> source & 1) == 0)
+            continue;
+        int64_t since = g->t_ms - g->drained_ms[source];
+        lag = since > lag ? since : lag;
+    }
+    return lag;
+}
+
+static void update_shed(struct gateway *g)
+{
+    if (!fill_has_step_room(g, g->filling) ||
+        !shed_update(&g->shed, &g->config->shed, measured_lag_ms(g), g->t_ms))
+        return;
+    struct record record = { .kind = RECORD_SHED, .t_ms = g->t_ms, .count = g->shed.level };
+    fill_append(g, &record);
+    engine_apply(g->engine, &record, &g->out);
+    struct envelope_fact facts[] = { { "level", g->shed.level },
+                                     { "lag_ms", (double)measured_lag_ms(g) } };
+    char message[64];
+    (void)snprintf(message, sizeof message, "shed level is %d now", (int)g->shed.level);
+    fill_notice(g, "shed_level", message, facts, 2);
+}
+
+void gateway_begin_turn(struct gateway *g, struct hal_time now)
+{
+    clock_begin_turn(g, now);
+    if (!g->timers_behind && g->carried.next < g->carried.count)
+        intake_continue(g);
+    update_shed(g);
+}
+
+static void take_last_checkpoint(struct gateway *g)
+{
+    if (!g->stopping || g->stop_checkpoint_taken || g->committing != NULL || g->filling->content)
+        return;
+    g->stop_checkpoint_taken = true;
+    g->checkpoint.wanted = true;
+}
+
+void gateway_end_turn(struct gateway *g)
+{
+    take_last_checkpoint(g);
+    gateway_schedule(g);
+    sender_pump(g);
+    gateway_schedule(g); /* what was sent may leave room for the next rows */
+}
+
+int64_t gateway_next_turn_ms(const struct gateway *g)
+{
+    int64_t next = g->now.mono_ms + HEARTBEAT_MS;
+    int64_t to_mono = g->mono_base_ms - g->t_base_ms;
+    int64_t deadline = engine_deadline(g->engine);
+    if (deadline < INT64_MAX - HEARTBEAT_MS && deadline + to_mono < next)
+        next = deadline + to_mono;
+    if (g->committing != NULL && !g->job_busy && g->retry_at_mono_ms < next)
+        next = g->retry_at_mono_ms;
+    if (g->committing == NULL && g->filling->content) {
+        int64_t due = g->filling->opened_ms + g->config->commit_max_age_ms + to_mono;
+        next = due < next ? due : next;
+        if (commit_is_due(g))
+            next = g->now.mono_ms;
+    }
+    return next > g->now.mono_ms ? next : g->now.mono_ms;
+}
+
+bool gateway_failed(const struct gateway *g)
+{
+    return g->failed;
+}
+
+void gateway_begin_stop(struct gateway *g)
+{
+    g->stopping = true;
+}
+
+bool gateway_idle(const struct gateway *g)
+{
+    return g->stopping && g->stop_checkpoint_taken && g->committing == NULL && !g->job_busy &&
+           !g->filling->content && !checkpoint_due(g);
+}
+
+bool gateway_may_take(const struct gateway *g, uint32_t source)
+{
+    assert(source < g->config->source_count);
+    if (g->failed || g->stopping || g->timers_behind || g->failing_with != 0 || !clock_usable(g) ||
+        g->carried.next < g->carried.count)
+        return false;
+    if (g->committing != NULL && (g->committing->sources >> source & 1) != 0)
+        return false;
+    const struct fill *f = g->filling;
+    return f->source_messages[source] < g->config->sources[source].receive_maximum &&
+           block_readings(f->block) < g->config->commit_max_readings && fill_has_message_room(g, f);
+}
+
+/* --- other events --------------------------------------------------------------------------------
+ * */
+
+static int apply_and_journal(struct gateway *g, const struct record *record)
+{
+    if (!fill_has_step_room(g, g->filling) ||
+        block_bytes(g->filling->block) + record->content.bytes + 4096 > g->limits.block.bytes_max) {
+        g->filling->urgent = true;
+        return WEIR_EAGAIN;
+    }
+    fill_append(g, record);
+    engine_apply(g->engine, record, &g->out);
+    return 0;
+}
+
+void gateway_on_source(struct gateway *g, uint32_t source, bool connected)
+{
+    assert(source < g->config->source_count);
+    uint64_t bit = (uint64_t)1 << source;
+    g->source_connected = connected ? g->source_connected | bit : g->source_connected & ~bit;
+    g->drained_ms[source] = g->t_ms;
+    struct record record = {
+        .kind = RECORD_SOURCE,
+        .t_ms = g->t_ms,
+        .reading = { .source = (uint16_t)source },
+        .count = connected,
+    };
+    /* Without room the record is left out: silence alarms may then come for a source that is away.
+     * */
+    (void)apply_and_journal(g, &record);
+}
+
+void gateway_on_drained(struct gateway *g, uint32_t source)
+{
+    assert(source < g->config->source_count);
+    g->drained_ms[source] = g->t_ms;
+}
+
+int gateway_on_inventory(struct gateway *g, const uint8_t digest[32], struct text content,
+                         bool json, char *why)
+{
+    struct record record = {
+        .kind = RECORD_INVENTORY,
+        .t_ms = g->t_ms,
+        .digest = { (const char *)digest, 32 },
+        .content = content,
+    };
+    if (content.bytes > CONFIG_FILE_BYTES_MAX) {
+        (void)snprintf(why, 256, "an inventory file has at most %d bytes", CONFIG_FILE_BYTES_MAX);
+        return WEIR_EFULL;
+    }
+    if (!fill_has_step_room(g, g->filling) || g->carried.next < g->carried.count) {
+        (void)snprintf(why, 256, "no room before the next commit; try again");
+        return WEIR_EAGAIN;
+    }
+    g->decoder.memory.reset();
+    int error = inventory_load(g->inventory, content, json, why);
+    return error != 0 ? error : apply_and_journal(g, &record);
+}
+
+int gateway_command(struct gateway *g, struct text command)
+{
+    struct record record = { .kind = RECORD_COMMAND, .t_ms = g->t_ms, .content = command };
+    struct alert_view view;
+    uint64_t cursor = 0;
+    while (engine_alert(g->engine, &cursor, &view))
+        for (uint32_t at = 0; at + ALERT_ID_BYTES <= command.bytes; at++)
+            if (memcmp(command.at + at, view.id, ALERT_ID_BYTES) == 0)
+                return apply_and_journal(g, &record);
+    return WEIR_ENOTFOUND;
+}
+
+struct gateway_view gateway_view(const struct gateway *g)
+{
+    struct gateway_view view = {
+        .engine = g->engine,
+        .ledger = g->committed,
+        .pending = g->ledger.received - g->committed.received,
+        .block = g->committed_block,
+        .t_ms = g->t_ms,
+        .wall_ms = gateway_wall_ms(g),
+        .clock = g->clock.state,
+        .shed = g->shed.level,
+        .lag_ms = measured_lag_ms(g),
+        .disk_bytes = g->last_batch_out.disk_bytes,
+        .wal_bytes = g->last_batch_out.wal_bytes,
+        .commit_last_us = g->commit_last_us,
+        .commit_max_us = g->commit_max_us,
+        .commits = g->commits,
+        .commit_failures = g->commit_failures,
+        .bytes_committed = g->bytes_committed,
+        .recovered_blocks = g->recovered_blocks,
+        .uplink_connected = g->sender.connected,
+        .source_connected = g->source_connected,
+    };
+    for (int lane = 0; lane < LANES; lane++) {
+        view.lanes[lane] = g->committed_lanes[lane];
+        view.outbox_bytes[lane] = g->last_batch_out.outbox_bytes[lane];
+        view.outbox_rows[lane] = g->last_batch_out.outbox_rows[lane];
+        view.sent[lane] = g->sender.lanes[lane].sent;
+    }
+    return view;
+}

@@ -1,0 +1,66 @@
+/* gateway_checkpoint: a copy of the state, taken between two turns and written a piece a commit.
+ * The copy is as of the block that is being sealed; the marker goes with the last piece, so a slot
+ * is whole
+ * or not there. */
+#include <assert.h>
+
+#include "firmware/gateway_state.h"
+
+enum { CHECKPOINT_JOURNAL_RATIO = 4 };
+
+static bool grown_enough(const struct checkpointer *c)
+{
+    uint64_t size = c->total_bytes > 0 ? c->total_bytes : STORE_PIECE_BYTES;
+    return c->journal_bytes_since > CHECKPOINT_JOURNAL_RATIO * size ||
+           c->readings_since > c->fold_readings_max;
+}
+
+bool checkpoint_due(const struct gateway *g)
+{
+    return g->checkpoint.active || g->checkpoint.wanted;
+}
+
+static void take_copy(struct gateway *g, uint64_t block)
+{
+    struct checkpointer *c = &g->checkpoint;
+    struct byte_writer w = { .at = c->shadow, .bytes = c->shadow_bytes_max };
+    engine_save(g->engine, &w);
+    assert(!w.failed);
+    c->active = true;
+    c->wanted = false;
+    c->block = block;
+    c->total_bytes = (uint32_t)w.used;
+    c->offset = 0;
+    c->journal_bytes_since = 0;
+    c->readings_since = 0;
+}
+
+void checkpoint_at_seal(struct gateway *g, struct batch *batch)
+{
+    struct checkpointer *c = &g->checkpoint;
+    c->journal_bytes_since += batch->journal.bytes;
+    if (!c->active && (c->wanted || grown_enough(c)))
+        take_copy(g, batch->block);
+    if (!c->active)
+        return;
+    uint32_t left = c->total_bytes - c->offset;
+    uint32_t bytes = left < STORE_PIECE_BYTES ? left : STORE_PIECE_BYTES;
+    batch->checkpoint = (struct checkpoint_piece){
+        .block = c->block,
+        .offset = c->offset,
+        .total_bytes = c->total_bytes,
+        .bytes = { (const char *)c->shadow + c->offset, bytes },
+        .last = bytes == left,
+    };
+}
+
+void checkpoint_on_committed(struct gateway *g, const struct batch *batch)
+{
+    struct checkpointer *c = &g->checkpoint;
+    if (batch->checkpoint.bytes.at == NULL)
+        return;
+    assert(c->active && batch->checkpoint.offset == c->offset);
+    c->offset += batch->checkpoint.bytes.bytes;
+    if (batch->checkpoint.last)
+        c->active = false;
+}

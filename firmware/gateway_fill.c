@@ -1,0 +1,299 @@
+/* gateway_fill: the batch that fills: journal block, outbox rows, dead letters, and the room that
+ * is left.
+ * Room is asked for before a step, never found missing within one. */
+#include <assert.h>
+#include <string.h>
+
+#include "firmware/gateway_state.h"
+
+static struct outbox_row *add_row(struct gateway *g, enum lane lane)
+{
+    struct fill *f = g->filling;
+    assert(f->batch.row_count < g->limits.rows_max);
+    struct outbox_row *row = &f->rows[f->batch.row_count++];
+    *row = (struct outbox_row){
+        .lane = lane,
+        .sequence = g->lanes[lane].next_sequence++,
+        .t_ms = g->t_ms,
+    };
+    fill_open(g);
+    return row;
+}
+
+/* Payloads are laid one behind the other; rendering gets all that is left. */
+static void take_payload(struct gateway *g, struct outbox_row *row, struct text rendered)
+{
+    struct fill *f = g->filling;
+    assert(rendered.bytes > 0);
+    assert((const uint8_t *)rendered.at == f->row_bytes + f->row_bytes_used);
+    row->payload = rendered;
+    f->row_bytes_used += rendered.bytes;
+    assert(f->row_bytes_used <= g->limits.row_bytes_max);
+}
+
+static void *payload_room(struct gateway *g, size_t *bytes)
+{
+    *bytes = g->limits.row_bytes_max - g->filling->row_bytes_used;
+    return g->filling->row_bytes + g->filling->row_bytes_used;
+}
+
+static struct envelope envelope_of(const struct gateway *g)
+{
+    return (struct envelope){
+        .gateway = text_of(g->config->gateway_name),
+        .store_id = { g->store_id[0], g->store_id[1] },
+        .config_digest = text_of(g->config_digest_hex),
+        .version = text_of(WEIR_VERSION),
+        .offset_ms = g->clock.offset_ms,
+        .clock = g->clock.state,
+    };
+}
+
+static void flush_results(struct gateway *g, struct results_builder *builder, enum lane lane)
+{
+    if (results_count(builder) == 0)
+        return;
+    struct fill *f = g->filling;
+    struct outbox_row *row = add_row(g, lane);
+    struct results_header header = {
+        .store_id = { g->store_id[0], g->store_id[1] },
+        .sequence = row->sequence,
+        .first_block = f->batch.block,
+        .last_block = f->batch.block,
+    };
+    memcpy(header.config_digest, g->config->digest, sizeof header.config_digest);
+    struct byte_writer w = { 0 };
+    w.at = payload_room(g, &w.bytes);
+    results_finish(builder, &header, &w);
+    assert(!w.failed);
+    take_payload(g, row, (struct text){ (const char *)w.at, (uint32_t)w.used });
+    results_builder_reset(builder);
+}
+
+static void on_alert(void *ctx, const struct alert_event *event)
+{
+    struct gateway *g = ctx;
+    fill_open(g);
+    g->filling->urgent = true;
+    if (!g->config->uplink.given)
+        return;
+    bool enriched = g->shed.level < SHED_ENRICHMENT;
+    if (!enriched)
+        g->ledger.enrichment_left_out++;
+    struct envelope envelope = envelope_of(g);
+    struct outbox_row *row = add_row(g, LANE_ALERTS);
+    row->key = event->key;
+    row->revision = event->alert->revision;
+    row->cleared = event->transition == ALERT_CLEAR;
+    size_t bytes;
+    void *to = payload_room(g, &bytes);
+    const struct inventory_entry *device =
+        enriched ? inventory_find(g->inventory, event->device) : NULL;
+    take_payload(g, row,
+                 envelope_alert(&envelope, row->sequence, event, device, enriched, to, bytes));
+}
+
+static void on_result(void *ctx, const struct window_result *result)
+{
+    struct gateway *g = ctx;
+    if (!g->config->uplink.given)
+        return;
+    if (results_add_window(g->filling->results, result) == WEIR_EFULL) {
+        flush_results(g, g->filling->results, LANE_RESULTS);
+        int added = results_add_window(g->filling->results, result);
+        assert(added == 0);
+        (void)added; /* an empty builder takes one result: asserted above */
+    }
+    fill_open(g);
+}
+
+static void on_late(void *ctx, const struct record *record)
+{
+    struct gateway *g = ctx;
+    (void)record; /* stored like any other; only counted here */
+    g->ledger.late++;
+}
+
+struct engine_out fill_engine_out(struct gateway *g)
+{
+    return (struct engine_out){ .ctx = g, .alert = on_alert, .result = on_result, .late = on_late };
+}
+
+void fill_notice(struct gateway *g, const char *kind, const char *message,
+                 const struct envelope_fact *facts, uint32_t fact_count)
+{
+    g->ports.log(g->ports.ctx, kind, message);
+    if (!g->config->uplink.given || !fill_has_step_room(g, g->filling))
+        return;
+    struct envelope envelope = envelope_of(g);
+    struct outbox_row *row = add_row(g, LANE_ALERTS);
+    size_t bytes;
+    void *to = payload_room(g, &bytes);
+    take_payload(g, row, envelope_notice(&envelope, row->sequence, kind, message, facts, fact_count,
+                                         gateway_wall_ms(g), to, bytes));
+}
+
+/* --- limits and room -----------------------------------------------------------------------------
+ * */
+
+struct block_limits gateway_block_limits_max(void)
+{
+    return (struct block_limits){ .records_max = 65535, .bytes_max = 4u << 20, .names_max = 65535 };
+}
+
+struct fill_limits fill_limits_of(const struct config *config)
+{
+    uint32_t records = config->commit_max_readings + config->json.readings + FILL_RECORDS_SLACK;
+    uint32_t step = engine_out_max(&config->engine) + 4;
+    size_t message = (size_t)config->json.payload_bytes * 2 + (size_t)config->json.readings * 64;
+    struct fill_limits limits = {
+        .block = {
+            .records_max = records < 65535 ? records : 65535,
+            .bytes_max = (uint32_t)((size_t)records * 48 + message + CONFIG_FILE_BYTES_MAX),
+            .names_max = records * 3 < 65535 ? records * 3 : 65535,
+        },
+        .rows_max = FILL_ROWS_BASE + 2 * step,
+        .step_rows = step,
+        .step_row_bytes = (size_t)step * ENVELOPE_ALERT_BYTES_MAX + 2 * FILL_RESULTS_BYTES_MAX,
+        .letter_bytes_max = (size_t)config->json.payload_bytes + TOPIC_BYTES_MAX + 64 * 1024,
+    };
+    limits.row_bytes_max = 2 * limits.step_row_bytes + 128 * 1024;
+    if (limits.block.bytes_max > gateway_block_limits_max().bytes_max)
+        limits.block.bytes_max = gateway_block_limits_max().bytes_max;
+    return limits;
+}
+
+void fill_init(struct fill *f, const struct fill_limits *limits, bool raw, struct arena *arena)
+{
+    struct fill made = {
+        .block = block_builder_init(&limits->block, arena),
+        .journal = arena_take(arena, limits->block.bytes_max, 1),
+        .rows = arena_take(arena, limits->rows_max, sizeof *made.rows),
+        .row_bytes = arena_take(arena, limits->row_bytes_max, 1),
+        .letters = arena_take(arena, FILL_LETTERS_MAX, sizeof *made.letters),
+        .letter_bytes = arena_take(arena, limits->letter_bytes_max, 1),
+        .results = results_builder_init(RESULTS_WINDOWS, FILL_RESULTS_MAX, FILL_RESULTS_BYTES_MAX,
+                                        arena),
+        .raw = raw ? results_builder_init(RESULTS_READINGS, FILL_RAW_MAX, FILL_RESULTS_BYTES_MAX,
+                                          arena)
+                   : NULL,
+    };
+    *f = made;
+}
+
+void fill_reset(struct gateway *g, struct fill *f)
+{
+    *f = (struct fill){
+        .block = f->block,
+        .journal = f->journal,
+        .rows = f->rows,
+        .row_bytes = f->row_bytes,
+        .letters = f->letters,
+        .letter_bytes = f->letter_bytes,
+        .results = f->results,
+        .raw = f->raw,
+        .batch = { .block = ++g->last_block },
+    };
+    block_builder_reset(f->block);
+    results_builder_reset(f->results);
+    if (f->raw != NULL)
+        results_builder_reset(f->raw);
+    engine_begin_block(g->engine, f->batch.block);
+}
+
+/* Room for whatever one record or one timer may make the engine say. */
+bool fill_has_step_room(const struct gateway *g, const struct fill *f)
+{
+    return f->batch.row_count + g->limits.step_rows <= g->limits.rows_max &&
+           f->row_bytes_used + g->limits.step_row_bytes <= g->limits.row_bytes_max &&
+           block_records(f->block) + 8 <= g->limits.block.records_max &&
+           block_bytes(f->block) + 4096 <= g->limits.block.bytes_max;
+}
+
+/* Room for the largest message that the limits allow. Not for every alert that its readings may
+ * raise: intake_continue
+ * asks for each reading's own step, and what does not fit waits for the next batch. */
+bool fill_has_message_room(const struct gateway *g, const struct fill *f)
+{
+    const struct json_limits *json = &g->config->json;
+    size_t message = (size_t)json->payload_bytes * 2 + (size_t)json->readings * 64;
+    return fill_has_step_room(g, f) && f->batch.letter_count < FILL_LETTERS_MAX &&
+           f->letter_bytes_used + json->payload_bytes + TOPIC_BYTES_MAX <=
+               g->limits.letter_bytes_max &&
+           block_records(f->block) + json->readings + 8 <= g->limits.block.records_max &&
+           block_bytes(f->block) + message + 4096 <= g->limits.block.bytes_max;
+}
+
+/* --- filling -------------------------------------------------------------------------------------
+ * */
+
+void fill_open(struct gateway *g)
+{
+    if (g->filling->content)
+        return;
+    g->filling->content = true;
+    g->filling->opened_ms = g->t_ms;
+}
+
+void fill_append(struct gateway *g, const struct record *record)
+{
+    struct fill *f = g->filling;
+    int appended = block_append(f->block, record);
+    assert(appended == 0); /* room was asked for before */
+    (void)appended;
+    fill_open(g);
+    if (f->raw == NULL || record->kind != RECORD_READING || g->shed.level >= SHED_OPTIONAL)
+        return;
+    if (results_add_reading(f->raw, record) == WEIR_EFULL && fill_has_step_room(g, f)) {
+        flush_results(g, f->raw, LANE_RAW);
+        (void)results_add_reading(f->raw, record); /* an empty builder takes one reading */
+    }
+}
+
+static struct text copy_to_letters(struct fill *f, size_t room, struct text from)
+{
+    if (from.bytes > room - f->letter_bytes_used)
+        from.bytes = (uint32_t)(room - f->letter_bytes_used);
+    uint8_t *to = f->letter_bytes + f->letter_bytes_used;
+    if (from.bytes > 0)
+        memcpy(to, from.at, from.bytes);
+    f->letter_bytes_used += from.bytes;
+    return (struct text){ (const char *)to, from.bytes };
+}
+
+void fill_add_letter(struct gateway *g, const struct dead_letter *letter)
+{
+    struct fill *f = g->filling;
+    assert(f->batch.letter_count < FILL_LETTERS_MAX);
+    struct dead_letter *kept = &f->letters[f->batch.letter_count++];
+    *kept = *letter;
+    kept->topic = copy_to_letters(f, g->limits.letter_bytes_max, letter->topic);
+    kept->payload = copy_to_letters(f, g->limits.letter_bytes_max, letter->payload);
+    fill_open(g);
+}
+
+void fill_seal(struct gateway *g)
+{
+    struct fill *f = g->filling;
+    assert(g->committing == NULL);
+    flush_results(g, f->results, LANE_RESULTS);
+    if (f->raw != NULL)
+        flush_results(g, f->raw, LANE_RAW);
+    struct batch *b = &f->batch;
+    b->t_ms = g->t_ms;
+    b->readings = block_readings(f->block);
+    if (block_records(f->block) > 0) {
+        struct byte_writer w = { .at = f->journal, .bytes = g->limits.block.bytes_max };
+        block_finish(f->block, &w);
+        assert(!w.failed);
+        b->journal = (struct text){ (const char *)f->journal, (uint32_t)w.used };
+    }
+    b->rows = f->rows;
+    b->letters = f->letters;
+    memcpy(b->lanes, g->lanes, sizeof b->lanes);
+    b->ledger = g->ledger;
+    checkpoint_at_seal(g, b);
+    g->committing = f;
+    g->filling = f == &g->fills[0] ? &g->fills[1] : &g->fills[0];
+    fill_reset(g, g->filling);
+}

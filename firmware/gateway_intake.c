@@ -1,0 +1,252 @@
+/* gateway_intake: one message, from bytes to records: decode, judge, apply, journal, count. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "firmware/gateway_state.h"
+
+int64_t gateway_wall_ms(const struct gateway *g)
+{
+    return g->t_ms + g->clock.offset_ms;
+}
+
+static void copy_name(char *to, struct text from)
+{
+    uint32_t bytes = from.bytes < READING_NAME_BYTES_MAX ? from.bytes : READING_NAME_BYTES_MAX;
+    if (bytes > 0)
+        memcpy(to, from.at, bytes);
+    to[bytes] = '\0';
+}
+
+static void tail_add(struct gateway *g, const struct record *record, const char *outcome)
+{
+    struct tail_slot *slot = &g->tail[g->tail_count % TAIL_SLOTS];
+    const struct reading *r = &record->reading;
+    slot->entry.number = ++g->tail_count;
+    slot->entry.wall_ms = gateway_wall_ms(g);
+    slot->entry.event_time_ms = record->event_time_ms;
+    copy_name(slot->entry.device, r->device);
+    copy_name(slot->entry.metric, r->metric);
+    copy_name(slot->entry.unit, r->unit);
+    copy_name(slot->entry.value, r->value.text);
+    (void)snprintf(slot->entry.outcome, sizeof slot->entry.outcome, "%s", outcome);
+    slot->value = r->value;
+}
+
+static void print_value(const struct tail_slot *slot, char to[64])
+{
+    switch (slot->value.type) {
+    case VALUE_NUMBER:
+        (void)snprintf(to, 64, "%.10g", slot->value.number);
+        break;
+    case VALUE_BOOLEAN:
+        (void)snprintf(to, 64, "%s", slot->value.number != 0 ? "true" : "false");
+        break;
+    case VALUE_TEXT:
+        memcpy(to, slot->entry.value, 64);
+        to[63] = '\0';
+        break;
+    }
+}
+
+uint32_t gateway_tail(const struct gateway *g, uint64_t after, struct tail_entry *to, uint32_t max)
+{
+    uint64_t oldest = g->tail_count > TAIL_SLOTS ? g->tail_count - TAIL_SLOTS : 0;
+    uint64_t from = after > oldest ? after : oldest;
+    uint32_t count = 0;
+    for (uint64_t n = from; n < g->tail_count && count < max; n++) {
+        const struct tail_slot *slot = &g->tail[n % TAIL_SLOTS];
+        to[count] = slot->entry;
+        print_value(slot, to[count].value);
+        count++;
+    }
+    return count;
+}
+
+/* --- what is refused -----------------------------------------------------------------------------
+ * */
+
+static void journal_reject(struct gateway *g, const struct record *record)
+{
+    struct record kept = *record;
+    kept.t_ms = g->t_ms;
+    fill_append(g, &kept);
+    engine_apply(g->engine, &kept, &g->out);
+    g->ledger.received++;
+    g->ledger.rejected[kept.reason]++;
+    tail_add(g, &kept, reject_name(kept.reason));
+}
+
+static void keep_letter(struct gateway *g, const struct message *message, enum reject_reason reason,
+                        uint32_t fault_offset, uint32_t readings)
+{
+    uint32_t limit = g->config->json.payload_bytes;
+    struct dead_letter letter = {
+        .t_ms = g->t_ms,
+        .wall_ms = gateway_wall_ms(g),
+        .reason = reason,
+        .fault_offset = fault_offset,
+        .readings = readings,
+        .source = text_of(g->config->sources[message->source].name),
+        .topic = message->topic,
+        .payload = message->payload,
+    };
+    if (letter.payload.bytes > limit)
+        letter.payload.bytes = limit;
+    if (letter.topic.bytes > TOPIC_BYTES_MAX)
+        letter.topic.bytes = TOPIC_BYTES_MAX;
+    fill_add_letter(g, &letter);
+}
+
+static void reject_message(struct gateway *g, const struct message *message,
+                           enum reject_reason reason, uint32_t fault_offset, struct text device)
+{
+    struct record record = {
+        .kind = RECORD_REJECT,
+        .reason = reason,
+        .reading = { .source = (uint16_t)message->source, .device = device },
+    };
+    if (record.reading.device.bytes > READING_NAME_BYTES_MAX)
+        record.reading.device = (struct text){ 0 };
+    journal_reject(g, &record);
+    keep_letter(g, message, reason, fault_offset, 1);
+}
+
+/* Readings of a good message that could not be read, and those that were judged unfit: one letter
+ * for the
+ * message, a record and a count for each. */
+static void reject_readings(struct gateway *g, const struct message *message)
+{
+    const struct decoded *d = &g->decoded;
+    enum reject_reason first = REJECT_NONE;
+    uint32_t rejected = d->bad_count;
+    for (uint32_t i = 0; i < d->bad_count; i++) {
+        uint32_t listed = (uint32_t)(sizeof d->bad / sizeof d->bad[0]);
+        uint32_t k = i < listed ? i : listed - 1; /* beyond the list: the last one's reason */
+        struct record record = {
+            .kind = RECORD_REJECT,
+            .reason = d->bad[k].reason,
+            .reading = { .source = (uint16_t)message->source, .index = d->bad[k].index,
+                         .device = d->bad[k].device, .metric = d->bad[k].metric },
+        };
+        journal_reject(g, &record);
+        first = first == REJECT_NONE ? record.reason : first;
+    }
+    for (uint32_t i = 0; i < d->count; i++)
+        if (g->admissions[i].verdict == ADMIT_REJECT) {
+            rejected++;
+            first = first == REJECT_NONE ? g->admissions[i].reason : first;
+        }
+    if (rejected > 0)
+        keep_letter(g, message, first, d->fault_offset, rejected);
+}
+
+/* --- what is taken -------------------------------------------------------------------------------
+ * */
+
+static void take_reading(struct gateway *g, struct admission *admission)
+{
+    admission->record.t_ms = g->t_ms;
+    switch (admission->verdict) {
+    case ADMIT_STORE:
+        fill_append(g, &admission->record);
+        engine_apply(g->engine, &admission->record, &g->out);
+        g->ledger.received++;
+        g->ledger.stored++;
+        g->ledger.held++;
+        g->ledger.sequence_restart += admission->sequence_restart;
+        g->checkpoint.readings_since++;
+        tail_add(g, &admission->record, "stored");
+        break;
+    case ADMIT_DUPLICATE:
+        g->ledger.received++;
+        g->ledger.duplicate++;
+        tail_add(g, &admission->record, "duplicate");
+        break;
+    case ADMIT_REJECT:
+        journal_reject(g, &admission->record);
+        break;
+    }
+}
+
+void intake_continue(struct gateway *g)
+{
+    struct carried *c = &g->carried;
+    while (c->next < c->count) {
+        if (!fill_has_step_room(g, g->filling)) {
+            g->filling->urgent = true;
+            break;
+        }
+        take_reading(g, &g->admissions[c->next++]);
+    }
+    /* The acknowledgement waits for the batch that holds the last of it. */
+    g->filling->sources |= (uint64_t)1 << c->source;
+    fill_open(g);
+}
+
+static const struct config_topic *find_topic(const struct gateway *g, const struct message *message,
+                                             struct topic_match *match)
+{
+    const struct config_source *source = &g->config->sources[message->source];
+    for (uint32_t i = 0; i < source->topic_count; i++)
+        if (topic_match(&source->topics[i].template, message->topic, match))
+            return &source->topics[i];
+    return NULL;
+}
+
+static struct message own_copy(struct gateway *g, const struct message *message)
+{
+    struct message copy = *message;
+    uint32_t limit = g->config->json.payload_bytes;
+    if (copy.topic.bytes > TOPIC_BYTES_MAX)
+        copy.topic.bytes = TOPIC_BYTES_MAX;
+    if (copy.payload.bytes > limit)
+        copy.payload.bytes = limit;
+    uint8_t *to = g->carried.bytes;
+    if (copy.topic.bytes > 0)
+        memcpy(to, message->topic.at, copy.topic.bytes);
+    if (copy.payload.bytes > 0)
+        memcpy(to + TOPIC_BYTES_MAX, message->payload.at, copy.payload.bytes);
+    copy.topic.at = (const char *)to;
+    copy.payload.at = (const char *)to + TOPIC_BYTES_MAX;
+    return copy;
+}
+
+static void decode_message(struct gateway *g, const struct message *message)
+{
+    struct topic_match match = { { 0 }, { 0 } };
+    const struct config_topic *topic = find_topic(g, message, &match);
+    if (topic == NULL) {
+        reject_message(g, message, REJECT_TOPIC_MISMATCH, 0, match.device);
+        return;
+    }
+    struct decoded *d = &g->decoded;
+    decode_json(&g->decoder, &topic->mapping, (uint16_t)message->source, match.device, match.metric,
+                message->payload, d);
+    if (d->reason != REJECT_NONE) {
+        reject_message(g, message, d->reason, d->fault_offset, match.device);
+        return;
+    }
+    if (d->count > 0)
+        engine_admit(g->engine, g->t_ms, g->decoder.readings, d->count, g->admissions);
+    reject_readings(g, message);
+    g->carried.count = d->count;
+}
+
+void gateway_on_message(struct gateway *g, const struct message *message)
+{
+    assert(gateway_may_take(g, message->source));
+    struct message copy = own_copy(g, message);
+    g->carried.source = message->source;
+    g->carried.next = g->carried.count = 0;
+    if (message->payload.bytes > g->config->json.payload_bytes)
+        reject_message(g, &copy, REJECT_PAYLOAD_TOO_LARGE, g->config->json.payload_bytes,
+                       (struct text){ 0 });
+    else
+        decode_message(g, &copy);
+    intake_continue(g);
+    struct fill *f = g->filling;
+    uint32_t waiting = ++f->source_messages[message->source];
+    if (waiting >= g->config->sources[message->source].receive_maximum)
+        f->urgent = true;
+}

@@ -1,0 +1,247 @@
+/* gateway_start: memory, and the state rebuilt from the store: the newest checkpoint, then the
+ * journal behind it. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "firmware/gateway_state.h"
+
+enum { JOURNAL_READ_RATIO = 2 };
+
+struct parts { /* the sizes that only depend on the configuration */
+    struct fill_limits limits;
+    size_t shadow_bytes;
+};
+
+static struct parts parts_of(const struct config *config)
+{
+    return (struct parts){
+        .limits = fill_limits_of(config),
+        .shadow_bytes = engine_save_bytes_max(&config->engine),
+    };
+}
+
+static void take_decoder(struct decoder *d, const struct config *config,
+                         const struct json_memory *json, struct arena *arena)
+{
+    size_t extra = (size_t)config->json.payload_bytes * 2 + 4096;
+    *d = (struct decoder){
+        .memory = *json,
+        .limits = config->json,
+        .readings = arena_take(arena, config->json.readings, sizeof *d->readings),
+        .extra = arena_take(arena, extra, 1),
+        .extra_bytes = extra,
+    };
+}
+
+static void take_batches(struct gateway *g, const struct parts *p, struct arena *arena)
+{
+    bool raw = g->config->uplink.given && g->config->uplink.raw;
+    g->limits = p->limits;
+    fill_init(&g->fills[0], &p->limits, raw, arena);
+    fill_init(&g->fills[1], &p->limits, raw, arena);
+    g->checkpoint.shadow = arena_take(arena, p->shadow_bytes, 1);
+    g->checkpoint.shadow_bytes_max = p->shadow_bytes;
+    g->sender.fetch.to = arena_take(arena, GATEWAY_FETCH_BYTES, 1);
+    g->sender.fetch.rows = arena_take(arena, GATEWAY_FETCH_ROWS, sizeof(struct outbox_row));
+}
+
+static void print_digest(struct gateway *g)
+{
+    for (int i = 0; i < 32; i++)
+        (void)snprintf(g->config_digest_hex + 2 * i, 3, "%02x", g->config->digest[i]);
+}
+
+struct gateway *gateway_init(const struct config *config, const struct gateway_ports *ports,
+                             const struct json_memory *json, struct arena *arena)
+{
+    static const struct json_memory nothing = { 0 };
+    struct gateway measured; /* takes the same steps when there is no memory yet */
+    struct gateway *g = arena_take(arena, 1, sizeof *g);
+    bool measuring = g == NULL;
+    struct gateway *to = measuring ? &measured : g;
+    struct parts p = parts_of(config);
+    *to = (struct gateway){ .config = config, .failing_since_mono_ms = INT64_MAX };
+    if (ports != NULL)
+        to->ports = *ports;
+    size_t engine_at = arena->used;
+    to->engine = engine_init(&config->engine, arena);
+    to->engine_bytes = arena->used - engine_at;
+    to->engine_memory = measuring ? NULL : arena->at + engine_at;
+    to->inventory = inventory_init(config->inventory_max, arena);
+    take_decoder(&to->decoder, config, json != NULL ? json : &nothing, arena);
+    to->admissions = arena_take(arena, config->json.readings, sizeof *to->admissions);
+    to->carried.bytes = arena_take(arena, TOPIC_BYTES_MAX + (size_t)config->json.payload_bytes, 1);
+    take_batches(to, &p, arena);
+    if (measuring)
+        return NULL;
+    g->filling = &g->fills[0];
+    g->out = fill_engine_out(g);
+    shed_init(&g->shed);
+    print_digest(g);
+    return g;
+}
+
+static uint32_t add_line(struct budget_line *lines, uint32_t count, uint32_t max,
+                         const char *module, uint64_t bytes)
+{
+    if (count < max)
+        lines[count++] = (struct budget_line){ .module = module, .bytes = bytes };
+    return count;
+}
+
+uint32_t gateway_budget(const struct config *config, struct budget_line *lines, uint32_t max)
+{
+    struct arena engine = arena_measure(), batches = arena_measure(), decoder = arena_measure();
+    struct arena inventory = arena_measure(), whole = arena_measure();
+    struct gateway probe = { .config = config };
+    struct decoder d;
+    struct parts p = parts_of(config);
+    static const struct json_memory nothing = { 0 };
+    (void)engine_init(&config->engine, &engine);
+    (void)inventory_init(config->inventory_max, &inventory);
+    take_decoder(&d, config, &nothing, &decoder);
+    take_batches(&probe, &p, &batches);
+    (void)gateway_init(config, NULL, NULL, &whole);
+    uint64_t known = engine.used + inventory.used + decoder.used + batches.used;
+    uint32_t n = 0;
+    n = add_line(lines, n, max, "devices, series, windows, detectors, alerts", engine.used);
+    n = add_line(lines, n, max, "two batches and the checkpoint's copy", batches.used);
+    n = add_line(lines, n, max, "JSON decoder", decoder.used + config->json_arena_bytes);
+    n = add_line(lines, n, max, "inventory", inventory.used);
+    n = add_line(lines, n, max, "gateway", whole.used - known);
+    n = add_line(lines, n, max, "configuration", sizeof(struct config));
+    return n;
+}
+
+/* --- recovery ------------------------------------------------------------------------------------
+ * */
+
+struct fold { /* what rebuilding takes; lives in memory that main gives back */
+    struct gateway *g;
+    struct store *store;
+    struct block_reader *reader;
+    uint8_t *block;
+    size_t block_bytes;
+    uint64_t readings;
+};
+
+static void engine_anew(struct gateway *g)
+{
+    memset(g->engine_memory, 0, g->engine_bytes);
+    struct arena again = arena_over(g->engine_memory, g->engine_bytes);
+    g->engine = engine_init(&g->config->engine, &again);
+}
+
+static void note_clock(struct gateway *g, const struct record *record)
+{
+    if (record->kind == RECORD_CLOCK)
+        g->clock = record->clock;
+}
+
+static int fold_block(struct fold *f, uint64_t number, size_t bytes)
+{
+    struct record record;
+    int error = block_open(f->reader, (struct text){ (const char *)f->block, (uint32_t)bytes });
+    if (error != 0)
+        return error;
+    engine_begin_block(f->g->engine, number);
+    while ((error = block_next(f->reader, &record)) == 1) {
+        engine_apply(f->g->engine, &record, NULL);
+        note_clock(f->g, &record);
+        f->readings += record.kind == RECORD_READING;
+    }
+    return error;
+}
+
+static int fold_journal(struct fold *f, uint64_t from, char *why)
+{
+    uint64_t number = 0;
+    size_t bytes = 0;
+    for (;;) {
+        int error = store_block_read(f->store, from, f->block, f->block_bytes, &number, &bytes);
+        if (error == 0 && number == 0)
+            return 0;
+        if (error == 0)
+            error = fold_block(f, number, bytes);
+        if (error != 0) {
+            (void)snprintf(why, 256, "journal block %llu: %s", (unsigned long long)number,
+                           weir_err_text(error));
+            return error;
+        }
+        f->g->recovered_blocks++;
+        from = number + 1;
+    }
+}
+
+static uint64_t load_checkpoint(struct fold *f, const struct store_recovery *recovery)
+{
+    struct gateway *g = f->g;
+    uint8_t *shadow = g->checkpoint.shadow;
+    uint32_t reset = 0;
+    if (recovery->checkpoint_block == 0 ||
+        recovery->checkpoint_bytes > g->checkpoint.shadow_bytes_max ||
+        store_checkpoint_read(f->store, shadow, recovery->checkpoint_bytes) != 0)
+        return 0;
+    struct byte_reader r = { .at = shadow, .bytes = recovery->checkpoint_bytes };
+    if (engine_load(g->engine, &r, &reset) != 0) {
+        g->ports.log(g->ports.ctx, "checkpoint_unreadable", "the journal alone is folded");
+        engine_anew(g);
+        return 0;
+    }
+    if (reset > 0)
+        g->ports.log(g->ports.ctx, "definitions_changed", "what they define starts empty");
+    g->checkpoint.total_bytes = recovery->checkpoint_bytes;
+    return recovery->checkpoint_block;
+}
+
+static void adopt(struct gateway *g, const struct store_recovery *recovery, struct hal_time now)
+{
+    g->store_id[0] = recovery->store_id[0];
+    g->store_id[1] = recovery->store_id[1];
+    g->ledger = g->committed = recovery->ledger;
+    g->last_block = g->committed_block = recovery->last_block;
+    memcpy(g->lanes, recovery->lanes, sizeof g->lanes);
+    memcpy(g->committed_lanes, recovery->lanes, sizeof g->committed_lanes);
+    for (int lane = 0; lane < LANES; lane++)
+        g->sender.lanes[lane].first = recovery->first_sequence[lane];
+    g->t_ms = g->t_base_ms = recovery->t_ms;
+    g->mono_base_ms = now.mono_ms;
+    g->clock_waited_since_ms = g->t_ms;
+    g->now = now;
+    /* The journal says that readings up to here were fed: checkpoints are taken before a fold would
+     * take too long. */
+    g->checkpoint.fold_readings_max = (uint64_t)g->config->recovery_max_ms * 1000000 / 2000;
+}
+
+/* What the pipeline must know before the first reading: the configuration, and that no source is
+ * connected. */
+static void journal_start(struct gateway *g)
+{
+    struct record config = {
+        .kind = RECORD_CONFIG,
+        .t_ms = g->t_ms,
+        .digest = { (const char *)g->config->digest, 32 },
+        .content = { g->config->text, g->config->text_bytes },
+    };
+    fill_append(g, &config);
+    engine_apply(g->engine, &config, &g->out);
+    for (uint32_t source = 0; source < g->config->source_count; source++)
+        gateway_on_source(g, source, false);
+}
+
+int gateway_recover(struct gateway *g, struct store *store, const struct store_recovery *recovery,
+                    struct hal_time now, struct fold_memory memory, char *why)
+{
+    struct fold f = { .g = g, .store = store, .reader = memory.reader, .block = memory.block,
+                      .block_bytes = memory.block_bytes };
+    adopt(g, recovery, now);
+    uint64_t from = load_checkpoint(&f, recovery) + 1;
+    int error = fold_journal(&f, from, why);
+    if (error != 0)
+        return error;
+    g->checkpoint.readings_since = f.readings;
+    fill_reset(g, g->filling);
+    journal_start(g);
+    return 0;
+}

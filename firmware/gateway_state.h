@@ -1,0 +1,206 @@
+/* gateway_state: what the gateway's own files share. Nobody else includes this. */
+#ifndef FIRMWARE_GATEWAY_STATE_H
+#define FIRMWARE_GATEWAY_STATE_H
+
+#include "firmware/gateway.h"
+#include "pipeline/codec_results.h"
+#include "pipeline/envelope.h"
+#include "pipeline/err.h"
+#include "pipeline/inventory.h"
+
+enum {
+    FILL_LETTERS_MAX = 256,
+    FILL_ROWS_BASE = 64,               /* beside what one step of the engine may emit */
+    FILL_RESULTS_BYTES_MAX = 32 * 1024,/* of one results message, before compression */
+    FILL_RESULTS_MAX = 512,            /* window results in one message */
+    FILL_RAW_MAX = 1024,               /* raw readings in one message */
+    FILL_RECORDS_SLACK = 64,           /* ticks, clock and source records of a turn */
+    TAIL_SLOTS = 256,
+    SENDER_IN_FLIGHT_MAX = 256,
+    REFUSALS_SLOTS = 16
+};
+
+/* One of the two batches: the one that fills, or the one whose commit is under way. */
+struct fill {
+    struct batch batch;
+    struct block_builder *block;
+    uint8_t *journal;            /* the finished block */
+    struct outbox_row *rows;
+    uint8_t *row_bytes;          /* payloads of the rows */
+    size_t row_bytes_used;
+    struct dead_letter *letters;
+    uint8_t *letter_bytes;
+    size_t letter_bytes_used;
+    struct results_builder *results;
+    struct results_builder *raw; /* NULL: raw readings are not forwarded */
+    bool content;                /* something waits for this commit */
+    /* it should not wait for company: an alert, a full source, no room */
+    bool urgent;
+    int64_t opened_ms;           /* t of the first content */
+    uint64_t sources;            /* bit per source with messages in it */
+    uint32_t source_messages[CONFIG_SOURCES_MAX];
+};
+
+struct fill_limits {
+    struct block_limits block;
+    uint32_t rows_max;
+    size_t row_bytes_max;
+    size_t letter_bytes_max;
+    uint32_t step_rows;          /* one step of the engine adds at most so many rows */
+    size_t step_row_bytes;
+};
+
+struct in_flight {
+    enum lane lane;
+    uint64_t sequence;
+    struct hash128 key;          /* of the alert; zero: none */
+};
+
+struct lane_cursor {
+    uint64_t next;               /* sequence to send next */
+    uint64_t sent;               /* highest that a PUBACK covered */
+    uint64_t first;              /* oldest that the store holds */
+    int64_t progress_ms;         /* t when a receipt last moved, or nothing was outstanding */
+};
+
+struct sender {
+    bool connected;
+    bool probe;                  /* after a break: one row alone, to find the one that breaks it */
+    uint32_t in_flight_count;
+    struct in_flight in_flight[SENDER_IN_FLIGHT_MAX];
+    struct lane_cursor lanes[LANES];
+    /* rows fetched and not yet sent, all of one lane */
+    struct store_job fetch;      /* the worker's while a fetch is under way */
+    uint32_t fetched_count, fetched_next;
+    uint64_t fetch_generation;   /* counts rewinds: an answer from before one is thrown away */
+    uint64_t fetch_asked;        /* generation that the fetch under way was asked in */
+    uint32_t backlog_credit;     /* percent; a send of an alert earns backlog_share */
+    struct { enum lane lane; uint64_t sequence; uint32_t count; } refusals[REFUSALS_SLOTS];
+    struct store_job poison;
+    bool poison_wanted;
+    int64_t paused_until_ms;     /* t; after a refusal */
+    int64_t tokens_bytes;        /* of the byte-rate cap */
+    int64_t tokens_ms;
+};
+
+struct checkpointer {
+    uint8_t *shadow;             /* the state as it was when the copy was taken */
+    size_t shadow_bytes_max;
+    bool active;
+    uint64_t block;              /* that the copy is as of */
+    uint32_t total_bytes, offset;
+    uint64_t journal_bytes_since;/* bytes journalled since the last copy */
+    uint64_t readings_since;
+    uint64_t fold_readings_max;  /* folding more than this would exceed recovery.max */
+    /* at the next seal, whatever the size: stopping, or space ran out */
+    bool wanted;
+};
+
+/* The message that is being taken, in our own copy: when its readings make more alerts than this
+ * batch has room for, the
+ * rest of them waits for the next one, already judged. Nothing else is taken before it is through.
+ * */
+struct carried {
+    uint8_t *bytes;              /* topic, then payload */
+    uint32_t source;
+    uint32_t count, next;        /* admissions, and the next one to take; equal: nothing waits */
+};
+
+struct tail_slot {
+    struct tail_entry entry;     /* `value` is printed when somebody looks */
+    struct value value;          /* TEXT: cut, in entry.value */
+};
+
+struct gateway {
+    const struct config *config;
+    struct gateway_ports ports;
+    struct engine *engine;
+    void *engine_memory;
+    size_t engine_bytes;
+    struct engine_out out;
+    struct inventory *inventory;
+    struct decoder decoder;
+    struct decoded decoded;
+    struct admission *admissions;
+    struct carried carried;
+    struct fill_limits limits;
+    struct fill fills[2];
+    struct fill *filling;
+    struct fill *committing;     /* NULL: no commit is under way or being retried */
+    bool job_busy;               /* the store's worker has a job */
+    struct store_job commit_job;
+    struct store_job query_job;
+    bool query_waiting;
+    struct ledger ledger;        /* of everything taken so far */
+    struct ledger committed;     /* as of the last commit */
+    uint64_t store_id[2];
+    uint64_t last_block;         /* given to a fill; the committed one is `committed_block` */
+    uint64_t committed_block;
+    struct lane_state lanes[LANES];           /* next_sequence as of the filling batch */
+    struct lane_state committed_lanes[LANES];
+    struct sender sender;
+    struct checkpointer checkpoint;
+    struct shed shed;
+    /* time */
+    struct hal_time now;
+    int64_t t_ms, t_base_ms, mono_base_ms;
+    struct clock_record clock;   /* as last journalled */
+    bool clock_known;
+    int64_t clock_waited_since_ms;
+    uint64_t clock_steps;
+    bool timers_behind;          /* due timers wait for room: nothing is taken before them */
+    /* failure and stop */
+    int64_t failing_since_mono_ms; /* INT64_MAX: the last commit went well */
+    int64_t retry_at_mono_ms;
+    int failing_with;
+    bool failed, stopping, stop_checkpoint_taken;
+    /* what people look at */
+    struct tail_slot tail[TAIL_SLOTS];
+    uint64_t tail_count;
+    uint64_t source_connected;
+    int64_t drained_ms[CONFIG_SOURCES_MAX];
+    struct batch last_batch_out; /* out fields of the last commit */
+    int64_t commit_last_us, commit_max_us;
+    uint64_t commits, commit_failures, bytes_committed, recovered_blocks;
+    char config_digest_hex[65];
+};
+
+/* gateway_fill.c */
+struct fill_limits fill_limits_of(const struct config *config);
+void fill_init(struct fill *f, const struct fill_limits *limits, bool raw, struct arena *arena);
+void fill_reset(struct gateway *g, struct fill *f);
+bool fill_has_step_room(const struct gateway *g, const struct fill *f);
+bool fill_has_message_room(const struct gateway *g, const struct fill *f);
+void fill_open(struct gateway *g);       /* something waits from here on */
+void fill_append(struct gateway *g, const struct record *record);
+void fill_add_letter(struct gateway *g, const struct dead_letter *letter);
+void fill_notice(struct gateway *g, const char *kind, const char *message,
+                 const struct envelope_fact *facts, uint32_t fact_count);
+/* hands the filling batch over and turns to the other one */
+void fill_seal(struct gateway *g);
+struct engine_out fill_engine_out(struct gateway *g);
+
+/* gateway_intake.c */
+void intake_continue(struct gateway *g); /* what is left of the carried message */
+int64_t gateway_wall_ms(const struct gateway *g); /* t + offset */
+
+/* gateway_sender.c */
+void sender_reset(struct gateway *g);
+void sender_pump(struct gateway *g);     /* send what may be sent */
+bool sender_wants_fetch(struct gateway *g, enum lane *lane);
+void sender_on_fetched(struct gateway *g);
+void sender_on_poisoned(struct gateway *g);
+
+/* gateway.c */
+void gateway_schedule(struct gateway *g);
+
+/* gateway_checkpoint.c */
+void checkpoint_at_seal(struct gateway *g, struct batch *batch);
+void checkpoint_on_committed(struct gateway *g, const struct batch *batch);
+bool checkpoint_due(const struct gateway *g);
+
+/* gateway_clock.c */
+void clock_begin_turn(struct gateway *g, struct hal_time now); /* time, due timers, clock record */
+bool clock_usable(const struct gateway *g); /* readings may be given a time */
+
+#endif
