@@ -12,6 +12,9 @@ static const double SLOPE_KEPT = 0.98;
 /* Residuals before the spread is believed and winsorising begins. */
 enum { STEPS_BELIEVED = 8 };
 
+/* Repeats of one value from which on it says nothing more about the spread. */
+enum { REPEATS_BELIEVED = 4 };
+
 void baseline_init(struct baseline *b)
 {
     memset(b, 0, sizeof *b);
@@ -45,11 +48,17 @@ struct deviation baseline_judge(const struct baseline *b, double value)
     return d;
 }
 
-static void learn_quantum(struct baseline *b, double value)
+/* What two readings in a row say: the sensor's resolution, and whether it repeats itself. */
+static void learn_step(struct baseline *b, double value)
 {
     double step = fabs(value - b->last);
     if (step > 0 && (b->quantum <= 0 || step < b->quantum))
         b->quantum = step;
+    if (step > 0)
+        b->repeats = 0;
+    else if (b->repeats < UINT16_MAX)
+        b->repeats++;
+    b->last = value;
 }
 
 static void learn_line(struct baseline *b, uint16_t memory, double residual)
@@ -92,28 +101,26 @@ void baseline_learn(struct baseline *b, struct baseline_memory memory, double va
         residual = clip(residual, BASELINE_CLIP * d->spread);
     if (b->age < memory.line * 4)
         b->age++;
-    if (b->age > 2 && value != b->last)
+    learn_step(b, value);
+    if (b->age > 2 && b->repeats <= REPEATS_BELIEVED)
         learn_variance(b, memory.variance, residual);
-    learn_quantum(b, value);
     learn_line(b, memory.line, residual);
-    b->last = value;
 }
 
 void baseline_pass(struct baseline *b, double value)
 {
     b->level += b->slope;
     b->slope *= SLOPE_KEPT;
-    b->passed++;
-    learn_quantum(b, value);
-    b->last = value;
+    if (b->passed < UINT16_MAX)
+        b->passed++;
+    learn_step(b, value);
 }
 
 void baseline_restart(struct baseline *b, double value)
 {
-    learn_quantum(b, value);
+    learn_step(b, value);
     b->level = value;
     b->slope = 0;
-    b->last = value;
     b->age = 1;
     b->passed = 0;
 }
@@ -127,7 +134,8 @@ void baseline_save(const struct baseline *b, struct byte_writer *w)
     put_f64(w, b->last);
     put_u16(w, b->age);
     put_u16(w, b->steps);
-    put_u32(w, b->passed);
+    put_u16(w, b->passed);
+    put_u16(w, b->repeats);
 }
 
 void baseline_load(struct baseline *b, struct byte_reader *r)
@@ -140,7 +148,8 @@ void baseline_load(struct baseline *b, struct byte_reader *r)
     b->last = get_finite(r);
     b->age = get_u16(r);
     b->steps = get_u16(r);
-    b->passed = get_u32(r);
+    b->passed = get_u16(r);
+    b->repeats = get_u16(r);
     if (b->variance < 0 || b->quantum < 0)
         r->failed = true;
 }

@@ -14,8 +14,8 @@
  * rejected: it needs a step size in the metric's unit, follows no slope, and costs accuracy
  * (efficiency 64 %) that a threshold tight enough for shifts of 6 deviations needs.
  *
- * A value repeated exactly teaches the line but not the variance: a stuck or coarse sensor would
- * otherwise make its spread 0 and its next honest reading an anomaly. The spread is never under
+ * A value repeated exactly for the fifth time and on teaches the line but not the variance: a stuck
+ * sensor would otherwise make its spread 0 and its next honest reading an anomaly. The spread is never under
  * half of the smallest step that the series was seen to make (its resolution).
  * Values within READING_NUMBER_MAX. State holds no NaN. O(1), no time but the order of readings. */
 #ifndef PIPELINE_BASELINE_H
@@ -36,7 +36,8 @@ struct baseline {
     double last;     /* the last reading */
     uint16_t age;    /* readings that the line stands on; stops growing at the memory */
     uint16_t steps;  /* residuals that the variance stands on; likewise */
-    uint32_t passed; /* readings let pass since the last one learnt */
+    uint16_t passed; /* readings let pass since the last one learnt; stops at UINT16_MAX */
+    uint16_t repeats; /* of `last`, in a row; stops at UINT16_MAX */
 };
 
 struct baseline_memory { /* in readings, 10 to 10000 */

@@ -19,12 +19,12 @@
 #include "pipeline/baseline.h"
 #include "pipeline/detector_kinds.h"
 
-static const struct baseline_memory MEMORY = { .line = 100, .variance = 300 };
+static const struct baseline_memory MEMORY = { .line = 100, .variance = 400 };
 
 static const double CLIP = 4;         /* spreads */
 static const double CAP = 1.5;        /* of the sums, in thresholds */
 static const double CORRELATION_MAX = 0.95;
-static const double CORRELATION_WEIGHT = 0.005;
+static const double CORRELATION_CLIP = 2; /* spreads: a shift that begins must not look like one */
 
 enum {
     READINGS_KNOWN = 60, /* residuals before anything is said */
@@ -61,10 +61,10 @@ static double sum_of(double sum, double step, double most)
 
 static void learn(struct shift *shift, double value, const struct deviation *d)
 {
-    double z = clip(d->spreads, BASELINE_CLIP);
+    double z = clip(d->spreads, CORRELATION_CLIP);
     if (d->spread > 0) {
         double error = z * (double)shift->previous - (double)shift->correlation;
-        shift->correlation = (float)((double)shift->correlation + CORRELATION_WEIGHT * error);
+        shift->correlation = (float)((double)shift->correlation + error / shift->baseline.steps);
         shift->previous = (float)z;
     }
     baseline_learn(&shift->baseline, MEMORY, value, d);

@@ -3,8 +3,8 @@
  *
  * Score: min(|value - expected|, 2 |value - previous|) in spreads; anomalous at `threshold`. The
  * second part tells a spike from the readings after a step, which `shift` reports: a reading that
- * stays out there is no new spike. LEVEL_READINGS far readings in a row are no spike but a new level:
- * the line begins again there. */
+ * stays out there is no new spike. LEVEL_READINGS readings in a row further than half of the threshold
+ * are no spike but a new level: the line begins again there. */
 #include <assert.h>
 #include <math.h>
 #include <stddef.h>
@@ -22,14 +22,14 @@ enum {
 
 struct spike {
     struct baseline baseline;
-    uint32_t far; /* readings in a row beyond the threshold */
+    uint32_t far; /* readings in a row beyond half of the threshold */
 };
 
 DETECTOR_STATE_FITS(struct spike);
 
 static void learn(struct spike *spike, double value, const struct deviation *d, double threshold)
 {
-    bool far = spike->baseline.steps >= READINGS_KNOWN && fabs(d->spreads) >= threshold;
+    bool far = spike->baseline.steps >= READINGS_KNOWN && fabs(d->spreads) >= threshold / 2;
     spike->far = far ? spike->far + 1 : 0;
     if (spike->far >= LEVEL_READINGS) {
         baseline_restart(&spike->baseline, value);

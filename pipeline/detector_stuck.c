@@ -5,8 +5,8 @@
  * Nothing is said before RUNS_KNOWN runs have ended: a set point that changes twice a day must show
  * its habit first (the longest of 20 runs of random length is 3.6 mean runs; a further one of three
  * times that has a chance of 2e-5). A series that never moved is not stuck. The run of an alarm
- * raises the bar by half only, so that a fault does not hide the next one, and a habit that was not
- * known is learnt after a few. */
+ * raises the bar by a quarter only, so that a fault does not hide the next one, and a habit that was
+ * not known is learnt after a few; the bar fades by half in 700 runs. */
 #include <assert.h>
 #include <stddef.h>
 
@@ -14,27 +14,32 @@
 
 enum { RUNS_KNOWN = 20, HABIT_FACTOR = 3, RUN_MAX = 1000000000 };
 
+static const double BAR_KEPT = 0.999; /* a run */
+
 struct stuck {
     double value;
     uint32_t run;  /* readings of `value` in a row */
     uint32_t runs; /* that ended; stops at RUNS_KNOWN */
-    uint32_t bar;  /* the series' own: a run this long is anomalous; 0: no habit yet */
+    double bar;    /* the series' own, in readings: a run this long is anomalous */
 };
 
 DETECTOR_STATE_FITS(struct stuck);
 
-static uint32_t bar_of(const struct detector_config *config, const struct stuck *stuck)
+static double bar_of(const struct detector_config *config, const struct stuck *stuck)
 {
-    return stuck->bar > config->stuck_readings ? stuck->bar : config->stuck_readings;
+    double least = config->stuck_readings;
+    return stuck->bar > least ? stuck->bar : least;
 }
 
 static void end_run(const struct detector_config *config, struct stuck *stuck)
 {
-    uint32_t bar = bar_of(config, stuck);
+    double bar = bar_of(config, stuck);
+    double own = HABIT_FACTOR * (double)stuck->run;
+    stuck->bar *= BAR_KEPT;
     if (stuck->runs == RUNS_KNOWN && stuck->run >= bar)
-        stuck->bar = bar < RUN_MAX ? bar + bar / 2 : bar;
-    else if (stuck->run * HABIT_FACTOR > stuck->bar)
-        stuck->bar = stuck->run * HABIT_FACTOR;
+        stuck->bar = own < bar * 1.25 ? own : bar * 1.25;
+    else if (own > stuck->bar)
+        stuck->bar = own;
     if (stuck->runs < RUNS_KNOWN)
         stuck->runs++;
 }
@@ -54,7 +59,7 @@ static struct verdict on_reading(const struct detector_config *config, struct de
     }
     stuck.value = sample->value;
     detector_state_put(state, &stuck, sizeof stuck);
-    uint32_t bar = bar_of(config, &stuck);
+    double bar = bar_of(config, &stuck);
     return (struct verdict){
         .known = stuck.runs == RUNS_KNOWN,
         .anomalous = stuck.runs == RUNS_KNOWN && stuck.run >= bar,
@@ -72,15 +77,15 @@ static void save(const struct detector_state *state, struct byte_writer *w)
     put_f64(w, stuck.value);
     put_u32(w, stuck.run);
     put_u32(w, stuck.runs);
-    put_u32(w, stuck.bar);
+    put_f64(w, stuck.bar);
 }
 
 static void load(struct detector_state *state, struct byte_reader *r)
 {
     detector_state_clear(state);
     struct stuck stuck = { .value = get_finite(r), .run = get_u32(r), .runs = get_u32(r),
-                           .bar = get_u32(r) };
-    if (stuck.run > RUN_MAX || stuck.runs > RUNS_KNOWN || stuck.bar > 3000000000u)
+                           .bar = get_finite(r) };
+    if (stuck.run > RUN_MAX || stuck.runs > RUNS_KNOWN || stuck.bar < 0)
         r->failed = true;
     detector_state_put(state, &stuck, sizeof stuck);
 }
