@@ -1,5 +1,6 @@
 /* budget: what this configuration costs in memory, a line for each module, measured by the very
- * calls that will carve it (pipeline/arena.h). `weir check` and the start of `weir run` print it. */
+ * calls that will carve it (pipeline/arena.h). `weir check` and the start of `weir run` print it.
+ */
 #ifndef FIRMWARE_BUDGET_H
 #define FIRMWARE_BUDGET_H
 

@@ -10,7 +10,7 @@
 struct log_limit {
     char event[48];
     int64_t since_ms;
-    uint32_t lines;    /* written in this span */
+    uint32_t lines; /* written in this span */
     uint32_t left_out;
 };
 

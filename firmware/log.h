@@ -1,7 +1,7 @@
 /* log: one line on stderr for each event: its name first, then key=value. No secrets.
- * An event that repeats is limited to LOG_BURST lines in LOG_SPAN_MS, counted by its name; when the
- * span ends one line says how many were left out. Lines over LOG_LINE_BYTES are cut. One thread:
- * the loop's. Time is what log_now was last told. */
+ * An event that repeats is limited to LOG_BURST lines in LOG_SPAN_MS, counted by its name; when
+ * the span ends one line says how many were left out. Lines over LOG_LINE_BYTES are cut. One
+ * thread: the loop's. Time is what log_now was last told. */
 #ifndef FIRMWARE_LOG_H
 #define FIRMWARE_LOG_H
 

@@ -127,8 +127,8 @@ static int no_reset_reason(void *ctx, enum reset_reason *reason)
 struct hal hal_linux(const struct hal_board *board, bool trust_system_clock)
 {
     the_machine = (struct linux_state){ board, trust_system_clock, boot_of_machine() };
-    return (struct hal){ &the_machine,    linux_time,        linux_entropy, no_watchdog_start,
-                         no_watchdog,     no_watchdog,       no_led,        no_relay,
-                         no_temperature,  no_memory,         no_storage,    no_unique_id,
+    return (struct hal){ &the_machine,   linux_time,  linux_entropy, no_watchdog_start,
+                         no_watchdog,    no_watchdog, no_led,        no_relay,
+                         no_temperature, no_memory,   no_storage,    no_unique_id,
                          no_reset_reason };
 }

@@ -1,0 +1,683 @@
+#include "firmware/uplink_mqtt.h"
+
+#include <MQTTAsync.h>
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "firmware/backoff.h"
+#include "firmware/log.h"
+#include "pipeline/codec_json_receipt.h"
+#include "pipeline/err.h"
+
+enum {
+    UPLINK_MESSAGES = 8, /* receipts that wait for the loop; more are dropped: they repeat */
+    UPLINK_CONNECT_S = 20,
+    UPLINK_GIVE_UP_MS =
+        40000,               /* Paho owes an answer to connect or disconnect: a new client then */
+    UPLINK_DRAIN_MS = 10000, /* that a change of certificates waits for the window */
+    UPLINK_FILES_MS = 5000,  /* between two looks at the certificates' files */
+    UPLINK_REASON_BYTES = 160
+};
+
+enum uplink_state {
+    UPLINK_WAITING, /* for the time of the next attempt */
+    UPLINK_CONNECTING,
+    UPLINK_CONNECTED,
+    UPLINK_DRAINING, /* connected; the window empties before new certificates are used */
+    UPLINK_CLOSING   /* disconnect was asked */
+};
+
+enum event_kind { EVENT_CONNECTED, EVENT_ENDED, EVENT_SENT, EVENT_FAILED, EVENT_REFUSED };
+
+struct event {
+    enum event_kind kind;
+    uintptr_t token; /* SENT, FAILED, REFUSED: generation and slot */
+};
+
+struct queue { /* between Paho's threads and the loop; everything under the lock */
+    pthread_mutex_t lock;
+    int fd; /* eventfd: something is in it */
+    struct event *events;
+    uint32_t capacity, begin, count;
+    bool overrun;                     /* an event did not fit: the loop gives up the connection */
+    char reason[UPLINK_REASON_BYTES]; /* of the last end or failure */
+    uint32_t message_count;
+    struct {
+        bool replay;
+        uint32_t bytes;
+        char payload[RECEIPT_BYTES_MAX];
+    } messages[UPLINK_MESSAGES];
+    uint64_t messages_dropped;
+};
+
+struct slot { /* one row in flight */
+    bool used;
+    enum lane lane;
+    uint64_t sequence;
+};
+
+struct uplink {
+    const struct config_uplink *config;
+    struct uplink_start start;
+    MQTTAsync client;
+    struct loop_watch *watch;
+    struct backoff backoff;
+    enum uplink_state state;
+    struct queue queue;
+    struct event *taken; /* the loop's copy, as many as the queue holds */
+    struct slot *slots;  /* [config->in_flight] */
+    uint32_t in_flight;
+    uint32_t generation; /* of the connection; answers from an earlier one are not ours */
+    char topics[LANES][CONFIG_PATH_BYTES_MAX + 1];
+    char receipt_topic[CONFIG_PATH_BYTES_MAX + 1];
+    char replay_topic[CONFIG_PATH_BYTES_MAX + 1];
+    char uri[CONFIG_PATH_BYTES_MAX + 32];
+    char password[512];
+    bool rotating; /* we closed it ourselves, for new certificates: come back at once */
+    int64_t now_ms, retry_ms, deadline_ms, files_ms;
+    uint64_t files; /* what the certificates' files looked like when they were last used */
+};
+
+/* "weir/{gateway}/{lane}" with its parts filled in. */
+static void fill_topic(char *to, const char *template, const char *gateway, const char *lane)
+{
+    size_t used = 0;
+    for (const char *at = template; *at != '\0' && used < CONFIG_PATH_BYTES_MAX;) {
+        const char *part = NULL;
+        if (strncmp(at, "{gateway}", 9) == 0)
+            part = gateway, at += 9;
+        else if (lane != NULL && strncmp(at, "{lane}", 6) == 0)
+            part = lane, at += 6;
+        if (part == NULL) {
+            to[used++] = *at++;
+            continue;
+        }
+        size_t bytes = strlen(part);
+        bytes = bytes < CONFIG_PATH_BYTES_MAX - used ? bytes : CONFIG_PATH_BYTES_MAX - used;
+        memcpy(to + used, part, bytes);
+        used += bytes;
+    }
+    to[used] = '\0';
+}
+
+struct uplink *uplink_init(const struct config *config, struct arena *arena)
+{
+    uint32_t in_flight = config->uplink.in_flight;
+    uint32_t capacity = 4 * in_flight + 16; /* answers of two connections, and how they went */
+    struct uplink *u = arena_take(arena, 1, sizeof *u);
+    struct slot *slots = arena_take(arena, in_flight, sizeof *slots);
+    struct event *events = arena_take(arena, capacity, sizeof *events);
+    struct event *taken = arena_take(arena, capacity, sizeof *taken);
+    if (u == NULL)
+        return NULL;
+    *u = (struct uplink){ .config = &config->uplink, .slots = slots, .taken = taken };
+    u->queue.events = events;
+    u->queue.capacity = capacity;
+    const struct config_broker *broker = &config->uplink.broker;
+    bool six = strchr(broker->host, ':') != NULL;
+    (void)snprintf(u->uri, sizeof u->uri, six ? "%s://[%s]:%u" : "%s://%s:%u",
+                   broker->tls ? "ssl" : "tcp", broker->host, broker->port); /* it fits */
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        fill_topic(u->topics[lane], config->uplink.topic, config->gateway_name,
+                   receipt_lane_name(lane));
+    fill_topic(u->receipt_topic, config->uplink.receipt_topic, config->gateway_name, NULL);
+    fill_topic(u->replay_topic, config->uplink.replay_topic, config->gateway_name, NULL);
+    return u;
+}
+
+/* --- on Paho's threads: note and wake, nothing else
+ * ---------------------------------------------- */
+
+static void ring(struct queue *q)
+{
+    uint64_t one = 1;
+    ssize_t written = write(q->fd, &one, sizeof one);
+    (void)written; /* it fails only when the counter is full, and then the loop is awake anyway */
+}
+
+static void note(struct queue *q, enum event_kind kind, uintptr_t token, const char *reason)
+{
+    pthread_mutex_lock(&q->lock);
+    if (reason != NULL)
+        (void)snprintf(q->reason, sizeof q->reason, "%s", reason); /* cut */
+    if (q->count == q->capacity)
+        q->overrun = true;
+    else
+        q->events[(q->begin + q->count++) % q->capacity] = (struct event){ kind, token };
+    pthread_mutex_unlock(&q->lock);
+    ring(q);
+}
+
+static struct uplink
+    *the_uplink; /* a publish's context is its token, so its callback finds us here */
+
+static void on_published(void *token, MQTTAsync_successData5 *data)
+{
+    bool refused = data != NULL && data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
+    note(&the_uplink->queue, refused ? EVENT_REFUSED : EVENT_SENT, (uintptr_t)token, NULL);
+}
+
+static void on_publish_failed(void *token, MQTTAsync_failureData5 *data)
+{
+    bool refused = data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
+    note(&the_uplink->queue, refused ? EVENT_REFUSED : EVENT_FAILED, (uintptr_t)token,
+         refused ? MQTTReasonCode_toString(data->reasonCode) : NULL);
+}
+
+static void on_connected(void *ctx, MQTTAsync_successData5 *data)
+{
+    struct uplink *u = ctx;
+    (void)data;
+    note(&u->queue, EVENT_CONNECTED, 0, NULL);
+}
+
+static void on_connect_failed(void *ctx, MQTTAsync_failureData5 *data)
+{
+    struct uplink *u = ctx;
+    const char *reason = data->message;
+    if (data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR)
+        reason = MQTTReasonCode_toString(data->reasonCode);
+    note(&u->queue, EVENT_ENDED, 0, reason != NULL ? reason : MQTTAsync_strerror(data->code));
+}
+
+static void on_connection_lost(void *ctx, char *cause)
+{
+    struct uplink *u = ctx;
+    note(&u->queue, EVENT_ENDED, 0, cause != NULL ? cause : "connection lost");
+}
+
+static void on_disconnected(void *ctx, MQTTProperties *properties, enum MQTTReasonCodes code)
+{
+    struct uplink *u = ctx;
+    (void)properties;
+    note(&u->queue, EVENT_ENDED, 0, MQTTReasonCode_toString(code));
+}
+
+static void on_closed(void *ctx, MQTTAsync_successData5 *data)
+{
+    struct uplink *u = ctx;
+    (void)data;
+    note(&u->queue, EVENT_ENDED, 0, "closed by us");
+}
+
+static void on_close_failed(void *ctx, MQTTAsync_failureData5 *data)
+{
+    (void)data;
+    on_closed(ctx, NULL);
+}
+
+static void on_subscribed(void *ctx, MQTTAsync_successData5 *data)
+{
+    struct uplink *u = ctx;
+    for (int i = 0; i < data->alt.sub.reasonCodeCount; i++)
+        if (data->alt.sub.reasonCodes[i] >= MQTTREASONCODE_UNSPECIFIED_ERROR)
+            note(&u->queue, EVENT_ENDED, 0, "the broker refused the subscription to receipts");
+}
+
+static void on_subscribe_failed(void *ctx, MQTTAsync_failureData5 *data)
+{
+    struct uplink *u = ctx;
+    (void)data;
+    note(&u->queue, EVENT_ENDED, 0, "the subscription to receipts failed");
+}
+
+static int on_tls_error(const char *text, size_t bytes, void *ctx)
+{
+    struct uplink *u = ctx;
+    pthread_mutex_lock(&u->queue.lock);
+    (void)snprintf(u->queue.reason, sizeof u->queue.reason, "tls: %.*s",
+                   (int)(bytes < 140 ? bytes : 140), text);
+    pthread_mutex_unlock(&u->queue.lock);
+    return 1;
+}
+
+static int on_arrived(void *ctx, char *topic, int topic_bytes, MQTTAsync_message *message)
+{
+    struct uplink *u = ctx;
+    struct queue *q = &u->queue;
+    (void)topic_bytes; /* 0 unless the topic holds a NUL, and then it is none of ours */
+    bool replay = strcmp(topic, u->replay_topic) == 0;
+    bool fits = message->payloadlen >= 0 && message->payloadlen <= RECEIPT_BYTES_MAX;
+    pthread_mutex_lock(&q->lock);
+    if (fits && q->message_count < UPLINK_MESSAGES) {
+        uint32_t at = q->message_count++;
+        q->messages[at].replay = replay;
+        q->messages[at].bytes = (uint32_t)message->payloadlen;
+        memcpy(q->messages[at].payload, message->payload, (size_t)message->payloadlen);
+    } else {
+        q->messages_dropped++;
+    }
+    pthread_mutex_unlock(&q->lock);
+    ring(q);
+    MQTTAsync_freeMessage(&message);
+    MQTTAsync_free(topic);
+    return 1;
+}
+
+/* --- on the loop
+ * --------------------------------------------------------------------------------- */
+
+static int make_client(struct uplink *u)
+{
+    MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
+    options.sendWhileDisconnected = 0;
+    options.restoreMessages = 0;
+    options.maxBufferedMessages = (int)u->config->in_flight + 8;
+    int err = MQTTAsync_createWithOptions(&u->client, u->uri, u->config->broker.client_id,
+                                          MQTTCLIENT_PERSISTENCE_NONE, NULL, &options);
+    err = err ? err : MQTTAsync_setCallbacks(u->client, u, on_connection_lost, on_arrived, NULL);
+    err = err ? err : MQTTAsync_setDisconnected(u->client, u, on_disconnected);
+    if (err == MQTTASYNC_SUCCESS)
+        return 0;
+    log_event("uplink_client", "why=\"%s\"", MQTTAsync_strerror(err));
+    return WEIR_EIO;
+}
+
+int uplink_open(struct uplink *u, const struct uplink_start *start)
+{
+    const struct config_broker *broker = &u->config->broker;
+    u->start = *start;
+    u->backoff =
+        (struct backoff){ broker->backoff_min_ms, broker->backoff_max_ms, start->seed, 0 };
+    the_uplink = u;
+    char why[256] = "";
+    if (broker->password_file[0] != '\0' &&
+        config_secret(broker->password_file, u->password, sizeof u->password, why) != 0) {
+        log_event("uplink_password", "why=\"%s\"", why);
+        return WEIR_EINVAL;
+    }
+    int err = pthread_mutex_init(&u->queue.lock, NULL);
+    assert(err == 0);
+    u->queue.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    u->watch = u->queue.fd >= 0 ? loop_watch(start->loop, u->queue.fd) : NULL;
+    if (u->watch == NULL)
+        return WEIR_EIO;
+    loop_want(u->watch, LOOP_READABLE);
+    MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
+    init.do_openssl_init = 1;
+    MQTTAsync_global_init(&init);
+    return make_client(u);
+}
+
+static void set_state(struct uplink *u, enum uplink_state state)
+{
+    assert(state != UPLINK_CONNECTED || u->state == UPLINK_CONNECTING);
+    assert(state != UPLINK_DRAINING || u->state == UPLINK_CONNECTED);
+    u->state = state;
+}
+
+static bool may_be_connected(const struct uplink *u)
+{
+    return u->state == UPLINK_CONNECTED || u->state == UPLINK_DRAINING ||
+           u->state == UPLINK_CLOSING;
+}
+
+/* The connection has ended or never was. Rows first, then the news that there is no uplink. */
+static void end_connection(struct uplink *u, int64_t wait_ms)
+{
+    bool was_connected = may_be_connected(u);
+    u->generation++;
+    for (uint32_t i = 0; i < u->config->in_flight; i++)
+        if (u->slots[i].used) {
+            u->slots[i].used = false;
+            u->in_flight--;
+            gateway_on_send_failed(u->start.gateway, u->slots[i].lane, u->slots[i].sequence,
+                                   false);
+        }
+    assert(u->in_flight == 0);
+    if (was_connected)
+        gateway_on_uplink(u->start.gateway, false);
+    u->retry_ms = u->now_ms + wait_ms;
+    set_state(u, UPLINK_WAITING);
+}
+
+/* A number that changes when one of the files does. */
+static uint64_t look_at_files(const struct uplink *u)
+{
+    const struct config_broker *broker = &u->config->broker;
+    const char *paths[] = { broker->ca_file, broker->cert_file, broker->key_file };
+    uint64_t seen = 1;
+    for (int i = 0; i < 3; i++) {
+        struct stat status;
+        if (paths[i][0] == '\0' || stat(paths[i], &status) != 0)
+            continue;
+        seen = seen * 1099511628211u + (uint64_t)status.st_mtim.tv_sec;
+        seen = seen * 1099511628211u + (uint64_t)status.st_mtim.tv_nsec;
+        seen = seen * 1099511628211u + (uint64_t)status.st_ino;
+        seen = seen * 1099511628211u + (uint64_t)status.st_size;
+    }
+    return seen;
+}
+
+static void begin_connecting(struct uplink *u)
+{
+    const struct config_broker *broker = &u->config->broker;
+    MQTTProperties properties = MQTTProperties_initializer;
+    MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
+    MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer5;
+    tls.trustStore = broker->ca_file[0] != '\0' ? broker->ca_file : NULL;
+    tls.keyStore = broker->cert_file[0] != '\0' ? broker->cert_file : NULL;
+    tls.privateKey = broker->key_file[0] != '\0' ? broker->key_file : NULL;
+    tls.enableServerCertAuth = 1;
+    tls.verify = 1; /* the host's name too */
+    tls.sslVersion = MQTT_SSL_VERSION_TLS_1_2;
+    tls.disableDefaultTrustStore = tls.trustStore != NULL;
+    tls.ssl_error_cb = on_tls_error;
+    tls.ssl_error_context = u;
+    options.keepAliveInterval = (int)(broker->keepalive_ms / 1000);
+    options.cleanstart = 1; /* and session expiry 0, which is what no property means */
+    options.automaticReconnect = 0;
+    options.connectTimeout = UPLINK_CONNECT_S;
+    options.maxInflight = (int)u->config->in_flight;
+    options.username = broker->username[0] != '\0' ? broker->username : NULL;
+    options.password = u->password[0] != '\0' ? u->password : NULL;
+    options.ssl = broker->tls ? &tls : NULL;
+    options.connectProperties = &properties;
+    options.onSuccess5 = on_connected;
+    options.onFailure5 = on_connect_failed;
+    options.context = u;
+    u->files = look_at_files(u);
+    int err = MQTTAsync_connect(u->client, &options);
+    if (err != MQTTASYNC_SUCCESS) {
+        int64_t wait_ms = backoff_fail(&u->backoff);
+        log_event("uplink_lost", "why=\"%s\" retry_ms=%lld", MQTTAsync_strerror(err),
+                  (long long)wait_ms);
+        end_connection(u, wait_ms);
+        return;
+    }
+    u->deadline_ms = u->now_ms + UPLINK_GIVE_UP_MS;
+    set_state(u, UPLINK_CONNECTING);
+}
+
+static void subscribe(struct uplink *u)
+{
+    if (!u->config->receipts)
+        return;
+    char *topics[] = { u->receipt_topic, u->replay_topic };
+    int qos[] = { 1, 1 };
+    MQTTSubscribe_options each[2] = { MQTTSubscribe_options_initializer,
+                                      MQTTSubscribe_options_initializer };
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+    response.onSuccess5 = on_subscribed;
+    response.onFailure5 = on_subscribe_failed;
+    response.context = u;
+    response.subscribeOptionsCount = 2;
+    response.subscribeOptionsList = each;
+    int err = MQTTAsync_subscribeMany(u->client, 2, topics, qos, &response);
+    if (err != MQTTASYNC_SUCCESS)
+        note(&u->queue, EVENT_ENDED, 0, MQTTAsync_strerror(err));
+}
+
+static void begin_closing(struct uplink *u)
+{
+    MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer5;
+    options.timeout = 1000;
+    options.onSuccess5 = on_closed;
+    options.onFailure5 = on_close_failed;
+    options.context = u;
+    u->deadline_ms = u->now_ms + UPLINK_GIVE_UP_MS;
+    set_state(u, UPLINK_CLOSING);
+    if (MQTTAsync_disconnect(u->client, &options) != MQTTASYNC_SUCCESS)
+        note(&u->queue, EVENT_ENDED, 0, "already gone");
+}
+
+static void on_ended(struct uplink *u, const char *reason)
+{
+    if (u->state == UPLINK_WAITING)
+        return; /* told twice: by a failed write and by the reader */
+    if (u->state != UPLINK_CLOSING && may_be_connected(u)) {
+        /* Perhaps only the subscription failed; Paho must not think it is still connected. */
+        begin_closing(u);
+        log_event("uplink_ending", "why=\"%s\"", reason);
+        return;
+    }
+    int64_t wait_ms = u->rotating ? 0 : backoff_fail(&u->backoff);
+    u->rotating = false;
+    log_event("uplink_lost", "why=\"%s\" retry_ms=%lld", reason, (long long)wait_ms);
+    end_connection(u, wait_ms);
+}
+
+static void on_answer(struct uplink *u, const struct event *event)
+{
+    uint32_t generation = (uint32_t)(event->token >> 12) & 0xFFFFFu;
+    uint32_t index = (uint32_t)event->token & 0xFFFu;
+    if (generation != (u->generation & 0xFFFFFu) || index >= u->config->in_flight)
+        return;
+    struct slot *slot = &u->slots[index];
+    if (!slot->used)
+        return;
+    slot->used = false;
+    u->in_flight--;
+    if (event->kind == EVENT_SENT)
+        gateway_on_sent(u->start.gateway, slot->lane, slot->sequence);
+    else
+        gateway_on_send_failed(u->start.gateway, slot->lane, slot->sequence,
+                               event->kind == EVENT_REFUSED);
+}
+
+static void on_event(struct uplink *u, const struct event *event, const char *reason)
+{
+    switch (event->kind) {
+    case EVENT_CONNECTED:
+        if (u->state != UPLINK_CONNECTING)
+            break;
+        set_state(u, UPLINK_CONNECTED);
+        backoff_succeed(&u->backoff);
+        log_event("uplink_connected", "broker=%s", u->uri);
+        subscribe(u);
+        gateway_on_uplink(u->start.gateway, true);
+        break;
+    case EVENT_ENDED:
+        on_ended(u, reason);
+        break;
+    case EVENT_SENT:
+    case EVENT_FAILED:
+    case EVENT_REFUSED:
+        on_answer(u, event);
+        break;
+    }
+}
+
+/* --- receipts
+ * ------------------------------------------------------------------------------------ */
+
+static bool ours(const struct uplink *u, const uint64_t store_id[2])
+{
+    return store_id[0] == u->start.store_id[0] && store_id[1] == u->start.store_id[1];
+}
+
+static void on_receipt(struct uplink *u, struct text payload)
+{
+    struct receipt receipt;
+    if (receipt_parse(u->start.json, payload, &receipt) != 0 || !ours(u, receipt.store_id)) {
+        log_event("uplink_receipt_ignored", "bytes=%u", payload.bytes);
+        return;
+    }
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        if (receipt.has_lane[lane])
+            gateway_on_receipt(u->start.gateway, (enum lane)lane, receipt.covered[lane]);
+}
+
+static void on_replay(struct uplink *u, struct text payload)
+{
+    struct replay_request wish;
+    if (replay_parse(u->start.json, payload, &wish) != 0 || !ours(u, wish.store_id)) {
+        log_event("uplink_replay_ignored", "bytes=%u", payload.bytes);
+        return;
+    }
+    log_event("uplink_replay", "lane=%s from=%llu to=%llu", receipt_lane_name(wish.lane),
+              (unsigned long long)wish.from, (unsigned long long)wish.to);
+    gateway_on_replay_request(u->start.gateway, (enum lane)wish.lane, wish.from, wish.to);
+}
+
+/* One message at a time, so that the lock is never held over a call into the gateway. */
+static bool take_message(struct uplink *u)
+{
+    struct queue *q = &u->queue;
+    char payload[RECEIPT_BYTES_MAX];
+    pthread_mutex_lock(&q->lock);
+    bool any = q->message_count > 0;
+    bool replay = any && q->messages[0].replay;
+    uint32_t bytes = any ? q->messages[0].bytes : 0;
+    if (any) {
+        memcpy(payload, q->messages[0].payload, bytes);
+        q->message_count--;
+        memmove(&q->messages[0], &q->messages[1], q->message_count * sizeof q->messages[0]);
+    }
+    pthread_mutex_unlock(&q->lock);
+    if (any && replay)
+        on_replay(u, (struct text){ payload, bytes });
+    else if (any)
+        on_receipt(u, (struct text){ payload, bytes });
+    return any;
+}
+
+/* --- the turn
+ * ------------------------------------------------------------------------------------ */
+
+static void take_events(struct uplink *u)
+{
+    struct queue *q = &u->queue;
+    char reason[UPLINK_REASON_BYTES];
+    uint64_t rings;
+    ssize_t got = read(q->fd, &rings, sizeof rings);
+    (void)got; /* nothing rang, or it did: the queue tells */
+    pthread_mutex_lock(&q->lock);
+    uint32_t count = q->count;
+    for (uint32_t i = 0; i < count; i++)
+        u->taken[i] = q->events[(q->begin + i) % q->capacity];
+    q->count = 0;
+    bool overrun = q->overrun;
+    q->overrun = false;
+    memcpy(reason, q->reason, sizeof reason);
+    pthread_mutex_unlock(&q->lock);
+    for (uint32_t i = 0; i < count; i++)
+        on_event(u, &u->taken[i], reason);
+    if (overrun)
+        on_ended(u, "more answers than room");
+    while (take_message(u)) {
+    }
+}
+
+/* Paho owes an answer and gives none. */
+static void replace_client(struct uplink *u)
+{
+    log_event("uplink_client_replaced", "why=\"no answer from the library\"");
+    MQTTAsync_destroy(&u->client);
+    end_connection(u, backoff_fail(&u->backoff));
+    if (make_client(u) != 0)
+        u->retry_ms = INT64_MAX;
+}
+
+static void watch_files(struct uplink *u)
+{
+    if (!u->config->broker.tls || u->now_ms < u->files_ms)
+        return;
+    u->files_ms = u->now_ms + UPLINK_FILES_MS;
+    if (u->state != UPLINK_CONNECTED || look_at_files(u) == u->files)
+        return;
+    log_event("uplink_certificates", "what=\"a file changed; reconnecting with it\"");
+    u->deadline_ms = u->now_ms + UPLINK_DRAIN_MS;
+    set_state(u, UPLINK_DRAINING);
+}
+
+void uplink_turn(struct uplink *u, int64_t mono_ms)
+{
+    u->now_ms = mono_ms;
+    if (loop_ready(u->watch) != 0)
+        take_events(u);
+    watch_files(u);
+    switch (u->state) {
+    case UPLINK_WAITING:
+        if (mono_ms >= u->retry_ms)
+            begin_connecting(u);
+        break;
+    case UPLINK_CONNECTING:
+    case UPLINK_CLOSING:
+        if (mono_ms >= u->deadline_ms)
+            replace_client(u);
+        break;
+    case UPLINK_CONNECTED:
+        break;
+    case UPLINK_DRAINING:
+        if (u->in_flight == 0 || mono_ms >= u->deadline_ms) {
+            u->rotating = true;
+            begin_closing(u);
+        }
+        break;
+    }
+}
+
+int64_t uplink_next_turn_ms(const struct uplink *u)
+{
+    int64_t files_ms = u->config->broker.tls ? u->files_ms : INT64_MAX;
+    switch (u->state) {
+    case UPLINK_WAITING:
+        return u->retry_ms;
+    case UPLINK_CONNECTED:
+        return files_ms;
+    case UPLINK_CONNECTING:
+    case UPLINK_CLOSING:
+    case UPLINK_DRAINING:
+        break;
+    }
+    return u->deadline_ms < files_ms ? u->deadline_ms : files_ms;
+}
+
+static uint32_t free_slot(const struct uplink *u)
+{
+    uint32_t i = 0;
+    while (u->slots[i].used)
+        i++;
+    assert(i < u->config->in_flight);
+    return i;
+}
+
+int uplink_send(struct uplink *u, const struct outbox_row *row)
+{
+    if (u->state != UPLINK_CONNECTED || u->in_flight == u->config->in_flight)
+        return WEIR_EAGAIN;
+    uint32_t index = free_slot(u);
+    MQTTAsync_message message = MQTTAsync_message_initializer;
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+    MQTTProperties properties = MQTTProperties_initializer;
+    bool json = row->payload.bytes > 0 && row->payload.at[0] == '{';
+    static const char json_type[] = "application/cloudevents+json",
+                      packed_type[] = "application/zlib";
+    MQTTProperty type = { .identifier = MQTTPROPERTY_CODE_CONTENT_TYPE };
+    type.value.data.data = (char *)(json ? json_type : packed_type); /* Paho copies it */
+    type.value.data.len = (int)strlen(type.value.data.data);
+    if (MQTTProperties_add(&properties, &type) != 0)
+        return WEIR_EAGAIN;
+    message.payload = (void *)row->payload.at; /* and the payload */
+    message.payloadlen = (int)row->payload.bytes;
+    message.qos = 1;
+    message.properties = properties;
+    response.onSuccess5 = on_published;
+    response.onFailure5 = on_publish_failed;
+    response.context = (void *)((uintptr_t)(u->generation & 0xFFFFFu) << 12 | index);
+    int err = MQTTAsync_sendMessage(u->client, u->topics[row->lane], &message, &response);
+    MQTTProperties_free(&properties);
+    if (err != MQTTASYNC_SUCCESS)
+        return WEIR_EAGAIN;
+    u->slots[index] = (struct slot){ true, row->lane, row->sequence };
+    u->in_flight++;
+    return 0;
+}
+
+void uplink_close(struct uplink *u)
+{
+    if (u->client == NULL)
+        return;
+    MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer5;
+    options.timeout = 100;
+    (void)MQTTAsync_disconnect(u->client, &options); /* not connected: just as good */
+    MQTTAsync_destroy(&u->client);
+    loop_unwatch(u->watch);
+    (void)close(u->queue.fd);
+}
