@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pipeline/timestamp.h"
+
 enum { DEPTH_MAX = 31 };
 
 struct json_writer json_writer_over(void *at, size_t bytes)
@@ -90,7 +92,9 @@ static uint32_t sequence_bytes(const uint8_t *at, uint32_t left)
         if (at[0] < forms[i].from || at[0] > forms[i].to)
             continue;
         uint32_t bytes = forms[i].bytes;
-        if (bytes > left || (bytes > 1 && (at[1] < forms[i].second_from || at[1] > forms[i].second_to)))
+        if (bytes > left)
+            return 0;
+        if (bytes > 1 && (at[1] < forms[i].second_from || at[1] > forms[i].second_to))
             return 0;
         for (uint32_t k = 2; k < bytes; k++)
             if ((at[k] & 0xc0) != 0x80)
@@ -187,39 +191,10 @@ void json_null(struct json_writer *w)
     put_ascii(w, "null");
 }
 
-struct civil {
-    int64_t year;
-    uint32_t month, day;
-};
-
-/* Days since 1970-01-01 to the proleptic Gregorian calendar, in eras of 400 years that begin on
- * 1 March. Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", 2013. */
-static struct civil civil_of(int64_t days)
-{
-    int64_t since = days + 719468;
-    int64_t era = (since >= 0 ? since : since - 146096) / 146097;
-    int64_t in_era = since - era * 146097;
-    int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
-    int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
-    int64_t from_march = (5 * in_year + 2) / 153;
-    uint32_t month = (uint32_t)(from_march < 10 ? from_march + 3 : from_march - 9);
-    return (struct civil){ .year = year + era * 400 + (month <= 2), .month = month,
-                           .day = (uint32_t)(in_year - (153 * from_march + 2) / 5 + 1) };
-}
-
 void json_time(struct json_writer *w, int64_t unix_ms)
 {
-    enum { DAY_MS = 86400000 };
-    /* RFC 3339 has years 0000 to 9999: what lies outside is shown at its edge. */
-    const int64_t first_ms = -62167219200000, last_ms = 253402300799999;
-    int64_t shown = unix_ms < first_ms ? first_ms : unix_ms > last_ms ? last_ms : unix_ms;
-    int64_t in_day = (shown % DAY_MS + DAY_MS) % DAY_MS;
-    struct civil date = civil_of((shown - in_day) / DAY_MS);
-    char text[32];
-    int bytes = snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", (int)date.year,
-                         date.month, date.day, (int)(in_day / 3600000), (int)(in_day / 60000 % 60),
-                         (int)(in_day / 1000 % 60), (int)(in_day % 1000));
-    assert(bytes == 24);
+    char text[TIMESTAMP_BYTES];
+    timestamp_print(unix_ms, text);
     json_string(w, text);
 }
 

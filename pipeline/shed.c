@@ -41,7 +41,7 @@ static bool held_for(int64_t *since_ms, bool holds, int64_t for_ms, int64_t t_ms
 
 void shed_init(struct shed *s)
 {
-    *s = (struct shed){ .level = SHED_NORMAL, .over_since_ms = INT64_MAX, .under_since_ms = INT64_MAX };
+    *s = (struct shed){ .over_since_ms = INT64_MAX, .under_since_ms = INT64_MAX };
 }
 
 /* A new level starts its own two clocks, so pressure climbs one level each enter_ms at most. */

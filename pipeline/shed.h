@@ -9,7 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum shed_level { SHED_NORMAL, SHED_ENRICHMENT, SHED_OPTIONAL, SHED_SOURCES, SHED_QOS0, SHED_LEVELS };
+enum shed_level {
+    SHED_NORMAL, SHED_ENRICHMENT, SHED_OPTIONAL, SHED_SOURCES, SHED_QOS0, SHED_LEVELS
+};
 
 struct shed_config {
     /* threshold of each level from 1 on; ascending; 0: level not used */

@@ -24,7 +24,9 @@ struct block_limits {
     uint32_t names_max;    /* different devices, metrics, units, texts in one block */
 };
 
-struct block_builder; /* opaque; block.c */
+enum { BLOCK_BYTES_MIN = 32 * 1024 }; /* of bytes_max */
+
+struct block_builder; /* opaque; block_encode.c */
 
 /* NULL while the arena only measures. */
 struct block_builder *block_builder_init(const struct block_limits *limits, struct arena *arena);
@@ -41,7 +43,7 @@ size_t block_bytes(const struct block_builder *b); /* what block_finish would wr
 /* The whole block into w; fails (w->failed) only for lack of room there. */
 void block_finish(struct block_builder *b, struct byte_writer *w);
 
-struct block_reader; /* opaque; block.c */
+struct block_reader; /* opaque; block_decode.c */
 struct block_reader *block_reader_init(const struct block_limits *limits, struct arena *arena);
 
 /* Check and open a block; `bytes` outlive the reading.

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-/* Lists in a saved ledger carry their length, so a newer Weir with more reasons reads an older file. */
+/* Saved lists carry their length, so that a newer Weir with more reasons reads an older file. */
 enum { LEDGER_VERSION = 1 };
 
 static uint64_t sum(const uint64_t *counts, uint32_t count)

@@ -1,0 +1,114 @@
+#include "storage/block_chains.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { VARINT_BYTES_MAX = 10, NUMBER_BYTES_MAX = 2 * VARINT_BYTES_MAX };
+
+static void chunk_begin(struct block_chain *chain, struct block_pool *pool)
+{
+    assert(pool_free(pool) >= CHUNK_BYTES);
+    chain->last = pool->low;
+    chain->used = CHUNK_HEAD_BYTES;
+    pool->low += CHUNK_BYTES;
+}
+
+static void chunk_close(const struct block_chain *chain, struct block_pool *pool, uint32_t next)
+{
+    memcpy(pool->at + chain->last, &next, sizeof next);
+    memcpy(pool->at + chain->last + sizeof next, &chain->used, sizeof chain->used);
+}
+
+/* At least `bytes` in one piece at the chain's end. */
+static uint8_t *room(struct block_chain *chain, struct block_pool *pool, uint32_t bytes)
+{
+    if (CHUNK_BYTES - chain->used < bytes) {
+        chunk_close(chain, pool, pool->low);
+        chunk_begin(chain, pool);
+    }
+    return pool->at + chain->last + chain->used;
+}
+
+static void advance(struct block_chain *chain, uint32_t bytes)
+{
+    chain->used += bytes;
+    chain->bytes += bytes;
+    assert(chain->used <= CHUNK_BYTES);
+}
+
+static uint8_t *varint_at(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+void chain_begin(struct block_chain *chain, struct block_pool *pool)
+{
+    *chain = (struct block_chain){ .first = pool->low };
+    chunk_begin(chain, pool);
+}
+
+void chain_number(struct block_chain *chain, struct block_pool *pool, uint64_t code)
+{
+    uint8_t *start = room(chain, pool, NUMBER_BYTES_MAX);
+    uint8_t *at = start;
+    assert(code != 0);
+    if (chain->zeros > 0)
+        at = varint_at(at, chain->zeros << 1);
+    chain->zeros = 0;
+    if (code <= UINT64_MAX >> 1)
+        at = varint_at(at, code << 1 | 1);
+    else {
+        *at++ = 1;
+        for (int i = 0; i < 8; i++)
+            *at++ = (uint8_t)(code >> (8 * i));
+    }
+    advance(chain, (uint32_t)(at - start));
+}
+
+void chain_varint(struct block_chain *chain, struct block_pool *pool, uint64_t value)
+{
+    uint8_t *start = room(chain, pool, VARINT_BYTES_MAX);
+    advance(chain, (uint32_t)(varint_at(start, value) - start));
+}
+
+void chain_text(struct block_chain *chain, struct block_pool *pool, struct text text)
+{
+    chain_varint(chain, pool, text.bytes);
+    for (uint32_t done = 0; done < text.bytes;) {
+        uint8_t *to = room(chain, pool, 1);
+        uint32_t left = text.bytes - done, fits = CHUNK_BYTES - chain->used;
+        uint32_t piece = left < fits ? left : fits;
+        memcpy(to, text.at + done, piece);
+        advance(chain, piece);
+        done += piece;
+    }
+}
+
+void chain_copy(const struct block_chain *chain, const struct block_pool *pool,
+                struct byte_writer *w)
+{
+    uint32_t chunk = chain->first;
+    while (chunk != chain->last) {
+        uint32_t next, used;
+        memcpy(&next, pool->at + chunk, sizeof next);
+        memcpy(&used, pool->at + chunk + sizeof next, sizeof used);
+        put_raw(w, pool->at + chunk + CHUNK_HEAD_BYTES, used - CHUNK_HEAD_BYTES);
+        chunk = next;
+    }
+    put_raw(w, pool->at + chunk + CHUNK_HEAD_BYTES, chain->used - CHUNK_HEAD_BYTES);
+}
+
+uint32_t pool_text(struct block_pool *pool, struct text text)
+{
+    struct byte_writer counted = { 0 };
+    put_text(&counted, text);
+    assert(pool_free(pool) >= counted.used);
+    pool->high -= (uint32_t)counted.used;
+    memcpy(pool->at + pool->high, text.at, text.bytes);
+    return pool->high;
+}
