@@ -1,0 +1,348 @@
+/* Goal: each kind of detector finds its fault and nothing else, on every series it may meet. Method: short stories of a
+ * series as examples; then a seeded property: on streams of huge, tiny, repeated and jumping numbers no verdict holds a
+ * NaN or an infinity, and a state saved and loaded goes on bit for bit.
+ * Links: pipeline/statistics.c pipeline/baseline.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/bytes.c */
+#include "pipeline/detector.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tests/lib/noise.h"
+
+struct rig { /* one detector on one series */
+    struct detector_config config;
+    struct detector_state state;
+    struct statistics statistics;
+    int64_t time_ms, step_ms;
+    uint64_t chance;
+};
+
+static struct rig rig_of(enum detector_kind kind)
+{
+    struct rig rig = { .config = detector_defaults(kind), .step_ms = 100, .chance = 7 };
+    detector_ops(kind)->init(&rig.state);
+    statistics_init(&rig.statistics);
+    return rig;
+}
+
+static struct verdict feed(struct rig *rig, double value)
+{
+    rig->time_ms += rig->step_ms;
+    struct sample sample = { rig->time_ms, value };
+    struct verdict verdict = detector_ops(rig->config.kind)
+                                 ->on_reading(&rig->config, &rig->state, &sample, &rig->statistics);
+    statistics_push(&rig->statistics, rig->time_ms, value);
+    return verdict;
+}
+
+/* `count` readings of noise of deviation 1 about `level`, in steps of `resolution`; how many of them were anomalous. */
+static uint32_t feed_noise(struct rig *rig, uint32_t count, double level, double resolution)
+{
+    uint32_t anomalous = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        double value = floor((level + rnd_normal(&rig->chance)) / resolution) * resolution;
+        anomalous += feed(rig, value).anomalous;
+    }
+    return anomalous;
+}
+
+static uint32_t feed_same(struct rig *rig, uint32_t count, double value)
+{
+    uint32_t anomalous = 0;
+    for (uint32_t i = 0; i < count; i++)
+        anomalous += feed(rig, value).anomalous;
+    return anomalous;
+}
+
+static void kinds_have_names(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < DETECTOR_KINDS; kind++) {
+        const struct detector_kind_ops *ops = detector_ops((enum detector_kind)kind);
+        assert_int_equal(detector_kind_of(text_of(ops->name)), kind);
+        assert_int_equal(detector_defaults((enum detector_kind)kind).kind, kind);
+        assert_true((ops->silence_ms != NULL) == (kind == DETECTOR_SILENT));
+    }
+    assert_int_equal(detector_kind_of(text_of("spikes")), -1);
+    assert_int_equal(detector_kind_of(text_of("")), -1);
+}
+
+static void rules_match_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *device, *metric, *of_device, *of_metric;
+        bool matches;
+    } CASES[] = {
+        { "*", "*", "pump-1", "temperature", true },
+        { "pump-1", "*", "pump-1", "temperature", true },
+        { "pump-1", "*", "pump-12", "temperature", false },
+        { "pump-*", "temp*ture", "pump-12", "temperature", true },
+        { "*-12", "*", "pump-12", "temperature", true },
+        { "ab*ba", "*", "aba", "x", false }, /* head and tail may not overlap */
+        { "ab*ba", "*", "abba", "x", true },
+        { "*", "flow", "pump-1", "temperature", false },
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct detector_config config = detector_defaults(DETECTOR_SPIKE);
+        strcpy(config.device, CASES[i].device);
+        strcpy(config.metric, CASES[i].metric);
+        assert_int_equal(detector_matches(&config, text_of(CASES[i].of_device),
+                                          text_of(CASES[i].of_metric)), CASES[i].matches);
+    }
+}
+
+static void limit_ends_only_inside_the_hysteresis(void **state)
+{
+    (void)state;
+    static const struct { double value; bool anomalous; double score; } STORY[] = {
+        { 79, false, 0 }, { 80, false, 0 }, { 80.5, true, 0.5 }, { 79, true, 0 }, { 78.5, true, 0 },
+        { 78, false, 0 }, { 79, false, 0 }, { 5, true, 5 }, { 11, true, 0 }, { 12, false, 0 },
+        { 5, true, 5 }, { 90, true, 10 },
+    };
+    struct rig rig = rig_of(DETECTOR_LIMIT);
+    assert_false(feed(&rig, 1e9).known); /* no limit given */
+    rig.config.has_low = rig.config.has_high = true;
+    rig.config.low = 10;
+    rig.config.high = 80;
+    rig.config.hysteresis = 2;
+    for (size_t i = 0; i < sizeof STORY / sizeof STORY[0]; i++) {
+        struct verdict v = feed(&rig, STORY[i].value);
+        assert_true(v.known);
+        assert_int_equal(v.anomalous, STORY[i].anomalous);
+        assert_true(v.score >= STORY[i].score && v.score <= STORY[i].score);
+    }
+}
+
+static void rate_counts_the_change_a_second(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_RATE);
+    rig.config.per_second_max = 5;
+    rig.step_ms = 500;
+    assert_false(feed(&rig, 100).known);
+    assert_false(feed(&rig, 102.5).anomalous);
+    struct verdict v = feed(&rig, 99.9);
+    assert_true(v.anomalous && v.score > 5.19 && v.score < 5.21);
+    assert_true(v.low <= 100 && v.high >= 105);
+    rig.step_ms = 0;
+    assert_false(feed(&rig, 500).known); /* no time has passed */
+}
+
+static void silent_goes_by_the_own_rhythm(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_SILENT);
+    const struct detector_kind_ops *ops = detector_ops(DETECTOR_SILENT);
+    rig.step_ms = 60000;
+    feed_same(&rig, 5, 1);
+    assert_int_equal(ops->silence_ms(&rig.config, &rig.statistics), 0); /* no rhythm yet */
+    feed_same(&rig, 20, 1);
+    assert_int_equal(ops->silence_ms(&rig.config, &rig.statistics), 600000);
+    rig.config.silent_min_ms = 3600000;
+    assert_int_equal(ops->silence_ms(&rig.config, &rig.statistics), 3600000);
+    rig.config.silent_intervals = 1e300;
+    assert_true(ops->silence_ms(&rig.config, &rig.statistics) > 0);
+    assert_false(feed(&rig, 1).anomalous);
+}
+
+static void stuck_needs_more_than_the_habit(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_STUCK);
+    assert_int_equal(feed_noise(&rig, 500, 50, 0.01), 0);
+    assert_int_equal(feed_same(&rig, 60, 50.123), 31); /* from the 30th on */
+    assert_int_equal(feed_noise(&rig, 150, 50, 0.01), 0);
+    assert_int_equal(feed_same(&rig, 60, 50.123), 28); /* a quarter higher, and faded since */
+    rig = rig_of(DETECTOR_STUCK); /* a coarse sensor repeats itself */
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(feed_same(&rig, 25, i), 0);
+    assert_int_equal(feed_same(&rig, 100, 99), 26); /* from the 75th on */
+    rig = rig_of(DETECTOR_STUCK);
+    assert_int_equal(feed_same(&rig, 1000, 7), 0); /* never moved */
+}
+
+static void spike_finds_ten_deviations_either_way(void **state)
+{
+    (void)state;
+    for (int side = -1; side <= 1; side += 2) {
+        struct rig rig = rig_of(DETECTOR_SPIKE);
+        assert_int_equal(feed_noise(&rig, 250, 50, 0.001), 0);
+        struct verdict v = feed(&rig, 50 + 10 * side);
+        assert_true(v.known && v.anomalous && v.score > 7 && v.score < 14);
+        assert_true(v.low > 38 && v.low < 47 && v.high > 53 && v.high < 62);
+        assert_int_equal(feed_noise(&rig, 100, 50, 0.001), 0);
+    }
+}
+
+static void spike_says_nothing_before_it_knows(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_SPIKE);
+    feed_noise(&rig, 20, 50, 0.001);
+    assert_false(feed(&rig, 90).known);
+    rig = rig_of(DETECTOR_SPIKE); /* flat: no spread to count in */
+    feed_same(&rig, 500, 50);
+    assert_false(feed(&rig, 51).anomalous);
+}
+
+static void spike_is_not_a_step(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_SPIKE);
+    feed_noise(&rig, 250, 50, 0.001);
+    assert_int_equal(feed_noise(&rig, 200, 100, 0.001), 1); /* its first reading only */
+    assert_true(feed(&rig, 112).anomalous);
+}
+
+static void spike_sees_after_a_bogus_reading(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_SPIKE);
+    feed_noise(&rig, 250, 50, 0.001);
+    assert_true(feed(&rig, 1e140).anomalous);
+    assert_int_equal(feed_noise(&rig, 10, 50, 0.001), 0);
+    assert_true(feed(&rig, 62).anomalous);
+}
+
+static void shift_finds_six_deviations_either_way(void **state)
+{
+    (void)state;
+    for (int side = -1; side <= 1; side += 2) {
+        struct rig rig = rig_of(DETECTOR_SHIFT);
+        assert_int_equal(feed_noise(&rig, 250, 50, 0.001), 0);
+        assert_true(feed_noise(&rig, 50, 50 + 6 * side, 0.001) >= 40); /* within ten readings */
+        assert_true(feed_noise(&rig, 50, 50, 0.001) <= 20);            /* and it clears */
+        assert_int_equal(feed_noise(&rig, 200, 50, 0.001), 0);
+    }
+}
+
+static void shift_is_not_a_spike_nor_a_drift(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_SHIFT);
+    feed_noise(&rig, 250, 50, 0.001);
+    assert_false(feed(&rig, 1e6).anomalous);
+    assert_int_equal(feed_noise(&rig, 100, 50, 0.001), 0);
+    for (int i = 0; i < 2000; i++) /* 20 deviations in 2000 readings */
+        assert_false(feed(&rig, 50 + 0.01 * i + rnd_normal(&rig.chance)).anomalous);
+}
+
+static void shift_takes_a_new_level_for_usual_in_time(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_SHIFT);
+    feed_noise(&rig, 250, 50, 0.001);
+    uint32_t anomalous = feed_noise(&rig, 600, 60, 0.001);
+    assert_true(anomalous >= 290 && anomalous <= 310);
+    assert_int_equal(feed_noise(&rig, 300, 60, 0.001), 0);
+    assert_true(feed_noise(&rig, 50, 66, 0.001) >= 40);
+}
+
+/* --- the property --- */
+
+static double nasty(uint64_t *chance, double last)
+{
+    switch (rnd(chance) % 12) {
+    case 0: return READING_NUMBER_MAX;
+    case 1: return -READING_NUMBER_MAX;
+    case 2: return 5e-324;
+    case 3: return 0;
+    case 4: return (rnd_unit(chance) - 0.5) * 1e15;
+    case 5: return last + 1e-9;
+    case 6: return 1e-160 * rnd_unit(chance);
+    case 7: case 8: return last;
+    default: return 20 + rnd_normal(chance);
+    }
+}
+
+static void assert_sound(const struct verdict *v)
+{
+    const double numbers[] = { v->observed, v->low, v->high, v->score, v->threshold };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        assert_true(isfinite(numbers[i]));
+    assert_true(v->known || !v->anomalous);
+}
+
+static void reload(struct rig *rig)
+{
+    uint8_t bytes[DETECTOR_STATE_BYTES];
+    const struct detector_kind_ops *ops = detector_ops(rig->config.kind);
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    ops->save(&rig->state, &w);
+    memset(&rig->state, 0xa5, sizeof rig->state);
+    struct byte_reader r = { bytes, w.used, 0, false };
+    ops->load(&rig->state, &r);
+    assert_false(w.failed || r.failed);
+    assert_int_equal(r.used, w.used);
+}
+
+static bool same(const struct verdict *a, const struct verdict *b)
+{
+    return a->known == b->known && a->anomalous == b->anomalous &&
+           memcmp(&a->observed, &b->observed, 5 * sizeof(double)) == 0;
+}
+
+static void stays_sound_and_survives_a_reload(void **state)
+{
+    (void)state;
+    uint64_t seed = check_seed();
+    for (int round = 0; round < 120; round++) {
+        struct rig rig = rig_of((enum detector_kind)(round % DETECTOR_KINDS));
+        rig.chance = rnd(&seed);
+        rig.config.has_low = rig.config.has_high = true;
+        rig.config.high = 22;
+        rig.config.per_second_max = 3;
+        double value = 20;
+        uint32_t nasty_in = 1 + (uint32_t)(rnd(&seed) % 60);
+        for (int i = 0; i < 800; i++) {
+            rig.step_ms = (int64_t)(rnd(&rig.chance) % 3) * 100;
+            value = rnd(&rig.chance) % nasty_in == 0 ? nasty(&rig.chance, value)
+                                                     : 20 + rnd_normal(&rig.chance);
+            struct rig other = rig;
+            if (i % 50 == 0)
+                reload(&other);
+            struct verdict v = feed(&rig, value), again = feed(&other, value);
+            assert_sound(&v);
+            assert_true(same(&v, &again));
+            rig = other;
+        }
+    }
+}
+
+static void a_broken_state_is_refused(void **state)
+{
+    (void)state;
+    static const enum detector_kind KINDS[] = { DETECTOR_SPIKE, DETECTOR_SHIFT, DETECTOR_STUCK,
+                                                DETECTOR_LIMIT };
+    for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
+        uint8_t bytes[DETECTOR_STATE_BYTES];
+        memset(bytes, 0xff, sizeof bytes);
+        struct byte_reader r = { bytes, sizeof bytes, 0, false };
+        struct detector_state loaded;
+        detector_ops(KINDS[i])->load(&loaded, &r);
+        assert_true(r.failed);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kinds_have_names),
+        cmocka_unit_test(rules_match_by_name),
+        cmocka_unit_test(limit_ends_only_inside_the_hysteresis),
+        cmocka_unit_test(rate_counts_the_change_a_second),
+        cmocka_unit_test(silent_goes_by_the_own_rhythm),
+        cmocka_unit_test(stuck_needs_more_than_the_habit),
+        cmocka_unit_test(spike_finds_ten_deviations_either_way),
+        cmocka_unit_test(spike_says_nothing_before_it_knows),
+        cmocka_unit_test(spike_is_not_a_step),
+        cmocka_unit_test(spike_sees_after_a_bogus_reading),
+        cmocka_unit_test(shift_finds_six_deviations_either_way),
+        cmocka_unit_test(shift_is_not_a_spike_nor_a_drift),
+        cmocka_unit_test(shift_takes_a_new_level_for_usual_in_time),
+        cmocka_unit_test(stays_sound_and_survives_a_reload),
+        cmocka_unit_test(a_broken_state_is_refused),
+    };
+    return cmocka_run_group_tests_name("detector", tests, NULL, NULL);
+}
