@@ -194,7 +194,8 @@ enum dedup_verdict dedup_check(const struct dedup *d, const struct dedup_config 
     return has_hash(d, reading_hash(reading)) ? DEDUP_SEEN : DEDUP_NEW;
 }
 
-uint32_t dedup_mark(struct dedup *d, const struct dedup_config *config, const struct reading *reading)
+uint32_t dedup_mark(struct dedup *d, const struct dedup_config *config,
+                    const struct reading *reading)
 {
     assert(config->ranges >= 1 && config->ranges <= DEDUP_RANGES_MAX);
     assert(config->keep <= DEDUP_KEEP_MAX);

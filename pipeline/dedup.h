@@ -61,9 +61,10 @@ enum dedup_verdict dedup_check(const struct dedup *d, const struct dedup_config 
 
 /* Remember a reading that is stored. Returns how many ranges were forgotten for it (0 or 1).
  * O(ranges^2) at most, with ranges <= 16. */
-uint32_t dedup_mark(struct dedup *d, const struct dedup_config *config, const struct reading *reading);
+uint32_t dedup_mark(struct dedup *d, const struct dedup_config *config,
+                    const struct reading *reading);
 
-/* A loaded state that breaks an invariant, or is larger than the configuration, fails the reader. */
+/* A state that breaks an invariant, or is larger than the configuration, fails the reader. */
 void dedup_save(const struct dedup *d, const struct dedup_config *config, struct byte_writer *w);
 void dedup_load(struct dedup *d, const struct dedup_config *config, struct byte_reader *r);
 

@@ -109,7 +109,8 @@ static bool level_match(const struct topic_template *template, const struct topi
     return false;
 }
 
-bool topic_match(const struct topic_template *template, struct text topic, struct topic_match *match)
+bool topic_match(const struct topic_template *template, struct text topic,
+                 struct topic_match *match)
 {
     assert(template->level_count > 0);
     *match = (struct topic_match){ .device = { 0 } };

@@ -3,8 +3,8 @@
  * A level is a literal, `+` (any one level), `{device}` or `{metric}`, `{name}` for any other part
  * (matched, not used), or, last only, `#` (the rest, also none). A named part wants at least one
  * byte, `+` matches an empty level too. As in MQTT, a wildcard at the first level does not match a
- * topic that begins with `$`. A template is compiled once; matching a topic allocates nothing and is
- * O(its bytes). */
+ * topic that begins with `$`. A template is compiled once; matching a topic allocates nothing and
+ * is O(its bytes). */
 #ifndef PIPELINE_TOPIC_H
 #define PIPELINE_TOPIC_H
 
@@ -15,7 +15,14 @@
 
 enum { TOPIC_LEVELS_MAX = 16, TOPIC_BYTES_MAX = 256 };
 
-enum topic_level_kind { TOPIC_LITERAL, TOPIC_ANY, TOPIC_DEVICE, TOPIC_METRIC, TOPIC_NAMED, TOPIC_REST };
+enum topic_level_kind {
+    TOPIC_LITERAL,
+    TOPIC_ANY,
+    TOPIC_DEVICE,
+    TOPIC_METRIC,
+    TOPIC_NAMED,
+    TOPIC_REST
+};
 
 struct topic_level {
     enum topic_level_kind kind;
@@ -35,7 +42,8 @@ struct topic_match {
 /* WEIR_EINVAL with a sentence in *why and its byte in *at when it is no template. */
 int topic_compile(struct topic_template *template, const char *text, const char **why, size_t *at);
 
-bool topic_match(const struct topic_template *template, struct text topic, struct topic_match *match);
+bool topic_match(const struct topic_template *template, struct text topic,
+                 struct topic_match *match);
 
 /* The MQTT subscription filter for it ("telemetry/+/+"). `filter` has TOPIC_BYTES_MAX + 1 bytes. */
 void topic_filter(const struct topic_template *template, char *filter);
