@@ -7,9 +7,9 @@
 #include "firmware/gateway_state.h"
 
 enum {
-    HEARTBEAT_MS = 1000,        /* a turn at least so often: clock, receipts, shedding */
+    HEARTBEAT_MS = 1000, /* a turn at least so often: clock, receipts, shedding */
     COMMIT_RETRY_MS = 200,
-    FOLD_NS_PER_READING = 2000  /* assumed until a recovery measured it */
+    FOLD_NS_PER_READING = 2000 /* assumed until a recovery measured it */
 };
 
 /* --- the store's one job -------------------------------------------------------------------------
@@ -22,9 +22,9 @@ void store_job_run(struct store_job *job, struct store *store)
         job->result = store_commit(store, job->batch);
         break;
     case STORE_JOB_OUTBOX:
-        job->result = store_outbox_read(store, job->lane, job->sequence, job->to,
-                                        GATEWAY_FETCH_BYTES, job->rows, GATEWAY_FETCH_ROWS,
-                                        &job->row_count);
+        job->result =
+            store_outbox_read(store, job->lane, job->sequence, job->to, GATEWAY_FETCH_BYTES,
+                              job->rows, GATEWAY_FETCH_ROWS, &job->row_count);
         break;
     case STORE_JOB_POISON:
         job->result = store_outbox_poison(store, job->lane, job->sequence,
@@ -54,8 +54,7 @@ static bool commit_is_due(const struct gateway *g)
         return true;
     if (!f->content)
         return false;
-    return f->urgent || g->stopping ||
-           g->t_ms - f->opened_ms >= g->config->commit_max_age_ms ||
+    return f->urgent || g->stopping || g->t_ms - f->opened_ms >= g->config->commit_max_age_ms ||
            block_readings(f->block) >= g->config->commit_max_readings ||
            !fill_has_message_room(g, f);
 }
@@ -108,8 +107,8 @@ static void commit_failed(struct gateway *g, int error)
     if (g->failing_since_mono_ms == INT64_MAX)
         g->failing_since_mono_ms = g->now.mono_ms;
     g->retry_at_mono_ms = g->now.mono_ms + COMMIT_RETRY_MS;
-    /* A full disk is waited out: room may come. Anything else that lasts means that a restart, which
-     * reads the store anew, is the better try. */
+    /* A full disk is waited out: room may come. Anything else that lasts means that a restart,
+     * which reads the store anew, is the better try. */
     bool lasting = g->now.mono_ms - g->failing_since_mono_ms >= g->config->commit_retry_for_ms;
     if (error == WEIR_ECORRUPT || (error != WEIR_ENOSPC && lasting))
         g->failed = true;

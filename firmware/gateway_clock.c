@@ -6,8 +6,8 @@
 #include "firmware/gateway_state.h"
 
 enum {
-    CLOCK_DRIFT_MS = 50,  /* the offset is journalled anew when it is off by more */
-    CLOCK_STEP_MS = 1000  /* more than this is a step, told to people */
+    CLOCK_DRIFT_MS = 50, /* the offset is journalled anew when it is off by more */
+    CLOCK_STEP_MS = 1000 /* more than this is a step, told to people */
 };
 
 static void fire_due(struct gateway *g)

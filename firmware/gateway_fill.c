@@ -129,8 +129,9 @@ void fill_notice(struct gateway *g, const char *kind, const char *message,
     struct outbox_row *row = add_row(g, LANE_ALERTS);
     size_t bytes;
     void *to = payload_room(g, &bytes);
-    take_payload(g, row, envelope_notice(&envelope, row->sequence, kind, message, facts, fact_count,
-                                         gateway_wall_ms(g), to, bytes));
+    take_payload(g, row,
+                 envelope_notice(&envelope, row->sequence, kind, message, facts, fact_count,
+                                 gateway_wall_ms(g), to, bytes));
 }
 
 /* --- limits and room -----------------------------------------------------------------------------
@@ -172,8 +173,8 @@ void fill_init(struct fill *f, const struct fill_limits *limits, bool raw, struc
         .row_bytes = arena_take(arena, limits->row_bytes_max, 1),
         .letters = arena_take(arena, FILL_LETTERS_MAX, sizeof *made.letters),
         .letter_bytes = arena_take(arena, limits->letter_bytes_max, 1),
-        .results = results_builder_init(RESULTS_WINDOWS, FILL_RESULTS_MAX, FILL_RESULTS_BYTES_MAX,
-                                        arena),
+        .results =
+            results_builder_init(RESULTS_WINDOWS, FILL_RESULTS_MAX, FILL_RESULTS_BYTES_MAX, arena),
         .raw = raw ? results_builder_init(RESULTS_READINGS, FILL_RAW_MAX, FILL_RESULTS_BYTES_MAX,
                                           arena)
                    : NULL,

@@ -126,8 +126,10 @@ static void reject_readings(struct gateway *g, const struct message *message)
         struct record record = {
             .kind = RECORD_REJECT,
             .reason = d->bad[k].reason,
-            .reading = { .source = (uint16_t)message->source, .index = d->bad[k].index,
-                         .device = d->bad[k].device, .metric = d->bad[k].metric },
+            .reading = { .source = (uint16_t)message->source,
+                         .index = d->bad[k].index,
+                         .device = d->bad[k].device,
+                         .metric = d->bad[k].metric },
         };
         journal_reject(g, &record);
         first = first == REJECT_NONE ? record.reason : first;

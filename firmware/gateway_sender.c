@@ -308,7 +308,7 @@ void sender_on_poisoned(struct gateway *g)
         if (s->refusals[i].lane == s->poison.lane && s->refusals[i].sequence == s->poison.sequence)
             s->refusals[i].count = 0;
     drop_fetched(s);
-    g->ports.log(g->ports.ctx, "outbox_poison", "an entry that the cloud refuses is a dead letter now");
+    g->ports.log(g->ports.ctx, "outbox_poison", "an entry that the cloud refuses is dead now");
 }
 
 void gateway_on_uplink(struct gateway *g, bool connected)

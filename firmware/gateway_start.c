@@ -233,7 +233,10 @@ static void journal_start(struct gateway *g)
 int gateway_recover(struct gateway *g, struct store *store, const struct store_recovery *recovery,
                     struct hal_time now, struct fold_memory memory, char *why)
 {
-    struct fold f = { .g = g, .store = store, .reader = memory.reader, .block = memory.block,
+    struct fold f = { .g = g,
+                      .store = store,
+                      .reader = memory.reader,
+                      .block = memory.block,
                       .block_bytes = memory.block_bytes };
     adopt(g, recovery, now);
     uint64_t from = load_checkpoint(&f, recovery) + 1;

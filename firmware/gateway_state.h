@@ -10,11 +10,11 @@
 
 enum {
     FILL_LETTERS_MAX = 256,
-    FILL_ROWS_BASE = 64,               /* beside what one step of the engine may emit */
-    FILL_RESULTS_BYTES_MAX = 32 * 1024,/* of one results message, before compression */
-    FILL_RESULTS_MAX = 512,            /* window results in one message */
-    FILL_RAW_MAX = 1024,               /* raw readings in one message */
-    FILL_RECORDS_SLACK = 64,           /* ticks, clock and source records of a turn */
+    FILL_ROWS_BASE = 64,                /* beside what one step of the engine may emit */
+    FILL_RESULTS_BYTES_MAX = 32 * 1024, /* of one results message, before compression */
+    FILL_RESULTS_MAX = 512,             /* window results in one message */
+    FILL_RAW_MAX = 1024,                /* raw readings in one message */
+    FILL_RECORDS_SLACK = 64,            /* ticks, clock and source records of a turn */
     TAIL_SLOTS = 256,
     SENDER_IN_FLIGHT_MAX = 256,
     REFUSALS_SLOTS = 16
@@ -24,9 +24,9 @@ enum {
 struct fill {
     struct batch batch;
     struct block_builder *block;
-    uint8_t *journal;            /* the finished block */
+    uint8_t *journal; /* the finished block */
     struct outbox_row *rows;
-    uint8_t *row_bytes;          /* payloads of the rows */
+    uint8_t *row_bytes; /* payloads of the rows */
     size_t row_bytes_used;
     struct dead_letter *letters;
     uint8_t *letter_bytes;
@@ -36,8 +36,8 @@ struct fill {
     bool content;                /* something waits for this commit */
     /* it should not wait for company: an alert, a full source, no room */
     bool urgent;
-    int64_t opened_ms;           /* t of the first content */
-    uint64_t sources;            /* bit per source with messages in it */
+    int64_t opened_ms; /* t of the first content */
+    uint64_t sources;  /* bit per source with messages in it */
     uint32_t source_messages[CONFIG_SOURCES_MAX];
 };
 
@@ -46,52 +46,56 @@ struct fill_limits {
     uint32_t rows_max;
     size_t row_bytes_max;
     size_t letter_bytes_max;
-    uint32_t step_rows;          /* one step of the engine adds at most so many rows */
+    uint32_t step_rows; /* one step of the engine adds at most so many rows */
     size_t step_row_bytes;
 };
 
 struct in_flight {
     enum lane lane;
     uint64_t sequence;
-    struct hash128 key;          /* of the alert; zero: none */
+    struct hash128 key; /* of the alert; zero: none */
 };
 
 struct lane_cursor {
-    uint64_t next;               /* sequence to send next */
-    uint64_t sent;               /* highest that a PUBACK covered */
-    uint64_t first;              /* oldest that the store holds */
-    int64_t progress_ms;         /* t when a receipt last moved, or nothing was outstanding */
+    uint64_t next;       /* sequence to send next */
+    uint64_t sent;       /* highest that a PUBACK covered */
+    uint64_t first;      /* oldest that the store holds */
+    int64_t progress_ms; /* t when a receipt last moved, or nothing was outstanding */
 };
 
 struct sender {
     bool connected;
-    bool probe;                  /* after a break: one row alone, to find the one that breaks it */
+    bool probe; /* after a break: one row alone, to find the one that breaks it */
     uint32_t in_flight_count;
     struct in_flight in_flight[SENDER_IN_FLIGHT_MAX];
     struct lane_cursor lanes[LANES];
     /* rows fetched and not yet sent, all of one lane */
-    struct store_job fetch;      /* the worker's while a fetch is under way */
+    struct store_job fetch; /* the worker's while a fetch is under way */
     uint32_t fetched_count, fetched_next;
-    uint64_t fetch_generation;   /* counts rewinds: an answer from before one is thrown away */
-    uint64_t fetch_asked;        /* generation that the fetch under way was asked in */
-    uint32_t backlog_credit;     /* percent; a send of an alert earns backlog_share */
-    struct { enum lane lane; uint64_t sequence; uint32_t count; } refusals[REFUSALS_SLOTS];
+    uint64_t fetch_generation; /* counts rewinds: an answer from before one is thrown away */
+    uint64_t fetch_asked;      /* generation that the fetch under way was asked in */
+    uint32_t backlog_credit;   /* percent; a send of an alert earns backlog_share */
+    struct {
+        enum lane lane;
+        uint64_t sequence;
+        uint32_t count;
+    } refusals[REFUSALS_SLOTS];
     struct store_job poison;
     bool poison_wanted;
-    int64_t paused_until_ms;     /* t; after a refusal */
-    int64_t tokens_bytes;        /* of the byte-rate cap */
+    int64_t paused_until_ms; /* t; after a refusal */
+    int64_t tokens_bytes;    /* of the byte-rate cap */
     int64_t tokens_ms;
 };
 
 struct checkpointer {
-    uint8_t *shadow;             /* the state as it was when the copy was taken */
+    uint8_t *shadow; /* the state as it was when the copy was taken */
     size_t shadow_bytes_max;
     bool active;
-    uint64_t block;              /* that the copy is as of */
+    uint64_t block; /* that the copy is as of */
     uint32_t total_bytes, offset;
-    uint64_t journal_bytes_since;/* bytes journalled since the last copy */
+    uint64_t journal_bytes_since; /* bytes journalled since the last copy */
     uint64_t readings_since;
-    uint64_t fold_readings_max;  /* folding more than this would exceed recovery.max */
+    uint64_t fold_readings_max; /* folding more than this would exceed recovery.max */
     /* at the next seal, whatever the size: stopping, or space ran out */
     bool wanted;
 };
@@ -101,14 +105,14 @@ struct checkpointer {
  * rest of them waits for the next one, already judged. Nothing else is taken before it is through.
  * */
 struct carried {
-    uint8_t *bytes;              /* topic, then payload */
+    uint8_t *bytes; /* topic, then payload */
     uint32_t source;
-    uint32_t count, next;        /* admissions, and the next one to take; equal: nothing waits */
+    uint32_t count, next; /* admissions, and the next one to take; equal: nothing waits */
 };
 
 struct tail_slot {
-    struct tail_entry entry;     /* `value` is printed when somebody looks */
-    struct value value;          /* TEXT: cut, in entry.value */
+    struct tail_entry entry; /* `value` is printed when somebody looks */
+    struct value value;      /* TEXT: cut, in entry.value */
 };
 
 struct gateway {
@@ -126,17 +130,17 @@ struct gateway {
     struct fill_limits limits;
     struct fill fills[2];
     struct fill *filling;
-    struct fill *committing;     /* NULL: no commit is under way or being retried */
-    bool job_busy;               /* the store's worker has a job */
+    struct fill *committing; /* NULL: no commit is under way or being retried */
+    bool job_busy;           /* the store's worker has a job */
     struct store_job commit_job;
     struct store_job query_job;
     bool query_waiting;
-    struct ledger ledger;        /* of everything taken so far */
-    struct ledger committed;     /* as of the last commit */
+    struct ledger ledger;    /* of everything taken so far */
+    struct ledger committed; /* as of the last commit */
     uint64_t store_id[2];
-    uint64_t last_block;         /* given to a fill; the committed one is `committed_block` */
+    uint64_t last_block; /* given to a fill; the committed one is `committed_block` */
     uint64_t committed_block;
-    struct lane_state lanes[LANES];           /* next_sequence as of the filling batch */
+    struct lane_state lanes[LANES]; /* next_sequence as of the filling batch */
     struct lane_state committed_lanes[LANES];
     struct sender sender;
     struct checkpointer checkpoint;
@@ -144,11 +148,11 @@ struct gateway {
     /* time */
     struct hal_time now;
     int64_t t_ms, t_base_ms, mono_base_ms;
-    struct clock_record clock;   /* as last journalled */
+    struct clock_record clock; /* as last journalled */
     bool clock_known;
     int64_t clock_waited_since_ms;
     uint64_t clock_steps;
-    bool timers_behind;          /* due timers wait for room: nothing is taken before them */
+    bool timers_behind; /* due timers wait for room: nothing is taken before them */
     /* failure and stop */
     int64_t failing_since_mono_ms; /* INT64_MAX: the last commit went well */
     int64_t retry_at_mono_ms;
@@ -171,7 +175,7 @@ void fill_init(struct fill *f, const struct fill_limits *limits, bool raw, struc
 void fill_reset(struct gateway *g, struct fill *f);
 bool fill_has_step_room(const struct gateway *g, const struct fill *f);
 bool fill_has_message_room(const struct gateway *g, const struct fill *f);
-void fill_open(struct gateway *g);       /* something waits from here on */
+void fill_open(struct gateway *g); /* something waits from here on */
 void fill_append(struct gateway *g, const struct record *record);
 void fill_add_letter(struct gateway *g, const struct dead_letter *letter);
 void fill_notice(struct gateway *g, const char *kind, const char *message,
@@ -181,12 +185,12 @@ void fill_seal(struct gateway *g);
 struct engine_out fill_engine_out(struct gateway *g);
 
 /* gateway_intake.c */
-void intake_continue(struct gateway *g); /* what is left of the carried message */
+void intake_continue(struct gateway *g);          /* what is left of the carried message */
 int64_t gateway_wall_ms(const struct gateway *g); /* t + offset */
 
 /* gateway_sender.c */
 void sender_reset(struct gateway *g);
-void sender_pump(struct gateway *g);     /* send what may be sent */
+void sender_pump(struct gateway *g); /* send what may be sent */
 bool sender_wants_fetch(struct gateway *g, enum lane *lane);
 void sender_on_fetched(struct gateway *g);
 void sender_on_poisoned(struct gateway *g);
@@ -201,6 +205,6 @@ bool checkpoint_due(const struct gateway *g);
 
 /* gateway_clock.c */
 void clock_begin_turn(struct gateway *g, struct hal_time now); /* time, due timers, clock record */
-bool clock_usable(const struct gateway *g); /* readings may be given a time */
+bool clock_usable(const struct gateway *g);                    /* readings may be given a time */
 
 #endif
