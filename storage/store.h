@@ -1,15 +1,25 @@
 /* store: what must survive, in one SQLite file: journal, outbox, dead letters, ledger, checkpoints.
  *
  * One call of store_commit is one transaction, WAL with synchronous=FULL: when it returns 0,
- * everything in the batch is on disk; when it
- * does not, nothing of it is. A block's number is its primary key, so committing a batch again
- * after an unclear error
- * stores nothing twice (WEIR_EBUSY is not returned for that: it is success).
+ * everything in the batch is on disk; when it does not, nothing of it is. A block's number is its
+ * primary key, so committing a batch again after an unclear error stores nothing twice and returns
+ * 0. After an I/O error the connection is closed; the next call opens it again, writes the WAL once
+ * more, and finds out whether the batch had been stored.
+ *
  * Every call blocks on the disk, so it runs on the one worker thread; no two calls at once. The
- * store owns its
- * memory from start (SQLite's share is capped); batches and buffers are the caller's.
+ * store owns its memory from start (SQLite's share is capped by sqlite_heap_bytes, which must hold
+ * three times the largest block or payload beside 1 MiB); batches and buffers are the caller's.
+ *
  * Retention runs inside commits, a bounded piece each time, so that it is part of the same ledger.
- */
+ * Raw blocks go by age, by bytes, and when the file nears its share of the disk; never one behind
+ * the older checkpoint. Of an outbox lane over its share the oldest rows go; of alerts superseded
+ * revisions, then cleared ones and notices, never an alert that stands. A gap event takes the
+ * place of what went.
+ *
+ * A file that can't be read (its header, a table, the state's checksum; every page, but only after
+ * an earlier run met damage, since that takes minutes on a memory card) is renamed
+ * PATH.damaged-1 to -3 with its WAL and a new one begins; the third such place is used again, and
+ * removing them is left to people. */
 #ifndef STORAGE_STORE_H
 #define STORAGE_STORE_H
 
@@ -26,6 +36,7 @@ enum lane { LANE_ALERTS, LANE_RESULTS, LANE_RAW, LANES };
 
 enum {
     STORE_PIECE_BYTES = 64 * 1024,  /* of a checkpoint, a commit */
+    STORE_PAYLOAD_BYTES_MAX = 256 * 1024, /* of one outbox row, before it is compressed */
     STORE_SCHEMA_VERSION = 1
 };
 
@@ -75,7 +86,8 @@ struct checkpoint_piece { /* bytes NULL: none in this commit */
     uint32_t offset;             /* of this piece */
     uint32_t total_bytes;        /* of the whole state */
     struct text bytes;           /* at most STORE_PIECE_BYTES */
-    bool last;                   /* with it the slot becomes valid */
+    /* with it the slot becomes valid. A piece at offset 0 begins anew; others follow the one before */
+    bool last;
 };
 
 /* everything that one commit holds; slices are the gateway's and stand still until it is done */
@@ -93,6 +105,9 @@ struct batch {
     struct ledger ledger;
     struct checkpoint_piece checkpoint;
     uint64_t forwarded_block;    /* raw data up to here has been forwarded; 0: none */
+    int64_t wall_ms;             /* written into gap events */
+    /* how gap events are rendered; NULL: as with the last batch. Its slices outlive the store */
+    const struct envelope *envelope;
     /* out, valid when store_commit returned 0: */
     uint64_t held, removed[REMOVALS];
     uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];
@@ -100,6 +115,9 @@ struct batch {
     uint64_t evicted[LANES];
     uint64_t first_sequence[LANES]; /* of the oldest row still held; next_sequence when empty */
     int64_t commit_us;           /* time that the transaction took; 0 in a world */
+    /* room is short, and only the older checkpoint keeps raw blocks from going: take one now,
+     * while there is a reserve for it; without one, later commits come to WEIR_ENOSPC */
+    bool checkpoint_wanted;
 };
 
 struct store_recovery { /* what an opened store knows */
@@ -118,28 +136,42 @@ struct store_recovery { /* what an opened store knows */
 };
 
 struct store; /* opaque */
+struct envelope;
+
+/* What went wrong last, for the log: a sentence with SQLite's own words. "" at first. */
+const char *store_why(const struct store *store);
 
 /* Open or make the file, check it, lock it, migrate its schema.
  * `why` (256 bytes) receives the sentence for people on error.
- *   WEIR_EBUSY  another process has it; WEIR_EVERSION  a newer Weir's; WEIR_EIO, WEIR_ENOSPC */
+ *   WEIR_EBUSY     another process has it
+ *   WEIR_EVERSION  a newer Weir's
+ *   WEIR_EINVAL    another program's database
+ *   WEIR_EIO, WEIR_ENOSPC, WEIR_EFULL (no memory) */
 int store_open(const struct store_config *config, uint64_t entropy[2], struct store **store,
                struct store_recovery *recovery, char *why);
 void store_close(struct store *store);
 
-/* 0, WEIR_EIO, WEIR_ENOSPC (disk or budget; nothing was stored, try again later), WEIR_ECORRUPT. */
+/* 0; or nothing was stored and
+ *   WEIR_EIO       try again
+ *   WEIR_ENOSPC    disk or budget, and nothing more may be removed: try again later. Where only the
+ *                  older checkpoint holds blocks, earlier commits said checkpoint_wanted
+ *   WEIR_ECORRUPT  the file is damaged, or the batch does not follow the last one (its ledger, its
+ *                  block, a row's sequence): see store_why */
 int store_commit(struct store *store, struct batch *batch);
 
-/* Copy `bytes` of the newest valid checkpoint's state to `to`. */
+/* The newest whole checkpoint's state into `to`, which has room for recovery.checkpoint_bytes.
+ *   WEIR_ENOTFOUND  there is none */
 int store_checkpoint_read(struct store *store, uint8_t *to, size_t bytes);
 
 /* The first journal block numbered `from` or more, into `to`. *number 0: there is none.
  *   WEIR_EFULL  it needs more room than `bytes` */
-int store_block_read(struct store *store, uint64_t from, uint8_t *to, size_t bytes, uint64_t *number,
-                     size_t *used);
+int store_block_read(struct store *store, uint64_t from, uint8_t *to, size_t bytes,
+                     uint64_t *number, size_t *used);
 
 /* Rows of a lane from a sequence on, oldest first, as many as fit into `to` and `rows_max`; payload
- * slices
- * point into `to`. *count 0: none. */
+ * slices point into `to`. Alerts come as they were given; results and raw as zlib (RFC 1950), gap
+ * events among them too. *count 0: none.
+ *   WEIR_EFULL  the first does not fit */
 int store_outbox_read(struct store *store, enum lane lane, uint64_t from, uint8_t *to, size_t bytes,
                       struct outbox_row *rows, uint32_t rows_max, uint32_t *count);
 
@@ -149,8 +181,9 @@ int store_letters_read(struct store *store, uint64_t after, uint8_t *to, size_t 
 int store_letter_read(struct store *store, uint64_t id, uint8_t *to, size_t bytes,
                       struct dead_letter *letter); /* WEIR_ENOTFOUND */
 
-/* Move a row that can't be sent to the dead letters (reason REJECT_NONE, source "uplink"); in its
- * own transaction. */
+/* Move a row that can't be sent to the dead letters (REJECT_UPSTREAM_REFUSED, source "uplink",
+ * topic `why`); a gap event takes its place in the lane. In its own transaction.
+ *   WEIR_ENOTFOUND  it is gone */
 int store_outbox_poison(struct store *store, enum lane lane, uint64_t sequence, const char *why,
                         int64_t t_ms, int64_t wall_ms);
 

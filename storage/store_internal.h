@@ -1,0 +1,174 @@
+/* store_internal: what the files of the store share; nobody else includes it.
+ *
+ * What is true of the whole store (struct store_state) is one packed record in the journal's own
+ * table, at an odd key just behind the newest block: a small commit then changes one page, where
+ * a table of its own cost a second one of 4 KiB at every commit, 350 MB of flash a day.
+ * A transaction works on `next`; only a commit that succeeded makes it `state`. */
+#ifndef STORAGE_STORE_INTERNAL_H
+#define STORAGE_STORE_INTERNAL_H
+
+#include "pipeline/envelope.h"
+#include "pipeline/err.h"
+#include "storage/store.h"
+
+struct sqlite3;
+struct sqlite3_file;
+struct sqlite3_stmt;
+struct z_stream_s;
+
+enum {
+    STORE_PAGE_BYTES = 4096,
+    STORE_FRAME_BYTES = STORE_PAGE_BYTES + 24, /* of the WAL */
+    STORE_ROW_BYTES = 48,         /* reckoned for a row beside what it holds */
+    STORE_APPLICATION_ID = 0x57656972, /* "Weir", in the file's header */
+    STORE_SLICE_ROWS = 64,        /* of one retention step */
+    STORE_SLICE_BLOCKS = 8,
+    STORE_STATE_BYTES_MAX = 2048,
+    STORE_WHY_BYTES = 256,
+    STORE_PATH_BYTES_MAX = 512,
+    STORE_ROOM_ROUNDS_MAX = 16,   /* of making room before a commit gives up */
+    STORE_BALLAST_WAIT = 256      /* commits until a lost ballast is made again */
+};
+
+enum sql {
+    SQL_BEGIN, SQL_COMMIT, SQL_ROLLBACK, SQL_PAGES, SQL_FREE_PAGES,
+    SQL_STATE_READ, SQL_STATE_WRITE, SQL_JOURNAL_INSERT, SQL_JOURNAL_DELETE, SQL_BLOCK_READ,
+    SQL_BLOCK_OLDEST,
+    SQL_OUTBOX_INSERT, SQL_OUTBOX_DELETE, SQL_OUTBOX_READ, SQL_OUTBOX_FIRST, SQL_OUTBOX_SLICE,
+    SQL_ALERT_NEWEST, SQL_ALERT_FORGET,
+    SQL_LETTER_INSERT, SQL_LETTER_OLDEST, SQL_LETTER_DELETE, SQL_LETTERS_AFTER,
+    SQL_LETTERS_NEWEST, SQL_LETTER_READ,
+    SQL_PIECE_WRITE, SQL_PIECE_READ, SQL_PIECE_TRIM,
+    SQLS
+};
+
+struct checkpoint_slot {
+    bool valid;
+    uint64_t block;
+    uint32_t total_bytes, written_bytes;
+    uint32_t crc;                 /* CRC-32 of the bytes written */
+};
+
+struct store_state {
+    uint64_t store_id[2];
+    uint64_t block;               /* last committed */
+    int64_t t_ms;
+    struct lane_state lanes[LANES];
+    struct ledger ledger;
+    uint64_t journal_bytes;
+    uint64_t outbox_bytes[LANES], outbox_rows[LANES];
+    uint64_t letters_bytes, letters_rows;
+    uint64_t letter_next;         /* id of the next dead letter, from 1 */
+    struct checkpoint_slot slots[2];
+    uint64_t prune_limit;         /* blocks up to here may go: an older checkpoint holds them */
+};
+
+struct store {
+    struct store_config config;
+    char path[STORE_PATH_BYTES_MAX];
+    struct sqlite3 *db;           /* NULL: closed after an error, opened again by the next call */
+    struct sqlite3_stmt *sql[SQLS];
+    struct store_state state, next;
+    struct envelope envelope;     /* the gateway's last, for gap events */
+    uint32_t pages_max;           /* of the file; smaller while the file system is full */
+    uint32_t wal_pages;
+    bool reopen;                  /* an I/O error makes this connection unusable */
+    bool scrub;                   /* the WAL has to be written again before it is trusted */
+    bool disk_full;               /* the file system, not the budget; the ballast is given up */
+    uint32_t ballast_wait;        /* commits left until it is tried again */
+    uint64_t ballast_bytes;       /* held now */
+    uint64_t alert_scan;          /* behind it the search for alerts that may go continues */
+    bool alert_pass_cleared;      /* it looks for cleared ones, after a pass for superseded */
+    bool fresh;                   /* the file holds no state yet */
+    uint64_t evicted[LANES];      /* by the present transaction */
+    bool checkpoint_wanted;
+    struct z_stream_s *zip;
+    uint8_t *zip_at;              /* zlib's memory, taken at start */
+    size_t zip_bytes, zip_used;
+    uint8_t *packed;              /* one compressed payload */
+    size_t packed_bytes;
+    char why[STORE_WHY_BYTES];
+};
+
+/* --- store_sql.c: statements made once, errors translated ---------------------------------- */
+int store_sql_prepare(struct store *s);
+void store_sql_finalize(struct store *s);
+int store_sql_exec(struct store *s, const char *text);
+int store_sql_number(struct store *s, const char *text, int64_t *value); /* first column, or 0 */
+void sql_i64(struct store *s, enum sql q, int at, int64_t value);
+void sql_blob(struct store *s, enum sql q, int at, struct text bytes);
+int sql_next(struct store *s, enum sql q);  /* 1 a row, 0 the end (reset), or an error (reset) */
+int sql_run(struct store *s, enum sql q);   /* to the end */
+void sql_end(struct store *s, enum sql q);  /* of a statement left early */
+int64_t sql_column(struct store *s, enum sql q, int at);
+struct text sql_column_bytes(struct store *s, enum sql q, int at); /* until the next step */
+int sql_one(struct store *s, enum sql q, int64_t *value); /* one row, one number; 0 when none */
+int store_error(struct store *s, int code); /* SQLite's code as ours, its text in s->why */
+int store_fail(struct store *s, int err, const char *format, ...) /* the sentence; returns err */
+    __attribute__((format(printf, 3, 4)));
+
+/* --- store_open.c -------------------------------------------------------------------------- */
+int store_connect(struct store *s);   /* open, lock, migrate, prepare, load the state */
+void store_disconnect(struct store *s);
+int store_ready(struct store *s);     /* connected, again if need be */
+uint32_t store_pages_max(const struct store_config *config); /* what the budget leaves the file */
+
+/* --- store_schema.c ------------------------------------------------------------------------ */
+/* steps[i] takes version i to i + 1, each in one transaction with the number. */
+int store_migrate(struct store *s, const char *const *steps, int count);
+int store_schema(struct store *s);
+
+/* --- store_state.c ------------------------------------------------------------------------- */
+int store_state_load(struct store *s);
+int store_state_begin(struct store *s, const uint64_t entropy[2]); /* of a new file */
+int store_state_write(struct store *s); /* `next`, as of next.block, within a transaction */
+
+/* --- store_commit.c ------------------------------------------------------------------------ */
+int store_begin(struct store *s);
+int store_end(struct store *s, int err); /* commits when err is 0, else rolls back */
+int64_t store_pages_free(struct store *s); /* within the budget; negative: an error */
+
+/* --- store_retention.c --------------------------------------------------------------------- */
+enum { SPACE_RESERVE_PAGES_MIN = 32 };
+int64_t store_reserve_pages(const struct store *s);
+/* Raw blocks by age, by bytes, and while `want_pages` are not yet freed; at most blocks_max. */
+int retention_journal(struct store *s, const struct batch *b, int64_t want_pages,
+                      uint32_t blocks_max);
+/* A transaction of its own that removes the next in the declared order. 1: freed something. */
+int retention_make_room(struct store *s, const struct batch *b);
+
+/* --- store_outbox.c ------------------------------------------------------------------------ */
+int outbox_insert(struct store *s, const struct outbox_row *row);
+int outbox_drop_covered(struct store *s, enum lane lane);
+/* Evict about `bytes` of a lane in the declared order, at most a slice. */
+int outbox_evict(struct store *s, enum lane lane, uint64_t bytes, int64_t wall_ms);
+int outbox_first(struct store *s, enum lane lane, uint64_t *sequence);
+int outbox_row_remove(struct store *s, enum lane lane, uint64_t sequence, uint64_t bytes);
+int outbox_gap(struct store *s, enum lane lane, uint64_t from, uint64_t to, const char *reason,
+               int64_t wall_ms);
+
+/* --- store_letters.c ----------------------------------------------------------------------- */
+int letter_insert(struct store *s, const struct dead_letter *letter);
+int letters_retain(struct store *s, uint32_t rows_max);
+int letters_drop(struct store *s, uint32_t rows);
+
+/* --- store_checkpoint.c -------------------------------------------------------------------- */
+int checkpoint_write(struct store *s, const struct checkpoint_piece *piece);
+/* Read the newest whole one, counting out slots whose bytes are damaged. */
+int checkpoint_verify(struct store *s);
+int checkpoint_newest(const struct store_state *state); /* its slot, or -1 */
+
+/* --- store_disk.c: files beside the database, through the same VFS ------------------------- */
+int disk_ballast_make(struct store *s);
+void disk_ballast_release(struct store *s);
+int disk_scrub_wal(struct store *s);
+void disk_set_aside(struct store *s);
+void disk_suspect(struct store *s, bool suspect); /* the next start checks every page */
+bool disk_is_suspect(struct store *s);
+uint64_t disk_file_bytes(struct store *s);
+uint64_t disk_wal_bytes(struct store *s);
+/* store_deflate.c */
+int store_deflate_init(struct store *s);
+int store_deflate(struct store *s, struct text payload, struct text *packed);
+
+#endif

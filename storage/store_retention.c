@@ -1,0 +1,134 @@
+#include <assert.h>
+
+#include "storage/store_internal.h"
+
+enum { ROOM_BLOCKS = 64, ROOM_PAGES = 64 };
+
+/* Kept free for a checkpoint and for retention's own writing. */
+int64_t store_reserve_pages(const struct store *s)
+{
+    int64_t pages = (int64_t)s->pages_max / 16;
+    if (pages < SPACE_RESERVE_PAGES_MIN)
+        return SPACE_RESERVE_PAGES_MIN;
+    return pages > 1024 ? 1024 : pages;
+}
+
+struct block_row {
+    uint64_t block, bytes, readings;
+    int64_t t_ms;
+};
+
+/* 1: there is one */
+static int oldest_block(struct store *s, struct block_row *row)
+{
+    sql_i64(s, SQL_BLOCK_OLDEST, 1, 0);
+    int found = sql_next(s, SQL_BLOCK_OLDEST);
+    if (found != 1)
+        return found;
+    row->block = (uint64_t)sql_column(s, SQL_BLOCK_OLDEST, 0) / 2;
+    row->t_ms = sql_column(s, SQL_BLOCK_OLDEST, 1);
+    row->readings = (uint64_t)sql_column(s, SQL_BLOCK_OLDEST, 2);
+    row->bytes = (uint64_t)sql_column(s, SQL_BLOCK_OLDEST, 3) + STORE_ROW_BYTES;
+    sql_end(s, SQL_BLOCK_OLDEST);
+    return 1;
+}
+
+static int block_remove(struct store *s, const struct block_row *row, bool aged, bool forwarded)
+{
+    struct ledger *l = &s->next.ledger;
+    enum removal why = aged ? REMOVED_AGE_UNFORWARDED : REMOVED_SPACE_UNFORWARDED;
+
+    if (forwarded)
+        why = aged ? REMOVED_AGE_FORWARDED : REMOVED_SPACE_FORWARDED;
+    sql_i64(s, SQL_JOURNAL_DELETE, 1, (int64_t)(2 * row->block));
+    int err = sql_run(s, SQL_JOURNAL_DELETE);
+    if (err != 0)
+        return err;
+    assert(l->held >= row->readings);
+    assert(s->next.journal_bytes >= row->bytes);
+    l->held -= row->readings;
+    l->removed[why] += row->readings;
+    s->next.journal_bytes -= row->bytes;
+    return 0;
+}
+
+int retention_journal(struct store *s, const struct batch *b, int64_t want_pages,
+                      uint32_t blocks_max)
+{
+    const struct store_config *c = &s->config;
+
+    for (uint32_t i = 0; i < blocks_max; i++) {
+        struct block_row row;
+        int found = oldest_block(s, &row);
+        if (found != 1)
+            return found;
+        bool aged = c->journal_age_max_ms > 0 && row.t_ms < s->next.t_ms - c->journal_age_max_ms;
+        bool crowded = s->next.journal_bytes > c->journal_bytes_max || want_pages > 0;
+        if (!aged && !crowded)
+            return 0;
+        if (row.block > s->next.prune_limit) {
+            s->checkpoint_wanted = crowded;
+            return 0;
+        }
+        int err = block_remove(s, &row, aged, row.block <= b->forwarded_block);
+        if (err != 0)
+            return err;
+        want_pages -= (int64_t)(row.bytes / STORE_PAGE_BYTES);
+    }
+    return 0;
+}
+
+/* Oldest raw blocks, then dead letters, then raw forwarding, results, and of alerts what may go:
+ * each only when those before it have nothing left to give. */
+static int remove_next(struct store *s, const struct batch *b)
+{
+    int err = retention_journal(s, b, ROOM_PAGES, ROOM_BLOCKS);
+    if (err != 0 || s->next.journal_bytes < s->state.journal_bytes)
+        return err;
+    if (s->next.letters_rows > 0)
+        return letters_drop(s, STORE_SLICE_ROWS);
+    for (int lane = LANE_RAW; lane >= LANE_ALERTS; lane--) {
+        err = outbox_evict(s, (enum lane)lane, ROOM_PAGES * STORE_PAGE_BYTES, b->wall_ms);
+        if (err != 0 || s->next.outbox_bytes[lane] < s->state.outbox_bytes[lane])
+            return err;
+    }
+    return 0;
+}
+
+int retention_make_room(struct store *s, const struct batch *b)
+{
+    int64_t before = store_pages_free(s);
+    int err = before < 0 ? (int)before : store_begin(s);
+    if (before < 0)
+        return err;
+    if (err == 0)
+        err = remove_next(s, b);
+    if (err == 0)
+        err = store_state_write(s);
+    err = store_end(s, err);
+    if (err != 0)
+        return err;
+    int64_t after = store_pages_free(s);
+    return after < 0 ? (int)after : after > before;
+}
+
+int store_block_read(struct store *s, uint64_t from, uint8_t *to, size_t bytes, uint64_t *number,
+                     size_t *used)
+{
+    *number = 0;
+    *used = 0;
+    int err = store_ready(s);
+    if (err != 0)
+        return err;
+    sql_i64(s, SQL_BLOCK_READ, 1, (int64_t)(2 * (from > 0 ? from : 1)));
+    int row = sql_next(s, SQL_BLOCK_READ);
+    if (row != 1)
+        return row;
+    struct text block = sql_column_bytes(s, SQL_BLOCK_READ, 1);
+    *number = (uint64_t)sql_column(s, SQL_BLOCK_READ, 0) / 2;
+    *used = block.bytes;
+    if (block.bytes <= bytes)
+        memcpy(to, block.at, block.bytes);
+    sql_end(s, SQL_BLOCK_READ);
+    return block.bytes <= bytes ? 0 : WEIR_EFULL;
+}

@@ -1,0 +1,188 @@
+#include <assert.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "storage/store_internal.h"
+
+/* Keys: a block is 2 * its number, the state behind it 2 * number + 1; an outbox row is its lane
+ * in the upper 8 bits and its sequence below. No table has a second index. */
+static const char *const SQL_TEXT[SQLS] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_PAGES] = "PRAGMA page_count",
+    [SQL_FREE_PAGES] = "PRAGMA freelist_count",
+    [SQL_STATE_READ] = "SELECT id, bytes FROM journal ORDER BY id DESC LIMIT 1",
+    [SQL_STATE_WRITE] =
+        "INSERT OR REPLACE INTO journal(id, t, readings, bytes) VALUES(?1, 0, 0, ?2)",
+    [SQL_JOURNAL_INSERT] = "INSERT INTO journal(id, t, readings, bytes) VALUES(?1, ?2, ?3, ?4)",
+    [SQL_JOURNAL_DELETE] = "DELETE FROM journal WHERE id = ?1",
+    [SQL_BLOCK_READ] =
+        "SELECT id, bytes FROM journal WHERE id >= ?1 AND id % 2 = 0 ORDER BY id LIMIT 1",
+    [SQL_BLOCK_OLDEST] = "SELECT id, t, readings, length(bytes) FROM journal "
+                         "WHERE id > ?1 AND id % 2 = 0 ORDER BY id LIMIT 1",
+    [SQL_OUTBOX_INSERT] = "INSERT INTO outbox(id, t, revision, cleared, gap, key, payload) "
+                          "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [SQL_OUTBOX_DELETE] = "DELETE FROM outbox WHERE id = ?1",
+    [SQL_OUTBOX_READ] = "SELECT id, t, revision, cleared, key, payload FROM outbox "
+                        "WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+    [SQL_OUTBOX_FIRST] = "SELECT id FROM outbox WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1",
+    [SQL_OUTBOX_SLICE] =
+        "SELECT id, length(payload), gap, cleared, key IS NOT NULL, "
+        "(SELECT newest FROM alert WHERE alert.key = outbox.key) "
+        "FROM outbox WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
+    [SQL_ALERT_NEWEST] = "INSERT OR REPLACE INTO alert(key, newest) VALUES(?1, ?2)",
+    [SQL_ALERT_FORGET] = "DELETE FROM alert WHERE newest = ?1 "
+                         "AND key = (SELECT key FROM outbox WHERE id = ?1)",
+    [SQL_LETTER_INSERT] =
+        "INSERT INTO letters(id, t, wall, reason, fault, readings, source, topic, payload) "
+        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [SQL_LETTER_OLDEST] = "SELECT id, t, length(source) + length(topic) + length(payload) "
+                          "FROM letters ORDER BY id LIMIT 1",
+    [SQL_LETTER_DELETE] = "DELETE FROM letters WHERE id = ?1",
+#define LETTER_COLUMNS \
+    "SELECT id, t, wall, reason, fault, readings, source, topic, payload FROM letters "
+    [SQL_LETTERS_AFTER] = LETTER_COLUMNS "WHERE id > ?1 ORDER BY id",
+    [SQL_LETTERS_NEWEST] = LETTER_COLUMNS "ORDER BY id DESC",
+    [SQL_LETTER_READ] = LETTER_COLUMNS "WHERE id = ?1",
+    [SQL_PIECE_WRITE] = "INSERT OR REPLACE INTO piece(id, bytes) VALUES(?1, ?2)",
+    [SQL_PIECE_READ] = "SELECT id, bytes FROM piece WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+    [SQL_PIECE_TRIM] = "DELETE FROM piece WHERE id BETWEEN ?1 AND ?2",
+};
+
+int store_fail(struct store *s, int err, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(s->why, sizeof s->why, format, arguments); /* cut short is better than none */
+    va_end(arguments);
+    return err;
+}
+
+/* A full disk shows as FULL from a write and as IOERR with ENOSPC behind it from anything else;
+ * only the first leaves the connection usable, so only it is ENOSPC here. */
+int store_error(struct store *s, int code)
+{
+    int primary = code & 0xff;
+    assert(primary != SQLITE_OK && primary != SQLITE_ROW && primary != SQLITE_DONE);
+    (void)store_fail(s, 0, "%s (SQLite %d): %s", s->path, code,
+                     s->db != NULL ? sqlite3_errmsg(s->db) : sqlite3_errstr(code));
+    switch (primary) {
+    case SQLITE_FULL:
+        return WEIR_ENOSPC;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return WEIR_EBUSY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        disk_suspect(s, true);
+        return WEIR_ECORRUPT;
+    case SQLITE_NOMEM: /* the heap's cap: the transaction failed, the connection is good */
+        return WEIR_EIO;
+    default:
+        s->reopen = true;
+        return WEIR_EIO;
+    }
+}
+
+int store_sql_exec(struct store *s, const char *text)
+{
+    int code = sqlite3_exec(s->db, text, NULL, NULL, NULL);
+    return code == SQLITE_OK ? 0 : store_error(s, code);
+}
+
+int store_sql_number(struct store *s, const char *text, int64_t *value)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(s->db, text, -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    *value = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    int err = code == SQLITE_ROW || code == SQLITE_DONE ? 0 : store_error(s, code);
+    (void)sqlite3_finalize(statement); /* repeats that error */
+    return err;
+}
+
+int store_sql_prepare(struct store *s)
+{
+    for (int q = 0; q < SQLS; q++) {
+        int code = sqlite3_prepare_v3(s->db, SQL_TEXT[q], -1, SQLITE_PREPARE_PERSISTENT, &s->sql[q],
+                                      NULL);
+        if (code != SQLITE_OK)
+            return store_error(s, code);
+    }
+    return 0;
+}
+
+void store_sql_finalize(struct store *s)
+{
+    for (int q = 0; q < SQLS; q++) {
+        (void)sqlite3_finalize(s->sql[q]); /* repeats the statement's last error, already told */
+        s->sql[q] = NULL;
+    }
+}
+
+/* Numbers are stored as SQLite's signed 64 bits; ours stay below 2^63. */
+void sql_i64(struct store *s, enum sql q, int at, int64_t value)
+{
+    int code = sqlite3_bind_int64(s->sql[q], at, value);
+    assert(code == SQLITE_OK);
+    (void)code;
+}
+
+/* The bytes stand still until the statement is reset. */
+void sql_blob(struct store *s, enum sql q, int at, struct text bytes)
+{
+    int code = sqlite3_bind_blob(s->sql[q], at, bytes.bytes == 0 ? "" : bytes.at, (int)bytes.bytes,
+                                 SQLITE_STATIC);
+    assert(code == SQLITE_OK);
+    (void)code;
+}
+
+int sql_next(struct store *s, enum sql q)
+{
+    int code = sqlite3_step(s->sql[q]);
+    if (code == SQLITE_ROW)
+        return 1;
+    int err = code == SQLITE_DONE ? 0 : store_error(s, code);
+    sql_end(s, q);
+    return err;
+}
+
+int sql_run(struct store *s, enum sql q)
+{
+    int row = sql_next(s, q);
+    while (row == 1)
+        row = sql_next(s, q);
+    return row;
+}
+
+void sql_end(struct store *s, enum sql q)
+{
+    (void)sqlite3_reset(s->sql[q]); /* repeats the error of the last step */
+    (void)sqlite3_clear_bindings(s->sql[q]);
+}
+
+int64_t sql_column(struct store *s, enum sql q, int at)
+{
+    return sqlite3_column_int64(s->sql[q], at);
+}
+
+struct text sql_column_bytes(struct store *s, enum sql q, int at)
+{
+    const void *bytes = sqlite3_column_blob(s->sql[q], at);
+    int count = sqlite3_column_bytes(s->sql[q], at);
+    return bytes == NULL ? (struct text){ NULL, 0 } : (struct text){ bytes, (uint32_t)count };
+}
+
+int sql_one(struct store *s, enum sql q, int64_t *value)
+{
+    *value = 0;
+    int row = sql_next(s, q);
+    if (row != 1)
+        return row;
+    *value = sql_column(s, q, 0);
+    sql_end(s, q);
+    return 1;
+}
