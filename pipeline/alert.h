@@ -27,6 +27,7 @@ struct alert {
     enum alert_state state;
     bool acknowledged;
     bool learning;          /* raised while the series was still learning */
+    bool last_told;         /* `last` has been told: the next anomalous verdict replaces it */
     uint32_t number;        /* how many this triple has had, this one included */
     uint32_t revision;      /* of this alert; 1 is the raise */
     uint32_t count;         /* anomalous readings since the onset */
@@ -39,6 +40,7 @@ struct alert {
     int64_t last_event_ms;  /* and of the last */
     uint64_t onset_block;   /* journal block of the first anomalous reading */
     double peak_score;
+    double told_score;      /* the peak as it was last told */
     struct verdict last;    /* the most anomalous verdict since the last revision */
 };
 
@@ -62,6 +64,11 @@ struct alert_event {
 };
 
 void alert_init(struct alert *a);
+
+/* A person acknowledged it, or shelved it until a wall time (0: no longer). Returns UPDATE where
+ * that changed an open alert. */
+enum alert_transition alert_acknowledge(struct alert *a, int64_t t_ms);
+enum alert_transition alert_shelve(struct alert *a, int64_t until_wall_ms, int64_t t_ms);
 
 /* One verdict at t. Returns what to tell; the caller fills the event. UPDATE comes at most once a
  * minute

@@ -67,7 +67,7 @@ struct engine_out {
 };
 
 /* At most so many calls of alert and result together come from one engine_apply or engine_fire. */
-uint32_t engine_out_max(const struct engine_config *config);
+uint32_t engine_out_max(const struct engine_config *config); /* of a TICK: for each timer in it */
 
 /* NULL while the arena only measures. `config` and what it points to outlive the engine. */
 struct engine *engine_init(const struct engine_config *config, struct arena *arena);
@@ -81,6 +81,7 @@ struct admission {
     enum admission_verdict verdict;
     enum reject_reason reason; /* REJECT */
     bool sequence_restart;     /* STORE: the sequence was known, with another time */
+    bool new_device, new_series; /* its record will make the device, the series */
     struct record record;      /* STORE: ready to apply and journal; REJECT: ready to journal */
 };
 
@@ -162,8 +163,8 @@ size_t engine_save_bytes_max(const struct engine_config *config);
 void engine_save(const struct engine *engine, struct byte_writer *w);
 /* Into an engine just initialised. A part whose definition (its digest) differs from the present
  * configuration starts empty, and is counted in *reset.
- *   WEIR_EVERSION  another layout; WEIR_ECORRUPT  not a state. On error: initialise the engine
- * anew. */
+ *   WEIR_EVERSION  another layout; WEIR_ECORRUPT  not a state; WEIR_EFULL  holds more devices,
+ * series or names than the limits now allow. On error: initialise the engine anew. */
 int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset);
 
 /* 128 bits over engine_save's bytes: equal digests, equal states. */

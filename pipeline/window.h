@@ -45,6 +45,7 @@ struct window {
 
 struct windows { /* of one series; slots are the caller's */
     struct window *slots;
+    int64_t floor_ms;     /* what starts before was closed early: never opened again */
     uint32_t forced;
 };
 
@@ -67,11 +68,11 @@ void windows_init(struct windows *w, struct window *slots, const struct window_c
 
 /* Put a reading into its window. `watermark_ms` is the key's, before this reading moved it.
  *   0           taken
- *   WEIR_ELATE  its window has closed; nothing changed
+ *   WEIR_ELATE  its window has closed, by the watermark or early; nothing changed
  *   WEIR_EFULL  every slot holds an open window and this one is older than all of them; nothing
  * changed
- * When a slot has to be freed, the window pushed out is copied to *forced (open = true), else
- * forced->open = false. */
+ * When a slot has to be freed, the window pushed out is copied to *forced (open = true, and dirty
+ * when it holds what has not been told), else forced->open = false. */
 int windows_push(struct windows *w, const struct window_config *config, int64_t watermark_ms,
                  int64_t event_time_ms, double value, uint64_t block, struct window *forced);
 
@@ -87,6 +88,7 @@ bool windows_due(struct windows *w, const struct window_config *config, int64_t 
 int64_t windows_end(const struct windows *w, const struct window_config *config);
 
 void windows_save(const struct windows *w, const struct window_config *config, struct byte_writer *out);
+/* Fails the reader on what windows_save does not write; never breaks on any bytes. */
 void windows_load(struct windows *w, const struct window_config *config, struct byte_reader *in);
 
 #endif

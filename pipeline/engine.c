@@ -1,0 +1,255 @@
+#include "pipeline/engine.h"
+
+#include <assert.h>
+
+#include "pipeline/engine_state.h"
+
+static uint32_t table_slots(uint32_t items) /* a power of two, at most half full */
+{
+    uint32_t slots = 16;
+    while (slots < 2 * items)
+        slots *= 2;
+    return slots;
+}
+
+static void check_config(const struct engine_config *c)
+{
+    assert(c->devices_max > 0 && c->devices_max < UINT32_MAX / 8);
+    assert(c->series_max > 0 && c->series_max < UINT32_MAX / 8);
+    assert(c->rules_per_series <= ENGINE_RULES_PER_SERIES_MAX);
+    assert(c->rule_count <= ENGINE_RULES_MAX);
+    assert(c->reorder_ms == 0 || (c->reorder_slots >= 1 && c->reorder_slots <= UINT8_MAX));
+    assert(c->window.slots >= 2 && c->window.size_ms > 0 && c->window.lateness_ms >= 0);
+    assert(c->out_of_orderness_ms >= 0 && c->idle_ms > 0 && c->max_skew_ms >= 0);
+    assert(c->source_count > 0 && c->source_count <= UINT16_MAX && c->sources != NULL);
+    assert(c->rule_count == 0 || c->rules != NULL);
+}
+
+/* One open alert a series on average, and more where there are few series: all of them at once
+ * would be most of the memory. What finds no room is counted as suppressed and tried again at the
+ * next anomalous reading. */
+static uint32_t alerts_max(const struct engine_config *c)
+{
+    uint32_t all = c->series_max * c->rules_per_series + c->devices_max;
+    uint32_t most = c->series_max > 1024 ? c->series_max : 1024;
+    return all < most ? all : most;
+}
+
+static void take_series_memory(struct engine *e, const struct engine_config *c, struct arena *arena)
+{
+    size_t series = c->series_max, held = c->reorder_ms > 0 ? c->reorder_slots : 0;
+    e->series = arena_take(arena, series, sizeof *e->series);
+    e->windows = arena_take(arena, series * c->window.slots, sizeof *e->windows);
+    e->recent = arena_take(arena, series * c->recent, sizeof *e->recent);
+    e->context = arena_take(arena, c->recent, sizeof *e->context);
+    e->held = arena_take(arena, series * held, sizeof *e->held);
+    e->watches = arena_take(arena, series * c->rules_per_series, sizeof *e->watches);
+    e->detectors = arena_take(arena, series * c->rules_per_series, sizeof *e->detectors);
+    timers_init(&e->timers, c->series_max, arena);
+}
+
+static void take_memory(struct engine *e, const struct engine_config *c, struct arena *arena)
+{
+    size_t devices = c->devices_max;
+    e->devices = arena_take(arena, devices, sizeof *e->devices);
+    e->ranges = arena_take(arena, devices * c->dedup.ranges, sizeof *e->ranges);
+    e->hashes = arena_take(arena, devices * c->dedup.keep, sizeof *e->hashes);
+    take_series_memory(e, c, arena);
+    e->device_table_mask = table_slots(c->devices_max) - 1;
+    e->device_table = arena_take(arena, e->device_table_mask + 1u, sizeof *e->device_table);
+    e->series_table_mask = table_slots(c->series_max) - 1;
+    e->series_table = arena_take(arena, e->series_table_mask + 1u, sizeof *e->series_table);
+    e->alerts_max = alerts_max(c);
+    e->alerts = arena_take(arena, e->alerts_max, sizeof *e->alerts);
+    size_t names = devices * ENGINE_DEVICE_NAME_BYTES +
+                   (size_t)c->series_max * ENGINE_SERIES_NAME_BYTES + ENGINE_NAMES_SPARE_BYTES;
+    assert(names < UINT32_MAX);
+    e->names_bytes = (uint32_t)names;
+    e->names = arena_take(arena, names, 1);
+    e->sources = arena_take(arena, c->source_count, sizeof *e->sources);
+}
+
+struct engine *engine_init(const struct engine_config *config, struct arena *arena)
+{
+    check_config(config);
+    struct engine *e = arena_take(arena, 1, sizeof *e);
+    struct engine laid_out = { .config = config };
+    take_memory(&laid_out, config, arena);
+    laid_out.scratch_bytes = engine_part_bytes_max(config);
+    laid_out.scratch = arena_take(arena, laid_out.scratch_bytes, 1);
+    if (e == NULL)
+        return NULL;
+    *e = laid_out;
+    e->names_used = 1; /* the empty name */
+    e->clock.state = CLOCK_UNSET;
+    for (uint32_t i = 0; i < config->source_count; i++)
+        e->sources[i] = (struct source_state){ .connected = true };
+    for (uint32_t i = 0; i < e->alerts_max; i++)
+        e->alerts[i].next_free = i + 1 < e->alerts_max ? i + 1 : ENGINE_NONE;
+    e->free_alert = e->alerts_max > 0 ? 0 : ENGINE_NONE;
+    return e;
+}
+
+/* The bound: a reading pushes at most one window out, and its watermark fires each slot at most
+ * once. It releases at most the held readings and itself, each with one verdict a rule, and a
+ * verdict tells at most one revision; beside them a silence ends (its rule sees no samples) and a
+ * device's clock is right again. A timer does less. */
+uint32_t engine_out_max(const struct engine_config *config)
+{
+    uint32_t samples = 1 + (config->reorder_ms > 0 ? config->reorder_slots : 0);
+    return 1 + config->window.slots + samples * config->rules_per_series +
+           config->rules_per_series + 1;
+}
+
+void engine_begin_block(struct engine *engine, uint64_t block)
+{
+    assert(block >= engine->block);
+    engine->block = block;
+}
+
+/* The reading's series, made when it is new. ENGINE_NONE: there is no room, which only a rebuild
+ * under smaller limits than the journal was written with can see. */
+static uint32_t series_of(struct engine *e, const struct reading *reading)
+{
+    size_t bytes = reading->device.bytes + reading->metric.bytes + 2u;
+    uint32_t d = engine_device_find(e, reading->device);
+    uint32_t s = d != ENGINE_NONE ? engine_series_find(e, d, reading->metric) : ENGINE_NONE;
+    if (s != ENGINE_NONE)
+        return s;
+    bool room = e->series_count < e->config->series_max && engine_names_room(e, bytes) &&
+                (d != ENGINE_NONE || e->device_count < e->config->devices_max);
+    assert(room || e->out == NULL);
+    if (!room)
+        return ENGINE_NONE;
+    if (d == ENGINE_NONE)
+        d = engine_device_make(e, reading->device);
+    return engine_series_make(e, d, reading->metric);
+}
+
+static void mark_seen(struct engine *e, struct device *device, const struct reading *reading)
+{
+    const struct dedup_config *dedup = &e->config->dedup;
+    if (dedup_check(&device->dedup, dedup, reading) == DEDUP_RESTART)
+        e->counts.sequence_restarts++;
+    e->counts.dedup_forgotten += dedup_mark(&device->dedup, dedup, reading);
+}
+
+static void apply_reading(struct engine *e, const struct record *record)
+{
+    const struct reading *reading = &record->reading;
+    assert(record->event_time_ms > -ENGINE_TIME_MAX && record->event_time_ms < ENGINE_TIME_MAX);
+    uint32_t s = series_of(e, reading);
+    if (s == ENGINE_NONE)
+        return;
+    struct series *series = &e->series[s];
+    struct device *device = &e->devices[series->device];
+    mark_seen(e, device, reading);
+    e->counts.readings++;
+    device->last_series = s;
+    device->readings++;
+    device->last_t_ms = record->t_ms;
+    device->last_event_ms = record->event_time_ms;
+    series->last_t_ms = record->t_ms;
+    series->source = reading->source < e->config->source_count ? reading->source : 0;
+    if (series->unit == 0 && reading->unit.bytes > 0 &&
+        engine_names_room(e, reading->unit.bytes + 1u))
+        series->unit = engine_name_store(e, reading->unit);
+    if (record->time_source == TIME_DEVICE)
+        engine_on_device_clock(e, series->device, false);
+    engine_think(e, s, record);
+    engine_arm(e, s);
+}
+
+/* A device whose very first readings come from the future is worth an alert too, so it is made. */
+static void apply_reject(struct engine *e, const struct record *record)
+{
+    struct text name = record->reading.device;
+    if (record->reason != REJECT_TIME_FUTURE || name.bytes == 0)
+        return;
+    uint32_t d = engine_device_find(e, name);
+    if (d == ENGINE_NONE && e->device_count < e->config->devices_max &&
+        engine_names_room(e, name.bytes + 1u))
+        d = engine_device_make(e, name);
+    if (d != ENGINE_NONE)
+        engine_on_device_clock(e, d, true);
+}
+
+static void fire(struct engine *e)
+{
+    uint32_t series = ENGINE_NONE;
+    int64_t deadline_ms = timers_next(&e->timers, &series);
+    assert(series != ENGINE_NONE);
+    /* A changed configuration can set a deadline into the past; time still does not go back. */
+    if (deadline_ms > e->t_ms)
+        e->t_ms = deadline_ms;
+    engine_fire_series(e, series);
+    engine_arm(e, series);
+}
+
+int64_t engine_deadline(const struct engine *engine)
+{
+    uint32_t series;
+    return timers_next(&engine->timers, &series);
+}
+
+static void apply_tick(struct engine *e, const struct record *record)
+{
+    for (uint64_t i = 0; i < record->count; i++) {
+        bool due = engine_deadline(e) <= record->t_ms;
+        assert(due || e->out == NULL);
+        if (!due)
+            break;
+        fire(e);
+    }
+}
+
+static void apply(struct engine *e, const struct record *record)
+{
+    switch (record->kind) {
+    case RECORD_READING:
+        apply_reading(e, record);
+        break;
+    case RECORD_REJECT:
+        apply_reject(e, record);
+        break;
+    case RECORD_CLOCK:
+        e->clock = record->clock;
+        break;
+    case RECORD_SOURCE:
+        engine_on_source(e, record);
+        break;
+    case RECORD_COMMAND:
+        engine_on_command(e, record->content);
+        break;
+    case RECORD_TICK:
+    case RECORD_CONFIG:
+    case RECORD_INVENTORY:
+    case RECORD_SHED:
+        break;
+    }
+}
+
+void engine_apply(struct engine *engine, const struct record *record, const struct engine_out *out)
+{
+    assert(record->t_ms >= engine->t_ms && record->t_ms < ENGINE_TIME_MAX);
+    assert(engine->out == NULL);
+    engine->out = out;
+    if (record->kind == RECORD_TICK)
+        apply_tick(engine, record);
+    /* Live, the caller has fired what was due. A journal written under another configuration tells
+     * of other timers: then what is due here fires here, the same way at each rebuild. */
+    while (out == NULL && record->kind == RECORD_READING && engine_deadline(engine) <= record->t_ms)
+        fire(engine);
+    assert(record->kind != RECORD_READING || engine_deadline(engine) > record->t_ms);
+    engine->t_ms = record->t_ms;
+    apply(engine, record);
+    engine->out = NULL;
+}
+
+void engine_fire(struct engine *engine, const struct engine_out *out)
+{
+    assert(engine->out == NULL);
+    engine->out = out;
+    fire(engine);
+    engine->out = NULL;
+}

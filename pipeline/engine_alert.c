@@ -1,0 +1,309 @@
+/* From verdicts to alerts. A quiet rule keeps only what outlives an alert (struct watch); the whole
+ * state machine stands in a pool while it is not quiet. Which place of the pool shows nowhere. */
+#include <assert.h>
+
+#include "pipeline/engine_state.h"
+
+/* Three readings in a row from further ahead than max_skew, within an hour. It clears with the first
+ * reading whose time is good; a clock that goes to and fro is told of once an hour. */
+enum { CLOCK_FUTURE_READINGS = 3, CLOCK_RUN_MS = 3600000 };
+
+const struct detector_config engine_clock_rule = {
+    .name = "device_clock",
+    .kind = DETECTOR_LIMIT,
+    .device = "*",
+    .metric = "",
+    .has_high = true,
+    .high = CLOCK_FUTURE_READINGS - 1,
+    .severity = SEVERITY_WARNING,
+    .cooldown_ms = 3600000,
+};
+
+/* What an alert is about: a rule on a series, or (series ENGINE_NONE) the clock of a device. */
+struct subject {
+    uint32_t device, series;
+    struct watch *watch;
+    const struct detector_config *rule;
+};
+
+static struct subject series_subject(struct engine *e, uint32_t series, struct watch *w)
+{
+    return (struct subject){ e->series[series].device, series, w, &e->config->rules[w->rule] };
+}
+
+static struct subject clock_subject(struct engine *e, uint32_t device)
+{
+    return (struct subject){ device, ENGINE_NONE, &e->devices[device].clock, &engine_clock_rule };
+}
+
+void engine_watch_init(struct watch *w, uint8_t rule)
+{
+    *w = (struct watch){ .cooldown_until_ms = INT64_MIN, .open = ENGINE_NONE, .rule = rule };
+}
+
+struct alert engine_watch_alert(const struct engine *e, const struct watch *w)
+{
+    if (w->open != ENGINE_NONE)
+        return e->alerts[w->open].alert;
+    struct alert a;
+    alert_init(&a);
+    a.number = w->number;
+    a.suppressed = w->suppressed;
+    a.cooldown_until_ms = w->cooldown_until_ms;
+    a.shelved_until_ms = w->shelved_until_ms;
+    return a;
+}
+
+/* False: the pool is full and the alert, which is not quiet, has no place in it. */
+bool engine_watch_keep(struct engine *e, struct watch *w, const struct alert *alert)
+{
+    if (alert->state != ALERT_QUIET && w->open == ENGINE_NONE) {
+        if (e->free_alert == ENGINE_NONE)
+            return false;
+        w->open = e->free_alert;
+        e->free_alert = e->alerts[w->open].next_free;
+    }
+    w->number = alert->number;
+    w->suppressed = alert->suppressed;
+    w->cooldown_until_ms = alert->cooldown_until_ms;
+    w->shelved_until_ms = alert->shelved_until_ms;
+    if (alert->state != ALERT_QUIET) {
+        e->alerts[w->open].alert = *alert;
+    } else if (w->open != ENGINE_NONE) {
+        e->alerts[w->open].next_free = e->free_alert;
+        e->free_alert = w->open;
+        w->open = ENGINE_NONE;
+    }
+    return true;
+}
+
+static void count_transition(struct engine *e, uint32_t device, enum alert_transition what)
+{
+    switch (what) {
+    case ALERT_NO_CHANGE:
+        break;
+    case ALERT_RAISE:
+        e->counts.alerts_raised++;
+        e->counts.alerts_open++;
+        e->devices[device].alerts_open++;
+        break;
+    case ALERT_UPDATE:
+        e->counts.alerts_updated++;
+        break;
+    case ALERT_CLEAR:
+        e->counts.alerts_cleared++;
+        assert(e->counts.alerts_open > 0 && e->devices[device].alerts_open > 0);
+        e->counts.alerts_open--;
+        e->devices[device].alerts_open--;
+        break;
+    }
+}
+
+static uint32_t copy_recent(const struct engine *e, uint32_t series)
+{
+    const struct series *s = &e->series[series];
+    uint32_t room = e->config->recent;
+    const struct sample *ring = e->recent + (size_t)series * room;
+    for (uint32_t i = 0; i < s->recent_count; i++)
+        e->context[i] = ring[(s->recent_next + room - s->recent_count + i) % room];
+    return s->recent_count;
+}
+
+static struct alert_event event_of(const struct engine *e, const struct subject *of,
+                                   const struct alert *alert, enum alert_transition what)
+{
+    struct alert_event event = {
+        .transition = what,
+        .alert = alert,
+        .rule = of->rule,
+        .severity = alert->learning ? SEVERITY_INFO : of->rule->severity,
+        .device = engine_name(e, e->devices[of->device].name),
+        .t_ms = e->t_ms,
+        .event_time_ms = what == ALERT_RAISE ? alert->onset_event_ms : alert->last_event_ms,
+        .first_block = alert->onset_block,
+        .last_block = e->block,
+    };
+    if (of->series != ENGINE_NONE) {
+        const struct series *s = &e->series[of->series];
+        event.metric = engine_name(e, s->metric);
+        event.unit = engine_name(e, s->unit);
+        event.usual = &s->statistics;
+        event.recent = e->context;
+        event.recent_count = copy_recent(e, of->series);
+        event.contract_version = engine_contract_version(e, s->source);
+    }
+    event.key = alert_key(e->config->store, event.device, event.metric, text_of(of->rule->name),
+                          alert->number);
+    alert_id_of(event.key, event.id);
+    return event;
+}
+
+/* Count, tell and keep what an alert has become. */
+static void finish(struct engine *e, const struct subject *of, const struct alert *alert,
+                   enum alert_transition what)
+{
+    if (!engine_watch_keep(e, of->watch, alert)) {
+        of->watch->suppressed++;
+        e->counts.alerts_suppressed++;
+        return;
+    }
+    count_transition(e, of->device, what);
+    if (what == ALERT_NO_CHANGE || e->out == NULL)
+        return;
+    struct alert_event event = event_of(e, of, alert, what);
+    e->out->alert(e->out->ctx, &event);
+}
+
+static void judge(struct engine *e, const struct subject *of, const struct verdict *verdict,
+                  int64_t event_time_ms, bool learning)
+{
+    if (!verdict->known || (!verdict->anomalous && of->watch->open == ENGINE_NONE))
+        return;
+    struct alert alert = engine_watch_alert(e, of->watch);
+    const struct alert before = alert;
+    enum alert_transition what =
+        alert_on_verdict(&alert, of->rule, verdict, event_time_ms, e->t_ms, learning);
+    if (before.state == ALERT_QUIET && alert.state != ALERT_QUIET)
+        alert.onset_block = e->block;
+    e->counts.alerts_suppressed += alert.suppressed - before.suppressed;
+    finish(e, of, &alert, what);
+}
+
+void engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
+                       const struct verdict *verdict, int64_t event_time_ms)
+{
+    struct subject of = series_subject(e, series, w);
+    bool learning = engine_is_learning(e, &e->series[series], event_time_ms);
+    judge(e, &of, verdict, event_time_ms, learning);
+}
+
+int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,
+                              const struct detector_config *rule)
+{
+    return w->open == ENGINE_NONE ? INT64_MAX : alert_deadline(&e->alerts[w->open].alert, rule);
+}
+
+void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w)
+{
+    struct subject of = series_subject(e, series, w);
+    struct alert alert = engine_watch_alert(e, w);
+    enum alert_transition what = alert_on_timer(&alert, of.rule, e->t_ms);
+    assert(what != ALERT_NO_CHANGE);
+    finish(e, &of, &alert, what);
+}
+
+/* --- the clocks of devices --- */
+
+void engine_on_device_clock(struct engine *e, uint32_t device, bool future)
+{
+    struct device *d = &e->devices[device];
+    if (!future) {
+        d->future_count = 0;
+    } else {
+        if (d->future_count == 0 || e->t_ms - d->future_since_ms > CLOCK_RUN_MS) {
+            d->future_count = 0;
+            d->future_since_ms = e->t_ms;
+        }
+        d->future_count++;
+        if (d->future_count < CLOCK_FUTURE_READINGS)
+            return;
+    }
+    struct verdict verdict = {
+        .known = true,
+        .anomalous = future,
+        .observed = d->future_count,
+        .high = CLOCK_FUTURE_READINGS - 1,
+        .score = d->future_count,
+        .threshold = CLOCK_FUTURE_READINGS,
+    };
+    struct subject of = clock_subject(e, device);
+    judge(e, &of, &verdict, engine_wall_ms(e), false);
+}
+
+/* --- what people ask for: "ack ID", "shelve ID until_ms", "unshelve ID" --- */
+
+struct command {
+    enum { COMMAND_ACK, COMMAND_SHELVE, COMMAND_UNSHELVE } verb;
+    struct text id;
+    int64_t until_ms;
+};
+
+static struct text word(struct text *rest)
+{
+    while (rest->bytes > 0 && *rest->at == ' ') {
+        rest->at++;
+        rest->bytes--;
+    }
+    struct text found = { rest->at, 0 };
+    while (rest->bytes > 0 && *rest->at != ' ') {
+        rest->at++;
+        rest->bytes--;
+        found.bytes++;
+    }
+    return found;
+}
+
+static bool parse_time(struct text text, int64_t *ms)
+{
+    *ms = 0;
+    for (uint32_t i = 0; i < text.bytes; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9' || *ms > ENGINE_TIME_MAX / 16)
+            return false;
+        *ms = *ms * 10 + (text.at[i] - '0');
+    }
+    return text.bytes > 0;
+}
+
+static bool parse_command(struct text text, struct command *command)
+{
+    struct text verb = word(&text);
+    command->id = word(&text);
+    command->until_ms = 0;
+    if (command->id.bytes != ALERT_ID_BYTES)
+        return false;
+    if (text_equal(verb, text_of("ack")))
+        command->verb = COMMAND_ACK;
+    else if (text_equal(verb, text_of("unshelve")))
+        command->verb = COMMAND_UNSHELVE;
+    else if (text_equal(verb, text_of("shelve")) && parse_time(word(&text), &command->until_ms))
+        command->verb = COMMAND_SHELVE;
+    else
+        return false;
+    return true;
+}
+
+/* True when this was the alert that was meant. */
+static bool try_command(struct engine *e, const struct subject *of, const struct command *command)
+{
+    if (of->watch->open == ENGINE_NONE)
+        return false;
+    struct alert alert = engine_watch_alert(e, of->watch);
+    if (alert.state == ALERT_PENDING)
+        return false;
+    struct alert_event event = event_of(e, of, &alert, ALERT_UPDATE);
+    if (!text_equal(command->id, text_of(event.id)))
+        return false;
+    enum alert_transition what = command->verb == COMMAND_ACK
+                                     ? alert_acknowledge(&alert, e->t_ms)
+                                     : alert_shelve(&alert, command->until_ms, e->t_ms);
+    finish(e, of, &alert, what);
+    return true;
+}
+
+void engine_on_command(struct engine *e, struct text text)
+{
+    struct command command;
+    if (!parse_command(text, &command))
+        return;
+    for (uint32_t s = 0; s < e->series_count; s++)
+        for (uint32_t i = 0; i < e->series[s].watch_count; i++) {
+            struct subject of = series_subject(e, s, &engine_watches(e, s)[i]);
+            if (try_command(e, &of, &command))
+                return;
+        }
+    for (uint32_t d = 0; d < e->device_count; d++) {
+        struct subject of = clock_subject(e, d);
+        if (try_command(e, &of, &command))
+            return;
+    }
+}

@@ -1,0 +1,368 @@
+/* Taking a saved state up again. Every byte may be wrong: what does not fit fails the reader, and
+ * nothing is used before it was checked. */
+#include <assert.h>
+
+#include "pipeline/engine_state.h"
+#include "pipeline/err.h"
+
+enum { RULE_GONE = -1 };
+
+struct loading {
+    struct engine *e;
+    struct byte_reader *r;
+    bool same_windows, same_held, same_dedup;
+    uint8_t rule_count;           /* of the state */
+    int rules[UINT8_MAX];         /* the present rule of the same name, or RULE_GONE */
+    bool same_rule[UINT8_MAX];    /* and whether it is the same all through */
+    bool known[ENGINE_RULES_MAX]; /* the present rule stands in the state */
+    uint32_t device_count, series_count;
+};
+
+static void need(struct loading *l, bool holds)
+{
+    if (!holds)
+        l->r->failed = true;
+}
+
+static int64_t get_time(struct loading *l)
+{
+    int64_t value = get_i64(l->r);
+    need(l, value > -ENGINE_TIME_MAX && value < ENGINE_TIME_MAX);
+    return l->r->failed ? 0 : value;
+}
+
+/* A part that carries its length, as a reader of its own. */
+static struct byte_reader get_sized(struct loading *l)
+{
+    uint32_t bytes = get_u16(l->r);
+    need(l, bytes <= l->r->bytes - l->r->used);
+    struct byte_reader part = { l->r->at + l->r->used, bytes, 0, l->r->failed };
+    if (!l->r->failed)
+        l->r->used += bytes;
+    else
+        part.bytes = 0;
+    return part;
+}
+
+static void end_part(struct loading *l, const struct byte_reader *part)
+{
+    need(l, !part->failed && part->used == part->bytes);
+}
+
+static void load_rules(struct loading *l)
+{
+    const struct engine_config *c = l->e->config;
+    l->rule_count = get_u8(l->r);
+    for (uint32_t i = 0; i < l->rule_count && !l->r->failed; i++) {
+        struct text name = get_text(l->r);
+        uint64_t digest = get_u64(l->r);
+        l->rules[i] = RULE_GONE;
+        for (uint32_t j = 0; j < c->rule_count && !l->r->failed; j++) {
+            if (!text_equal(name, text_of(c->rules[j].name)) || l->known[j])
+                continue;
+            l->rules[i] = (int)j;
+            l->same_rule[i] = digest == engine_rule_digest(&c->rules[j]);
+            l->known[j] = true;
+            break;
+        }
+    }
+}
+
+static uint32_t count_reset(const struct loading *l)
+{
+    uint32_t reset = (l->same_windows ? 0u : 1u) + (l->same_held ? 0u : 1u) + (l->same_dedup ? 0u : 1u);
+    for (uint32_t j = 0; j < l->e->config->rule_count; j++)
+        reset += !l->known[j];
+    for (uint32_t i = 0; i < l->rule_count; i++)
+        reset += l->rules[i] != RULE_GONE && !l->same_rule[i];
+    return reset;
+}
+
+static void load_counts(struct engine_counts *c, struct byte_reader *r)
+{
+    uint64_t *all[] = { &c->readings, &c->sequence_restarts, &c->late, &c->unordered,
+                        &c->forced_windows, &c->results, &c->revisions, &c->alerts_raised,
+                        &c->alerts_updated, &c->alerts_cleared, &c->alerts_suppressed,
+                        &c->dedup_forgotten };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        *all[i] = get_u64(r);
+}
+
+static void load_sources(struct loading *l)
+{
+    uint32_t count = get_u32(l->r);
+    need(l, count <= UINT16_MAX);
+    for (uint32_t i = 0; i < count && !l->r->failed; i++) {
+        struct source_state source = { .connected = get_bool(l->r) };
+        source.since_ms = get_time(l);
+        if (i < l->e->config->source_count && !l->r->failed)
+            l->e->sources[i] = source;
+    }
+}
+
+/* Returns 0, or WEIR_EFULL when more is in the state than there is room for. */
+static int load_names(struct loading *l)
+{
+    struct engine *e = l->e;
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < ENGINE_NAMES_SHARED; i++)
+        e->shared[i] = get_u32(l->r);
+    e->shared_next = get_u32(l->r);
+    need(l, e->shared_next < ENGINE_NAMES_SHARED);
+    l->device_count = get_u32(l->r);
+    l->series_count = get_u32(l->r);
+    used = get_u32(l->r);
+    need(l, used >= 1 && used <= l->r->bytes - l->r->used);
+    if (l->r->failed)
+        return WEIR_ECORRUPT;
+    if (used > e->names_bytes || l->device_count > e->config->devices_max ||
+        l->series_count > e->config->series_max)
+        return WEIR_EFULL;
+    get_raw(l->r, e->names, used);
+    e->names_used = used;
+    need(l, e->names[0] == 0);
+    return 0;
+}
+
+/* Whether the offset leads to a name; any length byte that stays inside will do, so that nothing
+ * outside is read. */
+static bool is_name(const struct engine *e, uint32_t offset, bool may_be_empty)
+{
+    if (offset >= e->names_used)
+        return false;
+    uint32_t bytes = (uint8_t)e->names[offset];
+    return bytes <= READING_NAME_BYTES_MAX && (bytes > 0 || (may_be_empty && offset == 0)) &&
+           bytes < e->names_used - offset;
+}
+
+static int load_head(struct loading *l)
+{
+    struct engine *e = l->e;
+    const struct engine_config *c = e->config;
+    need(l, get_u32(l->r) == ENGINE_LAYOUT_MAGIC);
+    if (l->r->failed)
+        return WEIR_ECORRUPT;
+    if (get_u32(l->r) != ENGINE_LAYOUT_VERSION)
+        return WEIR_EVERSION;
+    l->same_windows = get_u64(l->r) == engine_window_digest(c);
+    l->same_held = get_u64(l->r) == engine_held_digest(c);
+    l->same_dedup = get_u64(l->r) == engine_dedup_digest(c);
+    load_rules(l);
+    e->t_ms = get_time(l);
+    e->block = get_u64(l->r);
+    e->clock.offset_ms = get_time(l);
+    uint8_t state = get_u8(l->r);
+    need(l, state <= CLOCK_SYNCED);
+    e->clock.state = l->r->failed ? CLOCK_UNSET : (enum clock_state)state;
+    e->clock.boot = get_u64(l->r);
+    load_counts(&e->counts, l->r);
+    load_sources(l);
+    if (l->r->failed)
+        return WEIR_ECORRUPT;
+    int err = load_names(l);
+    for (uint32_t i = 0; i < ENGINE_NAMES_SHARED && err == 0; i++)
+        need(l, is_name(e, e->shared[i], true));
+    return err;
+}
+
+/* --- one device, one series --- */
+
+/* What belongs to the rule's name goes on under it: numbers above all, for an alert's identity hangs
+ * on them, and an open alert, which the rule can then clear. */
+static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
+{
+    struct engine *e = l->e;
+    watch->silence_told = get_bool(l->r);
+    watch->number = get_u32(l->r);
+    watch->suppressed = get_u32(l->r);
+    watch->cooldown_until_ms = get_i64(l->r);
+    watch->shelved_until_ms = get_i64(l->r);
+    if (!get_bool(l->r))
+        return;
+    struct alert alert;
+    alert_load(&alert, l->r);
+    need(l, alert.state != ALERT_QUIET && alert.number == watch->number);
+    if (l->r->failed || watch->open != ENGINE_NONE)
+        return;
+    if (engine_watch_keep(e, watch, &alert) && alert.state != ALERT_PENDING && device != ENGINE_NONE) {
+        e->counts.alerts_open++;
+        e->devices[device].alerts_open++;
+    }
+}
+
+static void load_dedup(struct loading *l, struct device *d)
+{
+    struct byte_reader part = get_sized(l);
+    if (!l->same_dedup)
+        return;
+    dedup_load(&d->dedup, &l->e->config->dedup, &part);
+    end_part(l, &part);
+}
+
+static void load_device(struct loading *l)
+{
+    struct engine *e = l->e;
+    uint32_t name = get_u32(l->r);
+    need(l, is_name(e, name, false));
+    need(l, l->r->failed || engine_device_find(e, engine_name(e, name)) == ENGINE_NONE);
+    if (l->r->failed)
+        return;
+    uint32_t index = engine_device_enter(e, name);
+    struct device *d = &e->devices[index];
+    d->readings = get_u64(l->r);
+    d->last_t_ms = get_time(l);
+    d->last_event_ms = get_time(l);
+    d->future_since_ms = get_time(l);
+    d->future_count = get_u32(l->r);
+    need(l, get_u8(l->r) == 0); /* the place of a rule; this one is built in */
+    load_watch(l, &d->clock, index);
+    load_dedup(l, d);
+}
+
+static struct sample get_sample(struct loading *l)
+{
+    struct sample sample = { .event_time_ms = get_time(l) };
+    sample.value = get_f64(l->r);
+    need(l, sample.value >= -READING_NUMBER_MAX && sample.value <= READING_NUMBER_MAX);
+    return sample;
+}
+
+static void load_windows(struct loading *l, struct series *s)
+{
+    const struct window_config *config = &l->e->config->window;
+    struct byte_reader part = get_sized(l);
+    if (!l->same_windows)
+        return;
+    windows_load(&s->windows, config, &part);
+    end_part(l, &part);
+}
+
+static void load_held(struct loading *l, uint32_t index)
+{
+    struct series *s = &l->e->series[index];
+    uint32_t count = get_u8(l->r);
+    need(l, !l->same_held || l->e->held != NULL || count == 0);
+    need(l, !l->same_held || count == 0 || count <= l->e->config->reorder_slots);
+    int64_t before_ms = s->statistics.count > 0 ? s->statistics.last_ms : -ENGINE_TIME_MAX;
+    for (uint32_t i = 0; i < count && !l->r->failed; i++) {
+        struct sample sample = get_sample(l);
+        need(l, sample.event_time_ms >= before_ms);
+        before_ms = sample.event_time_ms;
+        if (l->same_held && !l->r->failed) {
+            engine_held(l->e, index)[i] = sample;
+            s->held = (uint8_t)(i + 1);
+        }
+    }
+}
+
+/* When fewer are kept now, the newest stay. */
+static void load_recent(struct loading *l, uint32_t index)
+{
+    struct series *s = &l->e->series[index];
+    uint32_t room = l->e->config->recent, count = get_u32(l->r);
+    need(l, count <= l->r->bytes);
+    for (uint32_t i = 0; i < count && !l->r->failed; i++) {
+        struct sample sample = get_sample(l);
+        if (room == 0)
+            continue;
+        l->e->recent[(size_t)index * room + s->recent_next] = sample;
+        s->recent_next = (s->recent_next + 1) % room;
+        s->recent_count += s->recent_count < room;
+    }
+}
+
+static struct watch *watch_of_rule(struct engine *e, uint32_t series, int rule, uint32_t *place)
+{
+    for (*place = 0; *place < e->series[series].watch_count; ++*place) {
+        struct watch *watch = &engine_watches(e, series)[*place];
+        if (watch->rule == rule)
+            return watch;
+    }
+    return NULL;
+}
+
+static void load_rule_state(struct loading *l, uint32_t series, uint64_t *loaded)
+{
+    struct engine *e = l->e;
+    uint8_t saved = get_u8(l->r);
+    need(l, saved < l->rule_count);
+    if (l->r->failed)
+        return;
+    uint32_t place;
+    struct watch *watch = watch_of_rule(e, series, l->rules[saved], &place);
+    struct watch gone = { .open = 0 }; /* open: load_watch gives its alert no place */
+    if (watch != NULL)
+        need(l, (*loaded & (uint64_t)1 << place) == 0);
+    if (l->r->failed)
+        return;
+    load_watch(l, watch != NULL ? watch : &gone, e->series[series].device);
+    struct byte_reader part = get_sized(l);
+    if (watch == NULL)
+        return;
+    *loaded |= (uint64_t)1 << place;
+    if (!l->same_rule[saved])
+        return;
+    detector_ops(e->config->rules[watch->rule].kind)
+        ->load(&engine_detectors(e, series)[place], &part);
+    end_part(l, &part);
+}
+
+/* A rule that is new to a series may be an old one back again, whose numbers were forgotten. It
+ * counts from the block on, which no earlier number of it has reached. */
+static void number_new_rules(struct engine *e, uint32_t series, uint64_t loaded)
+{
+    for (uint32_t i = 0; i < e->series[series].watch_count; i++)
+        if ((loaded & (uint64_t)1 << i) == 0)
+            engine_watches(e, series)[i].number = (uint32_t)e->block;
+}
+
+static void load_series(struct loading *l)
+{
+    struct engine *e = l->e;
+    uint32_t device = get_u32(l->r), metric = get_u32(l->r), unit = get_u32(l->r);
+    need(l, device < e->device_count && is_name(e, metric, false) && is_name(e, unit, true));
+    need(l, l->r->failed ||
+                engine_series_find(e, device, engine_name(e, metric)) == ENGINE_NONE);
+    if (l->r->failed)
+        return;
+    uint32_t index = engine_series_enter(e, device, metric);
+    struct series *s = &e->series[index];
+    s->unit = unit;
+    uint16_t source = get_u16(l->r);
+    s->source = source < e->config->source_count ? source : 0;
+    s->watermark_ms = get_i64(l->r);
+    need(l, s->watermark_ms == INT64_MIN ||
+                (s->watermark_ms > -ENGINE_TIME_MAX && s->watermark_ms < ENGINE_TIME_MAX));
+    s->last_t_ms = get_time(l);
+    statistics_load(&s->statistics, l->r);
+    need(l, s->statistics.first_ms > -ENGINE_TIME_MAX && s->statistics.last_ms < ENGINE_TIME_MAX &&
+                s->statistics.first_ms <= s->statistics.last_ms);
+    load_windows(l, s);
+    load_held(l, index);
+    load_recent(l, index);
+    uint32_t watches = get_u8(l->r);
+    uint64_t loaded = 0;
+    for (uint32_t i = 0; i < watches && !l->r->failed; i++)
+        load_rule_state(l, index, &loaded);
+    if (l->r->failed)
+        return;
+    number_new_rules(e, index, loaded);
+    engine_arm(e, index);
+}
+
+int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset)
+{
+    assert(engine->device_count == 0 && engine->counts.readings == 0);
+    struct loading l = { .e = engine, .r = r };
+    int err = load_head(&l);
+    for (uint32_t i = 0; i < l.device_count && err == 0 && !r->failed; i++)
+        load_device(&l);
+    for (uint32_t i = 0; i < l.series_count && err == 0 && !r->failed; i++)
+        load_series(&l);
+    if (err != 0)
+        return err;
+    if (r->failed)
+        return WEIR_ECORRUPT;
+    *reset = count_reset(&l);
+    return 0;
+}

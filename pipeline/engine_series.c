@@ -1,0 +1,153 @@
+/* Who is known: names, and the tables by which devices and series are found. Tables are keyed by
+ * the store's key; what they hold is dense indexes, so their order shows nowhere. */
+#include <assert.h>
+
+#include "pipeline/engine_state.h"
+
+struct text engine_name(const struct engine *e, uint32_t offset)
+{
+    assert(offset < e->names_used);
+    const char *at = e->names + offset;
+    return (struct text){ at + 1, (uint8_t)*at };
+}
+
+bool engine_names_room(const struct engine *e, size_t bytes)
+{
+    return bytes <= e->names_bytes - e->names_used;
+}
+
+static uint32_t append_name(struct engine *e, struct text name)
+{
+    assert(name.bytes > 0 && name.bytes <= READING_NAME_BYTES_MAX);
+    assert(engine_names_room(e, name.bytes + 1u));
+    uint32_t offset = e->names_used;
+    e->names[offset] = (char)name.bytes;
+    memcpy(e->names + offset + 1, name.at, name.bytes);
+    e->names_used += name.bytes + 1;
+    return offset;
+}
+
+/* Metrics and units repeat from device to device, so the names stored last are looked through. */
+uint32_t engine_name_store(struct engine *e, struct text name)
+{
+    if (name.bytes == 0)
+        return 0;
+    for (uint32_t i = 0; i < ENGINE_NAMES_SHARED; i++)
+        if (e->shared[i] != 0 && text_equal(engine_name(e, e->shared[i]), name))
+            return e->shared[i];
+    uint32_t offset = append_name(e, name);
+    e->shared[e->shared_next] = offset;
+    e->shared_next = (e->shared_next + 1) % ENGINE_NAMES_SHARED;
+    return offset;
+}
+
+static uint32_t device_hash(const struct engine *e, struct text name)
+{
+    return (uint32_t)hash64(e->config->store, name.at, name.bytes);
+}
+
+uint32_t engine_device_find(const struct engine *e, struct text name)
+{
+    uint32_t at = device_hash(e, name);
+    for (;; at++) {
+        uint32_t entry = e->device_table[at & e->device_table_mask];
+        if (entry == 0)
+            return ENGINE_NONE;
+        if (text_equal(engine_name(e, e->devices[entry - 1].name), name))
+            return entry - 1;
+    }
+}
+
+static void enter(uint32_t *table, uint32_t mask, uint32_t at, uint32_t index)
+{
+    while (table[at & mask] != 0)
+        at++;
+    table[at & mask] = index + 1;
+}
+
+uint32_t engine_device_enter(struct engine *e, uint32_t name)
+{
+    assert(e->device_count < e->config->devices_max);
+    uint32_t index = e->device_count++;
+    struct device *d = &e->devices[index];
+    *d = (struct device){ .name = name, .last_series = ENGINE_NONE };
+    const struct dedup_config *dedup = &e->config->dedup;
+    dedup_init(&d->dedup, e->ranges + (size_t)index * dedup->ranges,
+               e->hashes + (size_t)index * dedup->keep);
+    engine_watch_init(&d->clock, 0);
+    enter(e->device_table, e->device_table_mask, device_hash(e, engine_name(e, name)), index);
+    return index;
+}
+
+uint32_t engine_device_make(struct engine *e, struct text name)
+{
+    return engine_device_enter(e, append_name(e, name));
+}
+
+static uint32_t series_hash(const struct engine *e, uint32_t device, struct text metric)
+{
+    struct hash_key key = e->config->store;
+    key.k0 ^= device;
+    return (uint32_t)hash64(key, metric.at, metric.bytes);
+}
+
+static bool is_series(const struct engine *e, uint32_t index, uint32_t device, struct text metric)
+{
+    const struct series *s = &e->series[index];
+    return s->device == device && text_equal(engine_name(e, s->metric), metric);
+}
+
+uint32_t engine_series_find(const struct engine *e, uint32_t device, struct text metric)
+{
+    uint32_t guess = e->devices[device].last_series;
+    if (guess == ENGINE_NONE)
+        return ENGINE_NONE;
+    if (is_series(e, guess, device, metric))
+        return guess;
+    uint32_t at = series_hash(e, device, metric);
+    for (;; at++) {
+        uint32_t entry = e->series_table[at & e->series_table_mask];
+        if (entry == 0)
+            return ENGINE_NONE;
+        if (is_series(e, entry - 1, device, metric))
+            return entry - 1;
+    }
+}
+
+static void choose_rules(struct engine *e, uint32_t index)
+{
+    const struct engine_config *c = e->config;
+    struct series *s = &e->series[index];
+    struct text device = engine_name(e, e->devices[s->device].name);
+    struct text metric = engine_name(e, s->metric);
+    for (uint32_t r = 0; r < c->rule_count && s->watch_count < c->rules_per_series; r++) {
+        if (!detector_matches(&c->rules[r], device, metric))
+            continue;
+        engine_watch_init(&engine_watches(e, index)[s->watch_count], (uint8_t)r);
+        detector_ops(c->rules[r].kind)->init(&engine_detectors(e, index)[s->watch_count]);
+        s->watch_count++;
+    }
+}
+
+uint32_t engine_series_enter(struct engine *e, uint32_t device, uint32_t metric)
+{
+    assert(e->series_count < e->config->series_max);
+    uint32_t index = e->series_count++;
+    struct series *s = &e->series[index];
+    *s = (struct series){ .device = device, .metric = metric, .watermark_ms = INT64_MIN };
+    statistics_init(&s->statistics);
+    windows_init(&s->windows, e->windows + (size_t)index * e->config->window.slots,
+                 &e->config->window);
+    choose_rules(e, index);
+    e->devices[device].series_count++;
+    e->devices[device].last_series = index;
+    uint32_t hash = series_hash(e, device, engine_name(e, metric));
+    enter(e->series_table, e->series_table_mask, hash, index);
+    return index;
+}
+
+uint32_t engine_series_make(struct engine *e, uint32_t device, struct text metric)
+{
+    assert(metric.bytes > 0);
+    return engine_series_enter(e, device, engine_name_store(e, metric));
+}

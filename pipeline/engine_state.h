@@ -1,0 +1,176 @@
+/* engine_state: the engine's memory, for the engine's own files (engine*.c) alone.
+ *
+ * Everything is an array by dense index, in order of first appearance, so that nothing that is said
+ * depends on hash order. What varies with the configuration (window slots, recent readings, rules)
+ * stands in arrays beside the structs, one stretch for each series. */
+#ifndef PIPELINE_ENGINE_STATE_H
+#define PIPELINE_ENGINE_STATE_H
+
+#include "pipeline/engine.h"
+#include "pipeline/timers.h"
+
+#define ENGINE_NONE UINT32_MAX
+
+/* Times stay inside this (the year 287,000), so that adding spans never overflows. */
+#define ENGINE_TIME_MAX ((int64_t)1 << 53)
+
+enum {
+    ENGINE_NAMES_SHARED = 64,      /* of the names last stored, how many are looked through */
+    ENGINE_DEVICE_NAME_BYTES = 32, /* mean room for a device's name, */
+    ENGINE_SERIES_NAME_BYTES = 24, /* and for the metric and unit of a series that are not shared */
+    ENGINE_NAMES_SPARE_BYTES = 4096,
+    ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
+    ENGINE_LAYOUT_VERSION = 1,        /* of what engine_save writes */
+    ENGINE_SILENT_READINGS = 20    /* before these a device has no rhythm to fall out of */
+};
+
+/* One rule on one series (or the clock rule on one device): what outlives an alert, and where the
+ * open one stands. */
+struct watch {
+    int64_t cooldown_until_ms;
+    int64_t shelved_until_ms;
+    uint32_t number;
+    uint32_t suppressed;
+    uint32_t open;          /* in engine.alerts; ENGINE_NONE while quiet */
+    uint8_t rule;           /* in config.rules */
+    bool silence_told;      /* SILENT: the present silence has had its verdict */
+};
+
+struct device {
+    struct dedup dedup;
+    uint64_t readings;
+    int64_t last_t_ms, last_event_ms;
+    int64_t future_since_ms; /* t of the first in the run of readings from the future */
+    uint32_t future_count;   /* in that run */
+    uint32_t name;           /* in engine.names */
+    uint32_t series_count;
+    uint32_t alerts_open;
+    uint32_t last_series;    /* ENGINE_NONE: has none; the first guess of a look-up */
+    struct watch clock;
+};
+
+struct series {
+    struct statistics statistics;
+    struct windows windows;
+    int64_t watermark_ms;    /* INT64_MIN before the first reading */
+    int64_t last_t_ms;       /* t of the last reading */
+    uint32_t device;
+    uint32_t metric, unit;   /* in engine.names */
+    uint16_t source;         /* of the last reading */
+    uint8_t watch_count;
+    uint8_t held;            /* readings held back, sorted by event time */
+    uint32_t recent_next;    /* slot to write next */
+    uint32_t recent_count;
+};
+
+struct source_state {
+    bool connected;
+    int64_t since_ms;        /* t; silence is counted from here at the earliest */
+};
+
+struct open_alert {
+    struct alert alert;
+    uint32_t next_free;
+};
+
+struct engine {
+    const struct engine_config *config;
+    const struct engine_out *out; /* of the call under way; NULL: a rebuild, or none */
+    int64_t t_ms;
+    uint64_t block;
+    struct clock_record clock;
+    struct engine_counts counts;
+    struct timers timers;         /* keyed by series: the earliest of what each one waits for */
+    struct device *devices;
+    struct series *series;
+    uint32_t device_count, series_count;
+    uint32_t *device_table;       /* open addressing; index + 1, 0: vacant */
+    uint32_t *series_table;
+    uint32_t device_table_mask, series_table_mask;
+    struct dedup_range *ranges;
+    uint64_t *hashes;
+    struct window *windows;
+    struct sample *recent;
+    struct sample *held;          /* NULL when reorder_ms is 0 */
+    struct watch *watches;
+    struct detector_state *detectors;
+    struct open_alert *alerts;
+    uint32_t alerts_max;
+    uint32_t free_alert;          /* first of the free list; ENGINE_NONE: all are taken */
+    struct sample *context;       /* [recent], oldest first, for the event being told */
+    char *names;                  /* each: a length byte and the bytes; offset 0 is the empty name */
+    uint32_t names_used, names_bytes;
+    uint32_t shared[ENGINE_NAMES_SHARED];
+    uint32_t shared_next;
+    struct source_state *sources;
+    uint8_t *scratch;             /* one part of a state being digested */
+    size_t scratch_bytes;
+};
+
+/* The rule behind device-clock alerts; not among config.rules. */
+extern const struct detector_config engine_clock_rule;
+
+/* engine_series.c: who is known */
+struct text engine_name(const struct engine *e, uint32_t offset);
+uint32_t engine_name_store(struct engine *e, struct text name);
+bool engine_names_room(const struct engine *e, size_t bytes);
+uint32_t engine_device_find(const struct engine *e, struct text name);
+uint32_t engine_device_make(struct engine *e, struct text name);
+uint32_t engine_device_enter(struct engine *e, uint32_t name); /* whose name is stored */
+uint32_t engine_series_find(const struct engine *e, uint32_t device, struct text metric);
+uint32_t engine_series_make(struct engine *e, uint32_t device, struct text metric);
+uint32_t engine_series_enter(struct engine *e, uint32_t device, uint32_t metric);
+
+static inline struct watch *engine_watches(const struct engine *e, uint32_t series)
+{
+    return e->watches + (size_t)series * e->config->rules_per_series;
+}
+
+static inline struct detector_state *engine_detectors(const struct engine *e, uint32_t series)
+{
+    return e->detectors + (size_t)series * e->config->rules_per_series;
+}
+
+static inline struct sample *engine_held(const struct engine *e, uint32_t series)
+{
+    return e->held + (size_t)series * e->config->reorder_slots;
+}
+
+/* engine_time.c: what a series waits for */
+int64_t engine_wall_ms(const struct engine *e);
+void engine_arm(struct engine *e, uint32_t series);
+void engine_on_source(struct engine *e, const struct record *record);
+void engine_fire_series(struct engine *e, uint32_t series);
+void engine_watermark_move(struct engine *e, uint32_t series, int64_t to_ms);
+
+/* engine_think.c: what is usual, what is wrong */
+void engine_think(struct engine *e, uint32_t series, const struct record *record);
+void engine_release_held(struct engine *e, uint32_t series, int64_t up_to_ms);
+void engine_tell_window(struct engine *e, uint32_t series, const struct window *window,
+                        bool forced);
+
+/* engine_alert.c: from verdicts to alerts */
+void engine_watch_init(struct watch *w, uint8_t rule);
+struct alert engine_watch_alert(const struct engine *e, const struct watch *w);
+bool engine_watch_keep(struct engine *e, struct watch *w, const struct alert *alert);
+void engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
+                       const struct verdict *verdict, int64_t event_time_ms);
+int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,
+                              const struct detector_config *rule);
+void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w);
+void engine_on_device_clock(struct engine *e, uint32_t device, bool future);
+void engine_on_command(struct engine *e, struct text command);
+
+uint32_t engine_contract_version(const struct engine *e, uint16_t source);
+bool engine_is_learning(const struct engine *e, const struct series *s, int64_t event_time_ms);
+
+/* engine_save.c: the largest part (a device, a series) that a state is saved in */
+size_t engine_part_bytes_max(const struct engine_config *config);
+
+/* What parts of a state depend on: equal digests, and the part goes on; else it starts empty. */
+uint64_t engine_rule_digest(const struct detector_config *rule);
+uint64_t engine_window_digest(const struct engine_config *c);
+uint64_t engine_held_digest(const struct engine_config *c);
+uint64_t engine_dedup_digest(const struct engine_config *c);
+
+#endif

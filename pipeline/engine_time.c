@@ -1,0 +1,145 @@
+/* What a series waits for: idleness, the ends of `for` and clearing, silence. Every deadline follows
+ * from the state, so none of them is saved; the heap keeps the earliest of each series. */
+#include <assert.h>
+
+#include "pipeline/engine_state.h"
+
+int64_t engine_wall_ms(const struct engine *e)
+{
+    return e->t_ms + e->clock.offset_ms;
+}
+
+/* Fire the windows that end at or before the watermark, oldest first. */
+void engine_watermark_move(struct engine *e, uint32_t series, int64_t to_ms)
+{
+    struct series *s = &e->series[series];
+    if (to_ms > s->watermark_ms)
+        s->watermark_ms = to_ms;
+    struct window due;
+    while (windows_due(&s->windows, &e->config->window, s->watermark_ms, &due))
+        engine_tell_window(e, series, &due, false);
+}
+
+static int64_t idle_deadline(const struct engine *e, const struct series *s)
+{
+    bool waits = s->held > 0 || windows_end(&s->windows, &e->config->window) > s->watermark_ms;
+    return waits ? s->last_t_ms + e->config->idle_ms : INT64_MAX;
+}
+
+/* How long the series may be silent; 0: no saying. */
+static int64_t silence_ms(const struct series *s, const struct detector_config *rule)
+{
+    if (s->statistics.count < ENGINE_SILENT_READINGS)
+        return 0;
+    int64_t allowed_ms = detector_ops(rule->kind)->silence_ms(rule, &s->statistics);
+    return allowed_ms < ENGINE_TIME_MAX ? allowed_ms : 0;
+}
+
+static int64_t silence_deadline(const struct engine *e, const struct series *s,
+                                const struct watch *w)
+{
+    const struct detector_config *rule = &e->config->rules[w->rule];
+    if (rule->kind != DETECTOR_SILENT || w->silence_told)
+        return INT64_MAX;
+    const struct source_state *source = &e->sources[s->source];
+    int64_t allowed_ms = silence_ms(s, rule);
+    if (!source->connected || allowed_ms <= 0)
+        return INT64_MAX;
+    int64_t from_ms = source->since_ms > s->last_t_ms ? source->since_ms : s->last_t_ms;
+    return from_ms + allowed_ms;
+}
+
+enum wait_kind { WAIT_NONE, WAIT_IDLE, WAIT_ALERT, WAIT_SILENCE };
+
+struct wait {
+    int64_t deadline_ms;
+    enum wait_kind kind;
+    uint32_t watch;
+};
+
+static void consider(struct wait *earliest, int64_t deadline_ms, enum wait_kind kind, uint32_t watch)
+{
+    if (deadline_ms < earliest->deadline_ms)
+        *earliest = (struct wait){ deadline_ms, kind, watch };
+}
+
+/* Of equal deadlines idleness comes first, then the rules in order. */
+static struct wait earliest_wait(const struct engine *e, uint32_t series)
+{
+    const struct series *s = &e->series[series];
+    const struct watch *watches = engine_watches(e, series);
+    struct wait earliest = { INT64_MAX, WAIT_NONE, 0 };
+    consider(&earliest, idle_deadline(e, s), WAIT_IDLE, 0);
+    for (uint32_t i = 0; i < s->watch_count; i++) {
+        const struct detector_config *rule = &e->config->rules[watches[i].rule];
+        consider(&earliest, engine_watch_deadline(e, &watches[i], rule), WAIT_ALERT, i);
+        consider(&earliest, silence_deadline(e, s, &watches[i]), WAIT_SILENCE, i);
+    }
+    return earliest;
+}
+
+void engine_arm(struct engine *e, uint32_t series)
+{
+    timers_set(&e->timers, series, earliest_wait(e, series).deadline_ms);
+}
+
+static void on_idle(struct engine *e, uint32_t series)
+{
+    struct series *s = &e->series[series];
+    engine_release_held(e, series, INT64_MAX);
+    engine_watermark_move(e, series, windows_end(&s->windows, &e->config->window));
+}
+
+static void on_silence(struct engine *e, uint32_t series, struct watch *w)
+{
+    const struct series *s = &e->series[series];
+    const struct detector_config *rule = &e->config->rules[w->rule];
+    int64_t allowed_ms = silence_ms(s, rule);
+    int64_t silent_ms = e->t_ms - s->last_t_ms;
+    w->silence_told = true;
+    struct verdict verdict = {
+        .known = true,
+        .anomalous = true,
+        .observed = (double)silent_ms,
+        .high = (double)allowed_ms,
+        .score = allowed_ms > 0 ? (double)silent_ms / (double)allowed_ms : 1.0,
+        .threshold = 1.0,
+    };
+    engine_on_verdict(e, series, w, &verdict, s->statistics.last_ms + allowed_ms);
+}
+
+void engine_fire_series(struct engine *e, uint32_t series)
+{
+    struct wait wait = earliest_wait(e, series);
+    struct watch *w = &engine_watches(e, series)[wait.watch];
+    switch (wait.kind) {
+    case WAIT_IDLE:
+        on_idle(e, series);
+        break;
+    case WAIT_ALERT:
+        engine_on_alert_timer(e, series, w);
+        break;
+    case WAIT_SILENCE:
+        on_silence(e, series, w);
+        break;
+    case WAIT_NONE:
+        assert(false);
+        break;
+    }
+}
+
+/* A lost source silences its devices through no fault of theirs; once it is back each has the whole
+ * of its allowance again. */
+void engine_on_source(struct engine *e, const struct record *record)
+{
+    if (record->reading.source >= e->config->source_count) /* of an older configuration */
+        return;
+    struct source_state *source = &e->sources[record->reading.source];
+    bool connected = record->count != 0;
+    if (source->connected == connected)
+        return;
+    *source = (struct source_state){ .connected = connected, .since_ms = record->t_ms };
+    for (uint32_t i = 0; i < e->series_count; i++)
+        if (e->series[i].source == record->reading.source)
+            engine_arm(e, i);
+}

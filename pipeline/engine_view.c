@@ -1,0 +1,88 @@
+/* Looking at the state. Nothing here changes anything. */
+#include "pipeline/engine_state.h"
+
+struct engine_counts engine_counts(const struct engine *engine)
+{
+    struct engine_counts counts = engine->counts;
+    counts.devices = engine->device_count;
+    counts.series = engine->series_count;
+    return counts;
+}
+
+bool engine_device(const struct engine *engine, uint32_t index, struct device_view *view)
+{
+    if (index >= engine->device_count)
+        return false;
+    const struct device *d = &engine->devices[index];
+    *view = (struct device_view){
+        .device = engine_name(engine, d->name),
+        .series = d->series_count,
+        .readings = d->readings,
+        .last_t_ms = d->last_t_ms,
+        .last_event_ms = d->last_event_ms,
+        .alerts_open = d->alerts_open,
+    };
+    return true;
+}
+
+static bool is_told(const struct engine *e, const struct watch *w)
+{
+    return w->open != ENGINE_NONE && e->alerts[w->open].alert.state != ALERT_PENDING;
+}
+
+bool engine_series(const struct engine *engine, uint32_t index, struct series_view *view)
+{
+    if (index >= engine->series_count)
+        return false;
+    const struct series *s = &engine->series[index];
+    *view = (struct series_view){
+        .device = engine_name(engine, engine->devices[s->device].name),
+        .metric = engine_name(engine, s->metric),
+        .unit = engine_name(engine, s->unit),
+        .statistics = &s->statistics,
+        .watermark_ms = s->watermark_ms,
+        .learning = engine_is_learning(engine, s, s->statistics.last_ms),
+    };
+    for (uint32_t i = 0; i < s->watch_count; i++)
+        view->alerts_open += is_told(engine, &engine_watches(engine, index)[i]);
+    return true;
+}
+
+static void view_alert(const struct engine *e, const struct watch *w, struct alert_view *view)
+{
+    view->alert = &e->alerts[w->open].alert;
+    struct hash128 key = alert_key(e->config->store, view->device, view->metric,
+                                   text_of(view->rule->name), view->alert->number);
+    alert_id_of(key, view->id);
+}
+
+/* The cursor counts the places of all series, and after them the devices. */
+bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_view *view)
+{
+    uint32_t stride = engine->config->rules_per_series;
+    uint64_t places = (uint64_t)engine->series_count * stride;
+    for (; *cursor < places; ++*cursor) {
+        const struct watch *w = &engine->watches[*cursor];
+        uint32_t series = (uint32_t)(*cursor / stride);
+        const struct series *s = &engine->series[series];
+        if (*cursor % stride >= s->watch_count || w->open == ENGINE_NONE)
+            continue;
+        *view = (struct alert_view){ .device = engine_name(engine, engine->devices[s->device].name),
+                                     .metric = engine_name(engine, s->metric),
+                                     .rule = &engine->config->rules[w->rule] };
+        view_alert(engine, w, view);
+        ++*cursor;
+        return true;
+    }
+    for (; *cursor - places < engine->device_count; ++*cursor) {
+        const struct device *d = &engine->devices[*cursor - places];
+        if (d->clock.open == ENGINE_NONE)
+            continue;
+        *view = (struct alert_view){ .device = engine_name(engine, d->name),
+                                     .rule = &engine_clock_rule };
+        view_alert(engine, &d->clock, view);
+        ++*cursor;
+        return true;
+    }
+    return false;
+}
