@@ -281,7 +281,10 @@ void fill_seal(struct gateway *g)
     if (f->raw != NULL)
         flush_results(g, f->raw, LANE_RAW);
     struct batch *b = &f->batch;
+    f->envelope = envelope_of(g);
+    b->envelope = &f->envelope;
     b->t_ms = g->t_ms;
+    b->wall_ms = gateway_wall_ms(g);
     b->readings = block_readings(f->block);
     if (block_records(f->block) > 0) {
         struct byte_writer w = { .at = f->journal, .bytes = g->limits.block.bytes_max };

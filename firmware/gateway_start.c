@@ -174,17 +174,30 @@ static int fold_journal(struct fold *f, uint64_t from, char *why)
     }
 }
 
-static uint64_t load_checkpoint(struct fold *f, const struct store_recovery *recovery)
+/* *block: what the loaded state is as of; 0: there was none to load, the whole journal is folded.
+ */
+static int load_checkpoint(struct fold *f, const struct store_recovery *recovery, uint64_t *block,
+                           char *why)
 {
     struct gateway *g = f->g;
     uint8_t *shadow = g->checkpoint.shadow;
     uint32_t reset = 0;
-    if (recovery->checkpoint_block == 0 ||
-        recovery->checkpoint_bytes > g->checkpoint.shadow_bytes_max ||
-        store_checkpoint_read(f->store, shadow, recovery->checkpoint_bytes) != 0)
+    *block = 0;
+    if (recovery->checkpoint_block == 0)
         return 0;
+    bool fits = recovery->checkpoint_bytes <= g->checkpoint.shadow_bytes_max;
+    int error =
+        fits ? store_checkpoint_read(f->store, shadow, recovery->checkpoint_bytes) : WEIR_EFULL;
     struct byte_reader r = { .at = shadow, .bytes = recovery->checkpoint_bytes };
-    if (engine_load(g->engine, &r, &reset) != 0) {
+    if (error == 0)
+        error = engine_load(g->engine, &r, &reset);
+    if (error == WEIR_EFULL) {
+        (void)snprintf(why, 256,
+                       "the store holds the state of more devices or series than limits.devices "
+                       "and limits.series now allow; raise them");
+        return error;
+    }
+    if (error != 0) {
         g->ports.log(g->ports.ctx, "checkpoint_unreadable", "the journal alone is folded");
         engine_anew(g);
         return 0;
@@ -192,7 +205,8 @@ static uint64_t load_checkpoint(struct fold *f, const struct store_recovery *rec
     if (reset > 0)
         g->ports.log(g->ports.ctx, "definitions_changed", "what they define starts empty");
     g->checkpoint.total_bytes = recovery->checkpoint_bytes;
-    return recovery->checkpoint_block;
+    *block = recovery->checkpoint_block;
+    return 0;
 }
 
 static void adopt(struct gateway *g, const struct store_recovery *recovery, struct hal_time now)
@@ -239,8 +253,10 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
                       .block = memory.block,
                       .block_bytes = memory.block_bytes };
     adopt(g, recovery, now);
-    uint64_t from = load_checkpoint(&f, recovery) + 1;
-    int error = fold_journal(&f, from, why);
+    uint64_t block;
+    int error = load_checkpoint(&f, recovery, &block, why);
+    if (error == 0)
+        error = fold_journal(&f, block + 1, why);
     if (error != 0)
         return error;
     g->checkpoint.readings_since = f.readings;

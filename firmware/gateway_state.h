@@ -33,6 +33,7 @@ struct fill {
     size_t letter_bytes_used;
     struct results_builder *results;
     struct results_builder *raw; /* NULL: raw readings are not forwarded */
+    struct envelope envelope;    /* for gap events that the store may have to write */
     bool content;                /* something waits for this commit */
     /* it should not wait for company: an alert, a full source, no room */
     bool urgent;
