@@ -60,11 +60,11 @@ static int config_parse(struct fleet_config *c, int argc, char **argv)
     };
     const struct command_text text = {
         "weir-sim fleet [options]",
-        "Virtual devices on real MQTT connections: QoS 1, each message kept until its PUBACK\n"
-        "and published again after a reconnection. JSON on telemetry/{device}/{metric}.\n"
+        "Virtual devices on real MQTT connections: QoS 1, JSON on telemetry/{device}/{metric}.\n"
+        "Each message is kept until its PUBACK and published again after a reconnection.\n"
         "A device's signal is base, daily cycle, drift and noise; magnitudes of faults are in\n"
-        "standard deviations of its noise. Messages of a fault travel undisturbed, so that a report\n"
-        "measures detection, not luck. Exit 0 when everything was acknowledged, else 1.",
+        "standard deviations of its noise. Messages of a fault travel undisturbed, so that a\n"
+        "report measures detection, not luck. Exit 0 when everything was acknowledged, else 1.",
     };
     c->devices = UINT64_MAX;
     return settings_parse(table, text, argc, argv);

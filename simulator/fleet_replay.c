@@ -67,8 +67,6 @@ static bool tape_read(struct tape *t, FILE *file)
         struct row row;
         if (!row_read(line, &row))
             continue;
-        if (t->count > 0 && row.time_ms < t->rows[t->count - 1].time_ms)
-            continue;
         if (!tape_grow(t, &room))
             return false;
         t->rows[t->count++] = row;

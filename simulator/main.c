@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "simulator/cloud.h"
 #include "simulator/fleet.h"
 
 static const struct {
@@ -10,6 +11,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     { "fleet", "virtual devices that publish to a broker, with known faults", fleet_main },
+    { "cloud", "the receiver in the cloud, by the rule of docs/receiver.md", cloud_main },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
