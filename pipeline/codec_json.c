@@ -98,7 +98,9 @@ static bool number_to_ms(double number, bool seconds, int64_t *ms)
     double exact = seconds ? number * 1000.0 : number; /* finite: 1e308 s overflows to no number */
     if (!is_exact(exact))
         return false;
-    *ms = (int64_t)(exact < 0 ? exact - 0.5 : exact + 0.5);
+    *ms = (int64_t)exact;
+    double rest = exact - (double)*ms; /* to the nearest; adding 0.5 first would round twice */
+    *ms += rest >= 0.5 ? 1 : rest <= -0.5 ? -1 : 0;
     return true;
 }
 

@@ -10,7 +10,7 @@
 
 enum {
     JSON_DEPTH_MAX = 32,        /* of nesting that a limit may allow */
-    JSON_NUMBER_BYTES_MAX = 63  /* cJSON reads a number through a buffer of 64 */
+    JSON_NUMBER_BYTES_MAX = 63  /* what every version of cJSON reads whole */
 };
 
 struct json_fault {
@@ -19,10 +19,10 @@ struct json_fault {
 };
 
 /* RFC 8259, stricter in three ways, because of what comes behind: at most `depth` (<= 32)
- * containers inside each other; no \u0000, where cJSON's strings would end; no number that overflows a double
- * or has more than 63 bytes. NaN and Infinity, as printf and Python write them, are told from other
- * faults. A lone surrogate is invalid UTF-8, since no UTF-8 can hold it. Duplicate keys are found
- * in the tree, where escapes are resolved. */
+ * containers inside each other; no \u0000, where cJSON's strings would end; no number that
+ * overflows a double or has more than 63 bytes. NaN and Infinity, as printf and Python write them,
+ * are told from other faults. A lone surrogate is invalid UTF-8, since no UTF-8 can hold it.
+ * Duplicate keys are found in the tree, where escapes are resolved. */
 struct json_fault json_check(struct text json, uint32_t depth);
 
 /* 1 to 64 bytes of UTF-8, no control characters, none of / + #, no space at either end: what can

@@ -17,8 +17,8 @@ struct cJSON *json_duplicate(struct cJSON *root, bool *exhausted);
 struct cJSON *json_find(struct cJSON *from, const struct json_pointer *pointer);
 
 /* Write into each value's `valueint`, which nobody else here uses, the byte at which it begins, or,
- * for members when `keys`, its key. `json` is what the tree was made from. O(payload), so for faults
- * only. */
+ * for members when `keys`, its key. `json` is what the tree was made from. O(payload), so it is for
+ * faults only. */
 void json_locate(struct cJSON *root, struct text json, bool keys);
 
 #endif
