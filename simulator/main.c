@@ -5,6 +5,7 @@
 
 #include "simulator/cloud.h"
 #include "simulator/fleet.h"
+#include "simulator/world.h"
 
 static const struct {
     const char *name, *help;
@@ -12,6 +13,7 @@ static const struct {
 } commands[] = {
     { "fleet", "virtual devices that publish to a broker, with known faults", fleet_main },
     { "cloud", "the receiver in the cloud, by the rule of docs/receiver.md", cloud_main },
+    { "world", "the same gateway in a simulated surrounding of faults, from a seed", world_main },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
