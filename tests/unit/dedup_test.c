@@ -1,0 +1,317 @@
+/* Goal: a repeat is known at any distance while its run is remembered, and nothing unseen is taken for
+ * one. Method: examples of what devices do; then random devices (in order, with gaps, late backlogs,
+ * repeats, restarts) against a plain set of every (sequence, time) that was marked.
+ *
+ * What the random devices keep to, because runs can't tell it (dedup.h): a clock that only goes
+ * forward over restarts, and a restarted device of which the first message, number 0, is heard first.
+ * Links: pipeline/dedup.c pipeline/hash.c pipeline/bytes.c */
+#include "pipeline/dedup.h"
+
+#include "tests/lib/check.h"
+
+enum { RANGES_MAX = 16, KEEP_MAX = 8, POINTS_MAX = 4000 };
+
+static struct dedup_range ranges[RANGES_MAX];
+static uint64_t hashes[KEEP_MAX];
+
+static struct reading reading_at(uint64_t sequence, int64_t time_ms)
+{
+    return (struct reading){ .metric = text_of("temp"), .has_sequence = true, .sequence = sequence,
+                             .has_device_time = true, .device_time_ms = time_ms };
+}
+
+static void devices_are_followed(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t sequence;
+        int64_t time_ms;
+        enum dedup_verdict want;
+        uint32_t runs; /* after it was marked */
+        const char *why;
+    } table[] = {
+        { 5, 500, DEDUP_NEW, 1, "first" },
+        { 5, 500, DEDUP_SEEN, 1, "repeated at once" },
+        { 6, 600, DEDUP_NEW, 1, "next" },
+        { 7, 600, DEDUP_NEW, 1, "next, same time" },
+        { 5, 500, DEDUP_SEEN, 1, "repeated later" },
+        { 10, 1000, DEDUP_NEW, 2, "after a gap" },
+        { 11, 1100, DEDUP_NEW, 2, "going on" },
+        { 8, 800, DEDUP_NEW, 2, "late backlog" },
+        { 8, 800, DEDUP_SEEN, 2, "late backlog repeated" },
+        { 9, 900, DEDUP_NEW, 1, "gap closed" },
+        { 5, 500, DEDUP_SEEN, 1, "repeated across the closed gap" },
+        { 4, 400, DEDUP_NEW, 1, "older than the first" },
+        { 5, 5000, DEDUP_RESTART, 2, "restart" },
+        { 6, 6000, DEDUP_NEW, 2, "going on after the restart" },
+        { 6, 600, DEDUP_SEEN, 2, "repeat from before the restart" },
+        { 6, 6000, DEDUP_SEEN, 2, "repeat from after it" },
+        { 12, 12000, DEDUP_NEW, 3, "beside the run of before: not its next" },
+        { 11, 11000, DEDUP_NEW, 3, "known number, but the neighbour of the one above" },
+        { 12, 1200, DEDUP_NEW, 3, "backlog from before the restart" },
+        { 4, 400, DEDUP_SEEN, 3, "repeat of the oldest" },
+        { 5, 50000, DEDUP_RESTART, 4, "second restart" },
+        { UINT64_MAX, 60000, DEDUP_NEW, 5, "the largest number" },
+        { 0, 60001, DEDUP_NEW, 6, "does not follow the largest" },
+    };
+    struct dedup_config config = { .ranges = 16 };
+    struct dedup d;
+    dedup_init(&d, ranges, hashes);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct reading r = reading_at(table[i].sequence, table[i].time_ms);
+        enum dedup_verdict got = dedup_check(&d, &config, &r);
+        if (got != table[i].want)
+            fail_msg("%s: got %d, want %d", table[i].why, got, table[i].want);
+        assert_int_equal(dedup_mark(&d, &config, &r), 0);
+        if (d.range_count != table[i].runs)
+            fail_msg("%s: %u runs, want %u", table[i].why, d.range_count, table[i].runs);
+        assert_int_equal(dedup_check(&d, &config, &r), DEDUP_SEEN);
+    }
+}
+
+static void readings_of_a_message_share_its_number(void **state)
+{
+    (void)state;
+    struct dedup_config config = { .ranges = 4 };
+    struct dedup d;
+    dedup_init(&d, ranges, hashes);
+    for (uint64_t n = 0; n < 100; n++) {
+        struct reading r[3];
+        for (uint32_t i = 0; i < 3; i++) { /* each with a time of its own, newest first */
+            r[i] = reading_at(n % 50, (int64_t)n * 100 - (int64_t)i * 40);
+            r[i].index = i;
+            enum dedup_verdict want = n == 50 ? DEDUP_RESTART : DEDUP_NEW;
+            assert_int_equal(dedup_check(&d, &config, &r[i]), want);
+        }
+        for (uint32_t i = 0; i < 3; i++)
+            assert_int_equal(dedup_mark(&d, &config, &r[i]), 0);
+        for (uint32_t i = 0; i < 3; i++)
+            assert_int_equal(dedup_check(&d, &config, &r[i]), DEDUP_SEEN);
+    }
+    assert_int_equal(d.range_count, 2);
+}
+
+static void the_run_unused_for_longest_is_forgotten(void **state)
+{
+    (void)state;
+    struct dedup_config config = { .ranges = 3 };
+    struct dedup d;
+    dedup_init(&d, ranges, hashes);
+    for (uint64_t n = 10; n <= 30; n += 10) {
+        struct reading r = reading_at(n, (int64_t)n);
+        assert_int_equal(dedup_mark(&d, &config, &r), 0);
+    }
+    struct reading used = reading_at(11, 11), fourth = reading_at(40, 40);
+    assert_int_equal(dedup_mark(&d, &config, &used), 0); /* 10 is now the newest */
+    assert_int_equal(dedup_mark(&d, &config, &fourth), 1);
+    struct reading kept = reading_at(10, 10), lost = reading_at(20, 20);
+    assert_int_equal(dedup_check(&d, &config, &kept), DEDUP_SEEN);
+    assert_int_equal(dedup_check(&d, &config, &lost), DEDUP_NEW);
+}
+
+static void hashes_stand_in_for_what_is_missing(void **state)
+{
+    (void)state;
+    struct dedup_config config = { .ranges = 1, .keep = KEEP_MAX };
+    struct dedup d;
+    dedup_init(&d, ranges, hashes);
+    struct reading base = reading_at(7, 700);
+    base.has_sequence = false;
+    base.value.number = 21.5;
+    assert_int_equal(dedup_check(&d, &config, &base), DEDUP_NEW);
+    assert_int_equal(dedup_mark(&d, &config, &base), 0);
+    assert_int_equal(dedup_check(&d, &config, &base), DEDUP_SEEN);
+
+    struct reading other[6] = { base, base, base, base, base, base };
+    other[0].metric = text_of("tem");
+    other[1].device_time_ms++;
+    other[2].index = 1;
+    other[3].value.number = 21.25;
+    other[4].value = (struct value){ .type = VALUE_TEXT, .text = text_of("p") };
+    other[5].has_sequence = true; /* and no device time */
+    other[5].has_device_time = false;
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(dedup_check(&d, &config, &other[i]), DEDUP_NEW);
+
+    for (int64_t i = 1; i < KEEP_MAX; i++) {
+        struct reading next = base;
+        next.device_time_ms += i;
+        assert_int_equal(dedup_mark(&d, &config, &next), 0);
+    }
+    assert_int_equal(dedup_check(&d, &config, &base), DEDUP_SEEN);
+    assert_int_equal(dedup_mark(&d, &config, &other[3]), 0);
+    assert_int_equal(dedup_check(&d, &config, &base), DEDUP_NEW); /* pushed out */
+
+    struct reading bare = base;
+    bare.has_device_time = false;
+    assert_int_equal(dedup_mark(&d, &config, &bare), 0);
+    assert_int_equal(dedup_check(&d, &config, &bare), DEDUP_NEW); /* a steady value is no repeat */
+    config.keep = 0;
+    assert_int_equal(dedup_check(&d, &config, &base), DEDUP_NEW);
+    assert_int_equal(dedup_mark(&d, &config, &base), 0);
+}
+
+static void what_is_saved_loads(void **state)
+{
+    (void)state;
+    struct dedup_config config = { .ranges = 3, .keep = 4 }, smaller = { .ranges = 2, .keep = 4 };
+    struct dedup d, loaded;
+    static struct dedup_range other_ranges[RANGES_MAX];
+    static uint64_t other_hashes[KEEP_MAX];
+    dedup_init(&d, ranges, hashes);
+    for (uint64_t i = 0; i < 6; i++) {
+        struct reading r = reading_at(i / 2 * 10, (int64_t)i * 1000);
+        r.index = (uint32_t)i % 2;
+        (void)dedup_mark(&d, &config, &r);
+        r.has_sequence = false;
+        (void)dedup_mark(&d, &config, &r);
+    }
+    uint8_t saved[512], again[512];
+    struct byte_writer w = { .at = saved, .bytes = sizeof saved };
+    dedup_save(&d, &config, &w);
+    assert_false(w.failed);
+    dedup_init(&loaded, other_ranges, other_hashes);
+    struct byte_reader r = { .at = saved, .bytes = w.used };
+    dedup_load(&loaded, &config, &r);
+    assert_true(!r.failed && r.used == w.used);
+    struct byte_writer w2 = { .at = again, .bytes = sizeof again };
+    dedup_save(&loaded, &config, &w2);
+    assert_int_equal(w2.used, w.used);
+    assert_memory_equal(again, saved, w.used);
+
+    for (size_t cut = 0; cut < w.used; cut++) {
+        struct byte_reader shorter = { .at = saved, .bytes = cut };
+        dedup_load(&loaded, &config, &shorter);
+        assert_true(shorter.failed && loaded.range_count == 0 && loaded.hash_count == 0);
+    }
+    struct byte_reader r2 = { .at = saved, .bytes = w.used };
+    dedup_load(&loaded, &smaller, &r2);
+    assert_true(r2.failed);
+    saved[4] = 0xff; /* the first run begins behind its end */
+    struct byte_reader r3 = { .at = saved, .bytes = w.used };
+    dedup_load(&loaded, &config, &r3);
+    assert_true(r3.failed);
+}
+
+/* --- the model: everything that was marked, and whether it may have been forgotten --- */
+
+struct point {
+    uint64_t sequence;
+    int64_t time_ms;
+    bool forgotten;
+};
+
+struct device {
+    struct dedup_config config;
+    struct dedup dedup;
+    struct point points[POINTS_MAX];
+    uint32_t point_count;
+    bool ever_forgot;
+    uint64_t next;                /* number of the next message */
+    int64_t now_ms;
+    struct point backlog[64];     /* made, but not yet delivered */
+    uint32_t backlog_count;
+};
+
+static bool covers(const struct dedup_range *run, const struct point *p)
+{
+    return run->first <= p->sequence && p->sequence <= run->last && run->first_ms <= p->time_ms &&
+           p->time_ms <= run->last_ms;
+}
+
+static struct point *find(struct device *v, uint64_t sequence, int64_t time_ms)
+{
+    for (uint32_t i = 0; i < v->point_count; i++)
+        if (v->points[i].sequence == sequence && v->points[i].time_ms == time_ms)
+            return &v->points[i];
+    return NULL;
+}
+
+static void forget(struct device *v, struct dedup_range run)
+{
+    v->ever_forgot = true;
+    for (uint32_t i = 0; i < v->point_count; i++)
+        if (covers(&run, &v->points[i]))
+            v->points[i].forgotten = true;
+}
+
+static void deliver(struct device *v, uint64_t sequence, int64_t time_ms)
+{
+    struct reading r = reading_at(sequence, time_ms);
+    struct point *known = find(v, sequence, time_ms);
+    enum dedup_verdict verdict = dedup_check(&v->dedup, &v->config, &r);
+    if (known != NULL && !known->forgotten)
+        assert_int_equal(verdict, DEDUP_SEEN);
+    if (known == NULL && !v->ever_forgot)
+        assert_int_not_equal(verdict, DEDUP_SEEN);
+    if (verdict == DEDUP_SEEN)
+        return;
+    struct dedup_range oldest = v->dedup.ranges[0];
+    if (dedup_mark(&v->dedup, &v->config, &r) == 1)
+        forget(v, oldest);
+    assert_int_equal(dedup_check(&v->dedup, &v->config, &r), DEDUP_SEEN);
+    if (known == NULL)
+        v->points[v->point_count++] = (struct point){ sequence, time_ms, false };
+    else
+        known->forgotten = false;
+}
+
+static void step(struct device *v, uint64_t *seed)
+{
+    v->now_ms += 1 + (int64_t)(rnd(seed) % 3);
+    uint64_t what = rnd(seed) % 100;
+    if (what < 3) { /* restart; its first message is heard */
+        deliver(v, 0, v->now_ms);
+        v->next = 1;
+    } else if (what < 20 && v->backlog_count < 64) { /* made, kept back */
+        v->backlog[v->backlog_count++] = (struct point){ v->next++, v->now_ms, false };
+    } else if (what < 30) { /* made, lost for good */
+        v->next++;
+    } else if (what < 45 && v->backlog_count > 0) { /* sent late, in any order */
+        uint64_t i = rnd(seed) % v->backlog_count;
+        struct point late = v->backlog[i];
+        v->backlog[i] = v->backlog[--v->backlog_count];
+        deliver(v, late.sequence, late.time_ms);
+    } else if (what < 60 && v->point_count > 0) { /* repeated, from any distance */
+        struct point *p = &v->points[rnd(seed) % v->point_count];
+        deliver(v, p->sequence, p->time_ms);
+    } else {
+        deliver(v, v->next, v->now_ms);
+        v->next++;
+    }
+}
+
+static void random_devices_agree_with_a_plain_set(void **state)
+{
+    (void)state;
+    uint64_t seed = check_seed();
+    static struct device v;
+    uint32_t forgot = 0, most = 0;
+    for (int round = 0; round < 1500; round++) {
+        v = (struct device){ .config = { .ranges = round % 3 == 0 ? 4 : RANGES_MAX } };
+        dedup_init(&v.dedup, ranges, hashes);
+        int steps = 20 + (int)(rnd(&seed) % 200);
+        for (int i = 0; i < steps; i++) {
+            step(&v, &seed);
+            most = v.dedup.range_count > most ? v.dedup.range_count : most;
+        }
+        forgot += v.ever_forgot;
+        for (uint32_t i = 0; i < v.point_count; i++)
+            deliver(&v, v.points[i].sequence, v.points[i].time_ms);
+    }
+    assert_in_range(forgot, 100, 1400); /* both kinds of round took place */
+    assert_int_equal(most, RANGES_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(devices_are_followed),
+        cmocka_unit_test(readings_of_a_message_share_its_number),
+        cmocka_unit_test(the_run_unused_for_longest_is_forgotten),
+        cmocka_unit_test(hashes_stand_in_for_what_is_missing),
+        cmocka_unit_test(what_is_saved_loads),
+        cmocka_unit_test(random_devices_agree_with_a_plain_set),
+    };
+    return cmocka_run_group_tests_name("dedup", tests, NULL, NULL);
+}
