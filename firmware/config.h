@@ -1,8 +1,8 @@
 /* config: what a YAML file says, checked, as one plain struct. The schema in config_schema.c is the
- * one table from which parsing, `weir
- * check`, `weir config explain` and docs/configuration.md come. Everything has a default; every
- * default is in the table.
- * All pointers inside point into the struct itself or to its own arrays. */
+ * one table from which parsing, `weir check`, `weir config explain` and docs/configuration.md come.
+ * Everything has a default; every default is in the table, those of detectors in theirs.
+ * Pointers inside point into the struct itself: it is large (about 850 KiB, most of it untouched
+ * and so without memory behind it), stands still, and is never copied. */
 #ifndef FIRMWARE_CONFIG_H
 #define FIRMWARE_CONFIG_H
 
@@ -23,7 +23,7 @@ enum {
     CONFIG_TOPICS_MAX = 16,     /* a source */
     CONFIG_CONTRACTS_MAX = 8,
     CONFIG_PATH_BYTES_MAX = 255,
-    CONFIG_FILE_BYTES_MAX = 256 * 1024
+    CONFIG_FILE_BYTES_MAX = 64 * 1024
 };
 
 struct config_topic {           /* sources[].topics[] */
@@ -35,7 +35,7 @@ struct config_broker {          /* how to reach a broker, for a source or the up
     char host[CONFIG_PATH_BYTES_MAX + 1];
     uint16_t port;
     bool tls;                   /* the URL's scheme is mqtts */
-    char client_id[65];
+    char client_id[129];        /* given, or made of the gateway's and the source's names */
     char username[129];
     char password_file[CONFIG_PATH_BYTES_MAX + 1]; /* secrets only by file, mode 0600 */
     char ca_file[CONFIG_PATH_BYTES_MAX + 1];
@@ -53,14 +53,17 @@ struct config_source {
     uint32_t topic_count;
     struct config_topic topics[CONFIG_TOPICS_MAX];
     char contract_name[READING_NAME_BYTES_MAX + 1];
+    enum time_policy time_policy;
+    struct json_mapping mapping; /* the default for its topics, copied into each */
 };
 
 struct config_uplink {
     bool given;
     struct config_broker broker;
-    char topic[CONFIG_PATH_BYTES_MAX + 1];         /* "weir/{gateway}/{lane}" */
-    char receipt_topic[CONFIG_PATH_BYTES_MAX + 1]; /* "weir/{gateway}/receipt" */
-    char replay_topic[CONFIG_PATH_BYTES_MAX + 1];  /* "weir/{gateway}/replay" */
+    /* {gateway} is filled in already; {lane} is left for the one who sends */
+    char topic[CONFIG_PATH_BYTES_MAX + 1];         /* "weir/site-1/{lane}" */
+    char receipt_topic[CONFIG_PATH_BYTES_MAX + 1]; /* "weir/site-1/receipt" */
+    char replay_topic[CONFIG_PATH_BYTES_MAX + 1];  /* "weir/site-1/replay" */
     /* rows wait for the receiver's receipt, else for the broker's PUBACK */
     bool receipts;
     int64_t receipt_timeout_ms; /* sent but not covered for so long: sent again */
@@ -71,10 +74,18 @@ struct config_uplink {
     bool raw;                   /* forward raw readings too */
 };
 
+/* percent of what the disk budget leaves beside the WAL and the ballast; the rest, at least
+ * CONFIG_SPARE_PERCENT, holds checkpoints, indexes and half-filled pages */
+enum { CONFIG_SPARE_PERCENT = 10 };
+struct config_shares {
+    uint32_t journal, alerts, results, raw, letters;
+};
+
 struct config {
     char path[CONFIG_PATH_BYTES_MAX + 1];
     char gateway_name[READING_NAME_BYTES_MAX + 1];
     char data_dir[CONFIG_PATH_BYTES_MAX + 1];
+    char store_path[CONFIG_PATH_BYTES_MAX + 16];   /* data_dir/weir.db */
     char socket_path[CONFIG_PATH_BYTES_MAX + 1];
     char board_file[CONFIG_PATH_BYTES_MAX + 1];    /* a board's hal.conf; empty: none */
     char inventory_file[CONFIG_PATH_BYTES_MAX + 1];/* .csv or .json; empty: none */
@@ -93,7 +104,8 @@ struct config {
     uint32_t json_arena_bytes;
     struct engine_config engine; /* rules and sources point below */
     struct shed_config shed;
-    struct store_config store;
+    struct store_config store;   /* its shares in bytes are worked out from `shares` */
+    struct config_shares shares;
     struct block_limits block;   /* derived from commit_max_readings */
     struct config_uplink uplink;
     uint32_t source_count;
@@ -101,6 +113,7 @@ struct config {
     struct engine_source engine_sources[CONFIG_SOURCES_MAX];
     uint32_t contract_count;
     struct contract contracts[CONFIG_CONTRACTS_MAX];
+    bool rules_given;            /* false: the default detectors */
     uint32_t rule_count;
     struct detector_config rules[ENGINE_RULES_MAX];
     uint8_t digest[32];          /* SHA-256 of the file */
@@ -108,21 +121,35 @@ struct config {
     char text[CONFIG_FILE_BYTES_MAX];
 };
 
-/* Read and check `path`. Every fault in one run goes to `errors` (may be NULL), each with
- * file:line:column, the line quoted
- * with a caret, why and the fix. Returns the number of errors; 0: *config is good. Runs before the
- * heap is sealed. */
+/* Read and check `path`: syntax and types, then contradictions between keys, then the files it
+ * names (stage `environment`, only when the first two are clean). Every fault in one run goes to
+ * `errors` (may be NULL), each with file:line:column, the line quoted with a caret, why and fix.
+ * Returns the number of errors; 0: *config is good. Allocates nothing itself; libyaml's heap is
+ * given back. *config may have been used before: it is cleared. */
 int config_read(const char *path, struct config *config, FILE *errors);
 
-/* A secret's file: WEIR_EINVAL with a sentence in `why` (256 bytes) when others may read it (mode
- * wider than 0600). */
+/* The same for text in memory, without the environment stage. `name` stands for the file in
+ * messages. */
+int config_read_text(const char *name, const char *text, size_t bytes, struct config *config,
+                     FILE *errors);
+
+/* A secret's file, at most bytes - 1, its trailing newline cut off: WEIR_EINVAL with a sentence in
+ * `why` (256 bytes) when it can't be read, is empty or too long, or others may read it (mode wider
+ * than 0600). */
 int config_secret(const char *path, char *to, size_t bytes, char *why);
+
+/* Whether a memory budget of `total_bytes` stays within gateway.memory_max; 0, or 1 with the
+ * sentence printed. */
+int config_check_budget(const struct config *config, uint64_t total_bytes, FILE *errors);
 
 /* What `weir check` prints behind the verdict: warnings, budget, promises. */
 void config_print_warnings(const struct config *config, FILE *out);
+void config_print_disk(const struct config *config, FILE *out);   /* the disk budget by use */
 void config_print_losses(const struct config *config, FILE *out); /* promise P7 */
-/* `weir config explain KEY` (a dotted path, or a part of one): 0, or WEIR_ENOTFOUND with near names
- * printed. */
+/* The whole configuration as it applies, defaults included, as YAML or as JSON. */
+void config_print_effective(const struct config *config, bool json, FILE *out);
+/* `weir config explain KEY` (a dotted path, a section, or a key's bare name): 0, or WEIR_ENOTFOUND
+ * with near names printed. */
 int config_explain(const char *key, FILE *out);
 /* docs/configuration.md, whole. */
 void config_print_reference(FILE *out);

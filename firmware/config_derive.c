@@ -1,0 +1,170 @@
+/* What follows from what was written: names made of names, shares in bytes, pointers, limits. */
+#include "firmware/config_parts.h"
+
+#include <mbedtls/sha256.h>
+
+#include "pipeline/detector.h"
+
+enum { BLOCK_BYTES_A_RECORD = 48, BLOCK_RECORDS_MAX = 65535, INVENTORY_BYTES_AN_ENTRY = 192 };
+
+/* first, between and last in a row; what has no room is left away. */
+static void join(char *to, size_t bytes, const char *first, const char *between, const char *last)
+{
+    const char *const parts[] = { first, between, last };
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        size_t part = strlen(parts[i]);
+        part = part < bytes - 1 - used ? part : bytes - 1 - used;
+        memmove(to + used, parts[i], part);
+        used += part;
+    }
+    to[used] = '\0';
+}
+
+/* Replace {gateway} by its name, in place; what doesn't fit stays as it was. */
+static void fill_gateway(char *topic, size_t bytes, const char *name)
+{
+    static const char part[] = "{gateway}";
+    char filled[2 * CONFIG_PATH_BYTES_MAX];
+    char *at = strstr(topic, part);
+    if (at == NULL)
+        return;
+    int used = snprintf(filled, sizeof filled, "%.*s%s%s", (int)(at - topic), topic, name,
+                        at + sizeof part - 1);
+    if (used > 0 && (size_t)used < bytes)
+        memcpy(topic, filled, (size_t)used + 1);
+}
+
+/* A message is one value or a map of metrics. A topic that says which overrules its source. */
+static void derive_mapping(const struct config_reader *r, struct json_mapping *mapping)
+{
+    bool value = config_given(r, mapping->value), metrics = config_given(r, mapping->metrics);
+    if (value && !metrics)
+        mapping->metrics_given = false;
+    if (mapping->metrics_given)
+        mapping->value[0] = '\0';
+}
+
+static void derive_source(struct config_reader *r, uint32_t index)
+{
+    struct config *config = r->config;
+    struct config_source *source = &config->sources[index];
+    for (uint32_t i = 0; i < source->topic_count; i++)
+        derive_mapping(r, &source->topics[i].mapping);
+    if (source->broker.client_id[0] == '\0')
+        join(source->broker.client_id, sizeof source->broker.client_id, config->gateway_name, "-",
+             source->name);
+    struct engine_source *engine = &config->engine_sources[index];
+    engine->time_policy = source->time_policy;
+    for (uint32_t i = 0; i < config->contract_count; i++)
+        if (strcmp(config->contracts[i].name, source->contract_name) == 0)
+            engine->contract = &config->contracts[i];
+}
+
+static void derive_uplink(struct config *config)
+{
+    struct config_uplink *uplink = &config->uplink;
+    if (uplink->broker.client_id[0] == '\0')
+        join(uplink->broker.client_id, sizeof uplink->broker.client_id, config->gateway_name, "",
+             "");
+    fill_gateway(uplink->topic, sizeof uplink->topic, config->gateway_name);
+    fill_gateway(uplink->receipt_topic, sizeof uplink->receipt_topic, config->gateway_name);
+    fill_gateway(uplink->replay_topic, sizeof uplink->replay_topic, config->gateway_name);
+}
+
+/* Whether one name can fit both: each has at most one *. */
+static bool patterns_meet(const char *a, const char *b)
+{
+    const char *star_a = strchr(a, '*'), *star_b = strchr(b, '*');
+    if (star_a == NULL && star_b == NULL)
+        return strcmp(a, b) == 0;
+    size_t head_a = star_a != NULL ? (size_t)(star_a - a) : strlen(a);
+    size_t head_b = star_b != NULL ? (size_t)(star_b - b) : strlen(b);
+    const char *tail_a = star_a != NULL ? star_a + 1 : a, *tail_b = star_b != NULL ? star_b + 1 : b;
+    size_t tail_a_bytes = strlen(tail_a), tail_b_bytes = strlen(tail_b);
+    size_t head = head_a < head_b ? head_a : head_b;
+    size_t tail = tail_a_bytes < tail_b_bytes ? tail_a_bytes : tail_b_bytes;
+    if (star_a == NULL && strlen(a) < head_b + tail_b_bytes)
+        return false;
+    if (star_b == NULL && strlen(b) < head_a + tail_a_bytes)
+        return false;
+    return memcmp(a, b, head) == 0
+           && memcmp(tail_a + tail_a_bytes - tail, tail_b + tail_b_bytes - tail, tail) == 0;
+}
+
+/* An upper bound: rules that watch one series all meet each other, so they all meet the first. */
+static uint32_t rules_per_series(const struct config *config)
+{
+    uint32_t most = 1;
+    for (uint32_t i = 0; i < config->rule_count; i++) {
+        uint32_t count = 0;
+        for (uint32_t j = 0; j < config->rule_count; j++)
+            count += patterns_meet(config->rules[i].device, config->rules[j].device)
+                     && patterns_meet(config->rules[i].metric, config->rules[j].metric);
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+static void derive_rules(struct config *config)
+{
+    static const enum detector_kind usual[] = { DETECTOR_SPIKE, DETECTOR_SHIFT, DETECTOR_STUCK,
+                                                DETECTOR_SILENT };
+    if (!config->rules_given) {
+        config->rule_count = sizeof usual / sizeof usual[0];
+        for (uint32_t i = 0; i < config->rule_count; i++)
+            config->rules[i] = detector_defaults(usual[i]);
+    }
+    for (uint32_t i = 0; i < config->rule_count; i++) {
+        struct detector_config *rule = &config->rules[i];
+        if (rule->name[0] == '\0')
+            join(rule->name, sizeof rule->name, detector_ops(rule->kind)->name, "", "");
+    }
+    config->engine.rules = config->rules;
+    config->engine.rule_count = config->rule_count;
+    config->engine.rules_per_series = rules_per_series(config);
+}
+
+static void derive_store(struct config *config)
+{
+    struct store_config *store = &config->store;
+    const struct config_shares *shares = &config->shares;
+    uint64_t fixed = store->wal_bytes_max + store->ballast_bytes;
+    uint64_t room = store->disk_bytes_max > fixed ? store->disk_bytes_max - fixed : 0;
+    join(config->store_path, sizeof config->store_path, config->data_dir, "/weir.db", "");
+    store->path = config->store_path;
+    store->journal_bytes_max = room / 100 * shares->journal;
+    store->outbox_bytes_max[LANE_ALERTS] = room / 100 * shares->alerts;
+    store->outbox_bytes_max[LANE_RESULTS] = room / 100 * shares->results;
+    store->outbox_bytes_max[LANE_RAW] = room / 100 * shares->raw;
+    store->letters_bytes_max = room / 100 * shares->letters;
+}
+
+/* A block holds one commit's readings, a quarter more of rejects and timers, and, whole, the
+ * configuration and the inventory when they are new. */
+static void derive_block(struct config *config)
+{
+    uint32_t records = config->commit_max_readings + config->commit_max_readings / 4 + 256;
+    uint32_t inventory = config->inventory_file[0] != '\0' ? config->inventory_max : 0;
+    config->block.records_max = records < BLOCK_RECORDS_MAX ? records : BLOCK_RECORDS_MAX;
+    config->block.bytes_max = config->block.records_max * BLOCK_BYTES_A_RECORD
+                              + CONFIG_FILE_BYTES_MAX + inventory * INVENTORY_BYTES_AN_ENTRY;
+    config->block.names_max = config->engine.devices_max + 1024;
+}
+
+void config_derive(struct config_reader *r)
+{
+    struct config *config = r->config;
+    join(config->path, sizeof config->path, r->name, "", "");
+    if (mbedtls_sha256_ret((const uint8_t *)r->text.at, r->text.bytes, config->digest, 0) != 0)
+        fault_why(fault_new(r, (struct config_place){ 0 }, "the file's digest can't be computed"),
+                  "mbedtls failed");
+    for (uint32_t i = 0; i < config->source_count; i++)
+        derive_source(r, i);
+    config->engine.sources = config->engine_sources;
+    config->engine.source_count = config->source_count;
+    derive_uplink(config);
+    derive_rules(config);
+    derive_store(config);
+    derive_block(config);
+}

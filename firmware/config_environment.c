@@ -1,0 +1,50 @@
+/* Stage environment: the files that a configuration names are there, and its secrets are secret. It
+ * looks at this machine, as the user who runs it. */
+#include "firmware/config_parts.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static void check_readable(struct config_reader *r, const char *path, const char *what)
+{
+    if (path[0] == '\0' || access(path, R_OK) == 0)
+        return;
+    struct config_fault *f =
+        fault_at(r, path, "environment: the %s can't be read: %s", what, strerror(errno));
+    fault_why(f, "without it the gateway can't start");
+    fault_fix(f, "put it there, readable for the user that runs Weir, or name another file");
+}
+
+static void check_secret(struct config_reader *r, const char *path, const char *what)
+{
+    char why[256];
+    int descriptor;
+    if (path[0] == '\0')
+        return;
+    if (config_secret_open(path, &descriptor, why) == 0) {
+        (void)close(descriptor);
+        return;
+    }
+    struct config_fault *f = fault_at(r, path, "environment: the %s can't be used", what);
+    fault_why(f, "%s", why);
+    fault_fix(f, "chown it to the user that runs Weir, and chmod 0600");
+}
+
+static void check_broker(struct config_reader *r, const struct config_broker *broker)
+{
+    check_readable(r, broker->ca_file, "file of CA certificates");
+    check_readable(r, broker->cert_file, "certificate");
+    check_secret(r, broker->key_file, "private key");
+    check_secret(r, broker->password_file, "password file");
+}
+
+void config_check_environment(struct config_reader *r)
+{
+    const struct config *config = r->config;
+    for (uint32_t i = 0; i < config->source_count; i++)
+        check_broker(r, &config->sources[i].broker);
+    if (config->uplink.given)
+        check_broker(r, &config->uplink.broker);
+    check_readable(r, config->board_file, "board file");
+    check_readable(r, config->inventory_file, "inventory");
+}

@@ -1,0 +1,493 @@
+/* One value at a time: from the text in the file to the field in the struct, and back. */
+#include "firmware/config_parts.h"
+
+#include <assert.h>
+#include <stdarg.h>
+
+#include "pipeline/err.h"
+
+static const struct {
+    const char *name, *rule;
+} types[] = {
+    [KEY_MAP] = { "map", "keys with values, indented under it" },
+    [KEY_LIST] = { "list", "items that begin with `- `, or [a, b]" },
+    [KEY_FIELDS] = { "map", "names with a JSON pointer each" },
+    [KEY_DURATION] = { "duration",
+                       "a number with ms, s, m, h or d, such as 10s; at least whole milliseconds" },
+    [KEY_SIZE] = { "size", "a number with B, KiB, MiB or GiB, such as 64MiB" },
+    [KEY_RATE] = { "rate", "a number with /s, /m or /h, such as 60/m" },
+    [KEY_BYTE_RATE] = { "byte rate", "a size a second, such as 64KiB/s" },
+    [KEY_PERCENT] = { "percent", "a whole number of percent, without a sign behind it" },
+    [KEY_INTEGER] = { "integer", "a whole decimal number, without unit and without leading zeros" },
+    [KEY_NUMBER] = { "number", "a decimal number such as 12, -0.5 or 1e3, without unit" },
+    [KEY_BOOLEAN] = { "boolean", "true or false" },
+    [KEY_ENUM] = { "word", "one of the words listed" },
+    [KEY_TEXT] = { "text", "any text without control characters" },
+    [KEY_NAME] = { "name", "letters, digits, dot, dash and underscore, at most 64" },
+    [KEY_PATTERN] = { "pattern",
+                      "a name, with at most one * that stands for any run of characters" },
+    [KEY_POINTER] = { "JSON pointer",
+                      "/ and a name for each step (RFC 6901), or \"\" for the whole" },
+    [KEY_TEMPLATE] = { "topic template",
+                       "levels between /: words, {device}, {metric}, {other}, + or a last #" },
+    [KEY_TOPIC] = { "topic", "a topic without + and #; {gateway} and {lane} are filled in" },
+    [KEY_PATH] = { "path", "the name of a file or directory" },
+    [KEY_URL] = { "URL",
+                  "mqtt://host:port, or mqtts://host:port for TLS; no user and password in it" },
+};
+
+const char *config_type_name(enum config_type type)
+{
+    return types[type].name;
+}
+
+const char *config_type_rule(enum config_type type)
+{
+    return types[type].rule;
+}
+
+struct text config_choice(const char *choices, uint32_t n)
+{
+    const char *at = choices;
+    for (; n > 0 && at != NULL; n--) {
+        at = strchr(at, '|');
+        at = at != NULL ? at + 1 : NULL;
+    }
+    if (at == NULL)
+        return (struct text){ 0 };
+    const char *end = strchr(at, '|');
+    return (struct text){ at, (uint32_t)(end != NULL ? (size_t)(end - at) : strlen(at)) };
+}
+
+/* The value is not of the key's type. */
+static int wrong(struct config_fault *f, const struct config_key *key, struct text value,
+                 const char *hint)
+{
+    char path[CONFIG_KEY_PATH_BYTES];
+    char example[64];
+    int shown = value.bytes > 60 ? 60 : (int)value.bytes;
+    (void)snprintf(f->message, sizeof f->message, "`%.*s` is not a %s that `%s` can be", shown,
+                   value.at, types[key->type].name, config_key_path(key, path));
+    fault_why(f, "%s", types[key->type].rule);
+    if (hint != NULL && *hint != '\0')
+        fault_fix(f, "did you mean `%s`?", hint);
+    else if (key->fallback != NULL && *key->fallback != '\0')
+        fault_fix(f, "such as the default, `%s`", key->fallback);
+    else if (key->max != 0) {
+        config_print_number(key, key->max, example, sizeof example);
+        fault_fix(f, "a value up to `%s`", example);
+    }
+    return WEIR_EINVAL;
+}
+
+void config_print_number(const struct config_key *key, double number, char *to, size_t bytes)
+{
+    char size[32];
+    switch (key->type) {
+    case KEY_DURATION:
+        units_print_duration((int64_t)number * (key->scale > 1 ? key->scale : 1), to, bytes);
+        break;
+    case KEY_SIZE:
+        units_print_size((uint64_t)number, to, bytes);
+        break;
+    case KEY_BYTE_RATE:
+        units_print_size((uint64_t)number, size, sizeof size);
+        (void)snprintf(to, bytes, "%s%s", size, number > 0 ? "/s" : "");
+        break;
+    case KEY_RATE:
+        units_print_number(number, size, sizeof size);
+        (void)snprintf(to, bytes, "%s%s", size, number > 0 ? "/m" : "");
+        break;
+    default:
+        units_print_number(number, to, bytes);
+    }
+}
+
+static int in_range(const struct config_key *key, double number, struct config_fault *f)
+{
+    if ((key->min == 0 && key->max == 0) || (number >= key->min && number <= key->max)
+        || (key->zero_off && number == 0))
+        return 0;
+    char path[CONFIG_KEY_PATH_BYTES];
+    char min[32], max[32];
+    config_print_number(key, key->min, min, sizeof min);
+    config_print_number(key, key->max, max, sizeof max);
+    bool low = number < key->min;
+    (void)snprintf(f->message, sizeof f->message, "`%s` is out of range: %s than %s",
+                   config_key_path(key, path), low ? "less" : "more", low ? min : max);
+    fault_why(f, "it may be from %s to %s%s", min, max, key->zero_off ? ", or 0 for off" : "");
+    fault_fix(f, "`%s` is the %s possible", low ? min : max, low ? "least" : "most");
+    return WEIR_EINVAL;
+}
+
+static void store_integer(const struct config_key *key, int64_t number, void *field)
+{
+    int64_t value = number / (key->scale > 1 ? key->scale : 1);
+    uint8_t one = (uint8_t)value;
+    uint32_t four = (uint32_t)value;
+    switch (key->bytes) {
+    case 1:
+        memcpy(field, &one, 1);
+        break;
+    case 4:
+        memcpy(field, &four, 4);
+        break;
+    default:
+        assert(key->bytes == 8);
+        memcpy(field, &value, 8);
+    }
+}
+
+static int64_t load_integer(const struct config_key *key, const void *field)
+{
+    uint8_t one;
+    uint32_t four;
+    int64_t value;
+    if (key->bytes == 1)
+        return memcpy(&one, field, 1), one;
+    if (key->bytes == 4)
+        return memcpy(&four, field, 4), four;
+    assert(key->bytes == 8);
+    memcpy(&value, field, 8);
+    return value;
+}
+
+static int parse_whole(const struct config_key *key, struct text value, void *field,
+                       struct config_fault *f)
+{
+    int64_t number;
+    char hint[64] = "";
+    int err;
+    if (key->type == KEY_DURATION)
+        err = units_duration(value, &number, hint);
+    else if (key->type == KEY_SIZE)
+        err = units_size(value, &number, hint);
+    else if (key->type == KEY_BYTE_RATE)
+        err = units_byte_rate(value, &number, hint);
+    else
+        err = units_integer(value, &number, hint);
+    int64_t scale = key->scale > 1 ? key->scale : 1;
+    if (err != 0 || number % scale != 0)
+        return wrong(f, key, value, hint);
+    if (in_range(key, (double)(number / scale), f) != 0)
+        return WEIR_EINVAL;
+    store_integer(key, number, field);
+    return 0;
+}
+
+static int parse_real(const struct config_key *key, struct text value, void *field,
+                      struct config_fault *f)
+{
+    double number;
+    char hint[64] = "";
+    int err = key->type == KEY_RATE ? units_rate(value, &number, hint)
+                                    : units_number(value, &number, hint);
+    if (err != 0)
+        return wrong(f, key, value, hint);
+    if (in_range(key, number, f) != 0)
+        return WEIR_EINVAL;
+    memcpy(field, &number, sizeof number);
+    return 0;
+}
+
+static int parse_boolean(const struct config_key *key, struct text value, void *field,
+                         struct config_fault *f)
+{
+    static const char *const yes[] = { "yes", "on", "True", "TRUE", "Yes", "1", "y" };
+    static const char *const no[] = { "no", "off", "False", "FALSE", "No", "0", "n" };
+    bool on = text_equal(value, text_of("true"));
+    if (on || text_equal(value, text_of("false"))) {
+        memcpy(field, &on, sizeof on);
+        return 0;
+    }
+    const char *hint = "";
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
+        if (text_equal(value, text_of(yes[i])))
+            hint = "true";
+        if (text_equal(value, text_of(no[i])))
+            hint = "false";
+    }
+    return wrong(f, key, value, hint);
+}
+
+static int parse_enum(const struct config_key *key, struct text value, void *field,
+                      struct config_fault *f)
+{
+    char path[CONFIG_KEY_PATH_BYTES];
+    struct text nearest = { 0 };
+    uint32_t best = 3;
+    for (uint32_t i = 0;; i++) {
+        struct text choice = config_choice(key->choices, i);
+        if (choice.bytes == 0)
+            break;
+        if (text_equal(choice, value)) {
+            store_integer(key, i, field);
+            return 0;
+        }
+        uint32_t distance = config_distance(choice, value);
+        if (distance < best) {
+            best = distance;
+            nearest = choice;
+        }
+    }
+    int shown = value.bytes > 60 ? 60 : (int)value.bytes;
+    (void)snprintf(f->message, sizeof f->message, "`%s` can't be `%.*s`",
+                   config_key_path(key, path), shown, value.at);
+    fault_why(f, "it is one of: %s", key->choices);
+    if (nearest.bytes > 0)
+        fault_fix(f, "did you mean `%.*s`?", (int)nearest.bytes, nearest.at);
+    return WEIR_EINVAL;
+}
+
+static bool name_ok(struct text value)
+{
+    for (uint32_t i = 0; i < value.bytes; i++) {
+        char c = value.at[i];
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
+                  || c == '.' || c == '-' || c == '_';
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool printable(struct text value)
+{
+    for (uint32_t i = 0; i < value.bytes; i++)
+        if ((uint8_t)value.at[i] < 0x20 || value.at[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static uint32_t count_of(struct text value, char c)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < value.bytes; i++)
+        count += value.at[i] == c;
+    return count;
+}
+
+/* RFC 6901: empty or from a /; ~ only as ~0 or ~1. */
+static bool pointer_ok(struct text value)
+{
+    for (uint32_t i = 0; i < value.bytes; i++)
+        if (value.at[i] == '~'
+            && (i + 1 == value.bytes || (value.at[i + 1] != '0' && value.at[i + 1] != '1')))
+            return false;
+    return value.bytes == 0 || value.at[0] == '/';
+}
+
+static bool text_ok(const struct config_key *key, struct text value)
+{
+    bool may_be_empty = key->fallback != NULL && *key->fallback == '\0';
+    switch (key->type) {
+    case KEY_NAME:
+        return name_ok(value) && (value.bytes > 0 || may_be_empty);
+    case KEY_TEXT:
+    case KEY_PATH:
+        return printable(value) && (value.bytes > 0 || may_be_empty);
+    case KEY_PATTERN:
+        return value.bytes > 0 && count_of(value, '*') <= 1 && printable(value);
+    case KEY_POINTER:
+        return pointer_ok(value) && printable(value);
+    case KEY_TOPIC:
+        return count_of(value, '+') == 0 && count_of(value, '#') == 0 && printable(value);
+    default:
+        return printable(value);
+    }
+}
+
+static int parse_text(const struct config_key *key, struct text value, void *field,
+                      struct config_fault *f)
+{
+    char path[CONFIG_KEY_PATH_BYTES];
+    char hint[64] = "";
+    if (value.bytes >= key->bytes) {
+        (void)snprintf(f->message, sizeof f->message, "`%s` is too long: %u bytes",
+                       config_key_path(key, path), value.bytes);
+        fault_why(f, "it may have at most %zu bytes", key->bytes - 1);
+        fault_fix(f, "shorten it by %zu", value.bytes - (key->bytes - 1));
+        return WEIR_EINVAL;
+    }
+    if (!text_ok(key, value)) {
+        if (key->type == KEY_POINTER && value.bytes > 0 && value.bytes < 60 && value.at[0] != '/')
+            (void)snprintf(hint, sizeof hint, "/%.*s", (int)value.bytes, value.at);
+        return wrong(f, key, value, hint);
+    }
+    memset(field, 0, key->bytes);
+    if (value.bytes > 0)
+        memcpy(field, value.at, value.bytes);
+    return 0;
+}
+
+static int parse_template(const struct config_key *key, struct text value, void *field,
+                          struct config_fault *f)
+{
+    struct topic_template compiled = { 0 };
+    char terminated[TOPIC_BYTES_MAX + 1];
+    const char *why = "it is longer than 256 bytes";
+    size_t at = 0;
+    char path[CONFIG_KEY_PATH_BYTES];
+    int err = WEIR_EINVAL;
+    if (!printable(value))
+        why = "it has control characters in it";
+    else if (value.bytes < sizeof terminated) {
+        memcpy(terminated, value.at, value.bytes);
+        terminated[value.bytes] = '\0';
+        err = topic_compile(&compiled, terminated, &why, &at);
+    }
+    if (err == 0) {
+        memcpy(field, &compiled, sizeof compiled);
+        return 0;
+    }
+    (void)snprintf(f->message, sizeof f->message,
+                   "`%s` is not a topic template, at its character %zu", config_key_path(key, path),
+                   at + 1);
+    fault_why(f, "%s", why);
+    fault_fix(f, "%s", types[KEY_TEMPLATE].rule);
+    return WEIR_EINVAL;
+}
+
+struct url {
+    struct text host;
+    uint16_t port;
+    bool tls;
+};
+
+/* NULL: it is one; else what is wrong with it. */
+static const char *url_split(struct text value, struct url *url)
+{
+    static const char plain[] = "mqtt://", tls[] = "mqtts://";
+    *url = (struct url){ 0 };
+    url->tls = value.bytes >= 8 && memcmp(value.at, tls, 8) == 0;
+    if (!url->tls && (value.bytes < 7 || memcmp(value.at, plain, 7) != 0))
+        return "it begins with neither mqtt:// nor mqtts://";
+    uint32_t skip = url->tls ? 8 : 7;
+    struct text rest = { value.at + skip, value.bytes - skip };
+    if (count_of(rest, '@') > 0)
+        return "it holds a user name; that is `username` and `password_file`";
+    if (count_of(rest, '/') > 0 || count_of(rest, '?') > 0 || !printable(rest)
+        || count_of(rest, ' ') > 0)
+        return "something stands behind the host and port";
+    const char *end = rest.at + rest.bytes, *colon = end;
+    if (rest.bytes > 0 && rest.at[0] == '[') {
+        const char *close = memchr(rest.at, ']', rest.bytes);
+        if (close == NULL || (close + 1 < end && close[1] != ':'))
+            return "the [ of the address has no ] before the port";
+        url->host = (struct text){ rest.at + 1, (uint32_t)(close - rest.at - 1) };
+        colon = close + 1;
+    } else {
+        const char *found = rest.bytes > 0 ? memchr(rest.at, ':', rest.bytes) : NULL;
+        colon = found != NULL ? found : end;
+        url->host = (struct text){ rest.at, (uint32_t)(colon - rest.at) };
+    }
+    if (url->host.bytes == 0 || url->host.bytes > CONFIG_PATH_BYTES_MAX)
+        return "it names no host";
+    url->port = url->tls ? 8883 : 1883;
+    if (colon == end)
+        return NULL;
+    int64_t port;
+    char hint[64];
+    struct text digits = { colon + 1, (uint32_t)(end - colon - 1) };
+    if (units_integer(digits, &port, hint) != 0 || port < 1 || port > 65535)
+        return "the port is not a number from 1 to 65535";
+    url->port = (uint16_t)port;
+    return NULL;
+}
+
+static int parse_url(const struct config_key *key, struct text value, void *field,
+                     struct config_fault *f)
+{
+    struct url url;
+    const char *bad = url_split(value, &url);
+    if (bad != NULL) {
+        (void)wrong(f, key, value, NULL);
+        fault_why(f, "%s", bad);
+        fault_fix(f, "%s", types[KEY_URL].rule);
+        return WEIR_EINVAL;
+    }
+    struct config_broker *broker = field;
+    memset(broker->host, 0, sizeof broker->host);
+    memcpy(broker->host, url.host.at, url.host.bytes);
+    broker->port = url.port;
+    broker->tls = url.tls;
+    return 0;
+}
+
+int config_parse(const struct config_key *key, struct text value, void *field,
+                 struct config_fault *fault)
+{
+    fault->why[0] = fault->fix[0] = '\0';
+    switch (key->type) {
+    case KEY_DURATION:
+    case KEY_SIZE:
+    case KEY_BYTE_RATE:
+    case KEY_PERCENT:
+    case KEY_INTEGER:
+        return parse_whole(key, value, field, fault);
+    case KEY_RATE:
+    case KEY_NUMBER:
+        return parse_real(key, value, field, fault);
+    case KEY_BOOLEAN:
+        return parse_boolean(key, value, field, fault);
+    case KEY_ENUM:
+        return parse_enum(key, value, field, fault);
+    case KEY_TEMPLATE:
+        return parse_template(key, value, field, fault);
+    case KEY_URL:
+        return parse_url(key, value, field, fault);
+    case KEY_TEXT:
+    case KEY_NAME:
+    case KEY_PATTERN:
+    case KEY_POINTER:
+    case KEY_TOPIC:
+    case KEY_PATH:
+        return parse_text(key, value, field, fault);
+    case KEY_MAP:
+    case KEY_LIST:
+    case KEY_FIELDS:
+        break;
+    }
+    assert(!"maps and lists are walked, not parsed");
+    return WEIR_EINVAL;
+}
+
+void config_print_value(const struct config_key *key, const void *field, char *to, size_t bytes)
+{
+    double number;
+    switch (key->type) {
+    case KEY_RATE:
+    case KEY_NUMBER:
+        memcpy(&number, field, sizeof number);
+        config_print_number(key, number, to, bytes);
+        return;
+    case KEY_BOOLEAN:
+        (void)snprintf(to, bytes, "%s", load_integer(key, field) != 0 ? "true" : "false");
+        return;
+    case KEY_ENUM: {
+        struct text choice = config_choice(key->choices, (uint32_t)load_integer(key, field));
+        (void)snprintf(to, bytes, "%.*s", (int)choice.bytes, choice.at);
+        return;
+    }
+    case KEY_TEMPLATE:
+        (void)snprintf(to, bytes, "%s", ((const struct topic_template *)field)->text);
+        return;
+    case KEY_URL: {
+        const struct config_broker *b = field;
+        bool six = strchr(b->host, ':') != NULL;
+        (void)snprintf(to, bytes, "mqtt%s://%s%s%s:%u", b->tls ? "s" : "", six ? "[" : "", b->host,
+                       six ? "]" : "", b->port);
+        return;
+    }
+    case KEY_TEXT:
+    case KEY_NAME:
+    case KEY_PATTERN:
+    case KEY_POINTER:
+    case KEY_TOPIC:
+    case KEY_PATH:
+        (void)snprintf(to, bytes, "%s", (const char *)field);
+        return;
+    default:
+        config_print_number(key, (double)load_integer(key, field), to, bytes);
+    }
+}

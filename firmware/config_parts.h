@@ -1,0 +1,194 @@
+/* config_parts: what the files of config share: the schema's rows, and the reader with its faults.
+ * Nobody outside firmware/config_*.c, the two command lines over it and the tests includes this. */
+#ifndef FIRMWARE_CONFIG_PARTS_H
+#define FIRMWARE_CONFIG_PARTS_H
+
+#include "firmware/config.h"
+
+/* --- the schema -------------------------------------------------------------------------- */
+
+enum config_section {
+    SECTION_ROOT,
+    SECTION_GATEWAY,
+    SECTION_CLOCK,
+    SECTION_LIMITS,
+    SECTION_SOURCE,
+    SECTION_TOPIC,
+    SECTION_PAYLOAD,
+    SECTION_CONTRACT,
+    SECTION_METRIC,
+    SECTION_WINDOW,
+    SECTION_DEDUP,
+    SECTION_LEARNING,
+    SECTION_DETECTOR,
+    SECTION_COMMIT,
+    SECTION_RECOVERY,
+    SECTION_STORE,
+    SECTION_SHED,
+    SECTION_ALERTS,
+    SECTION_INVENTORY,
+    SECTION_UPLINK,
+    SECTION_WATCHDOG,
+    SECTIONS
+};
+
+enum config_type {
+    KEY_MAP,
+    KEY_LIST,      /* of `child` */
+    KEY_FIELDS,    /* a map of any names to JSON pointers */
+    KEY_DURATION,  /* milliseconds, divided by `scale` */
+    KEY_SIZE,      /* bytes */
+    KEY_RATE,      /* a minute, as a double */
+    KEY_BYTE_RATE, /* bytes a second */
+    KEY_PERCENT,
+    KEY_INTEGER,
+    KEY_NUMBER,
+    KEY_BOOLEAN,
+    KEY_ENUM, /* index into `choices` */
+    KEY_TEXT,
+    KEY_NAME,
+    KEY_PATTERN,  /* at most one * */
+    KEY_POINTER,  /* JSON pointer */
+    KEY_TEMPLATE, /* struct topic_template */
+    KEY_TOPIC,    /* to publish to or subscribe without wildcards */
+    KEY_PATH,
+    KEY_URL /* the first fields of struct config_broker: host, port, tls */
+};
+
+struct config_key {
+    enum config_section section;
+    const char *name;
+    enum config_type type;
+    size_t offset, bytes; /* of the field in its section's struct */
+    double min, max;      /* in the field's unit, before `scale`; both 0: no range */
+    const char *fallback; /* the default, as it would be written; NULL: none */
+    bool required;
+    bool zero_off;             /* 0 is allowed below `min` and means off */
+    size_t given;              /* offset of a bool that says whether the key was there; 0: none */
+    uint32_t scale;            /* DURATION: milliseconds in the field's unit; 0 means 1 */
+    enum config_section child; /* MAP, LIST */
+    size_t count;              /* LIST: offset of its uint32_t count */
+    uint32_t items_max;        /* LIST */
+    const char *scalar;        /* LIST: an item that is a plain text gives this key of the child */
+    const char *choices;       /* ENUM: "a|b|c" */
+    uint32_t kinds;            /* DETECTOR: bit for each kind that uses it; 0: all */
+    const char *doc;           /* one line */
+};
+
+struct config_section_doc {
+    const char *path; /* "sources[].topics[]"; "" for the root */
+    size_t bytes;     /* of its struct */
+    const char *doc;
+};
+
+extern const struct config_key config_keys[];
+extern const uint32_t config_key_count;
+extern const struct config_section_doc config_sections[SECTIONS];
+
+const struct config_key *config_key_find(enum config_section section, struct text name);
+/* "sources[].url", as messages and the reference name it. Returns `to`. */
+enum { CONFIG_KEY_PATH_BYTES = 96 };
+const char *config_key_path(const struct config_key *key, char to[CONFIG_KEY_PATH_BYTES]);
+/* Write a section's defaults, its maps included, its lists not. */
+void config_defaults(enum config_section section, void *base);
+
+/* --- values ------------------------------------------------------------------------------ */
+
+enum { CONFIG_SENTENCE_BYTES = 240 };
+struct config_fault {
+    uint32_t line, column, width; /* from 1, in characters; line 0: the file as a whole */
+    char message[CONFIG_SENTENCE_BYTES];
+    char why[CONFIG_SENTENCE_BYTES];
+    char fix[CONFIG_SENTENCE_BYTES];
+};
+
+/* Parse one value into its field. WEIR_EINVAL with message, why and fix: the field is unchanged. */
+int config_parse(const struct config_key *key, struct text value, void *field,
+                 struct config_fault *fault);
+/* A field's value as one would write it. */
+void config_print_value(const struct config_key *key, const void *field, char *to, size_t bytes);
+/* A number in the unit of the key's type ("10s", "64MiB", "60/m"). */
+void config_print_number(const struct config_key *key, double number, char *to, size_t bytes);
+/* What a type looks like, for people: name, and one sentence. */
+const char *config_type_name(enum config_type type);
+const char *config_type_rule(enum config_type type);
+/* The n-th of "a|b|c"; empty past the end. */
+struct text config_choice(const char *choices, uint32_t n);
+
+/* Units (config_units.c). WEIR_EINVAL when it is no such quantity or not a whole number of the base
+ * unit. `hint` (64 bytes) receives what was probably meant, or becomes empty. */
+int units_duration(struct text text, int64_t *ms, char *hint);
+int units_size(struct text text, int64_t *bytes, char *hint);
+int units_rate(struct text text, double *per_minute, char *hint);
+int units_byte_rate(struct text text, int64_t *bytes_per_second, char *hint);
+int units_integer(struct text text, int64_t *number, char *hint);
+int units_number(struct text text, double *number, char *hint);
+void units_print_duration(int64_t ms, char *to, size_t bytes);
+void units_print_size(uint64_t size_bytes, char *to, size_t bytes);
+void units_print_number(double number, char *to, size_t bytes);
+
+/* --- the reader -------------------------------------------------------------------------- */
+
+struct config_place { /* where in the file a field of struct config was written */
+    const char *at;
+    size_t bytes;
+    bool leaf; /* a key's own value, not a map or an item around it */
+    uint32_t line, column, width;
+};
+
+enum { CONFIG_PLACES_MAX = 2048, CONFIG_FAULTS_MAX = 64 };
+
+struct config_reader {
+    const char *name; /* of the file */
+    struct text text;
+    struct config *config;
+    uint32_t place_count; /* places past the maximum are not kept: their section's is named */
+    struct config_place places[CONFIG_PLACES_MAX];
+    uint32_t fault_count; /* may exceed the maximum: those are only counted */
+    struct config_fault faults[CONFIG_FAULTS_MAX];
+};
+
+/* A new fault at a line and column; its message by format. Then fault_why and fault_fix. */
+struct config_fault *fault_new(struct config_reader *r, struct config_place place,
+                               const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same at the place where this field was written, or the smallest thing around it that was. */
+struct config_fault *fault_at(struct config_reader *r, const void *field, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void fault_why(struct config_fault *fault, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void fault_fix(struct config_fault *fault, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Whether this field's own key was written in the file. */
+bool config_given(const struct config_reader *r, const void *field);
+
+/* All faults in order of place, with the lines quoted. `out` may be NULL. */
+void config_report(struct config_reader *r, FILE *out);
+void config_report_json(struct config_reader *r, FILE *out);
+/* A JSON string, quoted and escaped. */
+void config_print_quoted(struct text text, FILE *out);
+
+/* The stages. Each only adds faults. */
+void config_walk(struct config_reader *r);   /* config_yaml.c */
+void config_derive(struct config_reader *r); /* config_derive.c */
+void config_check(struct config_reader *r);  /* config_check.c */
+void config_check_broker(struct config_reader *r, const struct config_broker *broker);
+void config_check_rules(struct config_reader *r); /* config_check_out.c */
+void config_check_uplink(struct config_reader *r);
+void config_check_environment(struct config_reader *r); /* config_environment.c */
+/* Read the file's text; false: a fault tells. */
+bool config_load(struct config_reader *r, const char *path);
+void config_stages(struct config_reader *r, bool environment);
+/* config_read, with the faults kept in *r. */
+void config_reader_run(struct config_reader *r, const char *path, struct config *config,
+                       bool environment);
+
+/* The nearest of `count` names within two edits (one for short words); -1: none is near. */
+uint32_t config_distance(struct text a, struct text b); /* edit distance, a swap counts once */
+/* The nearest key of a section; NULL: none is near. */
+const struct config_key *config_nearest(enum config_section section, struct text name);
+
+/* A file in which a secret stands: 0, or WEIR_EINVAL with a sentence in `why` (256 bytes). */
+int config_secret_open(const char *path, int *descriptor, char *why);
+bool config_loopback(const char *host);
+
+#endif

@@ -1,0 +1,276 @@
+/* Faults: kept while reading, then told in order of place, each with its line quoted. */
+#include "firmware/config_parts.h"
+
+#include <assert.h>
+#include <stdarg.h>
+
+enum { QUOTE_COLUMNS = 92 };
+
+static struct config_fault *fault_make(struct config_reader *r, struct config_place place,
+                                       const char *format, va_list arguments)
+{
+    /* Past the maximum all go into the last one: they are counted, and the last is not shown. */
+    uint32_t slot = r->fault_count < CONFIG_FAULTS_MAX ? r->fault_count : CONFIG_FAULTS_MAX - 1;
+    struct config_fault *f = &r->faults[slot];
+    r->fault_count++;
+    *f = (struct config_fault){ .line = place.line, .column = place.column, .width = place.width };
+    (void)vsnprintf(f->message, sizeof f->message, format, arguments);
+    return f;
+}
+
+struct config_fault *fault_new(struct config_reader *r, struct config_place place,
+                               const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    struct config_fault *f = fault_make(r, place, format, arguments);
+    va_end(arguments);
+    return f;
+}
+
+bool config_given(const struct config_reader *r, const void *field)
+{
+    for (uint32_t i = 0; i < r->place_count; i++)
+        if (r->places[i].at == field && r->places[i].leaf)
+            return true;
+    return false;
+}
+
+struct config_fault *fault_at(struct config_reader *r, const void *field, const char *format, ...)
+{
+    const char *at = field;
+    struct config_place best = { .line = 1, .column = 1, .width = 1, .bytes = SIZE_MAX };
+    for (uint32_t i = 0; i < r->place_count; i++) {
+        const struct config_place *p = &r->places[i];
+        if (at >= p->at && at < p->at + p->bytes && p->bytes <= best.bytes)
+            best = *p;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    struct config_fault *f = fault_make(r, best, format, arguments);
+    va_end(arguments);
+    return f;
+}
+
+void fault_why(struct config_fault *fault, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(fault->why, sizeof fault->why, format, arguments);
+    va_end(arguments);
+}
+
+void fault_fix(struct config_fault *fault, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(fault->fix, sizeof fault->fix, format, arguments);
+    va_end(arguments);
+}
+
+/* --- telling ----------------------------------------------------------------------------- */
+
+static struct text line_of(struct text text, uint32_t line)
+{
+    uint32_t at = 0;
+    for (uint32_t n = 1; n < line && at < text.bytes; at++)
+        n += text.at[at] == '\n';
+    uint32_t end = at;
+    while (end < text.bytes && text.at[end] != '\n' && text.at[end] != '\r')
+        end++;
+    return (struct text){ text.at + at, end - at };
+}
+
+static bool begins_character(char c)
+{
+    return ((uint8_t)c & 0xc0) != 0x80;
+}
+
+/* One line of text for people: no control character reaches the terminal. */
+static void print_clean(const char *at, size_t bytes, FILE *out)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        bool control = (uint8_t)at[i] < 0x20 || at[i] == 0x7f;
+        (void)fputc(control ? '?' : at[i], out);
+    }
+}
+
+/* The line, and under it ^~~~ in the columns of the fault. A long line is cut around them; a tab
+ * counts as one column in both. */
+static void print_quote(const struct config_reader *r, const struct config_fault *f, FILE *out)
+{
+    struct text line = line_of(r->text, f->line);
+    uint32_t column = 1, from = f->column > QUOTE_COLUMNS / 2 ? f->column - QUOTE_COLUMNS / 2 : 1;
+    uint32_t to = from + QUOTE_COLUMNS, shown = 0;
+    if (f->column < QUOTE_COLUMNS - 12)
+        from = 1, to = 1 + QUOTE_COLUMNS;
+    (void)fprintf(out, "%6u | %s", f->line, from > 1 ? "..." : "");
+    for (uint32_t i = 0; i < line.bytes; column++) {
+        uint32_t next = i + 1;
+        while (next < line.bytes && !begins_character(line.at[next]))
+            next++;
+        if (column >= from && column < to) {
+            line.at[i] == '\t' ? (void)fputc(' ', out) : print_clean(line.at + i, next - i, out);
+            shown++;
+        }
+        i = next;
+    }
+    (void)fprintf(out, "%s\n       | %s", column > to ? "..." : "", from > 1 ? "   " : "");
+    for (uint32_t i = from; i < f->column; i++)
+        (void)fputc(' ', out);
+    (void)fputc('^', out);
+    for (uint32_t i = 1; i < f->width && f->column + i < from + shown; i++)
+        (void)fputc('~', out);
+    (void)fputc('\n', out);
+}
+
+static void print_sentence(const char *label, const char *sentence, FILE *out)
+{
+    if (*sentence == '\0')
+        return;
+    (void)fprintf(out, "  %s: ", label);
+    print_clean(sentence, strlen(sentence), out);
+    (void)fputc('\n', out);
+}
+
+/* By place; equal places in the order in which they were found. */
+static uint32_t sort_faults(struct config_reader *r)
+{
+    uint32_t count = r->fault_count < CONFIG_FAULTS_MAX ? r->fault_count : CONFIG_FAULTS_MAX - 1;
+    for (uint32_t i = 1; i < count; i++) {
+        struct config_fault moving = r->faults[i];
+        uint32_t to = i;
+        for (; to > 0; to--) {
+            const struct config_fault *before = &r->faults[to - 1];
+            if (before->line < moving.line
+                || (before->line == moving.line && before->column <= moving.column))
+                break;
+            r->faults[to] = *before;
+        }
+        r->faults[to] = moving;
+    }
+    return count;
+}
+
+void config_report(struct config_reader *r, FILE *out)
+{
+    if (out == NULL || r->fault_count == 0)
+        return;
+    uint32_t shown = sort_faults(r);
+    for (uint32_t i = 0; i < shown; i++) {
+        const struct config_fault *f = &r->faults[i];
+        if (f->line > 0)
+            (void)fprintf(out, "%s:%u:%u: error: ", r->name, f->line, f->column);
+        else
+            (void)fprintf(out, "%s: error: ", r->name);
+        print_clean(f->message, strlen(f->message), out);
+        (void)fputc('\n', out);
+        if (f->line > 0)
+            print_quote(r, f, out);
+        print_sentence("why", f->why, out);
+        print_sentence("fix", f->fix, out);
+    }
+    if (shown < r->fault_count)
+        (void)fprintf(out, "%s: and %u more\n", r->name, r->fault_count - shown);
+    (void)fprintf(out, "%u error%s\n", r->fault_count, r->fault_count == 1 ? "" : "s");
+}
+
+/* Bytes that are not UTF-8 (cut sentences, paths) become '?', so that the whole stays JSON. */
+static uint32_t utf8_bytes(const char *at, uint32_t room)
+{
+    uint8_t first = (uint8_t)at[0];
+    uint32_t bytes = first < 0x80                    ? 1
+                     : first >= 0xc2 && first < 0xe0 ? 2
+                     : first >= 0xe0 && first < 0xf0 ? 3
+                     : first >= 0xf0 && first < 0xf5 ? 4
+                                                     : 0;
+    if (bytes == 0 || bytes > room)
+        return 0;
+    for (uint32_t i = 1; i < bytes; i++)
+        if (begins_character(at[i]))
+            return 0;
+    return bytes;
+}
+
+void config_print_quoted(struct text text, FILE *out)
+{
+    (void)fputc('"', out);
+    for (uint32_t i = 0; i < text.bytes;) {
+        uint32_t bytes = utf8_bytes(text.at + i, text.bytes - i);
+        char c = text.at[i];
+        if (bytes == 1 && (c == '"' || c == '\\'))
+            (void)fprintf(out, "\\%c", c);
+        else if (bytes == 1 && ((uint8_t)c < 0x20 || c == 0x7f))
+            (void)fprintf(out, "\\u%04x", (unsigned)c);
+        else if (bytes == 0)
+            (void)fputc('?', out);
+        else
+            (void)fwrite(text.at + i, 1, bytes, out);
+        i += bytes > 0 ? bytes : 1;
+    }
+    (void)fputc('"', out);
+}
+
+void config_report_json(struct config_reader *r, FILE *out)
+{
+    uint32_t shown = r->fault_count > 0 ? sort_faults(r) : 0;
+    (void)fputc('[', out);
+    for (uint32_t i = 0; i < shown; i++) {
+        const struct config_fault *f = &r->faults[i];
+        (void)fprintf(out, "%s{\"line\":%u,\"column\":%u,\"message\":", i > 0 ? "," : "", f->line,
+                      f->column);
+        config_print_quoted(text_of(f->message), out);
+        (void)fputs(",\"why\":", out);
+        config_print_quoted(text_of(f->why), out);
+        (void)fputs(",\"fix\":", out);
+        config_print_quoted(text_of(f->fix), out);
+        (void)fputc('}', out);
+    }
+    (void)fputc(']', out);
+}
+
+/* --- near names -------------------------------------------------------------------------- */
+
+enum { WORD_BYTES_MAX = 40 };
+
+/* Optimal string alignment: insert, delete, replace, swap of neighbours cost one each. */
+uint32_t config_distance(struct text a, struct text b)
+{
+    uint32_t rows[3][WORD_BYTES_MAX + 1];
+    if (a.bytes > WORD_BYTES_MAX || b.bytes > WORD_BYTES_MAX)
+        return UINT32_MAX;
+    uint32_t *before = rows[0], *previous = rows[1], *now = rows[2];
+    for (uint32_t j = 0; j <= b.bytes; j++)
+        previous[j] = j;
+    for (uint32_t i = 1; i <= a.bytes; i++) {
+        now[0] = i;
+        for (uint32_t j = 1; j <= b.bytes; j++) {
+            uint32_t cost = previous[j - 1] + (a.at[i - 1] != b.at[j - 1]);
+            cost = previous[j] + 1 < cost ? previous[j] + 1 : cost;
+            cost = now[j - 1] + 1 < cost ? now[j - 1] + 1 : cost;
+            bool swap = i > 1 && j > 1 && a.at[i - 1] == b.at[j - 2] && a.at[i - 2] == b.at[j - 1];
+            now[j] = swap && before[j - 2] + 1 < cost ? before[j - 2] + 1 : cost;
+        }
+        uint32_t *oldest = before;
+        before = previous;
+        previous = now;
+        now = oldest;
+    }
+    return previous[b.bytes];
+}
+
+const struct config_key *config_nearest(enum config_section section, struct text name)
+{
+    const struct config_key *nearest = NULL;
+    uint32_t best = name.bytes <= 4 ? 2 : 3; /* one edit in a short word, else two */
+    for (uint32_t i = 0; i < config_key_count; i++) {
+        if (config_keys[i].section != section)
+            continue;
+        uint32_t distance = config_distance(text_of(config_keys[i].name), name);
+        if (distance < best) {
+            best = distance;
+            nearest = &config_keys[i];
+        }
+    }
+    return nearest;
+}
