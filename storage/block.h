@@ -1,14 +1,21 @@
 /* block: the journal's records of one commit as packed, typed columns.
  *
- * Layout (version 1, little-endian): header (magic, version, record count, reading count, first t,
- * column directory, CRC-32C over all
- * of it), then the columns: kinds as runs; t and event time as delta-of-delta; device, metric, unit
- * and text through the block's own
- * dictionaries; sequences as deltas for each device; numbers XOR-coded against the previous value
- * of the same series (Pelkonen et al.,
- * "Gorilla", VLDB 2015) or as a scaled decimal delta where that is exact and smaller; rare records
- * (clock, configuration) whole.
- * A block decodes by itself: no other block is needed, and a damaged one is known by its CRC.
+ * Layout (version 1): magic "WB", version, counts of records, readings, names and series, the bytes
+ * of each column, the columns (storage/block_columns.h lists them), CRC-32C over all of it, little-
+ * endian. What is constant in a series (device, metric, unit, source, type) is written once; which
+ * series comes next is predicted from the order in which devices took turns; times, sequences and
+ * indexes are differences of differences in their series; values are scaled decimals, or the bits of
+ * a float or double, as differences in their series. Where a prediction is right, nothing is stored
+ * (pipeline/packing.h). Whatever does not fit the columns is written whole, so every field of every
+ * record comes back bit for bit.
+ *
+ * Measured with tests/bench/block_bench.c, blocks of 10,000: 7.5 bytes a reading for 1,000 devices
+ * in turn (two decimals, jittered device time, sequence), 10.6 in random order, 13.2 and 16.3 with
+ * doubles of full precision; 4.6 over half a million real readings, a series a block. 50 to 90 ns to
+ * append, 40 to 65 ns to read; a builder touches 280 to 370 KiB.
+ *
+ * A block decodes by itself: no other block is needed, and a damaged one is known by its CRC. The
+ * reader survives any bytes, also such as have a right CRC.
  * Appending never fails silently: a block that has no room left says WEIR_EFULL and stays as it
  * was. */
 #ifndef STORAGE_BLOCK_H
@@ -32,7 +39,8 @@ struct block_builder; /* opaque; block_encode.c */
 struct block_builder *block_builder_init(const struct block_limits *limits, struct arena *arena);
 void block_builder_reset(struct block_builder *b);
 
-/* O(1) and a copy of every slice.
+/* O(1) and a copy of every slice; numbers are finite. bytes_max is meant with some 7 KiB to spare,
+ * and names_max with five names.
  *   WEIR_EFULL  no room for this record; nothing changed */
 int block_append(struct block_builder *b, const struct record *record);
 

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { VARINT_BYTES_MAX = 10, NUMBER_BYTES_MAX = 2 * VARINT_BYTES_MAX };
+enum { VARINT_BYTES_MAX = 10 };
 
 static void chunk_begin(struct block_chain *chain, struct block_pool *pool)
 {
@@ -36,16 +36,6 @@ static void advance(struct block_chain *chain, uint32_t bytes)
     assert(chain->used <= CHUNK_BYTES);
 }
 
-static uint8_t *varint_at(uint8_t *at, uint64_t value)
-{
-    while (value >= 0x80) {
-        *at++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (uint8_t)value;
-    return at;
-}
-
 void chain_begin(struct block_chain *chain, struct block_pool *pool)
 {
     *chain = (struct block_chain){ .first = pool->low };
@@ -54,26 +44,17 @@ void chain_begin(struct block_chain *chain, struct block_pool *pool)
 
 void chain_number(struct block_chain *chain, struct block_pool *pool, uint64_t code)
 {
-    uint8_t *start = room(chain, pool, NUMBER_BYTES_MAX);
-    uint8_t *at = start;
-    assert(code != 0);
-    if (chain->zeros > 0)
-        at = varint_at(at, chain->zeros << 1);
+    uint8_t *at = room(chain, pool, PACKED_BYTES_MAX);
+    advance(chain, packed_put(at, chain->zeros, code));
     chain->zeros = 0;
-    if (code <= UINT64_MAX >> 1)
-        at = varint_at(at, code << 1 | 1);
-    else {
-        *at++ = 1;
-        for (int i = 0; i < 8; i++)
-            *at++ = (uint8_t)(code >> (8 * i));
-    }
-    advance(chain, (uint32_t)(at - start));
 }
 
 void chain_varint(struct block_chain *chain, struct block_pool *pool, uint64_t value)
 {
-    uint8_t *start = room(chain, pool, VARINT_BYTES_MAX);
-    advance(chain, (uint32_t)(varint_at(start, value) - start));
+    struct byte_writer w = { .at = room(chain, pool, VARINT_BYTES_MAX), .bytes = VARINT_BYTES_MAX };
+    put_varint(&w, value);
+    assert(!w.failed);
+    advance(chain, (uint32_t)w.used);
 }
 
 void chain_text(struct block_chain *chain, struct block_pool *pool, struct text text)

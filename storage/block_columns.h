@@ -1,19 +1,14 @@
 /* block_columns: the columns of a journal block, and what writer and reader of one must compute
  * alike. For block_encode.c and block_decode.c alone.
  *
- * A column is a row of numbers of which most are zero, because each is the difference to what was
- * predicted. It is stored as tokens, each a varint:
- *   even   so many zeros (token / 2)
- *   odd    one number other than zero (token / 2)
- *   1      one number too large for that: eight bytes follow
- * Zeros at its end are not stored: a column that has run out goes on with zeros for ever. */
+ * Rows of numbers are packed as pipeline/packing.h says. */
 #ifndef STORAGE_BLOCK_COLUMNS_H
 #define STORAGE_BLOCK_COLUMNS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pipeline/bytes.h"
+#include "pipeline/packing.h"
 
 /* One number for each record (t) or each reading (the rest), in the order in which they stand in a
  * block; SERIES, WHOLE and NAMES are not rows of numbers but entries one behind another. */
@@ -41,12 +36,8 @@ enum {
     BLOCK_CRC_BYTES = 4,
     ORDER_WHOLE = 1,           /* 2 and up: series 0 and up */
     ORDER_SERIES = 2,
-    SERIES_NONE = UINT16_MAX,
-    ULPS_MAX = 15
+    SERIES_NONE = UINT16_MAX
 };
-
-/* How a number becomes a whole one: times 10^scale, or the bits of a float or a double. */
-enum block_scale { SCALE_DECIMAL_MAX = 15, SCALE_FLOAT = 16, SCALE_DOUBLE = 17, SCALES = 18 };
 
 /* What is constant in a series, and where it stood last. Both sides keep it alike. */
 struct block_series {
@@ -93,16 +84,6 @@ enum block_field {
     FIELDS_END = 1 << 17
 };
 
-static inline uint64_t zigzag(uint64_t difference) /* two's complement */
-{
-    return difference << 1 ^ (0 - (difference >> 63));
-}
-
-static inline uint64_t unzigzag(uint64_t code)
-{
-    return code >> 1 ^ (0 - (code & 1));
-}
-
 /* The difference of differences, and its inverse: `last` and `step` move on. */
 static inline uint64_t step_residue(uint64_t *last, uint64_t *step, uint64_t value)
 {
@@ -118,24 +99,5 @@ static inline uint64_t step_value(uint64_t *last, uint64_t *step, uint64_t resid
     *last += *step;
     return *last;
 }
-
-/* A series not seen before in this block. */
-struct block_series block_series_begin(void);
-
-/* Whole number that stands for `number` at this scale, and the double that it gives back. `near`
- * need not be exact: it is what the next value's difference is taken to when the scale changes. */
-int64_t block_whole_near(double number, uint8_t scale);
-double block_number_of(int64_t whole, uint8_t scale);
-
-/* Find scale, whole and ulps so that block_number_of(whole, scale) and ulps give `number` back bit
- * for bit. The scale that fitted last is tried first, so that steady series cost one try. */
-struct block_scaled {
-    int64_t whole;
-    int64_t ulps;
-    uint8_t scale;
-};
-struct block_scaled block_scaled_of(double number, const struct block_series *series);
-
-double block_number_ulps(double number, uint64_t ulps);
 
 #endif

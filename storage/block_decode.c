@@ -11,11 +11,6 @@
 /* Nothing in a block is believed but its length: a CRC says that bytes are as they were written,
  * not that a Weir wrote them. Every number that indexes something is checked where it is read. */
 
-struct column { /* being read */
-    struct byte_reader in;
-    uint64_t zeros; /* still to come */
-};
-
 struct block_reader {
     struct block_limits limits;
     uint32_t record_count, reading_count; /* announced */
@@ -28,7 +23,7 @@ struct block_reader {
     bool corrupt;
     struct text *names;
     struct block_series *series;
-    struct column columns[BLOCK_COLUMNS];
+    struct packed_column columns[BLOCK_COLUMNS];
     struct crc32c crc;
 };
 
@@ -82,7 +77,7 @@ static int read_header(struct block_reader *r, struct byte_reader *in)
     r->name_count = (uint32_t)names + 1;
     for (int i = 0; i < BLOCK_COLUMNS; i++) {
         struct byte_reader column = { .at = in->at + in->used, .bytes = (size_t)bytes[i] };
-        r->columns[i] = (struct column){ .in = column };
+        r->columns[i] = (struct packed_column){ .in = column };
         in->used += (size_t)bytes[i];
     }
     return read_names(r);
@@ -115,32 +110,9 @@ int block_open(struct block_reader *r, struct text bytes)
 
 /* --- columns ----------------------------------------------------------------------------------- */
 
-static uint64_t column_number(struct block_reader *r, struct column *column)
-{
-    if (column->in.used == column->in.bytes) {
-        column->zeros = UINT64_MAX - 1;
-        return 0;
-    }
-    uint64_t token = get_varint(&column->in);
-    uint64_t number = token == 1 ? get_u64(&column->in) : token >> 1;
-    if (column->in.failed || token == 0 || (token & 1 && number == 0)) {
-        r->corrupt = true;
-        return 0;
-    }
-    if (token & 1)
-        return number;
-    column->zeros = number - 1;
-    return 0;
-}
-
 static inline uint64_t column_get(struct block_reader *r, enum block_column index)
 {
-    struct column *column = &r->columns[index];
-    if (column->zeros > 0) {
-        column->zeros--;
-        return 0;
-    }
-    return column_number(r, column);
+    return packed_get(&r->columns[index]);
 }
 
 static uint64_t entry_get(struct block_reader *r, enum block_column index, uint64_t max)
@@ -173,7 +145,7 @@ static void series_new(struct block_reader *r)
 {
     struct block_series *s = &r->series[r->series_count];
     const unsigned flags_max = 2u << SERIES_TIME_SOURCE_SHIFT | (SERIES_SEQUENCE * 2u - 1);
-    *s = block_series_begin();
+    *s = (struct block_series){ .next = SERIES_NONE };
     s->device = name_get(r, COLUMN_SERIES);
     s->metric = name_get(r, COLUMN_SERIES);
     s->unit = name_get(r, COLUMN_SERIES);
@@ -206,17 +178,20 @@ static struct block_series *series_in_order(struct block_reader *r, uint64_t ord
 static void get_number(struct block_reader *r, struct block_series *s, struct value *value)
 {
     uint64_t scale = s->scale + unzigzag(column_get(r, COLUMN_SCALE));
-    if (scale >= SCALES) {
+    if (scale >= PACKED_SCALES) {
         r->corrupt = true;
         return;
     }
     if (scale != s->scale)
-        s->whole = block_whole_near(s->number, (uint8_t)scale);
+        s->whole = packed_whole_near(s->number, (uint8_t)scale);
     s->scale = (uint8_t)scale;
     s->whole = (int64_t)((uint64_t)s->whole + unzigzag(column_get(r, COLUMN_VALUE)));
-    value->number = block_number_of(s->whole, s->scale);
-    value->number = block_number_ulps(value->number, unzigzag(column_get(r, COLUMN_ULPS)));
-    r->corrupt = r->corrupt || !isfinite(value->number);
+    int64_t ulps = (int64_t)unzigzag(column_get(r, COLUMN_ULPS));
+    value->number = packed_number_value((struct packed_number){ s->whole, ulps, s->scale });
+    if (!isfinite(value->number)) {
+        r->corrupt = true;
+        value->number = 0;
+    }
     s->number = value->number;
 }
 
@@ -291,7 +266,7 @@ static void get_whole_value(struct block_reader *r, struct value *value)
     value->type = (enum value_type)whole_get(r, VALUE_TEXT);
     uint64_t bits = whole_get(r, UINT64_MAX);
     value->text = text_get(r, COLUMN_WHOLE);
-    value->number = block_number_of((int64_t)bits, SCALE_DOUBLE);
+    value->number = packed_number_value((struct packed_number){ (int64_t)bits, 0, PACKED_DOUBLE });
     r->corrupt = r->corrupt || !isfinite(value->number);
 }
 
@@ -361,6 +336,8 @@ int block_next(struct block_reader *r, struct record *record)
         get_whole(r, record);
     else
         get_reading(r, order, record);
+    for (int i = 0; i < COLUMN_SERIES; i++)
+        r->corrupt = r->corrupt || r->columns[i].in.failed;
     if (r->corrupt) {
         r->record_count = r->records_read; /* nothing behind it can be read */
         *record = (struct record){ 0 };

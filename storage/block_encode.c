@@ -181,7 +181,7 @@ static bool series_is(const struct block_builder *b, const struct block_series *
 /* The series of a reading by its key's place in the table; a new one is written down. */
 static uint16_t series_of(struct block_builder *b, const struct record *record)
 {
-    struct block_series wanted = block_series_begin();
+    struct block_series wanted = { .next = SERIES_NONE };
     wanted.device = name_of(b, record->reading.device);
     wanted.metric = name_of(b, record->reading.metric);
     wanted.unit = name_of(b, record->reading.unit);
@@ -227,23 +227,30 @@ static struct block_series *series_in_order(struct block_builder *b, const struc
 
 /* --- records ----------------------------------------------------------------------------------- */
 
+/* A series whose numbers are no decimals is not searched through all scales for each of them. */
+static struct packed_number scaled_of(const struct block_series *s, const struct value *value)
+{
+    uint8_t last = s->scale <= PACKED_DECIMAL_MAX ? PACKED_DECIMAL_MAX : s->decimals;
+    return packed_number_of(value->number, s->decimals, last);
+}
+
 static void put_value(struct block_builder *b, struct block_series *s, const struct value *value)
 {
-    struct block_scaled scaled = { .scale = s->scale };
+    struct packed_number packed = { .scale = s->scale };
     if (value->type == VALUE_TEXT)
-        scaled.whole = name_of(b, value->text);
+        packed.whole = name_of(b, value->text);
     else
-        scaled = block_scaled_of(value->number, s);
-    if (scaled.scale != s->scale)
-        s->whole = block_whole_near(s->number, scaled.scale);
-    column_put(b, COLUMN_SCALE, zigzag((uint64_t)scaled.scale - (uint64_t)s->scale));
-    column_put(b, COLUMN_VALUE, zigzag((uint64_t)scaled.whole - (uint64_t)s->whole));
-    column_put(b, COLUMN_ULPS, zigzag((uint64_t)scaled.ulps));
-    s->scale = scaled.scale;
-    s->whole = scaled.whole;
+        packed = scaled_of(s, value);
+    if (packed.scale != s->scale)
+        s->whole = packed_whole_near(s->number, packed.scale);
+    column_put(b, COLUMN_SCALE, zigzag((uint64_t)packed.scale - (uint64_t)s->scale));
+    column_put(b, COLUMN_VALUE, zigzag((uint64_t)packed.whole - (uint64_t)s->whole));
+    column_put(b, COLUMN_ULPS, zigzag((uint64_t)packed.ulps));
+    s->scale = packed.scale;
+    s->whole = packed.whole;
     s->number = value->number;
-    if (scaled.scale <= SCALE_DECIMAL_MAX)
-        s->decimals = scaled.scale;
+    if (packed.scale <= PACKED_DECIMAL_MAX)
+        s->decimals = packed.scale;
 }
 
 static uint64_t index_residue(struct block_series *s, uint32_t index)

@@ -1,6 +1,6 @@
 /* Goal: no bytes harm the reader of journal blocks. Method: libFuzzer; the input stands alone in its heap (ASan ends the
  * run at a stray read) and its checksum is put right, so that the structure behind it is reached.
- * Links: storage/block_decode.c storage/block_columns.c storage/crc32c.c pipeline/bytes.c */
+ * Links: storage/block_decode.c pipeline/packing.c storage/crc32c.c pipeline/bytes.c */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>

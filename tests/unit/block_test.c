@@ -2,7 +2,7 @@
  * harm the reader. Method: random records of all kinds against a plain list of copies; tiny limits; blocks with random
  * damage under a right checksum, which must end in an error or in records, never in a stray read (each block stands in
  * its own piece of heap under ASan); bytes a reading on real series, printed.
- * Links: storage/block_encode.c storage/block_decode.c storage/block_columns.c storage/block_chains.c storage/crc32c.c pipeline/bytes.c */
+ * Links: storage/block_encode.c storage/block_decode.c pipeline/packing.c storage/block_chains.c storage/crc32c.c pipeline/bytes.c */
 #include "storage/block.h"
 
 #include <float.h>
