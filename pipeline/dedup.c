@@ -49,32 +49,18 @@ static bool joinable(const struct dedup *d, const struct dedup_range *low,
     return true;
 }
 
-/* Milliseconds between two runs' spans, 0 when they overlap. Unsigned: the difference of any two
- * int64_t fits. */
-static uint64_t time_between(const struct dedup_range *a, const struct dedup_range *b)
-{
-    if (a->last_ms < b->first_ms)
-        return (uint64_t)b->first_ms - (uint64_t)a->last_ms;
-    if (b->last_ms < a->first_ms)
-        return (uint64_t)a->first_ms - (uint64_t)b->last_ms;
-    return 0;
-}
-
 enum side { BELOW, ABOVE };
 
-/* Index of the run that touches `run` on that side and may join it, the nearest in time, of equals
- * the one used last; -1: none. */
+/* Index of the run that touches `run` on that side and may join it, of several the one used last;
+ * -1: none. */
 static int neighbour(const struct dedup *d, const struct dedup_range *run, enum side side)
 {
-    int best = -1;
-    for (uint32_t i = 0; i < d->range_count; i++) {
+    for (uint32_t i = d->range_count; i-- > 0;) {
         const struct dedup_range *other = &d->ranges[i];
-        if (other == run || !(side == BELOW ? joinable(d, other, run) : joinable(d, run, other)))
-            continue;
-        if (best < 0 || time_between(run, other) <= time_between(run, &d->ranges[best]))
-            best = (int)i;
+        if (side == BELOW ? joinable(d, other, run) : joinable(d, run, other))
+            return (int)i;
     }
-    return best;
+    return -1;
 }
 
 static void remove_run(struct dedup *d, uint32_t index)
