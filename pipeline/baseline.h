@@ -11,12 +11,12 @@
  * Robust by winsorising (Huber 1964): a residual counts as at most BASELINE_CLIP spreads when the
  * line learns and when the variance does. So one reading of 1e140 moves the line by as much as one
  * of three spreads, and raises the variance by 4 %. A median by stochastic approximation was
- * rejected: it needs a step size in the metric's unit, follows no slope, and costs accuracy
+ * rejected: it needs a step size in the metric's unit, follows no slope, and costs the accuracy
  * (efficiency 64 %) that a threshold tight enough for shifts of 6 deviations needs.
  *
- * A value repeated exactly for the fifth time and on teaches the line but not the variance: a stuck
- * sensor would otherwise make its spread 0 and its next honest reading an anomaly. The spread is never under
- * half of the smallest step that the series was seen to make (its resolution).
+ * A value repeated for the fifth time and on teaches the line but not the variance: a stuck sensor
+ * would otherwise make its spread 0 and its next honest reading an anomaly. The spread is never
+ * under half of the smallest step that the series was seen to make (its resolution).
  * Values within READING_NUMBER_MAX. State holds no NaN. O(1), no time but the order of readings. */
 #ifndef PIPELINE_BASELINE_H
 #define PIPELINE_BASELINE_H

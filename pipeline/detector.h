@@ -1,14 +1,14 @@
 /* detector: the one interface behind which every way of finding an anomaly stands, one file each.
  *
  * A detector looks at one series. It sees every reading in order of event time, with the statistics
- * as they were before
- * that reading, and says whether the reading is anomalous, how far, and what it expected. It does
- * not know about alerts:
- * `for`, cool-down, clearing and learning belong to the alert's state machine (alert.h), alike for
- * all kinds.
- * State is plain data of at most DETECTOR_STATE_BYTES, kept by the engine for each (series,
- * detector) and saved with it.
- * No time but the reading's; no heap, no chance. A verdict holds no NaN. */
+ * as they were before that reading, and says whether the reading is anomalous, how far, and what it
+ * expected. It does not know about alerts: `for`, cool-down, clearing and learning belong to the
+ * alert's state machine (alert.h), alike for all kinds. State is plain data of at most
+ * DETECTOR_STATE_BYTES, kept by the engine for each (series, detector) and saved with it. No time
+ * but the reading's; no heap, no chance. A verdict holds no NaN and no infinity.
+ *
+ * What each kind does, with its equations and limits, stands at the head of its file and, for those
+ * who configure it, in docs/detectors.md. */
 #ifndef PIPELINE_DETECTOR_H
 #define PIPELINE_DETECTOR_H
 
@@ -34,10 +34,15 @@ enum detector_kind {
     DETECTOR_KINDS
 };
 
-enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_MINOR, SEVERITY_MAJOR, SEVERITY_CRITICAL };
+enum severity {
+    SEVERITY_INFO,
+    SEVERITY_WARNING,
+    SEVERITY_MINOR,
+    SEVERITY_MAJOR,
+    SEVERITY_CRITICAL
+};
 
-/* One configured rule. Parameters that a kind does not use are ignored. Owned by the configuration.
- * */
+/* One configured rule; the configuration's. Parameters that a kind does not use are ignored. */
 struct detector_config {
     char name[DETECTOR_NAME_BYTES_MAX + 1];   /* the rule's name: part of an alert's identity */
     enum detector_kind kind;
@@ -73,7 +78,8 @@ struct verdict {
     /* in the metric's unit, or the kind's own (a run's readings, milliseconds of silence) */
     double observed;
     double low, high;  /* what was expected; low > high: no band */
-    double score;      /* how far from usual in the kind's own measure; comparable to `threshold` */
+    /* how far from usual in the kind's own measure, and where that becomes an anomaly */
+    double score;
     double threshold;
 };
 
@@ -91,9 +97,9 @@ struct detector_kind_ops {
     /* Judge a reading, then learn from it. `before` excludes it. */
     struct verdict (*on_reading)(const struct detector_config *config, struct detector_state *state,
                                  const struct sample *sample, const struct statistics *before);
-    /* SILENT only, else NULL: how long after the last reading (event time) silence begins; 0: not
-     * yet known. */
-    int64_t (*silence_ms)(const struct detector_config *config, const struct statistics *statistics);
+    /* SILENT only, else NULL: how long after the last reading silence begins; 0: not yet known. */
+    int64_t (*silence_ms)(const struct detector_config *config,
+                          const struct statistics *statistics);
     void (*save)(const struct detector_state *state, struct byte_writer *w);
     void (*load)(struct detector_state *state, struct byte_reader *r);
 };

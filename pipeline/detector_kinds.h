@@ -29,6 +29,15 @@ static inline void detector_state_put(struct detector_state *state, const void *
     memcpy(state->of.bytes, own, bytes);
 }
 
+/* Whether the series was away for more than `intervals` of its own: what was expected of its next
+ * reading is out of date. */
+static inline bool detector_was_away(const struct statistics *before, const struct sample *sample,
+                                     double intervals)
+{
+    return before->interval_ms > 0 && (double)(sample->event_time_ms - before->last_ms) >
+                                          intervals * before->interval_ms;
+}
+
 /* For kinds that start from nothing, or keep nothing. */
 static inline void detector_state_clear(struct detector_state *state)
 {

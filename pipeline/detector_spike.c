@@ -3,7 +3,7 @@
  *
  * Score: min(|value - expected|, 2 |value - previous|) in spreads; anomalous at `threshold`. The
  * second part tells a spike from the readings after a step, which `shift` reports: a reading that
- * stays out there is no new spike. LEVEL_READINGS readings in a row further than half of the threshold
+ * stays out there is no new spike. LEVEL_READINGS readings in a row beyond half of the threshold
  * are no spike but a new level: the line begins again there. */
 #include <assert.h>
 #include <math.h>
@@ -17,7 +17,8 @@ static const struct baseline_memory MEMORY = { .line = 40, .variance = 200 };
 
 enum {
     READINGS_KNOWN = 30, /* residuals before anything is said */
-    LEVEL_READINGS = 5
+    LEVEL_READINGS = 5,
+    AWAY_INTERVALS = 160 /* four memories of the line */
 };
 
 struct spike {
@@ -42,9 +43,10 @@ static void learn(struct spike *spike, double value, const struct deviation *d, 
 static struct verdict on_reading(const struct detector_config *config, struct detector_state *state,
                                  const struct sample *sample, const struct statistics *before)
 {
-    (void)before;
     struct spike spike;
     detector_state_get(state, &spike, sizeof spike);
+    if (detector_was_away(before, sample, AWAY_INTERVALS))
+        baseline_restart(&spike.baseline, sample->value);
     struct deviation d = baseline_judge(&spike.baseline, sample->value);
     struct verdict verdict = {
         .known = spike.baseline.steps >= READINGS_KNOWN && d.spread > 0,

@@ -5,8 +5,8 @@
  * Nothing is said before RUNS_KNOWN runs have ended: a set point that changes twice a day must show
  * its habit first (the longest of 20 runs of random length is 3.6 mean runs; a further one of three
  * times that has a chance of 2e-5). A series that never moved is not stuck. The run of an alarm
- * raises the bar by a quarter only, so that a fault does not hide the next one, and a habit that was
- * not known is learnt after a few; the bar fades by half in 700 runs. */
+ * raises the bar by a quarter only, so that a fault does not hide the next one, while a habit that
+ * was not known is learnt after a few; the bar fades by half in 700 runs. */
 #include <assert.h>
 #include <stddef.h>
 

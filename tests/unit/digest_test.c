@@ -1,0 +1,184 @@
+/* Goal: every processor computes the same bits. Method: run the statistics and every kind of detector over seeded
+ * series, and over every real series that stands beside the repository, and hash each verdict and the states; the digests
+ * are constants here, made on amd64. Where another processor's differ, so would a gateway's replay. A detector that is changed on
+ * purpose changes them: copy what the test prints.
+ * Links: pipeline/statistics.c pipeline/baseline.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/bytes.c pipeline/hash.c */
+#include <dirent.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "pipeline/detector.h"
+#include "pipeline/hash.h"
+#include "tests/lib/noise.h"
+#include "tests/lib/series.h"
+
+static const struct hash128 SEEDED = { .high = 0x1ae87b3ab395bc06u, .low = 0xcb9fb1eed7c741d0u };
+static const struct hash128 REAL = { .high = 0xe0e5ccc6741452b4u, .low = 0xc6b78b4b00ab3e76u };
+
+enum {
+    STATES_EVERY = 64,     /* readings between two looks at the states */
+    FOLDER_DEPTH_MAX = 5,
+    SEEDED_SERIES = 24,
+    SEEDED_READINGS = 1500
+};
+
+struct run { /* all kinds on one series */
+    struct detector_config configs[DETECTOR_KINDS];
+    struct detector_state states[DETECTOR_KINDS];
+    struct statistics statistics;
+};
+
+static void run_init(struct run *run)
+{
+    for (int kind = 0; kind < DETECTOR_KINDS; kind++) {
+        struct detector_config *config = &run->configs[kind];
+        *config = detector_defaults((enum detector_kind)kind);
+        config->has_low = config->has_high = true;
+        config->low = 0;
+        config->high = 100;
+        config->hysteresis = 2;
+        config->per_second_max = 0.05;
+        detector_ops(config->kind)->init(&run->states[kind]);
+    }
+    statistics_init(&run->statistics);
+}
+
+static void put_verdict(const struct verdict *v, struct byte_writer *w)
+{
+    put_u8(w, (uint8_t)(v->known + 2 * v->anomalous));
+    put_f64(w, v->low);
+    put_f64(w, v->high);
+    put_f64(w, v->score);
+}
+
+static void run_reading(struct run *run, const struct sample *sample, struct hash_state *hash)
+{
+    uint8_t bytes[1024];
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    bool states = run->statistics.count % STATES_EVERY == 0;
+    for (int kind = 0; kind < DETECTOR_KINDS; kind++) {
+        const struct detector_kind_ops *ops = detector_ops((enum detector_kind)kind);
+        struct verdict v =
+            ops->on_reading(&run->configs[kind], &run->states[kind], sample, &run->statistics);
+        put_verdict(&v, &w);
+        if (states)
+            ops->save(&run->states[kind], &w);
+    }
+    statistics_push(&run->statistics, sample->event_time_ms, sample->value);
+    if (states)
+        statistics_save(&run->statistics, &w);
+    assert_false(w.failed);
+    hash_add(hash, bytes, w.used);
+}
+
+static void assert_digest(struct hash_state *hash, struct hash128 expected)
+{
+    struct hash128 digest = hash_end128(hash);
+    printf("# digest %016" PRIx64 "%016" PRIx64 "\n", digest.high, digest.low);
+    assert_true(digest.low == expected.low && digest.high == expected.high);
+}
+
+/* --- seeded --- */
+
+/* Series `kind`: noise, and what makes it hard. */
+static double seeded_value(uint32_t kind, uint32_t at, double last, uint64_t *chance)
+{
+    double noise = rnd_normal(chance);
+    switch (kind % 8) {
+    case 0: return 50 + noise;
+    case 1: return last + noise;                                    /* a random walk */
+    case 2: return (double)(int64_t)(20 + noise);                   /* coarse */
+    case 3: return at % 400 < 100 ? last : 50 + noise;              /* stuck now and then */
+    case 4: return 50 + noise + (at / 300 % 2 == 0 ? 0 : 8);        /* steps */
+    case 5: return rnd(chance) % 100 == 0 ? 50 + 30 * noise : 50 + noise; /* spikes */
+    case 6: return noise * (rnd(chance) % 50 == 0 ? 1e139 : 1e-30); /* huge and tiny */
+    default: return at < 500 ? 7 : 7 + noise * at / 1000;           /* flat, then widening */
+    }
+}
+
+static void seeded_series_give_the_same_bits(void **state)
+{
+    (void)state;
+    struct hash_state hash;
+    hash_begin(&hash, (struct hash_key){ 1, 2 }, 1);
+    uint64_t chance = 1;
+    for (uint32_t i = 0; i < SEEDED_SERIES; i++) {
+        struct run run;
+        run_init(&run);
+        struct sample sample = { 1600000000000, 50 };
+        for (uint32_t at = 0; at < SEEDED_READINGS; at++) {
+            bool gap = rnd(&chance) % 500 == 0;
+            sample.event_time_ms += gap ? 86400000 : 100 + (int64_t)(rnd(&chance) % 3000);
+            sample.value = seeded_value(i, at, sample.value, &chance);
+            run_reading(&run, &sample, &hash);
+        }
+    }
+    assert_digest(&hash, SEEDED);
+}
+
+/* --- real --- */
+
+static void hash_file(const char *path, struct hash_state *hash, uint64_t *readings)
+{
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    struct run run;
+    run_init(&run);
+    int64_t last_ms = 0;
+    struct sample sample;
+    while (series_next(file, &last_ms, &sample))
+        run_reading(&run, &sample, hash);
+    *readings += run.statistics.count;
+    fclose(file);
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name); /* alphasort goes by the locale */
+}
+
+/* Every CSV under `path`, by name, at most `depth` folders down. */
+static void hash_folder(const char *path, int depth, struct hash_state *hash, uint64_t *readings)
+{
+    struct dirent **entries;
+    int count = depth > 0 ? scandir(path, &entries, NULL, by_name) : -1;
+    for (int i = 0; i < count; i++) {
+        char inner[2 * SERIES_PATH_BYTES];
+        struct stat stat_of;
+        const char *name = entries[i]->d_name, *dot = strrchr(name, '.');
+        snprintf(inner, sizeof inner, "%s/%s", path, name);
+        if (name[0] != '.' && stat(inner, &stat_of) == 0) {
+            if (S_ISDIR(stat_of.st_mode))
+                hash_folder(inner, depth - 1, hash, readings);
+            else if (dot != NULL && strcmp(dot, ".csv") == 0)
+                hash_file(inner, hash, readings);
+        }
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+}
+
+static void real_series_give_the_same_bits(void **state)
+{
+    (void)state;
+    char folder[SERIES_PATH_BYTES];
+    series_folder(folder);
+    struct hash_state hash;
+    hash_begin(&hash, (struct hash_key){ 1, 2 }, 1);
+    uint64_t readings = 0;
+    hash_folder(folder, FOLDER_DEPTH_MAX, &hash, &readings);
+    if (readings == 0)
+        skip();
+    printf("# %" PRIu64 " readings\n", readings);
+    assert_digest(&hash, REAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(seeded_series_give_the_same_bits),
+        cmocka_unit_test(real_series_give_the_same_bits),
+    };
+    return cmocka_run_group_tests_name("digest", tests, NULL, NULL);
+}
