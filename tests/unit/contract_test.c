@@ -1,0 +1,165 @@
+/* Goal: a contract accepts what it describes and names the first thing that breaks it; a new version
+ * is compatible only if no reading made for the old one would be refused. Method: tables; then random
+ * pairs of contracts: what is called compatible is tried with readings that the old one accepts.
+ * Links: pipeline/contract.c */
+#include "pipeline/contract.h"
+
+#include "tests/lib/check.h"
+
+static struct reading number(const char *metric, double value, const char *unit)
+{
+    return (struct reading){ .metric = text_of(metric), .unit = text_of(unit),
+                             .value = { .type = VALUE_NUMBER, .number = value } };
+}
+
+static void readings_are_checked(void **state)
+{
+    (void)state;
+    static struct contract contract = {
+        .name = "pumps", .version = 1, .metric_count = 3,
+        .metrics = {
+            { .name = "temp", .unit = "Cel", .required = true, .has_min = true, .min = -40,
+              .has_max = true, .max = 120 },
+            { .name = "flow", .has_min = true, .min = 0 },
+            { .name = "state", .type = VALUE_TEXT },
+        },
+    };
+    const struct {
+        struct reading reading;
+        enum reject_reason want;
+    } table[] = {
+        { number("temp", 21.5, "Cel"), REJECT_NONE },
+        { number("temp", 21.5, ""), REJECT_NONE },
+        { number("temp", -40, "Cel"), REJECT_NONE },
+        { number("temp", 120, "Cel"), REJECT_NONE },
+        { number("temp", -40.5, "Cel"), REJECT_CONTRACT_RANGE },
+        { number("temp", 120.5, ""), REJECT_CONTRACT_RANGE },
+        { number("temp", 21.5, "K"), REJECT_CONTRACT_UNIT },
+        { number("flow", 1e100, "whatever"), REJECT_NONE },
+        { number("flow", -1, ""), REJECT_CONTRACT_RANGE },
+        { number("state", 1, ""), REJECT_CONTRACT_TYPE },
+        { number("tem", 1, ""), REJECT_CONTRACT_UNKNOWN },
+        { number("", 1, ""), REJECT_CONTRACT_UNKNOWN },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        assert_int_equal(contract_check(&contract, &table[i].reading), table[i].want);
+    struct reading text = number("state", 0, "");
+    text.value = (struct value){ .type = VALUE_TEXT, .text = text_of("ON") };
+    assert_int_equal(contract_check(&contract, &text), REJECT_NONE);
+    text.metric = text_of("temp");
+    assert_int_equal(contract_check(&contract, &text), REJECT_CONTRACT_TYPE);
+    contract.allow_unknown = true;
+    assert_int_equal(contract_check(&contract, &table[10].reading), REJECT_NONE);
+
+    struct reading message[] = { number("flow", 1, ""), number("temp", 1, "") };
+    assert_null(contract_missing(&contract, message, 2));
+    assert_ptr_equal(contract_missing(&contract, message, 1), &contract.metrics[0]);
+    assert_ptr_equal(contract_missing(&contract, NULL, 0), &contract.metrics[0]);
+}
+
+#define NUMBER(...) { .name = "temp", __VA_ARGS__ }
+#define ONE(...) { .metric_count = 1, .metrics = { __VA_ARGS__ } }
+
+static void changes_are_judged(void **state)
+{
+    (void)state;
+    static const struct {
+        struct contract old, new_one;
+        const char *why; /* NULL: compatible */
+    } table[] = {
+        { ONE(NUMBER(0)), ONE(NUMBER(0)), NULL },
+        { ONE(NUMBER(.has_min = true, .min = 0)), ONE(NUMBER(.has_min = true, .min = -1)), NULL },
+        { ONE(NUMBER(.has_min = true, .min = 0)), ONE(NUMBER(0)), NULL },
+        { ONE(NUMBER(.has_min = true, .min = 0)), ONE(NUMBER(.has_min = true, .min = 1)),
+          "metric temp: range narrowed" },
+        { ONE(NUMBER(0)), ONE(NUMBER(.has_max = true, .max = 1)), "metric temp: range narrowed" },
+        { ONE(NUMBER(.has_max = true, .max = 2)), ONE(NUMBER(.has_max = true, .max = 1)),
+          "metric temp: range narrowed" },
+        { ONE(NUMBER(.unit = "Cel")), ONE(NUMBER(0)), NULL },
+        { ONE(NUMBER(.unit = "Cel")), ONE(NUMBER(.unit = "K")), "metric temp: unit changed" },
+        { ONE(NUMBER(0)), ONE(NUMBER(.unit = "K")), "metric temp: unit added" },
+        { ONE(NUMBER(0)), ONE(NUMBER(.type = VALUE_TEXT)), "metric temp: type changed" },
+        { ONE(NUMBER(0)), ONE(NUMBER(.required = true)), "metric temp: became required" },
+        { ONE(NUMBER(.required = true)), ONE(NUMBER(0)), NULL },
+        { ONE(NUMBER(0)), { .metric_count = 0 },
+          "metric temp: removed, and unknown metrics are refused" },
+        { ONE(NUMBER(0)), { .allow_unknown = true }, NULL },
+        { { .metric_count = 0 }, ONE(NUMBER(0)), NULL },
+        { { .metric_count = 0 }, ONE(NUMBER(.required = true)), "metric temp: new and required" },
+        { { .allow_unknown = true }, { .metric_count = 0 }, "unknown metrics are no longer allowed" },
+        { { .metric_count = 0 }, { .allow_unknown = true }, NULL },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char why[128];
+        bool got = contract_compatible(&table[i].old, &table[i].new_one, why, sizeof why);
+        assert_string_equal(why, table[i].why != NULL ? table[i].why : "");
+        assert_int_equal(got, table[i].why == NULL);
+    }
+    char cut[8];
+    assert_false(contract_compatible(&table[3].old, &table[3].new_one, cut, sizeof cut));
+    assert_string_equal(cut, "metric ");
+}
+
+static struct contract random_contract(uint64_t *seed)
+{
+    static const char *const names[] = { "a", "b", "c" }, *const units[] = { "", "V" };
+    struct contract c = { .allow_unknown = rnd(seed) % 2 == 0 };
+    for (size_t i = 0; i < 3; i++) {
+        if (rnd(seed) % 4 == 0)
+            continue;
+        struct contract_metric *m = &c.metrics[c.metric_count++];
+        strcpy(m->name, names[i]);
+        strcpy(m->unit, units[rnd(seed) % 2]);
+        m->type = rnd(seed) % 8 == 0 ? VALUE_BOOLEAN : VALUE_NUMBER;
+        m->required = rnd(seed) % 4 == 0;
+        m->has_min = rnd(seed) % 2 == 0;
+        m->has_max = rnd(seed) % 2 == 0;
+        m->min = (double)(rnd(seed) % 3);
+        m->max = (double)(3 + rnd(seed) % 3);
+    }
+    return c;
+}
+
+static bool lists(const struct contract *c, const struct reading *r)
+{
+    for (uint32_t i = 0; i < c->metric_count; i++)
+        if (text_equal(text_of(c->metrics[i].name), r->metric))
+            return true;
+    return false;
+}
+
+static void compatible_means_still_accepted(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "a", "b", "c", "z" }, *const units[] = { "", "V", "A" };
+    uint64_t seed = check_seed();
+    uint32_t compatible = 0, tried = 0;
+    for (int round = 0; round < 20000; round++) {
+        struct contract old = random_contract(&seed), new_one = random_contract(&seed);
+        char why[128];
+        if (!contract_compatible(&old, &new_one, why, sizeof why))
+            continue;
+        compatible++;
+        for (int i = 0; i < 50; i++) {
+            struct reading r = number(names[rnd(&seed) % 4], (double)(rnd(&seed) % 8) - 1,
+                                      units[rnd(&seed) % 3]);
+            r.value.type = rnd(&seed) % 4 == 0 ? VALUE_BOOLEAN : VALUE_NUMBER;
+            /* what the old one let pass unlisted was not made for it */
+            if (contract_check(&old, &r) != REJECT_NONE || (!lists(&old, &r) && lists(&new_one, &r)))
+                continue;
+            tried++;
+            assert_int_equal(contract_check(&new_one, &r), REJECT_NONE);
+        }
+    }
+    assert_true(compatible > 200 && tried > 1000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(readings_are_checked),
+        cmocka_unit_test(changes_are_judged),
+        cmocka_unit_test(compatible_means_still_accepted),
+    };
+    return cmocka_run_group_tests_name("contract", tests, NULL, NULL);
+}
