@@ -5,6 +5,7 @@
 
 #include "simulator/cloud.h"
 #include "simulator/fleet.h"
+#include "simulator/report.h"
 #include "simulator/world.h"
 
 static const struct {
@@ -13,6 +14,7 @@ static const struct {
 } commands[] = {
     { "fleet", "virtual devices that publish to a broker, with known faults", fleet_main },
     { "cloud", "the receiver in the cloud, by the rule of docs/receiver.md", cloud_main },
+    { "report", "what a run was worth: lost, repeated, detected, delays", report_main },
     { "world", "the same gateway in a simulated surrounding of faults, from a seed", world_main },
 };
 
