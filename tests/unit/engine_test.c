@@ -22,10 +22,481 @@ static void stores_a_reading(void **state)
     bench_end(&b);
 }
 
+static const struct told *only(const struct bench *b, uint32_t what)
+{
+    const struct told *found = NULL;
+    for (uint32_t i = 0; i < b->told_count; i++)
+        if ((uint32_t)b->told[i].what == what) {
+            assert_null(found);
+            found = &b->told[i];
+        }
+    assert_non_null(found);
+    return found;
+}
+
+static void windows_fire_revise_and_close(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    int64_t start_ms = BENCH_EPOCH_MS;
+    b.t_ms = 40000;
+    bench_give(&b, "pump", "temperature", 1, start_ms + 1000);
+    bench_give(&b, "pump", "temperature", 2, start_ms + 12000);
+    const struct told *result = only(&b, TOLD_RESULT);
+    assert_int_equal(result->start_ms, start_ms);
+    assert_int_equal(result->revision, 0);
+    assert_true(result->aggregate.count == 1 && result->aggregate.mean == 1);
+    b.told_count = 0;
+    bench_give(&b, "pump", "temperature", 3, start_ms + 2000);
+    result = only(&b, TOLD_RESULT);
+    assert_int_equal(result->revision, 1);
+    assert_true(result->aggregate.count == 2 && result->aggregate.mean == 2);
+    b.told_count = 0;
+    bench_give(&b, "pump", "temperature", 4, start_ms + 28000); /* watermark 26 s: 0..10 s is closed */
+    b.told_count = 0;
+    struct admission a = bench_give(&b, "pump", "temperature", 5, start_ms + 3000);
+    assert_int_equal(a.verdict, ADMIT_STORE);
+    assert_int_equal(only(&b, TOLD_LATE)->event_time_ms, start_ms + 3000);
+    struct engine_counts counts = engine_counts(b.engine);
+    assert_true(counts.late == 1 && counts.results == 2 && counts.revisions == 1);
+    assert_true(counts.unordered == 2);
+    bench_end(&b);
+}
+
+static void idleness_closes_and_spares_the_backlog(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    bench_next(&b, 1000, "pump", 1);
+    bench_wait(&b, 59999);
+    assert_int_equal(b.told_count, 0);
+    bench_wait(&b, 1);
+    assert_int_equal(only(&b, TOLD_RESULT)->start_ms, BENCH_EPOCH_MS);
+    struct series_view view;
+    engine_series(b.engine, 0, &view);
+    assert_int_equal(view.watermark_ms, BENCH_EPOCH_MS + 10000);
+    assert_int_equal(engine_deadline(b.engine), INT64_MAX);
+    b.t_ms += 3600000;
+    for (int64_t i = 0; i < 10; i++) /* what it measured meanwhile comes now, and is on time */
+        bench_give(&b, "pump", "temperature", 2, BENCH_EPOCH_MS + 11000 + i * 1000);
+    assert_int_equal(engine_counts(b.engine).late, 0);
+    bench_end(&b);
+}
+
+static void skew_is_bounded(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    bench_next(&b, 1000, "pump", 1);
+    struct series_view before, after;
+    engine_series(b.engine, 0, &before);
+    int64_t wall_ms = BENCH_EPOCH_MS + b.t_ms;
+    static const struct { int64_t ahead_ms; enum admission_verdict want; } table[] = {
+        { 300000, ADMIT_STORE }, { 300001, ADMIT_REJECT },
+    };
+    struct reading reading = bench_reading("fan", "speed", 1, 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct admission a;
+        reading.device_time_ms = wall_ms + table[i].ahead_ms;
+        engine_admit(b.engine, b.t_ms, &reading, 1, &a);
+        assert_int_equal(a.verdict, table[i].want);
+        assert_int_equal(a.reason, table[i].want == ADMIT_REJECT ? REJECT_TIME_FUTURE : REJECT_NONE);
+    }
+    /* Ahead, but within the bound: no further than the gateway's own clock. */
+    bench_give(&b, "pump", "temperature", 2, wall_ms + 300000);
+    engine_series(b.engine, 0, &after);
+    assert_int_equal(after.watermark_ms, wall_ms - 2000);
+    assert_true(after.watermark_ms >= before.watermark_ms);
+    /* A clock that isn't trusted judges nobody. */
+    bench_clock(&b, CLOCK_COARSE);
+    assert_int_equal(bench_give(&b, "fan", "speed", 1, wall_ms + 400000).verdict, ADMIT_STORE);
+    assert_int_equal(bench_give(&b, "fan", "speed", 1, 946684799999).reason, REJECT_TIME_RANGE);
+    assert_int_equal(bench_give(&b, "fan", "speed", 1, 7258118400000).reason, REJECT_TIME_RANGE);
+    bench_end(&b);
+}
+
+static void event_time_follows_the_policy(void **state)
+{
+    (void)state;
+    static const struct {
+        enum time_policy policy;
+        int64_t ahead_ms;
+        enum time_source source;
+        int64_t event_ahead_ms;
+    } table[] = {
+        { TIME_POLICY_DEVICE, -5000, TIME_DEVICE, -5000 },
+        { TIME_POLICY_DEVICE, 5000, TIME_DEVICE, 5000 },
+        { TIME_POLICY_ARRIVAL, -5000, TIME_ARRIVAL, 0 },
+        { TIME_POLICY_CLAMP, -5000, TIME_DEVICE, -5000 },
+        { TIME_POLICY_CLAMP, 500000, TIME_CLAMPED, 0 },
+    };
+    struct bench b;
+    bench_init(&b, 4, 4);
+    bench_wait(&b, 777);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        b.source.time_policy = table[i].policy;
+        struct reading reading = bench_reading("fan", "speed", 1, 0);
+        reading.device_time_ms = BENCH_EPOCH_MS + b.t_ms + table[i].ahead_ms;
+        struct admission a;
+        engine_admit(b.engine, b.t_ms, &reading, 1, &a);
+        assert_int_equal(a.verdict, ADMIT_STORE);
+        assert_int_equal(a.record.time_source, table[i].source);
+        assert_int_equal(a.record.event_time_ms, BENCH_EPOCH_MS + b.t_ms + table[i].event_ahead_ms);
+    }
+    bench_end(&b);
+}
+
+static void a_wrong_clock_is_told(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(b.told_count, 0);
+        bench_wait(&b, 1000);
+        bench_give(&b, "fan", "speed", 1, BENCH_EPOCH_MS + b.t_ms + 900000);
+    }
+    const struct told *alert = only(&b, TOLD_ALERT);
+    assert_string_equal(alert->rule, "device_clock");
+    assert_string_equal(alert->device, "fan");
+    assert_int_equal(alert->transition, ALERT_RAISE);
+    struct device_view view;
+    assert_true(engine_device(b.engine, 0, &view) && view.alerts_open == 1 && view.series == 0);
+    bench_give(&b, "fan", "speed", 1, BENCH_EPOCH_MS + b.t_ms);
+    assert_int_equal(b.told[b.told_count - 1].transition, ALERT_CLEAR);
+    assert_int_equal(engine_counts(b.engine).alerts_open, 0);
+    bench_end(&b);
+}
+
+static void three_within_an_hour_or_none(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    for (int i = 0; i < 6; i++) {
+        bench_wait(&b, 1800001);
+        bench_give(&b, "fan", "speed", 1, BENCH_EPOCH_MS + b.t_ms + 900000);
+    }
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 0);
+    bench_end(&b);
+}
+
+static void repeats_are_known(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    struct reading reading = bench_reading("pump", "temperature", 1, BENCH_EPOCH_MS);
+    reading.has_sequence = true;
+    reading.sequence = 41;
+    assert_int_equal(bench_take(&b, &reading).verdict, ADMIT_STORE);
+    assert_int_equal(bench_take(&b, &reading).verdict, ADMIT_DUPLICATE);
+    reading.device_time_ms += 3600000;
+    b.t_ms += 3600000;
+    struct admission a = bench_take(&b, &reading);
+    assert_int_equal(a.verdict, ADMIT_STORE);
+    assert_true(a.sequence_restart);
+    assert_int_equal(engine_counts(b.engine).sequence_restarts, 1);
+    assert_int_equal(engine_counts(b.engine).readings, 2);
+    bench_end(&b);
+}
+
+/* Of one message: two readings of one new device and one of another, where there is room for one. */
+static void limits_count_the_message_itself(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 2, 3);
+    bench_give(&b, "pump", "temperature", 1, BENCH_EPOCH_MS);
+    const struct reading readings[] = {
+        bench_reading("fan", "speed", 1, BENCH_EPOCH_MS),
+        bench_reading("oven", "speed", 1, BENCH_EPOCH_MS),
+        bench_reading("fan", "speed", 1, BENCH_EPOCH_MS + 1),
+        bench_reading("fan", "current", 1, BENCH_EPOCH_MS),
+        bench_reading("pump", "current", 1, BENCH_EPOCH_MS),
+        bench_reading("pump", "temperature", 1, BENCH_EPOCH_MS + 1),
+    };
+    static const enum reject_reason want[] = { REJECT_NONE, REJECT_DEVICE_LIMIT, REJECT_NONE,
+                                               REJECT_NONE, REJECT_SERIES_LIMIT, REJECT_NONE };
+    struct admission out[6];
+    engine_admit(b.engine, b.t_ms, readings, 6, out);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(out[i].reason, want[i]);
+        assert_int_equal(out[i].verdict, want[i] == REJECT_NONE ? ADMIT_STORE : ADMIT_REJECT);
+        engine_apply(b.engine, &out[i].record, &b.out);
+    }
+    struct engine_counts counts = engine_counts(b.engine);
+    assert_true(counts.devices == 2 && counts.series == 3 && counts.readings == 5);
+    bench_end(&b);
+}
+
+static void long_names_fill_the_room_for_names_first(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1000, 1000);
+    char device[65], metric[65];
+    uint32_t stored = 0;
+    struct admission a = { 0 };
+    for (int i = 0; i < 1000 && a.verdict == ADMIT_STORE; i++) {
+        snprintf(device, sizeof device, "%064d", i);
+        snprintf(metric, sizeof metric, "m%063d", i);
+        a = bench_give(&b, device, metric, 1, BENCH_EPOCH_MS);
+        stored += a.verdict == ADMIT_STORE;
+    }
+    assert_in_range(a.reason, REJECT_DEVICE_LIMIT, REJECT_SERIES_LIMIT);
+    assert_in_range(stored, 400, 600);
+    bench_end(&b);
+}
+
+static void what_can_not_be_used_is_refused(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    struct reading reading = bench_reading("", "speed", 1, BENCH_EPOCH_MS);
+    assert_int_equal(bench_take(&b, &reading).reason, REJECT_NAME_INVALID);
+    reading = bench_reading("fan", "", 1, BENCH_EPOCH_MS);
+    assert_int_equal(bench_take(&b, &reading).reason, REJECT_NAME_INVALID);
+    reading = bench_reading("fan", "speed", 1e141, BENCH_EPOCH_MS);
+    assert_int_equal(bench_take(&b, &reading).reason, REJECT_NUMBER_TOO_LARGE);
+    assert_int_equal(engine_counts(b.engine).devices, 0);
+    bench_end(&b);
+}
+
+static void a_contract_asks_the_whole_message(void **state)
+{
+    (void)state;
+    static const struct contract contract = {
+        .name = "press", .version = 3, .allow_unknown = true, .metric_count = 1,
+        .metrics = { { .name = "force", .type = VALUE_NUMBER, .required = true } },
+    };
+    struct bench b;
+    bench_configure(&b, 4, 8);
+    b.source.contract = &contract;
+    bench_init_configured(&b);
+    struct reading readings[] = { bench_reading("press", "a", 1, BENCH_EPOCH_MS),
+                                  bench_reading("press", "b", 1, BENCH_EPOCH_MS) };
+    struct admission out[2];
+    engine_admit(b.engine, b.t_ms, readings, 2, out);
+    assert_int_equal(out[0].reason, REJECT_CONTRACT_REQUIRED);
+    assert_int_equal(out[1].reason, REJECT_CONTRACT_REQUIRED);
+    engine_admit(b.engine, b.t_ms, readings, 1, out); /* a single metric can't hold another */
+    assert_int_equal(out[0].verdict, ADMIT_STORE);
+    readings[1].metric = text_of("force");
+    engine_admit(b.engine, b.t_ms, readings, 2, out);
+    assert_true(out[0].verdict == ADMIT_STORE && out[1].verdict == ADMIT_STORE);
+    bench_end(&b);
+}
+
+static void a_series_keeps_its_first_unit(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    static const char *const units[] = { "", "C", "F" };
+    for (int64_t i = 0; i < 3; i++) {
+        struct reading reading = bench_reading("pump", "temperature", 1, BENCH_EPOCH_MS + i);
+        reading.unit = text_of(units[i]);
+        bench_take(&b, &reading);
+    }
+    struct series_view view;
+    engine_series(b.engine, 0, &view);
+    assert_true(text_equal(view.unit, text_of("C")));
+    bench_end(&b);
+}
+
+static void text_moves_the_watermark_only(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    struct reading reading = bench_reading("pump", "mode", 0, BENCH_EPOCH_MS);
+    reading.value = (struct value){ .type = VALUE_TEXT, .text = text_of("auto") };
+    bench_take(&b, &reading);
+    struct series_view view;
+    engine_series(b.engine, 0, &view);
+    assert_int_equal(view.watermark_ms, BENCH_EPOCH_MS - 2000);
+    assert_int_equal(view.statistics->count, 0);
+    assert_int_equal(engine_deadline(b.engine), INT64_MAX);
+    bench_end(&b);
+}
+
+static void limit_alert_has_its_context(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_configure(&b, 4, 4);
+    b.config.learning_readings = 10;
+    bench_rule(&b, DETECTOR_LIMIT, "hot");
+    b.rules[0].has_high = true;
+    b.rules[0].high = 80;
+    b.rules[0].severity = SEVERITY_MAJOR;
+    bench_init_configured(&b);
+    bench_next(&b, 1000, "oven", 99); /* while learning */
+    bench_next(&b, 1000, "oven", 20);
+    assert_int_equal(b.told[0].severity, SEVERITY_INFO);
+    assert_true(b.told[0].alert.learning);
+    for (int i = 0; i < 20; i++)
+        bench_next(&b, 1000, "oven", 20 + i);
+    b.told_count = 0;
+    bench_next(&b, 1000, "oven", 90);
+    const struct told *alert = only(&b, TOLD_ALERT);
+    assert_int_equal(alert->severity, SEVERITY_MAJOR);
+    assert_int_equal(alert->alert.number, 2);
+    assert_int_equal(alert->recent_count, 16);
+    assert_int_equal(alert->event_time_ms, BENCH_EPOCH_MS + b.t_ms);
+    uint64_t cursor = 0;
+    struct alert_view view;
+    assert_true(engine_alert(b.engine, &cursor, &view));
+    assert_string_equal(view.id, alert->id);
+    assert_false(engine_alert(b.engine, &cursor, &view));
+    bench_end(&b);
+}
+
+static void command(struct bench *b, const char *verb, const char *id, const char *rest)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s %s%s", verb, id, rest);
+    bench_apply(b, (struct record){ .kind = RECORD_COMMAND, .content = text_of(text) });
+}
+
+static void people_acknowledge_and_shelve(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_configure(&b, 4, 4);
+    bench_rule(&b, DETECTOR_LIMIT, "hot");
+    b.rules[0].has_high = true;
+    b.rules[0].high = 80;
+    bench_init_configured(&b);
+    bench_next(&b, 1000, "oven", 99);
+    char id[ALERT_ID_BYTES + 1];
+    strcpy(id, b.told[0].id);
+    command(&b, "ack", "00000000000000000000000000", "");
+    command(&b, "ack", "short", "");
+    command(&b, "shelve", id, "");
+    command(&b, "shelve", id, " 12x");
+    assert_int_equal(bench_count(&b, ALERT_UPDATE), 0);
+    command(&b, "ack", id, "");
+    command(&b, "ack", id, "");
+    command(&b, "shelve", id, " 1790000099000");
+    assert_int_equal(bench_count(&b, ALERT_UPDATE), 2);
+    const struct alert *last = &b.told[b.told_count - 1].alert;
+    assert_true(last->acknowledged && last->shelved_until_ms == 1790000099000 && last->revision == 3);
+    command(&b, "unshelve", id, "");
+    assert_int_equal(b.told[b.told_count - 1].alert.shelved_until_ms, 0);
+    bench_end(&b);
+}
+
+static void begin_silent(struct bench *b)
+{
+    bench_configure(b, 4, 4);
+    bench_rule(b, DETECTOR_SILENT, "silent");
+    b->rules[0].silent_min_ms = 30000;
+    b->rules[0].silent_intervals = 5;
+    bench_init_configured(b);
+}
+
+static void connect_source(struct bench *b, uint64_t connected)
+{
+    bench_apply(b, (struct record){ .kind = RECORD_SOURCE, .count = connected });
+}
+
+static void silence_is_told_once_and_ends(void **state)
+{
+    (void)state;
+    struct bench b;
+    begin_silent(&b);
+    for (int i = 0; i < 19; i++)
+        bench_next(&b, 1000, "fan", 1);
+    bench_wait(&b, 600000); /* its rhythm is not known yet */
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 0);
+    for (int i = 0; i < 10; i++)
+        bench_next(&b, 1000, "fan", 1);
+    bench_wait(&b, 29999);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 0);
+    bench_wait(&b, 1);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 1);
+    bench_wait(&b, 86400000);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 1);
+    bench_next(&b, 1000, "fan", 1);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 1);
+    bench_end(&b);
+}
+
+static void a_lost_source_silences_nobody(void **state)
+{
+    (void)state;
+    struct bench b;
+    begin_silent(&b);
+    for (int i = 0; i < 30; i++)
+        bench_next(&b, 1000, "fan", 1);
+    bench_wait(&b, 20000);
+    connect_source(&b, 0);
+    bench_wait(&b, 3600000);
+    connect_source(&b, 1);
+    bench_wait(&b, 29999);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 0);
+    bench_wait(&b, 1);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 1);
+    bench_end(&b);
+}
+
+static void held_readings_come_in_order(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_configure(&b, 4, 4);
+    b.config.reorder_ms = 5000;
+    b.config.reorder_slots = 3;
+    bench_init_configured(&b);
+    struct series_view view;
+    static const struct { int64_t at_ms; uint64_t fed; } table[] = {
+        { 10000, 0 }, { 9000, 0 }, { 11000, 0 }, /* full */
+        { 9500, 1 },  /* 9000 goes on */
+        { 9200, 2 },  /* older than all that are held: goes on itself */
+        { 9100, 2 },  /* older than the last fed: counted */
+        { 15000, 4 }, /* 9500 for want of room, 10000 by age */
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        b.t_ms += 3000;
+        bench_give(&b, "fan", "speed", 1, BENCH_EPOCH_MS + table[i].at_ms);
+        engine_series(b.engine, 0, &view);
+        assert_int_equal(view.statistics->count, table[i].fed);
+    }
+    assert_int_equal(engine_counts(b.engine).unordered, 1);
+    bench_wait(&b, 60000); /* idle: nothing is held back for ever */
+    engine_series(b.engine, 0, &view);
+    assert_int_equal(view.statistics->count, 6);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stores_a_reading),
+        cmocka_unit_test(windows_fire_revise_and_close),
+        cmocka_unit_test(idleness_closes_and_spares_the_backlog),
+        cmocka_unit_test(skew_is_bounded),
+        cmocka_unit_test(event_time_follows_the_policy),
+        cmocka_unit_test(a_wrong_clock_is_told),
+        cmocka_unit_test(three_within_an_hour_or_none),
+        cmocka_unit_test(repeats_are_known),
+        cmocka_unit_test(limits_count_the_message_itself),
+        cmocka_unit_test(long_names_fill_the_room_for_names_first),
+        cmocka_unit_test(what_can_not_be_used_is_refused),
+        cmocka_unit_test(a_contract_asks_the_whole_message),
+        cmocka_unit_test(a_series_keeps_its_first_unit),
+        cmocka_unit_test(text_moves_the_watermark_only),
+        cmocka_unit_test(limit_alert_has_its_context),
+        cmocka_unit_test(people_acknowledge_and_shelve),
+        cmocka_unit_test(silence_is_told_once_and_ends),
+        cmocka_unit_test(a_lost_source_silences_nobody),
+        cmocka_unit_test(held_readings_come_in_order),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
 }

@@ -1,0 +1,208 @@
+/* Goal: the alert's state machine tells each revision once, at the right time, and its identity never
+ * changes. Method: timelines as tables (t, verdict or timer, what is told, the state after), saving and
+ * loading between every two steps; then a random walk that checks what must always hold.
+ * Links: pipeline/alert.c pipeline/bytes.c pipeline/hash.c */
+#include "pipeline/alert.h"
+
+#include <string.h>
+
+#include "tests/lib/check.h"
+
+enum happening { END, NORMAL, ANOMALY, UNKNOWN, TIMER };
+
+struct step {
+    int64_t t_ms;
+    enum happening what;
+    double score;
+    enum alert_transition want;
+    enum alert_state state;
+};
+
+struct timeline {
+    const char *name;
+    int64_t for_ms, clear_after_ms, cooldown_ms;
+    struct step steps[10];
+};
+
+static const struct timeline TIMELINES[] = {
+    { "at once", 0, 0, 0, {
+        { 10, ANOMALY, 5, ALERT_RAISE, ALERT_RAISED },
+        { 20, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_RAISED },
+        { 30, UNKNOWN, 0, ALERT_NO_CHANGE, ALERT_RAISED },
+        { 40, NORMAL, 0, ALERT_CLEAR, ALERT_QUIET },
+        { 40, ANOMALY, 5, ALERT_RAISE, ALERT_RAISED } } },
+    { "for", 100, 0, 0, {
+        { 10, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_PENDING },
+        { 50, NORMAL, 0, ALERT_NO_CHANGE, ALERT_QUIET },
+        { 60, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_PENDING },
+        { 159, TIMER, 0, ALERT_NO_CHANGE, ALERT_PENDING },
+        { 160, TIMER, 0, ALERT_RAISE, ALERT_RAISED } } },
+    { "for, by a reading", 100, 0, 0, {
+        { 10, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_PENDING },
+        { 110, ANOMALY, 5, ALERT_RAISE, ALERT_RAISED } } },
+    { "clear after", 0, 100, 0, {
+        { 10, ANOMALY, 5, ALERT_RAISE, ALERT_RAISED },
+        { 20, NORMAL, 0, ALERT_NO_CHANGE, ALERT_CLEARING },
+        { 60, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_RAISED },
+        { 70, NORMAL, 0, ALERT_NO_CHANGE, ALERT_CLEARING },
+        { 169, NORMAL, 0, ALERT_NO_CHANGE, ALERT_CLEARING },
+        { 170, TIMER, 0, ALERT_CLEAR, ALERT_QUIET } } },
+    { "cool-down", 0, 0, 100, {
+        { 10, ANOMALY, 5, ALERT_RAISE, ALERT_RAISED },
+        { 20, NORMAL, 0, ALERT_CLEAR, ALERT_QUIET },
+        { 119, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_QUIET },
+        { 120, ANOMALY, 5, ALERT_RAISE, ALERT_RAISED } } },
+    { "updates", 0, 0, 0, {
+        { 0, ANOMALY, 4, ALERT_RAISE, ALERT_RAISED },
+        { 59999, ANOMALY, 9, ALERT_NO_CHANGE, ALERT_RAISED },
+        { 60000, ANOMALY, 5, ALERT_UPDATE, ALERT_RAISED },
+        { 120000, ANOMALY, 13, ALERT_NO_CHANGE, ALERT_RAISED },
+        { 120001, ANOMALY, 13.5, ALERT_UPDATE, ALERT_RAISED },
+        { 180000, ANOMALY, 99, ALERT_NO_CHANGE, ALERT_RAISED },
+        { 180001, ANOMALY, 1, ALERT_UPDATE, ALERT_RAISED } } },
+};
+
+static void through_store(struct alert *a)
+{
+    uint8_t bytes[512];
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    alert_save(a, &w);
+    assert_false(w.failed);
+    memset(a, 0x5a, sizeof *a);
+    struct byte_reader r = { bytes, w.used, 0, false };
+    alert_load(a, &r);
+    assert_true(!r.failed && r.used == r.bytes);
+}
+
+static enum alert_transition take(struct alert *a, const struct detector_config *rule,
+                                  const struct step *step)
+{
+    struct verdict verdict = { .known = step->what != UNKNOWN, .anomalous = step->what == ANOMALY,
+                               .score = step->score };
+    return step->what == TIMER ? alert_on_timer(a, rule, step->t_ms)
+                               : alert_on_verdict(a, rule, &verdict, step->t_ms, step->t_ms, false);
+}
+
+static void follows_its_timelines(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof TIMELINES / sizeof TIMELINES[0]; i++) {
+        const struct timeline *line = &TIMELINES[i];
+        struct detector_config rule = { .for_ms = line->for_ms,
+                                        .clear_after_ms = line->clear_after_ms,
+                                        .cooldown_ms = line->cooldown_ms };
+        struct alert a;
+        alert_init(&a);
+        for (const struct step *step = line->steps; step->what != END; step++) {
+            enum alert_transition got = take(&a, &rule, step);
+            if (got != step->want || a.state != step->state)
+                fail_msg("%s, step %d: told %d, state %d", line->name, (int)(step - line->steps),
+                         (int)got, (int)a.state);
+            through_store(&a);
+        }
+    }
+}
+
+static void tells_the_most_anomalous_since_the_last_revision(void **state)
+{
+    (void)state;
+    struct detector_config rule = { .for_ms = 100 };
+    struct alert a;
+    alert_init(&a);
+    static const double scores[] = { 3, 8, 5 };
+    for (int i = 0; i < 3; i++) {
+        struct verdict v = { .known = true, .anomalous = true, .score = scores[i] };
+        alert_on_verdict(&a, &rule, &v, 1000 + i, 10 * i, true);
+    }
+    assert_int_equal(alert_deadline(&a, &rule), 100);
+    assert_int_equal(alert_on_timer(&a, &rule, 100), ALERT_RAISE);
+    assert_true(a.last.score == 8 && a.peak_score == 8);
+    assert_true(a.count == 3 && a.number == 1 && a.revision == 1 && a.learning);
+    assert_true(a.onset_event_ms == 1000 && a.last_event_ms == 1002);
+}
+
+static void flags_are_told_once(void **state)
+{
+    (void)state;
+    struct detector_config rule = { .cooldown_ms = 0 };
+    struct verdict bad = { .known = true, .anomalous = true, .score = 2 }, good = { .known = true };
+    struct alert a;
+    alert_init(&a);
+    assert_int_equal(alert_acknowledge(&a, 1), ALERT_NO_CHANGE);
+    alert_on_verdict(&a, &rule, &bad, 1, 1, false);
+    assert_int_equal(alert_acknowledge(&a, 2), ALERT_UPDATE);
+    assert_int_equal(alert_acknowledge(&a, 3), ALERT_NO_CHANGE);
+    assert_int_equal(alert_shelve(&a, 99, 4), ALERT_UPDATE);
+    assert_int_equal(alert_shelve(&a, 99, 5), ALERT_NO_CHANGE);
+    assert_int_equal(alert_shelve(&a, 0, 6), ALERT_UPDATE);
+    assert_int_equal(a.revision, 4);
+    alert_on_verdict(&a, &rule, &good, 7, 7, false);
+    alert_on_verdict(&a, &rule, &bad, 8, 8, false);
+    assert_true(a.number == 2 && a.revision == 1 && !a.acknowledged);
+}
+
+static void identities_differ_and_stay(void **state)
+{
+    (void)state;
+    struct hash_key store = { 1, 2 };
+    char id[ALERT_ID_BYTES + 1], other[ALERT_ID_BYTES + 1];
+    struct hash128 key = alert_key(store, text_of("ab"), text_of("c"), text_of("high"), 1);
+    alert_id_of(key, id);
+    assert_int_equal(strlen(id), ALERT_ID_BYTES);
+    alert_id_of(alert_key(store, text_of("a"), text_of("bc"), text_of("high"), 1), other);
+    assert_string_not_equal(id, other);
+    alert_id_of(alert_key(store, text_of("ab"), text_of("c"), text_of("high"), 2), other);
+    assert_string_not_equal(id, other);
+    alert_id_of((struct hash128){ 0, 0 }, id);
+    assert_string_equal(id, "00000000000000000000000000");
+    alert_id_of((struct hash128){ UINT64_MAX, UINT64_MAX }, id);
+    assert_string_equal(id, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+}
+
+/* Always: revisions grow by one, a raise begins at 1 with a new number, updates a minute apart. */
+static void walks_at_random(void **state)
+{
+    (void)state;
+    uint64_t seed = check_seed();
+    struct detector_config rule = { .for_ms = 300, .clear_after_ms = 500, .cooldown_ms = 2000 };
+    struct alert a;
+    alert_init(&a);
+    int64_t t_ms = 0;
+    uint32_t told[4] = { 0 };
+    for (int i = 0; i < 50000; i++) {
+        const struct alert before = a;
+        struct step step = { .what = rnd(&seed) % 3 == 0 ? NORMAL : ANOMALY };
+        int64_t next_ms = t_ms + (int64_t)(rnd(&seed) % (rnd(&seed) % 8 == 0 ? 40000 : 400));
+        if (alert_deadline(&a, &rule) <= next_ms) {
+            next_ms = alert_deadline(&a, &rule);
+            step.what = TIMER;
+        }
+        step.t_ms = t_ms = next_ms;
+        step.score = 5 + 100 * rnd_unit(&seed) * rnd_unit(&seed) * (double)(i % 1000);
+        enum alert_transition got = take(&a, &rule, &step);
+        told[got]++;
+        assert_int_equal(a.number, before.number + (got == ALERT_RAISE));
+        if (got == ALERT_RAISE)
+            assert_true(a.revision == 1 && t_ms >= before.cooldown_until_ms);
+        else
+            assert_int_equal(a.revision, before.revision + (got != ALERT_NO_CHANGE));
+        if (got == ALERT_UPDATE)
+            assert_true(t_ms - before.told_ms >= ALERT_UPDATE_MS);
+        assert_true(alert_deadline(&a, &rule) > t_ms);
+        through_store(&a);
+    }
+    assert_true(told[ALERT_RAISE] > 100 && told[ALERT_UPDATE] > 0);
+    assert_in_range(told[ALERT_RAISE] - told[ALERT_CLEAR], 0, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(follows_its_timelines),
+        cmocka_unit_test(tells_the_most_anomalous_since_the_last_revision),
+        cmocka_unit_test(flags_are_told_once),
+        cmocka_unit_test(identities_differ_and_stay),
+        cmocka_unit_test(walks_at_random),
+    };
+    return cmocka_run_group_tests_name("alert", tests, NULL, NULL);
+}

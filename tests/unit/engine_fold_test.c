@@ -1,0 +1,331 @@
+/* Goal: the engine's state is a fold over the journal: live, rebuilt from records, or taken up from a
+ * checkpoint on the way, it is the same bit for bit and goes on to tell the same; and no damaged
+ * checkpoint breaks it. Method: random traffic of a small fleet (late, reordered, repeated, silent, wrong
+ * clocks, lost sources, commands) is journalled; the journal is folded in several ways.
+ * Links: pipeline/engine.c pipeline/engine_admit.c pipeline/engine_alert.c pipeline/engine_load.c pipeline/engine_save.c pipeline/engine_series.c pipeline/engine_think.c pipeline/engine_time.c pipeline/engine_view.c pipeline/alert.c pipeline/baseline.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_rate.c pipeline/detector_shift.c pipeline/detector_silent.c pipeline/detector_spike.c pipeline/detector_stuck.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+#include "pipeline/engine.h"
+
+#include "pipeline/err.h"
+#include "tests/lib/check.h"
+#include "tests/lib/engine_bench.h"
+
+enum { STEPS = 6000, JOURNAL_MAX = 40000, DEVICES = 6, METRICS = 3, STATE_BYTES = 1 << 20 };
+
+struct journal {
+    struct record records[JOURNAL_MAX];
+    uint32_t count;
+    uint64_t told; /* hash over all that was told */
+};
+
+static const char *const DEVICE_NAMES[] = { "press-1", "press-2", "oven", "fan", "pump", "valve" };
+static const char *const METRIC_NAMES[] = { "temperature", "vibration", "state" };
+
+static void mix(uint64_t *told, const void *at, size_t bytes)
+{
+    *told = hash64((struct hash_key){ *told, 77 }, at, bytes);
+}
+
+static void mix_alert(void *ctx, const struct alert_event *event)
+{
+    mix(ctx, event->id, ALERT_ID_BYTES);
+    mix(ctx, &event->alert->revision, sizeof event->alert->revision);
+    mix(ctx, &event->alert->peak_score, sizeof(double));
+    mix(ctx, &event->transition, sizeof event->transition);
+    mix(ctx, &event->event_time_ms, sizeof event->event_time_ms);
+    for (uint32_t i = 0; i < event->recent_count; i++)
+        mix(ctx, &event->recent[i].value, sizeof(double));
+}
+
+static void mix_result(void *ctx, const struct window_result *result)
+{
+    mix(ctx, result->device.at, result->device.bytes);
+    mix(ctx, result->metric.at, result->metric.bytes);
+    mix(ctx, &result->start_ms, sizeof result->start_ms);
+    mix(ctx, &result->revision, sizeof result->revision);
+    mix(ctx, &result->aggregate.mean, sizeof(double));
+    mix(ctx, &result->first_block, sizeof result->first_block);
+}
+
+static void mix_late(void *ctx, const struct record *record)
+{
+    mix(ctx, &record->event_time_ms, sizeof record->event_time_ms);
+}
+
+static void configure(struct bench *b, int64_t reorder_ms)
+{
+    bench_configure(b, DEVICES, DEVICES * METRICS);
+    b->config.reorder_ms = reorder_ms;
+    b->config.reorder_slots = 4;
+    b->config.idle_ms = 20000;
+    b->config.window.slots = 3;
+    b->config.out_of_orderness_ms = 9000;
+    b->config.learning_readings = 50;
+    bench_rule(b, DETECTOR_LIMIT, "limit");
+    b->rules[0].has_high = true;
+    b->rules[0].high = 95;
+    b->rules[0].for_ms = 300;
+    b->rules[0].clear_after_ms = 4000;
+    b->rules[0].cooldown_ms = 9000;
+    bench_rule(b, DETECTOR_SPIKE, "spike");
+    b->rules[1].clear_after_ms = 1000;
+    b->rules[1].cooldown_ms = 60000;
+    bench_rule(b, DETECTOR_SILENT, "silent");
+    bench_rule(b, DETECTOR_STUCK, "stuck");
+    bench_rule(b, DETECTOR_SHIFT, "shift");
+    bench_rule(b, DETECTOR_RATE, "rate");
+}
+
+static void journal(struct journal *j, const struct record *record)
+{
+    assert_in_range(j->count, 0, JOURNAL_MAX - 1);
+    j->records[j->count++] = *record;
+}
+
+/* Fire what is due, as the gateway does, and journal how many. */
+static void tick(struct bench *b, struct journal *j)
+{
+    struct record record = { .kind = RECORD_TICK, .t_ms = b->t_ms };
+    while (engine_deadline(b->engine) <= b->t_ms) {
+        engine_begin_block(b->engine, 1 + j->count / 100);
+        engine_fire(b->engine, &b->out);
+        record.count++;
+    }
+    if (record.count > 0)
+        journal(j, &record);
+}
+
+static struct reading random_reading(uint64_t *seed, const struct bench *b)
+{
+    uint32_t device = (uint32_t)(rnd(seed) % DEVICES), metric = (uint32_t)(rnd(seed) % METRICS);
+    struct reading reading = bench_reading(DEVICE_NAMES[device], METRIC_NAMES[metric], 0, 0);
+    double value = 50 + 10 * rnd_unit(seed) + (rnd(seed) % 40 == 0 ? 60 : 0);
+    reading.value.number = rnd(seed) % 5 == 0 ? 50 : value;
+    if (metric == 2) {
+        reading.value.number = 0;
+        reading.value.type = VALUE_TEXT;
+        reading.value.text = text_of("running");
+    }
+    reading.unit = text_of(rnd(seed) % 2 ? "C" : "");
+    int64_t wall_ms = BENCH_EPOCH_MS + b->t_ms;
+    reading.device_time_ms = wall_ms - (int64_t)(rnd(seed) % (rnd(seed) % 10 ? 2500 : 60000));
+    if (rnd(seed) % 60 == 0)
+        reading.device_time_ms = wall_ms + 400000;
+    reading.has_device_time = rnd(seed) % 20 != 0;
+    reading.has_sequence = rnd(seed) % 3 != 0;
+    reading.sequence = (uint64_t)(b->t_ms / 900);
+    return reading;
+}
+
+static struct record random_other(uint64_t *seed, const struct bench *b, char *command)
+{
+    struct record record = { .kind = RECORD_CLOCK, .t_ms = b->t_ms,
+                             .clock = { BENCH_EPOCH_MS, CLOCK_SYNCED, 1 } };
+    if (rnd(seed) % 2 == 0) {
+        record.kind = RECORD_SOURCE;
+        record.count = rnd(seed) % 2;
+    } else if (rnd(seed) % 2 == 0) {
+        uint64_t cursor = rnd(seed) % 40;
+        struct alert_view view;
+        if (engine_alert(b->engine, &cursor, &view)) {
+            record.kind = RECORD_COMMAND;
+            snprintf(command, 80, "%s %s %d", rnd(seed) % 2 ? "ack" : "shelve", view.id, 5000);
+            record.content = text_of(command);
+        }
+    } else if (rnd(seed) % 4 == 0) {
+        record.clock.state = CLOCK_COARSE;
+    }
+    return record;
+}
+
+static char commands[JOURNAL_MAX][80];
+
+static void live(struct bench *b, struct journal *j, uint64_t seed)
+{
+    b->out = (struct engine_out){ &j->told, mix_alert, mix_result, mix_late };
+    journal(j, &(struct record){ .kind = RECORD_CLOCK, .clock = { BENCH_EPOCH_MS, CLOCK_SYNCED, 1 } });
+    engine_apply(b->engine, &j->records[0], &b->out);
+    for (uint64_t step = 1; step <= STEPS; step++) {
+        b->t_ms += (int64_t)(rnd(&seed) % (rnd(&seed) % 200 == 0 ? 40000 : 100));
+        tick(b, j);
+        if (rnd(&seed) % 50 == 0) {
+            struct record record = random_other(&seed, b, commands[j->count]);
+            engine_begin_block(b->engine, 1 + j->count / 100);
+            journal(j, &record);
+            engine_apply(b->engine, &record, &b->out);
+            continue;
+        }
+        struct reading reading = random_reading(&seed, b);
+        struct admission a;
+        engine_admit(b->engine, b->t_ms, &reading, 1, &a);
+        if (a.verdict == ADMIT_DUPLICATE)
+            continue;
+        engine_begin_block(b->engine, 1 + j->count / 100);
+        journal(j, &a.record);
+        engine_apply(b->engine, &a.record, &b->out);
+    }
+}
+
+static void fold(struct engine *engine, const struct journal *j, uint32_t from, uint32_t to,
+                 const struct engine_out *out)
+{
+    for (uint32_t i = from; i < to; i++) {
+        if (i > 0)
+            engine_begin_block(engine, 1 + i / 100);
+        engine_apply(engine, &j->records[i], out);
+    }
+}
+
+static bool equal(struct hash128 a, struct hash128 b)
+{
+    return a.low == b.low && a.high == b.high;
+}
+
+static size_t save(const struct bench *b, uint8_t *to)
+{
+    struct byte_writer count = { 0 }, w = { to, STATE_BYTES, 0, false };
+    engine_save(b->engine, &count);
+    engine_save(b->engine, &w);
+    assert_false(w.failed);
+    assert_int_equal(count.used, w.used);
+    assert_in_range(w.used, 1, engine_save_bytes_max(&b->config));
+    return w.used;
+}
+
+static void check_saw_everything(const struct bench *b)
+{
+    struct engine_counts c = engine_counts(b->engine);
+    assert_true(c.late > 0 && c.unordered > 0 && c.revisions > 0 && c.results > 0);
+    assert_true(c.alerts_raised > 10 && c.alerts_cleared > 10 && c.alerts_suppressed > 0);
+    assert_true(c.forced_windows > 0 && c.sequence_restarts > 0);
+}
+
+static void run(int64_t reorder_ms)
+{
+    static struct journal journals[1];
+    static uint8_t bytes[STATE_BYTES];
+    struct journal *j = journals;
+    uint64_t seed = check_seed();
+    memset(j, 0, sizeof *j);
+    struct bench a, b;
+    configure(&a, reorder_ms);
+    bench_init_configured(&a);
+    bench_start(&a);
+    live(&a, j, seed);
+    check_saw_everything(&a);
+
+    configure(&b, reorder_ms);
+    bench_init_configured(&b);
+    bench_start(&b);
+    fold(b.engine, j, 0, j->count, NULL);
+    assert_true(equal(engine_digest(a.engine), engine_digest(b.engine)));
+
+    bench_start(&b);
+    uint64_t told = 0;
+    const struct engine_out out = { &told, mix_alert, mix_result, mix_late };
+    for (uint32_t at = 0; at < j->count;) {
+        uint32_t next = at + 1 + (uint32_t)(rnd(&seed) % 700);
+        next = next < j->count ? next : j->count;
+        fold(b.engine, j, at, next, &out);
+        at = next;
+        struct hash128 before = engine_digest(b.engine);
+        struct byte_reader r = { bytes, save(&b, bytes), 0, false };
+        uint32_t reset = 99;
+        bench_start(&b);
+        assert_int_equal(engine_load(b.engine, &r, &reset), 0);
+        assert_int_equal(reset, 0);
+        assert_true(equal(engine_digest(b.engine), before));
+    }
+    assert_true(equal(engine_digest(a.engine), engine_digest(b.engine)));
+    assert_true(told == j->told);
+    bench_end(&a);
+    bench_end(&b);
+}
+
+static void state_is_a_fold(void **state)
+{
+    (void)state;
+    run(0);
+}
+
+static void state_is_a_fold_with_readings_held_back(void **state)
+{
+    (void)state;
+    run(1500);
+}
+
+/* A checkpoint in the middle of traffic, for the tests below. */
+static size_t some_state(struct bench *b, uint8_t *bytes)
+{
+    static struct journal j;
+    memset(&j, 0, sizeof j);
+    configure(b, 1500);
+    bench_init_configured(b);
+    bench_start(b);
+    live(b, &j, 5);
+    return save(b, bytes);
+}
+
+static void survives_any_bytes(void **state)
+{
+    (void)state;
+    static uint8_t bytes[STATE_BYTES], damaged[STATE_BYTES];
+    uint64_t seed = check_seed();
+    struct bench b;
+    size_t used = some_state(&b, bytes);
+    int refused = 0;
+    for (int round = 0; round < 1500; round++) {
+        memcpy(damaged, bytes, used);
+        size_t bytes_given = rnd(&seed) % 4 == 0 ? (size_t)(rnd(&seed) % used) : used;
+        for (uint64_t i = rnd(&seed) % 4; i > 0; i--)
+            damaged[rnd(&seed) % (rnd(&seed) % 2 ? used : 1200)] = (uint8_t)rnd(&seed);
+        uint8_t *exact = malloc(bytes_given + 1); /* so that reading past the end is seen */
+        memcpy(exact, damaged, bytes_given);
+        struct byte_reader r = { exact, bytes_given, 0, false };
+        uint32_t reset;
+        bench_start(&b);
+        int err = engine_load(b.engine, &r, &reset);
+        assert_true(err == 0 || err == WEIR_ECORRUPT || err == WEIR_EVERSION || err == WEIR_EFULL);
+        refused += err != 0;
+        free(exact);
+    }
+    assert_in_range(refused, 300, 1499);
+    bench_end(&b);
+}
+
+static void a_changed_rule_starts_empty_and_keeps_its_numbers(void **state)
+{
+    (void)state;
+    static uint8_t bytes[STATE_BYTES];
+    struct bench b;
+    size_t used = some_state(&b, bytes);
+    struct byte_reader r = { bytes, used, 0, false };
+    b.rules[1].threshold *= 2;
+    uint32_t reset = 0;
+    bench_start(&b);
+    assert_int_equal(engine_load(b.engine, &r, &reset), 0);
+    assert_int_equal(reset, 1);
+
+    r.used = 0;
+    b.config.window.size_ms *= 2;
+    b.config.dedup.ranges = 4;
+    bench_start(&b);
+    assert_int_equal(engine_load(b.engine, &r, &reset), 0);
+    assert_int_equal(reset, 3);
+
+    r.used = 0;
+    b.config.devices_max = 2;
+    bench_start(&b);
+    assert_int_equal(engine_load(b.engine, &r, &reset), WEIR_EFULL);
+    bench_end(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(state_is_a_fold),
+        cmocka_unit_test(state_is_a_fold_with_readings_held_back),
+        cmocka_unit_test(survives_any_bytes),
+        cmocka_unit_test(a_changed_rule_starts_empty_and_keeps_its_numbers),
+    };
+    return cmocka_run_group_tests_name("engine_fold", tests, NULL, NULL);
+}
