@@ -86,7 +86,7 @@ struct checkpoint_piece { /* bytes NULL: none in this commit */
     uint32_t offset;             /* of this piece */
     uint32_t total_bytes;        /* of the whole state */
     struct text bytes;           /* at most STORE_PIECE_BYTES */
-    /* with it the slot becomes valid. A piece at offset 0 begins anew; others follow the one before */
+    /* with it the slot becomes valid. Offset 0 begins anew; others follow the piece before */
     bool last;
 };
 

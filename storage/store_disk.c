@@ -174,7 +174,9 @@ void disk_suspect(struct store *s, bool suspect)
         return;
     }
     /* if even this can't be written, the next start meets the damage again and tries again */
-    (void)side_open(s, ".suspect", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &side);
+    int code = side_open(s, ".suspect", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &side);
+    if (code == SQLITE_OK) /* SQLite's xAccess takes an empty file for none */
+        (void)side.file->pMethods->xWrite(side.file, "?", 1, 0);
     side_close(&side);
 }
 

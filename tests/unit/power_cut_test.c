@@ -1,0 +1,404 @@
+/* Goal: what store_commit acknowledged survives a power cut at any operation of the disk, nothing
+ *   is counted twice, nothing is damaged; and the same holds after errors of the disk, including
+ *   a failed sync that the kernel forgets. With synchronous=NORMAL acknowledged rows are lost, so
+ *   the disk does what it says and the test would see it.
+ * Method: a run of small batches that has everything in it (rows, dead letters, checkpoints,
+ *   retention, WAL checkpoints) on the faulty disk, cut at operation 1, 2, 3, ... with several seeds
+ *   each; then the file is opened again and compared with a plain model in which every byte follows
+ *   from a block's number.
+ * Links: simulator/faulty_vfs.c storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_retention.c storage/store_checkpoint.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/envelope.c pipeline/json_writer.c pipeline/reject.c pipeline/alert.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
+ * Libs: -lsqlite3 -lz
+ */
+#include "tests/lib/check.h"
+
+#include <sqlite3.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "pipeline/envelope.h"
+#include "pipeline/err.h"
+#include "simulator/faulty_vfs.h"
+#include "storage/store.h"
+
+enum { BLOCKS = 24, BLOCK_BYTES_MAX = 6000, PIECE_BYTES = 3000, PIECES = 3, SEEDS = 6 };
+
+struct tally {
+    uint64_t cases, lost_cases, lost_blocks, unclear, errors, set_aside;
+};
+
+/* --- the model: everything follows from a block's number -------------------------------------- */
+
+static void fill(uint8_t *at, size_t bytes, uint64_t seed)
+{
+    uint64_t state = seed;
+    for (size_t i = 0; i < bytes; i++)
+        at[i] = (uint8_t)(rnd(&state) & 0x3f);
+}
+
+static uint32_t block_bytes(uint64_t block)
+{
+    return (uint32_t)(20 + block * 977 % BLOCK_BYTES_MAX);
+}
+
+static uint32_t block_readings(uint64_t block)
+{
+    return (uint32_t)(1 + block % 7);
+}
+
+static bool block_has_letter(uint64_t block)
+{
+    return block % 4 == 0;
+}
+
+static struct ledger ledger_at(uint64_t block)
+{
+    struct ledger ledger = { 0 };
+    for (uint64_t i = 1; i <= block; i++) {
+        ledger.received += block_readings(i);
+        ledger.stored += block_readings(i);
+        ledger.received += block_has_letter(i);
+        ledger.rejected[REJECT_JSON_SYNTAX] += block_has_letter(i);
+    }
+    return ledger;
+}
+
+/* One result a block, an alert every third; the receiver covers what is ten blocks old. */
+static struct lane_state lane_at(enum lane lane, uint64_t block)
+{
+    uint64_t old = block > 10 ? block - 10 : 0;
+    if (lane == LANE_RAW)
+        return (struct lane_state){ 1, 0 };
+    if (lane == LANE_ALERTS)
+        return (struct lane_state){ 1 + block / 3, old / 3 };
+    return (struct lane_state){ 1 + block, old };
+}
+
+struct material { /* that one batch points into */
+    uint8_t journal[BLOCK_BYTES_MAX + 20], piece[PIECE_BYTES];
+    char result[64], alert[64];
+    struct outbox_row rows[2];
+    struct dead_letter letter;
+    struct envelope envelope;
+};
+
+/* A checkpoint begins at every fifth block and is written with it and the two after it. */
+static struct checkpoint_piece piece_at(struct material *m, uint64_t block)
+{
+    uint64_t of = block - block % 5;
+    uint32_t index = (uint32_t)(block % 5);
+    if (of == 0 || index >= PIECES)
+        return (struct checkpoint_piece){ 0 };
+    fill(m->piece, PIECE_BYTES, of * 100 + index);
+    return (struct checkpoint_piece){ .block = of, .offset = index * PIECE_BYTES,
+                                      .total_bytes = PIECES * PIECE_BYTES,
+                                      .bytes = { (const char *)m->piece, PIECE_BYTES },
+                                      .last = index == PIECES - 1 };
+}
+
+static uint32_t rows_at(struct material *m, uint64_t block)
+{
+    uint32_t count = 0;
+    (void)snprintf(m->result, sizeof m->result, "result %" PRIu64, block);
+    m->rows[count++] = (struct outbox_row){ .lane = LANE_RESULTS, .sequence = block,
+                                            .payload = text_of(m->result) };
+    if (block % 3 != 0)
+        return count;
+    (void)snprintf(m->alert, sizeof m->alert, "alert %" PRIu64, block / 3);
+    m->rows[count++] = (struct outbox_row){ .lane = LANE_ALERTS, .sequence = block / 3,
+                                            .key = { block / 9 + 1, 1 }, .revision = 1,
+                                            .payload = text_of(m->alert) };
+    return count;
+}
+
+static struct batch batch_at(struct material *m, uint64_t block)
+{
+    struct batch batch = { .block = block, .t_ms = (int64_t)block * 1000 };
+    memset(m, 0, sizeof *m);
+    batch.envelope = &m->envelope;
+    fill(m->journal, block_bytes(block), block);
+    batch.journal = (struct text){ (const char *)m->journal, block_bytes(block) };
+    batch.readings = block_readings(block);
+    batch.rows = m->rows;
+    batch.row_count = rows_at(m, block);
+    m->letter = (struct dead_letter){ .reason = REJECT_JSON_SYNTAX, .readings = 1,
+                                      .source = text_of("s"), .topic = text_of("t"),
+                                      .payload = text_of("{bad") };
+    batch.letters = &m->letter;
+    batch.letter_count = block_has_letter(block);
+    for (int lane = 0; lane < LANES; lane++)
+        batch.lanes[lane] = lane_at((enum lane)lane, block);
+    batch.ledger = ledger_at(block);
+    batch.checkpoint = piece_at(m, block);
+    batch.forwarded_block = block / 2;
+    return batch;
+}
+
+/* --- the store on the faulty disk --------------------------------------------------------------- */
+
+static struct store_config config_of(bool normal)
+{
+    return (struct store_config){
+        .path = "cut.db", .vfs = FAULTY_VFS_NAME, .unsafe_sync_normal = normal,
+        .disk_bytes_max = 8 * 1024 * 1024, .wal_bytes_max = 160 * 1024, .ballast_bytes = 8192,
+        .journal_bytes_max = 24 * 1024, .outbox_bytes_max = { 1 << 20, 1 << 20, 1 << 20 },
+        .letters_bytes_max = 1 << 20, .letters_max = 4, .sqlite_heap_bytes = 8 * 1024 * 1024,
+    };
+}
+
+static int open_it(bool normal, struct store **store, struct store_recovery *found)
+{
+    uint64_t entropy[2] = { 1, 2 };
+    char why[256] = "";
+    struct store_config config = config_of(normal);
+    int err = store_open(&config, entropy, store, found, why);
+    if (err != 0 && !faulty_vfs_is_cut() && faulty_vfs_faults() == 0)
+        fail_msg("open: %s: %s", weir_err_text(err), why);
+    return err;
+}
+
+/* Commit until the power goes or all is committed; returns the last block acknowledged. */
+static uint64_t run_until_cut(bool normal)
+{
+    struct material m;
+    struct store *store;
+    struct store_recovery found;
+    uint64_t acknowledged = 0;
+
+    if (open_it(normal, &store, &found) != 0)
+        return 0;
+    for (uint64_t block = 1; block <= BLOCKS; block++) {
+        struct batch batch = batch_at(&m, block);
+        if (store_commit(store, &batch) != 0)
+            break;
+        acknowledged = block;
+    }
+    if (!faulty_vfs_is_cut())
+        faulty_vfs_kill();
+    return store_close(store), acknowledged;
+}
+
+static void check_journal(struct store *store, const struct store_recovery *found)
+{
+    static uint8_t got[BLOCK_BYTES_MAX + 20], wanted[BLOCK_BYTES_MAX + 20];
+    uint64_t held = 0, expected = found->first_block;
+
+    for (uint64_t from = 1;; from++) {
+        uint64_t number;
+        size_t used;
+        assert_int_equal(store_block_read(store, from, got, sizeof got, &number, &used), 0);
+        if (number == 0)
+            break;
+        assert_int_equal(number, expected++); /* no hole */
+        assert_int_equal(used, block_bytes(number));
+        fill(wanted, used, number);
+        assert_memory_equal(got, wanted, used);
+        held += block_readings(number);
+        from = number;
+    }
+    if (found->last_block > 0)
+        assert_int_equal(expected, found->last_block + 1);
+    assert_int_equal(held, found->ledger.held);
+}
+
+static void check_lane(struct store *store, enum lane lane, uint64_t block)
+{
+    static uint8_t bytes[65536];
+    struct lane_state wanted = lane_at(lane, block);
+    struct outbox_row rows[BLOCKS];
+    uint32_t count;
+
+    int err = store_outbox_read(store, lane, 1, bytes, sizeof bytes, rows, BLOCKS, &count);
+    assert_int_equal(err, 0);
+    assert_int_equal(count, wanted.next_sequence - 1 - wanted.covered);
+    for (uint32_t i = 0; i < count; i++) {
+        char text[64], plain[64];
+        uLongf used = sizeof plain;
+        uint64_t sequence = wanted.covered + 1 + i;
+        assert_int_equal(rows[i].sequence, sequence);
+        (void)snprintf(text, sizeof text, "%s %" PRIu64, lane == LANE_ALERTS ? "alert" : "result",
+                       sequence);
+        if (lane == LANE_ALERTS) {
+            used = rows[i].payload.bytes;
+            memcpy(plain, rows[i].payload.at, used);
+        } else {
+            assert_int_equal(uncompress((Bytef *)plain, &used, (const Bytef *)rows[i].payload.at,
+                                        rows[i].payload.bytes), Z_OK);
+        }
+        assert_int_equal(used, strlen(text));
+        assert_memory_equal(plain, text, used);
+    }
+}
+
+static void check_checkpoint(struct store *store, const struct store_recovery *found)
+{
+    static uint8_t got[PIECES * PIECE_BYTES], wanted[PIECE_BYTES];
+
+    uint64_t newest = found->last_block < 7 ? 0 : (found->last_block - 2) / 5 * 5;
+    assert_int_equal(found->checkpoint_block, newest);
+    if (newest == 0)
+        return;
+    assert_int_equal(found->checkpoint_bytes, sizeof got);
+    assert_int_equal(store_checkpoint_read(store, got, sizeof got), 0);
+    for (uint32_t i = 0; i < PIECES; i++) {
+        fill(wanted, PIECE_BYTES, newest * 100 + i);
+        assert_memory_equal(got + i * PIECE_BYTES, wanted, PIECE_BYTES);
+    }
+    assert_true(found->first_block <= newest + 1); /* foldable from the newest on */
+}
+
+static void check_pages(void)
+{
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_open_v2("cut.db", &db, SQLITE_OPEN_READWRITE, FAULTY_VFS_NAME),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &statement, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    assert_string_equal((const char *)sqlite3_column_text(statement, 0), "ok");
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+}
+
+/* Everything acknowledged is there, and the store goes on from it. */
+static void check_survival(uint64_t acknowledged, bool normal, struct tally *tally)
+{
+    struct material m;
+    struct store *store;
+    struct store_recovery found;
+
+    assert_int_equal(open_it(normal, &store, &found), 0);
+    tally->cases++;
+    tally->set_aside += found.set_aside;
+    tally->unclear += found.last_block > acknowledged;
+    if (found.last_block < acknowledged) {
+        tally->lost_cases++;
+        tally->lost_blocks += acknowledged - found.last_block;
+    }
+    assert_in_range(found.last_block, 0, acknowledged + 1);
+    struct ledger wanted = ledger_at(found.last_block);
+    assert_int_equal(found.ledger.received, wanted.received);
+    assert_int_equal(found.ledger.stored, wanted.stored);
+    assert_true(ledger_balances(&found.ledger));
+    check_journal(store, &found);
+    check_lane(store, LANE_ALERTS, found.last_block);
+    check_lane(store, LANE_RESULTS, found.last_block);
+    check_checkpoint(store, &found);
+    struct batch batch = batch_at(&m, found.last_block + 1);
+    assert_int_equal(store_commit(store, &batch), 0);
+    store_close(store);
+    check_pages();
+}
+
+static uint64_t operations_of_run(bool normal)
+{
+    faulty_vfs_begin(1);
+    assert_int_equal(run_until_cut(normal), BLOCKS);
+    return faulty_vfs_operations();
+}
+
+static struct tally cut_everywhere(bool normal, uint64_t seeds, uint64_t step)
+{
+    struct tally tally = { 0 };
+    uint64_t operations = operations_of_run(normal), seed = check_seed();
+
+    for (uint64_t k = 1; k <= operations; k += step) {
+        for (uint64_t i = 0; i < seeds; i++) {
+            faulty_vfs_begin(k * 31 + i);
+            faulty_vfs_cut_at(k);
+            uint64_t acknowledged = run_until_cut(normal);
+            faulty_vfs_cut(seed + k * 1000 + i);
+            faulty_vfs_power_on();
+            check_survival(acknowledged, normal, &tally);
+        }
+    }
+    printf("# %s: %" PRIu64 " operations, %" PRIu64 " cuts, %" PRIu64 " unclear commits kept, "
+           "%" PRIu64 " cuts lost acknowledged rows (%" PRIu64 " blocks)\n",
+           normal ? "NORMAL" : "FULL", operations, tally.cases, tally.unclear, tally.lost_cases,
+           tally.lost_blocks);
+    return tally;
+}
+
+static void a_cut_loses_nothing_acknowledged(void **state)
+{
+    (void)state;
+    struct tally tally = cut_everywhere(false, SEEDS, 1);
+    assert_true(tally.cases >= 2000);
+    assert_int_equal(tally.lost_cases, 0);
+    assert_int_equal(tally.set_aside, 0);
+    assert_true(tally.unclear > 0);
+}
+
+static void without_full_sync_it_loses(void **state)
+{
+    (void)state;
+    struct tally tally = cut_everywhere(true, 1, 3);
+    assert_true(tally.lost_cases > 0);
+    assert_int_equal(tally.set_aside, 0);
+}
+
+/* --- errors of the disk --------------------------------------------------------------------------- */
+
+/* The gateway's way: the same batch again until it is stored. */
+static void run_with_retries(struct tally *tally)
+{
+    struct material m;
+    struct store *store;
+    struct store_recovery found;
+
+    while (open_it(false, &store, &found) != 0)
+        tally->errors++;
+    for (uint64_t block = 1; block <= BLOCKS; block++) {
+        struct batch batch = batch_at(&m, block);
+        int tries = 0;
+        for (int err = store_commit(store, &batch); err != 0; err = store_commit(store, &batch)) {
+            assert_true(err == WEIR_EIO || err == WEIR_ENOSPC);
+            if (++tries == 20)
+                fail_msg("block %" PRIu64 ": %s", block, store_why(store));
+            tally->errors++;
+        }
+    }
+    faulty_vfs_cut(tally->errors + 7);
+    store_close(store);
+    faulty_vfs_power_on();
+}
+
+static void errors_lose_nothing(void **state)
+{
+    struct tally tally = { 0 };
+    uint64_t operations = operations_of_run(false);
+
+    (void)state;
+    for (uint64_t k = 1; k <= operations; k += 2) {
+        for (uint64_t i = 0; i < 3; i++) {
+            faulty_vfs_begin(k * 17 + i);
+            faulty_vfs_fail_at(k, i == 2 ? 4 : 1, i == 1 ? FAULTY_ENOSPC : FAULTY_EIO);
+            run_with_retries(&tally);
+            check_survival(BLOCKS, false, &tally);
+        }
+    }
+    printf("# errors: %" PRIu64 " runs, %" PRIu64 " failed calls, %" PRIu64 " lost\n", tally.cases,
+           tally.errors, tally.lost_cases);
+    assert_true(tally.errors > tally.cases / 2);
+    assert_int_equal(tally.lost_cases, 0);
+    assert_int_equal(tally.set_aside, 0);
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    faulty_vfs_end();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cut_loses_nothing_acknowledged),
+        cmocka_unit_test(without_full_sync_it_loses),
+        cmocka_unit_test(errors_lose_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, finish);
+}
