@@ -37,7 +37,8 @@ struct json_mapping {
     char readings[POINTER_BYTES_MAX];
     char device[POINTER_BYTES_MAX];   /* not given or absent: the topic's */
     char metric[POINTER_BYTES_MAX];   /* not given or absent: the topic's */
-    char value[POINTER_BYTES_MAX];    /* empty without metrics: the reading itself is the value */
+    /* empty: the reading itself is the value. Not looked at when metrics are given */
+    char value[POINTER_BYTES_MAX];
     char time[POINTER_BYTES_MAX];
     char unit[POINTER_BYTES_MAX];
     char sequence[POINTER_BYTES_MAX];

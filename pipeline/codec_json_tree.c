@@ -183,8 +183,6 @@ int json_mapping_compile(struct json_mapping *m, const char **why)
     assert(m->field_count <= READING_FIELDS_MAX);
     m->compiled.done = false;
     *why = NULL;
-    if (m->metrics_given && m->value[0] != '\0')
-        *why = "a mapping has a value or metrics, not both";
     for (size_t i = 0; i < sizeof pointers / sizeof pointers[0] && *why == NULL; i++) {
         assert(is_terminated(pointers[i].from));
         *why = compile(pointers[i].to, pointers[i].from);
