@@ -2,7 +2,7 @@
  * numbers, valid names, equal to strtod where one number is the whole message; what the pass over the
  * bytes calls good, cJSON reads. Method: libFuzzer; the first byte chooses a mapping, the rest is the
  * payload and ends at a page that may not be touched, so that an overread within cJSON is seen too.
- * Links: pipeline/codec_json.c pipeline/codec_json_check.c pipeline/codec_json_tree.c pipeline/timestamp.c pipeline/bytes.c firmware/json_arena.c
+ * Links: pipeline/codec_json.c pipeline/codec_json_check.c pipeline/codec_json_pointer.c pipeline/codec_json_tree.c pipeline/timestamp.c pipeline/bytes.c firmware/json_arena.c
  * Libs: -lcjson */
 #include <assert.h>
 #include <stdlib.h>
