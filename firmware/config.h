@@ -142,8 +142,9 @@ int config_secret(const char *path, char *to, size_t bytes, char *why);
  * sentence printed. */
 int config_check_budget(const struct config *config, uint64_t total_bytes, FILE *errors);
 
-/* What `weir check` prints behind the verdict: warnings, budget, promises. */
-void config_print_warnings(const struct config *config, FILE *out);
+/* What `weir check` prints behind the verdict: warnings, budget, promises. One line each. */
+void config_print_warnings(const struct config *config, FILE *out); /* each "warning: ..." */
+void config_print_broker(const struct config *config, FILE *out); /* mosquitto.conf for sources */
 void config_print_disk(const struct config *config, FILE *out);   /* the disk budget by use */
 void config_print_losses(const struct config *config, FILE *out); /* promise P7 */
 /* The whole configuration as it applies, defaults included, as YAML or as JSON. */

@@ -104,7 +104,7 @@ static void check_mapping(struct config_reader *r, const struct json_mapping *m)
         fault_why(f, "a message is either one value or an object of metrics");
         fault_fix(f, "leave one of them out");
     }
-    if (config_given(r, m->metrics) && config_given(r, m->metric)) {
+    if (config_given(r, m->metrics) && config_given(r, m->metric) && m->metric[0] != '\0') {
         f = fault_at(r, m->metric, "both `metric` and `metrics`");
         fault_why(f, "the members of `metrics` have the metrics' names already");
         fault_fix(f, "leave `metric` out");
@@ -138,23 +138,18 @@ static void check_topic(struct config_reader *r, const struct config_topic *topi
         fault_fix(f, "put {metric} in the template, or give `payload.metrics: \"\"` for an object "
                      "of metrics");
     }
-    if (names_level(topic, TOPIC_METRIC) && topic->mapping.metrics_given) {
-        f = fault_at(r, &topic->template, "both topic and payload name the metric");
-        fault_why(f, "the template has {metric}, and `metrics` takes the names from the message");
-        fault_fix(f, "write + for {metric}, or leave `metrics` out");
-    }
 }
 
 static void check_time(struct config_reader *r, const struct config_source *source)
 {
-    if (!config_given(r, &source->time_policy) || source->time_policy == TIME_POLICY_ARRIVAL)
+    if (source->time_policy != TIME_POLICY_CLAMP || source->topic_count == 0)
         return;
     for (uint32_t i = 0; i < source->topic_count; i++)
         if (source->topics[i].mapping.time[0] != '\0')
             return;
     struct config_fault *f =
-        fault_at(r, &source->time_policy, "`time` asks for the device's time, but none is read");
-    fault_why(f, "`payload.time` is empty, so every reading has the time of its arrival");
+        fault_at(r, &source->time_policy, "`time: clamp` without a device's time");
+    fault_why(f, "`payload.time` is empty, so there is nothing to hold within max_skew");
     fault_fix(f, "write `time: arrival`, or give `payload.time`");
 }
 

@@ -120,12 +120,6 @@ static void check_topics(struct config_reader *r, const struct config_uplink *up
         fault_why(f, "a receipt could not be told from a request");
         fault_fix(f, "two different topics");
     }
-    if (!up->receipts && config_given(r, &up->receipt_timeout_ms)) {
-        f = fault_at(r, &up->receipt_timeout_ms, "`receipt_timeout` without `receipts: true`");
-        fault_why(
-            f, "without receipts a row goes with the broker's PUBACK, and nothing is waited for");
-        fault_fix(f, "write `receipts: true`, or leave it out");
-    }
 }
 
 /* The uplink's topics must not come back in through a source on the same broker. */

@@ -36,13 +36,19 @@ static void fill_gateway(char *topic, size_t bytes, const char *name)
 }
 
 /* A message is one value or a map of metrics. A topic that says which overrules its source. */
-static void derive_mapping(const struct config_reader *r, struct json_mapping *mapping)
+static void derive_mapping(struct config_reader *r, struct json_mapping *mapping)
 {
+    const char *why;
     bool value = config_given(r, mapping->value), metrics = config_given(r, mapping->metrics);
     if (value && !metrics)
         mapping->metrics_given = false;
     if (mapping->metrics_given)
         mapping->value[0] = '\0';
+    if (json_mapping_compile(mapping, &why) == 0)
+        return;
+    struct config_fault *f = fault_at(r, mapping, "the payload's pointers can't be used");
+    fault_why(f, "%s", why);
+    fault_fix(f, "`weir config explain sources.payload` lists what they are");
 }
 
 static void derive_source(struct config_reader *r, uint32_t index)
@@ -144,6 +150,8 @@ static void derive_store(struct config *config)
  * configuration and the inventory when they are new. */
 static void derive_block(struct config *config)
 {
+    if (config->inventory_file[0] == '\0')
+        config->inventory_max = 1; /* no room for what never comes */
     uint32_t records = config->commit_max_readings + config->commit_max_readings / 4 + 256;
     uint32_t inventory = config->inventory_file[0] != '\0' ? config->inventory_max : 0;
     config->block.records_max = records < BLOCK_RECORDS_MAX ? records : BLOCK_RECORDS_MAX;

@@ -1,0 +1,149 @@
+/* `weir check`: what is wrong with a configuration; when nothing is, what it costs and loses. */
+#include <getopt.h>
+#include <stdlib.h>
+
+#include "firmware/budget.h"
+#include "firmware/cli/cli.h"
+#include "firmware/config_parts.h"
+
+static const char usage[] =
+    "usage: weir check [-c FILE] [--no-environment] [--json]\n"
+    "Check a configuration: syntax, types, ranges, contradictions, and the files it names.\n"
+    "Prints every fault with its place, why and the fix; when there is none, what the\n"
+    "configuration costs in memory and on disk, and what it can lose.\n"
+    "  -c FILE           the configuration (default: WEIR_CONFIG, else /etc/weir/weir.yaml)\n"
+    "  --no-environment  don't look for the files that it names\n"
+    "  --json            one JSON object\n"
+    "Exit: 0 good, 78 wrong, 2 usage.\n";
+
+static struct config config; /* large; untouched pages of it cost nothing */
+static struct config_reader reader;
+
+/* Each line with an indent, or with a word before it. */
+static void print_lines(const char *title, const char *word,
+                        void (*print)(const struct config *, FILE *))
+{
+    char *text = NULL, *rest;
+    size_t bytes;
+    FILE *memory = open_memstream(&text, &bytes);
+    if (memory == NULL)
+        return;
+    print(&config, memory);
+    if (fclose(memory) == 0 && text != NULL && *text != '\0') {
+        (void)printf("%s", title);
+        for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+             line = strtok_r(NULL, "\n", &rest))
+            (void)printf("%s%s\n", word, line);
+    }
+    free(text);
+}
+
+static void print_json_lines(const char *name, void (*print)(const struct config *, FILE *))
+{
+    char *text = NULL, *rest;
+    size_t bytes;
+    uint32_t count = 0;
+    FILE *memory = open_memstream(&text, &bytes);
+    if (memory == NULL)
+        return;
+    print(&config, memory);
+    (void)printf(",\"%s\":[", name);
+    if (fclose(memory) == 0 && text != NULL)
+        for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+             line = strtok_r(NULL, "\n", &rest)) {
+            (void)printf(count++ > 0 ? "," : "");
+            bool warning = strncmp(line, "warning: ", 9) == 0;
+            config_print_quoted(text_of(line + (warning ? 9 : 0)), stdout);
+        }
+    (void)printf("]");
+    free(text);
+}
+
+static int report_json(const char *path)
+{
+    bool good = reader.fault_count == 0;
+    struct budget budget = { 0 };
+    if (good)
+        budget = budget_of(&config);
+    good = good && config_check_budget(&config, budget.total_bytes, stderr) == 0;
+    (void)printf("{\"file\":");
+    config_print_quoted(text_of(path), stdout);
+    (void)printf(",\"ok\":%s,\"error_count\":%u,\"errors\":", good ? "true" : "false",
+                 reader.fault_count);
+    config_report_json(&reader, stdout);
+    if (reader.fault_count == 0) {
+        (void)printf(",\"memory\":{\"total_bytes\":%llu,\"max_bytes\":%llu,\"modules\":{",
+                     (unsigned long long)budget.total_bytes,
+                     (unsigned long long)config.memory_bytes_max);
+        for (uint32_t i = 0; i < budget.count; i++)
+            (void)printf("%s\"%s\":%llu", i > 0 ? "," : "", budget.lines[i].module,
+                         (unsigned long long)budget.lines[i].bytes);
+        (void)printf("}},\"disk\":{\"total_bytes\":%llu}",
+                     (unsigned long long)config.store.disk_bytes_max);
+        print_json_lines("warnings", config_print_warnings);
+        print_json_lines("losses", config_print_losses);
+        print_json_lines("broker_settings", config_print_broker);
+    }
+    (void)printf("}\n");
+    return good ? CLI_OK : CLI_CONFIG;
+}
+
+static int report(const char *path)
+{
+    if (reader.fault_count > 0) {
+        config_report(&reader, stderr);
+        return CLI_CONFIG;
+    }
+    struct budget budget = budget_of(&config);
+    if (config_check_budget(&config, budget.total_bytes, stderr) != 0)
+        return CLI_CONFIG;
+    (void)printf("%s: good: %u source%s, %u detector%s, %u devices, %u series\n", path,
+                 config.source_count, config.source_count == 1 ? "" : "s", config.rule_count,
+                 config.rule_count == 1 ? "" : "s", config.engine.devices_max,
+                 config.engine.series_max);
+    print_lines("", "", config_print_warnings);
+    (void)putchar('\n');
+    budget_print(&budget, stdout);
+    print_lines("\nDisk\n", "  ", config_print_disk);
+    print_lines("\nWhat this configuration can lose\n", "  ", config_print_losses);
+    print_lines("\nSettings that the brokers in front need (mosquitto.conf)\n", "  ",
+                config_print_broker);
+    return CLI_OK;
+}
+
+int cli_check(int argc, char **argv)
+{
+    static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+                                             { "no-environment", no_argument, NULL, 'e' },
+                                             { "json", no_argument, NULL, 'j' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { NULL, 0, NULL, 0 } };
+    const char *path = cli_config_path();
+    bool json = false, environment = true;
+    optind = 0;
+    for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        switch (c) {
+        case 'c':
+            path = optarg;
+            break;
+        case 'e':
+            environment = false;
+            break;
+        case 'j':
+            json = true;
+            break;
+        case 'h':
+            (void)fputs(usage, stdout);
+            return CLI_OK;
+        default:
+            (void)fputs(usage, stderr);
+            return CLI_USAGE;
+        }
+    }
+    if (optind < argc) {
+        (void)fputs(usage, stderr);
+        return CLI_USAGE;
+    }
+    config_reader_run(&reader, path, &config, environment);
+    return json ? report_json(path) : report(path);
+}

@@ -1,0 +1,257 @@
+/* What a configuration costs on disk and what it does not promise, in sentences. Each is one line,
+ * so that `weir check --json` can carry them as they are. */
+#include "firmware/config_parts.h"
+
+#include <inttypes.h>
+
+/* Planning figures, rounded up from what `make bench` measures (docs/performance.md). */
+enum {
+    JOURNAL_BYTES_A_READING = 8,
+    RESULT_BYTES = 16,
+    ALERT_BYTES = 3 * 1024,
+    RECEIVE_MAXIMUM_LOW = 100, /* below this an SD card's 30 ms a commit allow < 3,300 messages/s */
+    BROKER_CHANGES = 1000      /* what mosquitto may repeat after its own crash, as set up below */
+};
+
+struct shown {
+    char text[32];
+};
+
+static struct shown duration(int64_t ms)
+{
+    struct shown shown;
+    units_print_duration(ms, shown.text, sizeof shown.text);
+    return shown;
+}
+
+/* Rounded for people: three digits are enough. */
+static struct shown size(uint64_t bytes)
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    struct shown shown;
+    double value = (double)bytes;
+    size_t unit = 0;
+    for (; value >= 1024 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        value /= 1024;
+    (void)snprintf(shown.text, sizeof shown.text, "%.3g %s", value, units[unit]);
+    return shown;
+}
+
+static struct shown hours(double hours_held)
+{
+    struct shown shown;
+    if (hours_held >= 48)
+        (void)snprintf(shown.text, sizeof shown.text, "%.0f days", hours_held / 24);
+    else
+        (void)snprintf(shown.text, sizeof shown.text, "%.1f hours", hours_held);
+    return shown;
+}
+
+/* --- warnings -------------------------------------------------------------------------------- */
+
+static bool reads(const struct config_source *source, bool time)
+{
+    for (uint32_t i = 0; i < source->topic_count; i++) {
+        const struct json_mapping *m = &source->topics[i].mapping;
+        if ((time ? m->time : m->sequence)[0] == '\0')
+            return false;
+    }
+    return true;
+}
+
+static void warn_about_source(const struct config_source *source, FILE *out)
+{
+    const struct config_broker *b = &source->broker;
+    bool local = config_loopback(b->host);
+    if (source->qos == 0)
+        (void)fprintf(
+            out,
+            "source %s: qos 0: what is in transit when the gateway or the broker stops is lost\n",
+            source->name);
+    if (source->qos > 0 && source->receive_maximum < RECEIVE_MAXIMUM_LOW)
+        (void)fprintf(
+            out,
+            "source %s: at most %u messages wait for a commit; a card that takes 30 ms for "
+            "one stalls the source above %u messages/s\n",
+            source->name, source->receive_maximum, source->receive_maximum * 1000 / 30);
+    if (!reads(source, false) && !reads(source, true))
+        (void)fprintf(
+            out,
+            "source %s: readings have neither sequence nor time; a redelivery by the broker "
+            "can't be told from a new reading and counts twice\n",
+            source->name);
+    if (!b->tls && !local && b->username[0] != '\0')
+        (void)fprintf(
+            out, "warning: source %s: the password crosses the network in clear; use mqtts://\n",
+            source->name);
+    if (!local && b->username[0] == '\0' && b->cert_file[0] == '\0')
+        (void)fprintf(
+            out, "source %s: anonymous access to %s; anybody there can publish for any device\n",
+            source->name, b->host);
+}
+
+static bool contract_used(const struct config *config, const struct contract *contract)
+{
+    for (uint32_t i = 0; i < config->source_count; i++)
+        if (config->engine_sources[i].contract == contract)
+            return true;
+    return false;
+}
+
+void config_print_warnings(const struct config *config, FILE *out)
+{
+    const struct config_uplink *up = &config->uplink;
+    for (uint32_t i = 0; i < config->source_count; i++)
+        warn_about_source(&config->sources[i], out);
+    for (uint32_t i = 0; i < config->contract_count; i++)
+        if (!contract_used(config, &config->contracts[i]))
+            (void)fprintf(out, "warning: contract %s: no source follows it\n",
+                          config->contracts[i].name);
+    if (!up->given)
+        (void)fputs(
+            "warning: uplink: none; alerts and results are kept here until their share is full\n",
+            out);
+    if (up->given && !up->receipts)
+        (void)fputs(
+            "warning: uplink.receipts: false; a crash of the cloud's broker can lose what it had "
+            "acknowledged and not yet passed on\n",
+            out);
+    if (config->engine.dedup.keep == 0)
+        (void)fputs(
+            "warning: dedup.keep: 0; readings without a sequence are never known as repeats\n",
+            out);
+    if (config->clock_trusted)
+        (void)fputs("warning: clock.trust: system; a clock that is wrong at start is believed\n",
+                    out);
+    if (config->store.ballast_bytes == 0)
+        (void)fputs("warning: store.ballast: 0; a full disk leaves no room to clean up in\n", out);
+    if (config->rule_count == 0)
+        (void)fputs("warning: detectors: none; readings are stored and no alert is ever raised\n",
+                    out);
+}
+
+void config_print_broker(const struct config *config, FILE *out)
+{
+    uint32_t most = 20;
+    for (uint32_t i = 0; i < config->source_count; i++)
+        if (config->sources[i].receive_maximum > most)
+            most = config->sources[i].receive_maximum;
+    (void)fprintf(out,
+                  "max_inflight_messages %u\n"
+                  "max_queued_messages 1000000\n"
+                  "persistence true\n"
+                  "autosave_on_changes true\n"
+                  "autosave_interval %d\n"
+                  "set_tcp_nodelay true\n"
+                  "allow_anonymous false\n",
+                  most, BROKER_CHANGES);
+}
+
+/* --- disk ------------------------------------------------------------------------------------ */
+
+static void disk_line(FILE *out, const char *use, uint64_t bytes, const char *what)
+{
+    (void)fprintf(out, "%-18s %10s  %s\n", use, size(bytes).text, what);
+}
+
+void config_print_disk(const struct config *config, FILE *out)
+{
+    const struct store_config *s = &config->store;
+    char text[96];
+    uint64_t spare = s->disk_bytes_max - s->wal_bytes_max - s->ballast_bytes - s->journal_bytes_max
+                     - s->letters_bytes_max;
+    (void)snprintf(text, sizeof text, "about %" PRIu64 " million readings, at most %s",
+                   s->journal_bytes_max / JOURNAL_BYTES_A_READING / 1000000,
+                   duration(s->journal_age_max_ms).text);
+    disk_line(out, "raw readings", s->journal_bytes_max, text);
+    (void)snprintf(text, sizeof text, "about %" PRIu64 " revisions with enrichment",
+                   s->outbox_bytes_max[LANE_ALERTS] / ALERT_BYTES);
+    disk_line(out, "alerts to send", s->outbox_bytes_max[LANE_ALERTS], text);
+    (void)snprintf(text, sizeof text, "about %" PRIu64 " million window results",
+                   s->outbox_bytes_max[LANE_RESULTS] / RESULT_BYTES / 1000000);
+    disk_line(out, "results to send", s->outbox_bytes_max[LANE_RESULTS], text);
+    disk_line(out, "raw to send", s->outbox_bytes_max[LANE_RAW],
+              config->uplink.raw ? "batches of raw readings" : "unused, uplink.raw is false");
+    (void)snprintf(text, sizeof text, "at most %u, and %s", s->letters_max,
+                   duration(s->letters_age_max_ms).text);
+    disk_line(out, "dead letters", s->letters_bytes_max, text);
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        spare -= s->outbox_bytes_max[lane];
+    disk_line(out, "checkpoints, spare", spare, "two checkpoints, indexes, half-filled pages");
+    disk_line(out, "write-ahead log", s->wal_bytes_max, "SQLite's own");
+    disk_line(out, "ballast", s->ballast_bytes, "given up when the disk is full");
+    disk_line(out, "total", s->disk_bytes_max, "store.disk_max");
+}
+
+/* --- losses ---------------------------------------------------------------------------------- */
+
+static void print_day_offline(const struct config *config, FILE *out)
+{
+    const struct store_config *s = &config->store;
+    const struct engine_config *e = &config->engine;
+    double results_an_hour = 3600e3 / (double)e->window.size_ms * e->series_max;
+    double held = (double)s->outbox_bytes_max[LANE_RESULTS] / RESULT_BYTES / results_an_hour;
+    if (!config->uplink.given) {
+        (void)fputs("a day offline: nothing is sent at all; there is no uplink\n", out);
+        return;
+    }
+    (void)fprintf(out,
+                  "a day offline: %s; all %u series busy, results wait for %s, then the oldest are "
+                  "removed and a gap event takes their place; their raw readings stay here\n",
+                  held >= 24 ? "nothing" : "results", e->series_max, hours(held).text);
+    (void)fprintf(out,
+                  "alerts offline: about %" PRIu64
+                  " revisions wait; past that superseded ones go first, "
+                  "then cleared alerts, each with a gap event\n",
+                  s->outbox_bytes_max[LANE_ALERTS] / ALERT_BYTES);
+}
+
+static void print_repeats(const struct config *config, FILE *out)
+{
+    const struct dedup_config *d = &config->engine.dedup;
+    (void)fprintf(
+        out,
+        "repeats with a sequence: known however late, while a device has at most %u gaps in "
+        "its numbers\n",
+        d->ranges - 1);
+    (void)fprintf(
+        out,
+        "repeats without a sequence: known among the last %u readings of a device; after its "
+        "own crash a broker may repeat %d messages%s\n",
+        d->keep, BROKER_CHANGES, d->keep < BROKER_CHANGES ? ", so some count twice" : "");
+}
+
+void config_print_losses(const struct config *config, FILE *out)
+{
+    const struct config_uplink *up = &config->uplink;
+    bool qos0 = false;
+    for (uint32_t i = 0; i < config->source_count; i++)
+        qos0 = qos0 || config->sources[i].qos == 0;
+    const char *unacknowledged = qos0 ? "; of sources with qos 0 up to " : "";
+    (void)fprintf(out, "kill -9: nothing acknowledged%s%s\n", unacknowledged,
+                  qos0 ? duration(config->commit_max_age_ms).text : "");
+    (void)fprintf(out, "power cut: nothing acknowledged, on storage that honours flush%s%s\n",
+                  unacknowledged, qos0 ? duration(config->commit_max_age_ms).text : "");
+    print_day_offline(config, out);
+    (void)fprintf(
+        out,
+        "full disk: nothing acknowledged; acknowledgements stop, the ballast of %s is given "
+        "up, alerts still leave, and after %s without a commit the process restarts\n",
+        size(config->store.ballast_bytes).text, duration(config->commit_retry_for_ms).text);
+    (void)fprintf(
+        out,
+        "full budget: raw readings beyond %s are removed, oldest first, counted, also those "
+        "not forwarded\n",
+        size(config->store.journal_bytes_max).text);
+    (void)fprintf(
+        out,
+        "crash of the broker in front: what it had acknowledged and not saved: everything "
+        "since its last save (30 min as it is shipped, %d changes as set up below)\n",
+        BROKER_CHANGES);
+    if (up->given)
+        (void)fprintf(out, "crash of the cloud's broker: %s\n",
+                      up->receipts
+                          ? "nothing; rows wait for the receiver's receipt"
+                          : "what it had acknowledged and not passed on (uplink.receipts: false)");
+    print_repeats(config, out);
+}
