@@ -1,24 +1,20 @@
 /* budget: what this configuration costs in memory, a line for each module, measured by the very
- * calls that will carve it (pipeline/arena.h). `weir check` and the start of `weir run` print it.
- */
+ * calls that will carve it (pipeline/arena.h), and the measured ceilings of the libraries' own
+ * heaps. `weir check` and the start of `weir run` print it. */
 #ifndef FIRMWARE_BUDGET_H
 #define FIRMWARE_BUDGET_H
 
-#include <stdio.h>
+#include "firmware/gateway.h"
 
-#include "firmware/config.h"
-
-enum { BUDGET_LINES = 8 };
+enum { BUDGET_LINES_MAX = 24 };
 
 struct budget {
-    struct {
-        const char *module;
-        size_t bytes;
-    } lines[BUDGET_LINES];
-    size_t total_bytes;
+    uint32_t count;
+    struct budget_line lines[BUDGET_LINES_MAX];
+    uint64_t total_bytes; /* ours and the libraries' */
 };
 
 struct budget budget_of(const struct config *config);
-void budget_print(const struct budget *budget, const struct config *config, FILE *out);
+void budget_print(const struct budget *budget, FILE *out);
 
 #endif

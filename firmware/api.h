@@ -1,0 +1,70 @@
+/* api: what may be asked of a running gateway, as JSON; it knows no transport. http.c brings the
+ * requests of the Unix socket; a network transport can use the same handlers later.
+ *
+ *   GET  /api/v1/status                     health, ledger, lanes, disk, memory
+ *   GET  /api/v1/devices?after=&max=        known devices, in order of first appearance
+ *   GET  /api/v1/series?device=&after=&max= series with their running statistics
+ *   GET  /api/v1/alerts?after=              alerts that are not quiet
+ *   POST /api/v1/alerts/ID/ack | shelve?until_ms= | unshelve
+ *   GET  /api/v1/tail?after=&max=           the last readings; with `after` it waits up to
+ *                                           10 s for a newer one
+ *   GET  /api/v1/dlq?after=&max=            dead letters, oldest first; without `after` the newest
+ *   GET  /api/v1/dlq/ID                     one, with its payload
+ *   GET  /api/v1/export?from=BLOCK&skip=N   the journal as JSON Lines, part of one block a
+ * request; the header Weir-Next says where to go on: "BLOCK.N" POST /api/v1/inventory/reload read
+ * the inventory's file again
+ *
+ * What needs the store waits for its worker: api_answer then says false and is asked again in a
+ * later turn. One thread, within a turn. */
+#ifndef FIRMWARE_API_H
+#define FIRMWARE_API_H
+
+#include "firmware/gateway.h"
+
+enum { API_PATH_BYTES = 128, API_TAIL_WAIT_MS = 10000 };
+
+struct api; /* opaque */
+
+/* NULL while the arena only measures. `config` outlives the api. */
+struct api *api_init(const struct config *config, struct arena *arena);
+
+struct api_start {
+    struct gateway *gateway;
+    struct store_recovery recovery;
+    int64_t recovered_in_ms;
+    /* reads the inventory's file again; a sentence in `why` (256 bytes) on error */
+    int (*reload_inventory)(void *ctx, char *why);
+    void *ctx;
+};
+void api_start(struct api *api, const struct api_start *start);
+
+struct api_request {
+    uint64_t number; /* of this request, never 0 */
+    bool post;
+    char path[API_PATH_BYTES];
+    int64_t began_ms; /* hal_time.mono_ms */
+    bool bad_argument;
+    bool has_after, has_max;
+    uint64_t after, max, from, skip;
+    int64_t until_ms;
+    char device[READING_NAME_BYTES_MAX + 1];
+};
+
+/* One argument of the query string; an unknown one, or one that is no number, makes the request
+ * bad. */
+void api_argument(struct api_request *request, const char *name, const char *value);
+
+struct api_response {
+    uint32_t status;  /* of HTTP */
+    const char *type; /* of the content */
+    struct text body; /* the api's; until the next call */
+    char next[48];    /* header Weir-Next; empty: none */
+};
+
+/* True: *response is the answer. False: not yet. */
+bool api_answer(struct api *api, const struct api_request *request, int64_t mono_ms,
+                struct api_response *response);
+/* The client of an unanswered request is gone. */
+void api_forget(struct api *api, uint64_t number);
+
+#endif

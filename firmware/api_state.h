@@ -1,0 +1,54 @@
+/* api_state: what the api's own files share. Nobody else includes this. */
+#ifndef FIRMWARE_API_STATE_H
+#define FIRMWARE_API_STATE_H
+
+#include "firmware/api.h"
+#include "pipeline/json_writer.h"
+
+enum {
+    API_TEXT_BYTES = 64 * 1024,   /* of an answer made on the loop */
+    API_STORE_BYTES = 256 * 1024, /* of one made from the store, on its worker */
+    API_ITEM_BYTES = 2048, /* one device, series, alert or journal line needs at most so much */
+    API_LETTERS_MAX = 64,
+    API_TAIL_MAX = 128
+};
+
+enum question_kind { QUESTION_LETTERS, QUESTION_LETTER, QUESTION_EXPORT };
+enum question_state { QUESTION_NONE, QUESTION_ASKED, QUESTION_ANSWERED };
+
+struct question { /* to the store; written by its worker while ASKED */
+    enum question_state state;
+    enum question_kind kind;
+    uint64_t request; /* whose; 0: its client is gone */
+    uint64_t after, from, skip;
+    uint32_t max;
+    int error;
+    struct text body;
+    char next[48];
+};
+
+struct api {
+    const struct config *config;
+    struct api_start start;
+    struct question question;
+    struct block_reader *reader;
+    uint8_t *bytes; /* a block or letters as they come from the store */
+    size_t bytes_max;
+    struct dead_letter *letters;
+    struct tail_entry *tail;
+    char *text;       /* [API_TEXT_BYTES] */
+    char *store_text; /* [API_STORE_BYTES] */
+};
+
+/* api_status.c */
+void api_write_status(struct api *api, struct json_writer *w);
+
+/* api_store.c: true when the answer is there */
+bool api_ask(struct api *api, const struct api_request *request, const struct question *question,
+             struct api_response *response);
+
+/* api.c */
+bool api_fail(struct api *api, struct api_response *response, uint32_t status, const char *why);
+bool api_room(const struct json_writer *w);
+
+#endif

@@ -1,0 +1,253 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "firmware/api_state.h"
+#include "firmware/log.h"
+#include "pipeline/codec_json_receipt.h"
+
+static void put(struct json_writer *w, const char *key, uint64_t value)
+{
+    json_key(w, key);
+    json_unsigned(w, value);
+}
+
+static void put_name(struct json_writer *w, const char *key, const char *value)
+{
+    json_key(w, key);
+    json_string(w, value);
+}
+
+/* --- health: one word, and why
+ * ------------------------------------------------------------------- */
+
+enum { LAG_DEGRADED_MS = 30000 };
+
+static void put_health(const struct api *api, const struct gateway_view *v, struct json_writer *w)
+{
+    const struct config *config = api->config;
+    const char *reasons[8];
+    uint32_t count = 0;
+    bool failed = false;
+    if (!ledger_balances(&v->ledger))
+        reasons[count++] = "ledger_unbalanced", failed = true;
+    for (uint32_t i = 0; i < config->source_count && count < 7; i++)
+        if ((v->source_connected >> i & 1) == 0) {
+            reasons[count++] = "source_lost";
+            break;
+        }
+    if (config->uplink.given && !v->uplink_connected)
+        reasons[count++] = "uplink_lost";
+    if (v->clock == CLOCK_UNSET)
+        reasons[count++] = "clock_unset";
+    if (v->shed != SHED_NORMAL)
+        reasons[count++] = "shedding";
+    if (v->lag_ms > LAG_DEGRADED_MS)
+        reasons[count++] = "lagging";
+    put_name(w, "health", failed ? "failed" : count > 0 ? "degraded" : "good");
+    json_key(w, "reasons");
+    json_array(w);
+    for (uint32_t i = 0; i < count; i++)
+        json_string(w, reasons[i]);
+    json_array_end(w);
+}
+
+static void put_identity(const struct api *api, const struct gateway_view *v,
+                         struct json_writer *w)
+{
+    static const char *const clocks[] = { "unset", "coarse", "synced" };
+    char id[33], digest[65];
+    (void)snprintf(id, sizeof id, "%016llx%016llx",
+                   (unsigned long long)api->start.recovery.store_id[0],
+                   (unsigned long long)api->start.recovery.store_id[1]);
+    for (int i = 0; i < 32; i++)
+        (void)snprintf(digest + 2 * i, 3, "%02x", api->config->digest[i]);
+    put_name(w, "version", WEIR_VERSION);
+    put_name(w, "gateway", api->config->gateway_name);
+    put_name(w, "store_id", id);
+    put_name(w, "config_digest", digest);
+    put_name(w, "config_file", api->config->path);
+    json_key(w, "t_ms");
+    json_integer(w, v->t_ms);
+    json_key(w, "time");
+    json_time(w, v->wall_ms);
+    put_name(w, "clock", clocks[v->clock]);
+}
+
+static void put_connections(const struct api *api, const struct gateway_view *v,
+                            struct json_writer *w)
+{
+    const struct config *config = api->config;
+    json_key(w, "sources");
+    json_array(w);
+    for (uint32_t i = 0; i < config->source_count; i++) {
+        const struct config_source *source = &config->sources[i];
+        json_object(w);
+        put_name(w, "name", source->name);
+        put_name(w, "host", source->broker.host);
+        put(w, "port", source->broker.port);
+        json_key(w, "connected");
+        json_bool(w, (v->source_connected >> i & 1) != 0);
+        json_object_end(w);
+    }
+    json_array_end(w);
+    json_key(w, "uplink");
+    json_object(w);
+    json_key(w, "configured");
+    json_bool(w, config->uplink.given);
+    json_key(w, "connected");
+    json_bool(w, v->uplink_connected);
+    put_name(w, "host", config->uplink.broker.host);
+    put(w, "port", config->uplink.broker.port);
+    json_object_end(w);
+}
+
+/* --- the ledger
+ * ---------------------------------------------------------------------------------- */
+
+static void put_ledger(const struct gateway_view *v, struct json_writer *w)
+{
+    const struct ledger *l = &v->ledger;
+    json_key(w, "ledger");
+    json_object(w);
+    put(w, "received", l->received);
+    put(w, "retried", l->retried);
+    put(w, "stored", l->stored);
+    put(w, "duplicate", l->duplicate);
+    json_key(w, "rejected");
+    json_object(w);
+    for (int reason = 1; reason < REJECT_REASON_END; reason++)
+        if (l->rejected[reason] > 0)
+            put(w, reject_name((enum reject_reason)reason), l->rejected[reason]);
+    json_object_end(w);
+    put(w, "rejected_total", ledger_rejected(l));
+    json_key(w, "shed");
+    json_object(w);
+    for (int reason = 0; reason < SHED_REASONS; reason++)
+        put(w, shed_name((enum shed_reason)reason), l->shed[reason]);
+    json_object_end(w);
+    put(w, "held", l->held);
+    json_key(w, "removed");
+    json_object(w);
+    for (int removal = 0; removal < REMOVALS; removal++)
+        put(w, removal_name((enum removal)removal), l->removed[removal]);
+    json_object_end(w);
+    put(w, "removed_total", ledger_removed(l));
+    put(w, "pending", v->pending);
+    put(w, "sequence_restart", l->sequence_restart);
+    put(w, "late", l->late);
+    put(w, "enrichment_left_out", l->enrichment_left_out);
+    put(w, "results_left_out", l->results_left_out);
+    json_key(w, "balanced");
+    json_bool(w, ledger_balances(l));
+    json_object_end(w);
+}
+
+static void put_lanes(const struct gateway_view *v, struct json_writer *w)
+{
+    json_key(w, "lanes");
+    json_object(w);
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        json_key(w, receipt_lane_name(lane));
+        json_object(w);
+        put(w, "next", v->lanes[lane].next_sequence);
+        put(w, "sent", v->sent[lane]);
+        put(w, "covered", v->lanes[lane].covered);
+        put(w, "rows", v->outbox_rows[lane]);
+        put(w, "bytes", v->outbox_bytes[lane]);
+        json_object_end(w);
+    }
+    json_object_end(w);
+}
+
+static void put_engine(const struct gateway_view *v, struct json_writer *w)
+{
+    struct engine_counts c = engine_counts(v->engine);
+    json_key(w, "engine");
+    json_object(w);
+    put(w, "devices", c.devices);
+    put(w, "series", c.series);
+    put(w, "readings", c.readings);
+    put(w, "late", c.late);
+    put(w, "unordered", c.unordered);
+    put(w, "forced_windows", c.forced_windows);
+    put(w, "results", c.results);
+    put(w, "revisions", c.revisions);
+    put(w, "alerts_open", c.alerts_open);
+    put(w, "alerts_raised", c.alerts_raised);
+    put(w, "alerts_updated", c.alerts_updated);
+    put(w, "alerts_cleared", c.alerts_cleared);
+    put(w, "alerts_suppressed", c.alerts_suppressed);
+    put(w, "sequence_restarts", c.sequence_restarts);
+    put(w, "dedup_forgotten", c.dedup_forgotten);
+    json_object_end(w);
+}
+
+/* --- the machine
+ * --------------------------------------------------------------------------------- */
+
+/* "VmRSS:      4176 kB" */
+static uint64_t memory_bytes(const char *status, const char *key)
+{
+    const char *at = strstr(status, key);
+    return at != NULL ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
+}
+
+static void put_memory(struct json_writer *w)
+{
+    char status[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t bytes = fd >= 0 ? read(fd, status, sizeof status - 1) : -1;
+    if (fd >= 0)
+        (void)close(fd); /* read only */
+    status[bytes > 0 ? bytes : 0] = '\0';
+    json_key(w, "memory");
+    json_object(w);
+    put(w, "rss_bytes", memory_bytes(status, "VmRSS:"));
+    put(w, "anon_bytes", memory_bytes(status, "RssAnon:"));
+    put(w, "peak_bytes", memory_bytes(status, "VmHWM:"));
+    json_object_end(w);
+}
+
+static void put_store(const struct api *api, const struct gateway_view *v, struct json_writer *w)
+{
+    json_key(w, "store");
+    json_object(w);
+    put(w, "block", v->block);
+    put(w, "disk_bytes", v->disk_bytes);
+    put(w, "disk_bytes_max", api->config->store.disk_bytes_max);
+    put(w, "wal_bytes", v->wal_bytes);
+    put(w, "commits", v->commits);
+    put(w, "commit_failures", v->commit_failures);
+    put(w, "commit_last_us", (uint64_t)v->commit_last_us);
+    put(w, "commit_max_us", (uint64_t)v->commit_max_us);
+    put(w, "bytes_committed", v->bytes_committed);
+    put(w, "recovered_in_ms", (uint64_t)api->start.recovered_in_ms);
+    put(w, "recovered_blocks", v->recovered_blocks);
+    json_key(w, "set_aside");
+    json_bool(w, api->start.recovery.set_aside);
+    json_object_end(w);
+}
+
+void api_write_status(struct api *api, struct json_writer *w)
+{
+    struct gateway_view view = gateway_view(api->start.gateway);
+    json_object(w);
+    put_health(api, &view, w);
+    put_identity(api, &view, w);
+    put_connections(api, &view, w);
+    put_ledger(&view, w);
+    put_lanes(&view, w);
+    json_key(w, "shed");
+    json_object(w);
+    put(w, "level", view.shed);
+    json_key(w, "lag_ms");
+    json_integer(w, view.lag_ms);
+    json_object_end(w);
+    put_engine(&view, w);
+    put_store(api, &view, w);
+    put_memory(w);
+    json_object_end(w);
+}

@@ -1,0 +1,60 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "firmware/cli/arguments.h"
+#include "firmware/cli/cli.h"
+#include "firmware/cli/listing.h"
+
+static const char help[] =
+    "usage: weir alerts [-s SOCKET | -c FILE] [--json]\n"
+    "       weir alerts ack ID\n"
+    "       weir alerts shelve ID [--for MINUTES]\n"
+    "       weir alerts unshelve ID\n\n"
+    "Alerts that are not over. To acknowledge or shelve one changes what people are shown, not\n"
+    "what is true; it is on disk with the next commit.\n\n"
+    "  --for MINUTES   how long it stays shelved; 60\n";
+
+static int list(const struct client_options *options)
+{
+    static const char *const headers[] = { "id",   "severity",  "state",  "device", "metric",
+                                           "rule", ">observed", ">score", "onset",  "learning" };
+    static const char *const paths[] = { "id",   "severity", "state", "device",     "metric",
+                                         "rule", "observed", "score", "onset_time", "learning" };
+    static const struct listing listing = { "/api/v1/alerts", "alerts", "no open alert",
+                                            headers,          paths,    10 };
+    return listing_print(&listing, options);
+}
+
+int cli_alerts(int argc, char **argv)
+{
+    const char *minutes = "60";
+    const struct flag flags[] = { { "--for", NULL, &minutes, NULL }, { 0 } };
+    struct arguments a = { .help = help, .flags = flags };
+    struct client_options options;
+    struct client_answer answer;
+    char id[128], target[256];
+    int status = arguments_for_gateway(&a, argc, argv, &options);
+    if (status != -1)
+        return status;
+    if (a.word_count == 0)
+        return list(&options);
+    bool shelve = strcmp(a.words[0], "shelve") == 0;
+    if (!shelve && strcmp(a.words[0], "ack") != 0 && strcmp(a.words[0], "unshelve") != 0)
+        return arguments_usage(&a, "want ack, shelve or unshelve, not", a.words[0]);
+    if (a.word_count != 2)
+        return arguments_usage(&a, "want one alert's id after", a.words[0]);
+    client_escape(id, sizeof id, a.words[1]);
+    long span = strtol(minutes, NULL, 10);
+    if (shelve && (span < 1 || span > 527040))
+        return arguments_usage(&a, "--for wants minutes, at most a year, not", minutes);
+    int used = snprintf(target, sizeof target, "/api/v1/alerts/%s/%s", id, a.words[0]);
+    if (shelve)
+        (void)snprintf(target + used, sizeof target - (size_t)used, "?until_ms=%lld",
+                       ((long long)time(NULL) + span * 60LL) * 1000);
+    status = client_post(&options, target, &answer);
+    if (status == CLI_OK)
+        (void)printf(options.json ? "{\"accepted\":true}\n" : "accepted\n");
+    return status;
+}

@@ -1,0 +1,22 @@
+#include "firmware/cli/arguments.h"
+#include "firmware/cli/cli.h"
+#include "firmware/daemon.h"
+
+static const char help[] =
+    "usage: weir run [-c FILE]\n\n"
+    "Run the gateway until SIGTERM or SIGINT. SIGHUP reads the inventory again.\n\n"
+    "  -c, --config FILE   the configuration; WEIR_CONFIG, else /etc/weir/weir.yaml\n\n"
+    "Exit status: 0 stopped in order, 1 could not start or gave up, 78 wrong configuration.\n";
+
+int cli_run(int argc, char **argv)
+{
+    const char *config = cli_config_path();
+    const struct flag flags[] = { { "--config", "-c", &config, NULL }, { 0 } };
+    struct arguments a = { .help = help, .flags = flags };
+    int status = arguments_parse(&a, argc, argv);
+    if (status != -1)
+        return status;
+    if (a.word_count > 0)
+        return arguments_usage(&a, "what is", a.words[0]);
+    return daemon_run(config);
+}

@@ -1,0 +1,154 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "firmware/cli/arguments.h"
+#include "firmware/cli/cli.h"
+#include "firmware/cli/json_view.h"
+#include "firmware/cli/table.h"
+
+static const char help[] =
+    "usage: weir status [-s SOCKET | -c FILE] [--json]\n\n"
+    "How the running gateway is: connections, ledger, lanes, disk and memory.\n"
+    "Exit status: 0 good or degraded, 1 failed or not running.\n";
+
+static void print_health(struct text status)
+{
+    char health[32], value[80];
+    size_t cursor = 0;
+    struct text reason;
+    json_view_text(status, "health", health, sizeof health);
+    const char *code = strcmp(health, "good") == 0     ? "32"
+                       : strcmp(health, "failed") == 0 ? "31"
+                                                       : "33";
+    (void)printf("%s%s%s", table_colour(stdout, code), health, table_colour(stdout, "0"));
+    while (json_view_next(json_view_at(status, "reasons"), &cursor, NULL, &reason)) {
+        json_view_print(reason, value, sizeof value);
+        (void)printf(" %s", value);
+    }
+    (void)printf("\n");
+}
+
+static void print_lines(struct text status)
+{
+    static const struct {
+        const char *label, *path;
+    } lines[] = { { "gateway", "gateway" },
+                  { "version", "version" },
+                  { "store", "store_id" },
+                  { "configuration", "config_file" },
+                  { "running for (ms)", "t_ms" },
+                  { "clock", "clock" },
+                  { "time", "time" },
+                  { "devices", "engine.devices" },
+                  { "series", "engine.series" },
+                  { "open alerts", "engine.alerts_open" },
+                  { "shed level", "shed.level" },
+                  { "lag (ms)", "shed.lag_ms" },
+                  { "recovered in (ms)", "store.recovered_in_ms" } };
+    char value[256];
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        json_view_text(status, lines[i].path, value, sizeof value);
+        (void)printf("  %-20s %s\n", lines[i].label, value);
+    }
+}
+
+static void print_sources(struct text status)
+{
+    size_t cursor = 0;
+    struct text source;
+    char name[80], host[256];
+    while (json_view_next(json_view_at(status, "sources"), &cursor, NULL, &source)) {
+        json_view_text(source, "name", name, sizeof name);
+        json_view_text(source, "host", host, sizeof host);
+        (void)printf("  source %-13s %s:%llu %s\n", name, host,
+                     (unsigned long long)json_view_unsigned(source, "port"),
+                     json_view_bool(source, "connected") ? "connected" : "not connected");
+    }
+    struct text uplink = json_view_at(status, "uplink");
+    if (json_view_bool(uplink, "configured")) {
+        json_view_text(uplink, "host", host, sizeof host);
+        (void)printf("  %-20s %s:%llu %s\n", "uplink", host,
+                     (unsigned long long)json_view_unsigned(uplink, "port"),
+                     json_view_bool(uplink, "connected") ? "connected" : "not connected");
+    }
+}
+
+static void print_ledger(struct text status)
+{
+    struct text ledger = json_view_at(status, "ledger");
+    static const char *const paths[] = { "received", "stored", "duplicate",     "rejected_total",
+                                         "pending",  "held",   "removed_total", "late" };
+    (void)printf("\nledger (%s)\n",
+                 json_view_bool(ledger, "balanced") ? "balanced" : "NOT BALANCED");
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        (void)printf("  %-20s %llu\n", paths[i],
+                     (unsigned long long)json_view_unsigned(ledger, paths[i]));
+    size_t cursor = 0;
+    struct text reason = { 0 }, count;
+    while (json_view_next(json_view_at(ledger, "rejected"), &cursor, &reason, &count))
+        (void)printf("    %-18.*s %.*s\n", (int)reason.bytes, reason.at, (int)count.bytes,
+                     count.at);
+}
+
+static void print_lanes(struct text status)
+{
+    static const char *const headers[] = {
+        "lane", ">next", ">sent", ">covered", ">rows", ">bytes"
+    };
+    static const char *const paths[] = { "next", "sent", "covered", "rows", "bytes" };
+    struct table *table = table_make(headers, 6);
+    size_t cursor = 0;
+    struct text name = { 0 }, lane;
+    char cell[TABLE_CELL_BYTES];
+    if (table == NULL)
+        return;
+    while (json_view_next(json_view_at(status, "lanes"), &cursor, &name, &lane)) {
+        (void)snprintf(cell, sizeof cell, "%.*s", (int)name.bytes, name.at);
+        table_add(table, cell);
+        for (size_t i = 0; i < 5; i++) {
+            json_view_text(lane, paths[i], cell, sizeof cell);
+            table_add(table, cell);
+        }
+    }
+    (void)printf("\n");
+    table_print(table, stdout);
+}
+
+static void print_sizes(struct text status)
+{
+    (void)printf("\ndisk %.1f of %.1f MiB, WAL %.1f MiB; commit %.1f ms, at most %.1f ms; "
+                 "memory %.1f MiB resident, %.1f MiB anonymous\n",
+                 json_view_number(status, "store.disk_bytes") / 1048576,
+                 json_view_number(status, "store.disk_bytes_max") / 1048576,
+                 json_view_number(status, "store.wal_bytes") / 1048576,
+                 json_view_number(status, "store.commit_last_us") / 1000,
+                 json_view_number(status, "store.commit_max_us") / 1000,
+                 json_view_number(status, "memory.rss_bytes") / 1048576,
+                 json_view_number(status, "memory.anon_bytes") / 1048576);
+}
+
+int cli_status(int argc, char **argv)
+{
+    struct arguments a = { .help = help };
+    struct client_options options;
+    struct client_answer answer;
+    char health[32];
+    int status = arguments_for_gateway(&a, argc, argv, &options);
+    if (status != -1)
+        return status;
+    status = client_get(&options, "/api/v1/status", &answer);
+    if (status != CLI_OK)
+        return status;
+    if (options.json) {
+        (void)printf("%.*s\n", (int)answer.body.bytes, answer.body.at);
+    } else {
+        print_health(answer.body);
+        print_lines(answer.body);
+        print_sources(answer.body);
+        print_ledger(answer.body);
+        print_lanes(answer.body);
+        print_sizes(answer.body);
+    }
+    json_view_text(answer.body, "health", health, sizeof health);
+    return strcmp(health, "failed") == 0 ? CLI_PROBLEM : CLI_OK;
+}

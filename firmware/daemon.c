@@ -1,0 +1,337 @@
+#include "firmware/daemon.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "firmware/api.h"
+#include "firmware/budget.h"
+#include "firmware/cli/cli.h"
+#include "firmware/committer.h"
+#include "firmware/heap_seal.h"
+#include "firmware/http.h"
+#include "firmware/inventory_file.h"
+#include "firmware/json_arena.h"
+#include "firmware/log.h"
+#include "firmware/loop.h"
+#include "firmware/notify.h"
+#include "firmware/tap.h"
+#include "firmware/uplink_mqtt.h"
+#include "hal/linux/hal_linux.h"
+#include "pipeline/err.h"
+
+enum {
+    DAEMON_TAKE_MESSAGES = 512, /* of one source in one turn */
+    DAEMON_STOP_MS = 20000,     /* that an orderly stop may take */
+    DAEMON_NOTIFY_MS = 5000     /* between two signs of life to the service manager */
+};
+
+struct daemon {
+    struct config config;
+    struct hal hal;
+    struct hal_board board;
+    struct hal_time now;
+    struct loop *loop;
+    struct store *store;
+    struct store_recovery recovery;
+    struct committer committer;
+    struct gateway *gateway;
+    struct tap *taps[CONFIG_SOURCES_MAX];
+    struct uplink *uplink; /* NULL: none is configured */
+    struct inventory_file *inventory;
+    struct api *api;
+    struct http *http;
+    int64_t recovered_in_ms;
+    int64_t notified_ms;
+    uint32_t first_source; /* of this turn: each in rotation */
+};
+
+static struct daemon the_daemon; /* large, and one; the system gives it zero and untouched */
+
+static const struct json_memory json = { json_arena_reset, json_arena_exhausted };
+
+/* --- ports
+ * --------------------------------------------------------------------------------------- */
+
+static void begin_store_job(void *ctx, struct store_job *job)
+{
+    struct daemon *d = ctx;
+    committer_begin(&d->committer, job);
+}
+
+static void acknowledge_source(void *ctx, uint32_t source)
+{
+    struct daemon *d = ctx;
+    if (d->taps[source] != NULL)
+        tap_acknowledge(d->taps[source]);
+}
+
+static int send_row(void *ctx, const struct outbox_row *row)
+{
+    struct daemon *d = ctx;
+    return d->uplink != NULL ? uplink_send(d->uplink, row) : WEIR_EAGAIN;
+}
+
+static void log_for_gateway(void *ctx, const char *event, const char *details)
+{
+    (void)ctx;
+    log_event(event, "%s", details);
+}
+
+static int reload_inventory(void *ctx, char *why)
+{
+    struct daemon *d = ctx;
+    return inventory_file_load(d->inventory, d->gateway, why);
+}
+
+/* --- start
+ * --------------------------------------------------------------------------------------- */
+
+static int read_configuration(struct daemon *d, const char *path)
+{
+    if (config_read(path, &d->config, stderr) != 0)
+        return CLI_CONFIG;
+    struct budget budget = budget_of(&d->config);
+    budget_print(&budget, stderr);
+    if (config_check_budget(&d->config, budget.total_bytes, stderr) != 0)
+        return CLI_CONFIG;
+    config_print_warnings(&d->config, stderr);
+    return 0;
+}
+
+static uint64_t chance(struct daemon *d)
+{
+    uint64_t value = 0;
+    int error = d->hal.entropy(d->hal.ctx, &value, sizeof value);
+    assert(error == 0); /* getrandom on a running Linux does not fail */
+    return value;
+}
+
+static void carve(struct daemon *d, struct arena *arena)
+{
+    const struct gateway_ports ports = { d, begin_store_job, acknowledge_source, send_row,
+                                         log_for_gateway };
+    void *json_bytes = arena_take(arena, d->config.json_arena_bytes, 1);
+    if (json_bytes != NULL)
+        json_arena_start(json_bytes, d->config.json_arena_bytes);
+    d->gateway = gateway_init(&d->config, &ports, &json, arena);
+    for (uint32_t i = 0; i < d->config.source_count; i++)
+        d->taps[i] = tap_init(
+            &(struct tap_config){ &d->config.sources[i], i, d->config.json.payload_bytes }, arena);
+    if (d->config.uplink.given)
+        d->uplink = uplink_init(&d->config, arena);
+    d->inventory = inventory_file_init(&d->config, arena);
+    d->api = api_init(&d->config, arena);
+    d->http = http_init(d->api, arena);
+}
+
+static int take_memory(struct daemon *d)
+{
+    struct arena measure = arena_measure();
+    carve(d, &measure);
+    void *memory = calloc(1, measure.used);
+    if (memory == NULL) {
+        (void)fprintf(stderr, "weir: no memory for the budget above\n");
+        return CLI_PROBLEM;
+    }
+    struct arena arena = arena_over(memory, measure.used);
+    carve(d, &arena);
+    return 0;
+}
+
+static int open_store(struct daemon *d)
+{
+    char why[256] = "";
+    uint64_t entropy[2] = { chance(d), chance(d) };
+    if (mkdir(d->config.data_dir, 0750) != 0 && errno != EEXIST) {
+        (void)fprintf(stderr, "weir: %s: %s\n", d->config.data_dir, strerror(errno));
+        return CLI_PROBLEM;
+    }
+    int error = store_open(&d->config.store, entropy, &d->store, &d->recovery, why);
+    if (error != 0) {
+        (void)fprintf(stderr, "weir: %s: %s: %s\n", d->config.store.path, weir_err_text(error),
+                      why);
+        return CLI_PROBLEM;
+    }
+    if (d->recovery.set_aside)
+        log_event("store_set_aside", "file=%s what=\"it was damaged; a new one begins\"",
+                  d->config.store.path);
+    return 0;
+}
+
+static int recover(struct daemon *d)
+{
+    char why[256] = "";
+    struct block_limits limits = gateway_block_limits_max();
+    struct arena measure = arena_measure();
+    (void)block_reader_init(&limits, &measure);
+    void *reader = calloc(1, measure.used);
+    struct fold_memory memory = { NULL, malloc(limits.bytes_max), limits.bytes_max };
+    int64_t began_ms = d->hal.time(d->hal.ctx).mono_ms;
+    int error = WEIR_EFULL;
+    if (reader != NULL && memory.block != NULL) {
+        struct arena arena = arena_over(reader, measure.used);
+        memory.reader = block_reader_init(&limits, &arena);
+        d->now = d->hal.time(d->hal.ctx);
+        error = gateway_recover(d->gateway, d->store, &d->recovery, d->now, memory, why);
+    }
+    free(reader);
+    free(memory.block);
+    d->recovered_in_ms = d->hal.time(d->hal.ctx).mono_ms - began_ms;
+    if (error == 0)
+        return 0;
+    (void)fprintf(stderr, "weir: the state can't be rebuilt: %s: %s\n", weir_err_text(error), why);
+    return CLI_PROBLEM;
+}
+
+static int open_adapters(struct daemon *d)
+{
+    char why[256] = "";
+    d->loop = loop_open();
+    if (d->loop == NULL) {
+        (void)fprintf(stderr, "weir: the event loop did not start\n");
+        return CLI_PROBLEM;
+    }
+    committer_init(&d->committer, d->loop, d->store);
+    api_start(d->api, &(struct api_start){ d->gateway, d->recovery, d->recovered_in_ms,
+                                           reload_inventory, d });
+    if (http_open(d->http, d->loop, d->config.socket_path, why) != 0) {
+        (void)fprintf(stderr, "weir: %s\n", why);
+        return CLI_PROBLEM;
+    }
+    for (uint32_t i = 0; i < d->config.source_count; i++)
+        if (tap_open(d->taps[i], d->loop, d->gateway, chance(d)) != 0) {
+            (void)fprintf(stderr, "weir: source %s can't be set up\n", d->config.sources[i].name);
+            return CLI_PROBLEM;
+        }
+    const struct uplink_start start = {
+        d->loop, d->gateway, &json, { d->recovery.store_id[0], d->recovery.store_id[1] }, chance(d)
+    };
+    if (d->uplink != NULL && uplink_open(d->uplink, &start) != 0) {
+        (void)fprintf(stderr, "weir: the uplink can't be set up\n");
+        return CLI_PROBLEM;
+    }
+    return 0;
+}
+
+static int start(struct daemon *d, const char *config_path)
+{
+    int status = read_configuration(d, config_path);
+    if (status != 0)
+        return status;
+    (void)signal(SIGPIPE, SIG_IGN); /* fails for no valid signal */
+    d->board = (struct hal_board){ .relay_line = -1 };
+    d->hal = hal_linux(&d->board, d->config.clock_trusted);
+    status = take_memory(d);
+    status = status != 0 ? status : open_store(d);
+    status = status != 0 ? status : recover(d);
+    status = status != 0 ? status : open_adapters(d);
+    if (status == 0)
+        heap_seal();
+    return status;
+}
+
+/* --- the turn
+ * ------------------------------------------------------------------------------------ */
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t wait_ms(const struct daemon *d)
+{
+    int64_t next_ms = gateway_next_turn_ms(d->gateway);
+    for (uint32_t i = 0; i < d->config.source_count; i++)
+        next_ms = sooner(next_ms, tap_next_turn_ms(d->taps[i]));
+    if (d->uplink != NULL)
+        next_ms = sooner(next_ms, uplink_next_turn_ms(d->uplink));
+    next_ms = sooner(next_ms, http_next_turn_ms(d->http));
+    next_ms = sooner(next_ms, d->notified_ms + DAEMON_NOTIFY_MS);
+    return next_ms > d->now.mono_ms ? next_ms - d->now.mono_ms : 0;
+}
+
+static void tell_manager(struct daemon *d)
+{
+    if (d->now.mono_ms - d->notified_ms < DAEMON_NOTIFY_MS)
+        return;
+    d->notified_ms = d->now.mono_ms;
+    notify("WATCHDOG=1");
+}
+
+static void take_turn(struct daemon *d)
+{
+    uint32_t sources = d->config.source_count;
+    d->now = d->hal.time(d->hal.ctx);
+    log_now(d->now.mono_ms);
+    gateway_begin_turn(d->gateway, d->now);
+    committer_turn(&d->committer, d->gateway);
+    for (uint32_t i = 0; i < sources; i++)
+        tap_turn(d->taps[(d->first_source + i) % sources], d->now.mono_ms, DAEMON_TAKE_MESSAGES);
+    d->first_source = sources > 0 ? (d->first_source + 1) % sources : 0;
+    if (d->uplink != NULL)
+        uplink_turn(d->uplink, d->now.mono_ms);
+    inventory_file_turn(d->inventory, d->gateway, d->now.mono_ms);
+    if (loop_told_to_reload(d->loop)) {
+        char why[256] = "";
+        int error = reload_inventory(d, why);
+        log_event("inventory_reload", "ok=%d why=\"%s\"", error == 0, why);
+    }
+    http_turn(d->http, d->now.mono_ms);
+    gateway_end_turn(d->gateway);
+    tell_manager(d);
+}
+
+static int stop(struct daemon *d)
+{
+    int64_t began_ms = d->now.mono_ms;
+    notify("STOPPING=1");
+    log_event("stopping", "pending=%llu", (unsigned long long)gateway_view(d->gateway).pending);
+    gateway_begin_stop(d->gateway);
+    while (!gateway_failed(d->gateway) && d->now.mono_ms - began_ms < DAEMON_STOP_MS) {
+        take_turn(d);
+        if (gateway_idle(d->gateway))
+            break;
+        loop_wait(d->loop, sooner(wait_ms(d), 100));
+    }
+    bool in_order = gateway_idle(d->gateway);
+    for (uint32_t i = 0; i < d->config.source_count; i++)
+        tap_close(d->taps[i]);
+    if (d->uplink != NULL)
+        uplink_close(d->uplink);
+    http_close(d->http);
+    if (!in_order)
+        return CLI_PROBLEM; /* the worker may still be in the store: the kernel closes it */
+    store_close(d->store);
+    loop_close(d->loop);
+    log_event("stopped", "t_ms=%lld", (long long)gateway_view(d->gateway).t_ms);
+    return CLI_OK;
+}
+
+int daemon_run(const char *config_path)
+{
+    struct daemon *d = &the_daemon;
+    int status = start(d, config_path);
+    if (status != 0)
+        return status;
+    (void)fprintf(stderr, "weir: recovered %llu blocks in %lld ms\n",
+                  (unsigned long long)gateway_view(d->gateway).recovered_blocks,
+                  (long long)d->recovered_in_ms);
+    (void)fprintf(stderr, "weir: ready gateway=%s version=%s socket=%s\n", d->config.gateway_name,
+                  WEIR_VERSION, d->config.socket_path);
+    notify("READY=1");
+    while (!loop_told_to_stop(d->loop)) {
+        take_turn(d);
+        if (gateway_failed(d->gateway)) {
+            log_event("giving_up",
+                      "what=\"nothing of what waits was acknowledged; it comes again\"");
+            return CLI_PROBLEM;
+        }
+        loop_wait(d->loop, wait_ms(d));
+    }
+    return stop(d);
+}

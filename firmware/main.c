@@ -1,0 +1,50 @@
+/* weir: the gateway and its command line in one program. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "firmware/cli/cli.h"
+
+static const struct cli_command commands[] = {
+    { "run", "run the gateway", cli_run },
+    { "status", "health, ledger, lanes, disk and memory of the running gateway", cli_status },
+    { "devices", "the devices that it knows", cli_devices },
+    { "show", "one device: its series with what is usual for each", cli_show },
+    { "tail", "the last readings as they come in", cli_tail },
+    { "alerts", "open alerts; acknowledge or shelve one", cli_alerts },
+    { "dlq", "dead letters: what was rejected, and why", cli_dlq },
+    { "export", "the journal as JSON Lines or CSV", cli_export },
+    { "check", "check a configuration: faults, budgets, what it can lose", cli_check },
+    { "config", "explain keys, print the reference or what applies", cli_config },
+    { "version", "print the version", cli_version },
+};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_help(FILE *out)
+{
+    (void)fprintf(out,
+                  "Weir: a gateway for device telemetry.\n\nusage: weir COMMAND [options]\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        (void)fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    (void)fprintf(out, "\n`weir COMMAND --help` says more.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help(stdout);
+        return CLI_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        argv[1] = "version";
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].main(argc - 1, argv + 1);
+    (void)fprintf(stderr, "weir: there is no command \"%s\"; see weir --help\n", argv[1]);
+    return CLI_USAGE;
+}
