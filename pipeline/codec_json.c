@@ -434,6 +434,7 @@ void decode_json(struct decoder *decoder, const struct json_mapping *mapping, ui
                  struct decoded *out)
 {
     assert(mapping->compiled.done);
+    assert(decoder->extra != NULL);
     assert(decoder->limits.payload_bytes <= INT32_MAX); /* an offset fits cJSON's int */
     struct decoding d = { .decoder = decoder, .mapping = mapping, .out = out, .payload = payload,
                           .topic_device = topic_device, .topic_metric = topic_metric,

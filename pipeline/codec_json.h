@@ -61,7 +61,7 @@ struct json_mapping {
 
 /* Make ready what the configuration wrote; before the first message, and after every change. An
  * empty pointer is no error.
- *   WEIR_EINVAL  with a sentence in *why: one does not begin with /, or has a ~ that is not ~0, ~1 */
+ *   WEIR_EINVAL  with a sentence in *why: one does not begin with /, or has ~ but not ~0 or ~1 */
 int json_mapping_compile(struct json_mapping *mapping, const char **why);
 
 struct json_limits {

@@ -1,4 +1,4 @@
-/* Compiling a mapping's pointers, apart from the codec because the configuration needs only this. */
+/* Compiling a mapping's pointers: apart, because the configuration needs this and no tree. */
 #include <assert.h>
 
 #include "pipeline/codec_json.h"
