@@ -172,19 +172,24 @@ static int file_system_full(struct store *s)
     int64_t pages = 0;
     disk_ballast_release(s);
     s->disk_full = true;
+    s->held_small = true;
     int row = sql_one(s, SQL_PAGES, &pages);
     return row < 0 ? row : pages_limit(s, pages);
 }
 
-/* The file system is taken for full until a reserve fits again. */
-static void ballast_again(struct store *s)
+static int let_grow(struct store *s)
 {
-    if (!s->disk_full || --s->ballast_wait > 0)
-        return;
-    if (disk_ballast_make(s) != 0)
-        return;
+    s->held_small = false;
+    return pages_limit(s, store_pages_max(&s->config));
+}
+
+/* The file system is taken for full until a reserve fits again. */
+static int ballast_again(struct store *s)
+{
+    if (!s->disk_full || --s->ballast_wait > 0 || disk_ballast_make(s) != 0)
+        return 0;
     s->disk_full = false;
-    (void)pages_limit(s, store_pages_max(&s->config)); /* if not, it stays as small as it is */
+    return let_grow(s);
 }
 
 static int commit_with_room(struct store *s, const struct batch *b)
@@ -195,16 +200,20 @@ static int commit_with_room(struct store *s, const struct batch *b)
         int64_t room = store_pages_free(s);
         if (room < 0)
             return (int)room;
-        if (!s->disk_full && room > 2 * pages_needed(b)) {
-            int full = file_system_full(s);
-            if (full != 0)
-                return full;
-        } else {
-            int freed = retention_make_room(s, b);
-            if (freed <= 0)
-                return freed < 0 ? freed : WEIR_ENOSPC;
-        }
+        int freed = 1;
+        if (!s->held_small && room > 2 * pages_needed(b))
+            freed = file_system_full(s) == 0;
+        else
+            freed = retention_make_room(s, b);
+        if (freed < 0)
+            err = freed;
+        if (freed <= 0)
+            break;
         err = commit_once(s, b);
+    }
+    if (err == WEIR_ENOSPC && s->held_small) { /* the next try finds out whether it still is full */
+        int grows = let_grow(s);
+        return grows != 0 ? grows : err;
     }
     return err;
 }
@@ -280,10 +289,11 @@ int store_commit(struct store *s, struct batch *b)
     if (b->block > s->state.block) {
         err = batch_check(s, b);
         if (err == 0)
+            err = ballast_again(s);
+        if (err == 0)
             err = commit_with_room(s, b);
         if (err != 0)
             return err;
-        ballast_again(s);
     }
     err = batch_fill(s, b);
     b->commit_us = now_us(s) - begun_us;

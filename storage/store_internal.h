@@ -75,6 +75,7 @@ struct store {
     bool reopen;                  /* an I/O error makes this connection unusable */
     bool scrub;                   /* the WAL has to be written again before it is trusted */
     bool disk_full;               /* the file system, not the budget; the ballast is given up */
+    bool held_small;              /* pages_max is the file's present size */
     uint32_t ballast_wait;        /* commits left until it is tried again */
     uint64_t ballast_bytes;       /* held now */
     uint64_t alert_scan;          /* behind it the search for alerts that may go continues */

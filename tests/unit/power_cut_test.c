@@ -20,7 +20,7 @@
 #include "simulator/faulty_vfs.h"
 #include "storage/store.h"
 
-enum { BLOCKS = 24, BLOCK_BYTES_MAX = 6000, PIECE_BYTES = 3000, PIECES = 3, SEEDS = 6 };
+enum { BLOCKS = 24, BLOCK_BYTES_MAX = 6000, PIECE_BYTES = 3000, PIECES = 3, SEEDS = 4 };
 
 struct tally {
     uint64_t cases, lost_cases, lost_blocks, unclear, errors, set_aside;
@@ -292,6 +292,18 @@ static void check_survival(uint64_t acknowledged, bool normal, struct tally *tal
     check_pages();
 }
 
+/* Power comes back and goes again while the store recovers. */
+static void cut_recovery(bool normal, uint64_t at, uint64_t seed)
+{
+    struct store *store;
+    struct store_recovery found;
+    faulty_vfs_cut_at(at);
+    if (open_it(normal, &store, &found) == 0)
+        store_close(store);
+    faulty_vfs_cut(seed);
+    faulty_vfs_power_on();
+}
+
 static uint64_t operations_of_run(bool normal)
 {
     faulty_vfs_begin(1);
@@ -311,6 +323,8 @@ static struct tally cut_everywhere(bool normal, uint64_t seeds, uint64_t step)
             uint64_t acknowledged = run_until_cut(normal);
             faulty_vfs_cut(seed + k * 1000 + i);
             faulty_vfs_power_on();
+            if (i == 0)
+                cut_recovery(normal, 1 + k % 12, k);
             check_survival(acknowledged, normal, &tally);
         }
     }
@@ -371,7 +385,7 @@ static void errors_lose_nothing(void **state)
     uint64_t operations = operations_of_run(false);
 
     (void)state;
-    for (uint64_t k = 1; k <= operations; k += 2) {
+    for (uint64_t k = 1; k <= operations; k += 3) {
         for (uint64_t i = 0; i < 3; i++) {
             faulty_vfs_begin(k * 17 + i);
             faulty_vfs_fail_at(k, i == 2 ? 4 : 1, i == 1 ? FAULTY_ENOSPC : FAULTY_EIO);
