@@ -113,3 +113,14 @@ clean: ## Remove everything that was built
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# --- the whole system -------------------------------------------------------------------------------------
+.PHONY: run demo run-packages
+run: all run-packages ## Run everything on this machine and show alerts as they arrive in the cloud
+	@simulator/run.py
+
+demo: all run-packages ## Break things on purpose for a minute and judge what came of it
+	@simulator/demo.py
+
+run-packages:
+	@.ci/install-packages build run

@@ -99,6 +99,7 @@ struct fleet {
     FILE *truth, *acked;
     int64_t start_ms;
     uint64_t lines;      /* acknowledged readings, each once */
+    bool connected;      /* all connections, as last told */
 };
 
 static void message_tell(struct fleet *f, const struct fleet_message *m, int64_t acked_ms)
@@ -187,6 +188,15 @@ static void progress_print(const struct fleet *f, int64_t now_ms)
             n.pending, n.connected);
 }
 
+/* Whoever measures an outage wants to know when the last device is back. */
+static void connections_tell(struct fleet *f)
+{
+    bool connected = fleet_link_counts(f->link).connected == f->config.connections;
+    if (connected != f->connected && f->config.progress)
+        fprintf(stderr, "fleet: %s\n", connected ? "connected" : "connection lost");
+    f->connected = connected;
+}
+
 static int wait_of(int64_t next_ms, int64_t now_ms)
 {
     if (next_ms <= now_ms)
@@ -207,6 +217,7 @@ static void publish_all(struct fleet *f)
             return;
         outlet_turn(&f->outlet, now_ms, false);
         fleet_link_turn(f->link, now_ms, wait_of(next_ms, now_ms));
+        connections_tell(f);
         if (f->config.progress && now_ms >= progress_ms) {
             progress_print(f, now_ms);
             progress_ms += PROGRESS_EVERY_MS;

@@ -26,7 +26,7 @@ struct fleet_devices {
 enum {
     CLOCK_WRONG_MIN_MS = 600000,
     CLOCK_WRONG_MAX_MS = 7200000,
-    LAST_FAULT_BEFORE_END_MS = 10000
+    LAST_FAULT_READINGS = 110 /* before the end: the longest of most kinds, and time to be seen */
 };
 
 /* Half of the wrong clocks are behind, half ahead. */
@@ -62,8 +62,9 @@ static struct fault_config faults_of(const struct fleet_config *c, int64_t start
                                    .last_start_ms = INT64_MAX,
                                    .every_ms = c->fault_every_ms,
                                    .kinds = fault_kinds_of(c->faults) };
+    int64_t last_ms = (int64_t)(LAST_FAULT_READINGS * 1000 / c->rate);
     if (c->duration_ms > 0)
-        faults.last_start_ms = start_ms + c->duration_ms - LAST_FAULT_BEFORE_END_MS;
+        faults.last_start_ms = start_ms + c->duration_ms - last_ms;
     return faults;
 }
 

@@ -1,0 +1,190 @@
+"""The whole system in one directory: certificates, two brokers, the gateway, the cloud, a fleet.
+
+Every process belongs to a System, writes its own log into its directory, and is stopped by its pid when the
+System is left, whatever happened. Loopback only."""
+import getpass
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import string
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+WEIR = os.path.join(ROOT, os.environ.get("B", "build"), "weir")
+SIM = os.path.join(ROOT, os.environ.get("B", "build"), "weir-sim")
+SCENARIOS = os.path.join(ROOT, "simulator", "scenarios")
+
+
+class Trouble(Exception):
+    """Something that the whole system needs did not happen."""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def say(text):
+    print(text, flush=True)
+
+
+class System:
+    def __init__(self, learning_readings=200, learning_time="20s"):
+        self.dir = tempfile.mkdtemp(prefix="weir-")
+        self.device_port, self.cloud_port = free_port(), free_port()
+        self.names = {"dir": self.dir, "user": getpass.getuser(), "device_port": self.device_port,
+                      "cloud_port": self.cloud_port, "learning_readings": learning_readings,
+                      "learning_time": learning_time}
+        self.processes = {}
+        self.logs = {}
+        self.keep = "WEIR_KEEP" in os.environ
+        self.config = self.path("gateway.yaml")
+        self.environment = dict(os.environ, WEIR_CONFIG=self.config)
+
+    def __enter__(self):
+        for part in ("broker", "gateway"):
+            os.mkdir(self.path(part))
+        for name in ("broker.conf", "cloud-broker.conf", "gateway.yaml"):
+            with open(os.path.join(SCENARIOS, name)) as f:
+                text = string.Template(f.read()).substitute(self.names)
+            with open(self.path(name), "w") as f:
+                f.write(text)
+        subprocess.run([os.path.join(ROOT, "tests/lib/pki.sh"), self.path("pki"), "gateway", "cloud"], check=True)
+        return self
+
+    def __exit__(self, kind, _value, _trace):
+        for name in ("fleet", "gateway", "cloud", "broker", "cloud-broker"):
+            try:
+                self.stop(name)
+            except Trouble as trouble:
+                say(str(trouble))
+        for log in self.logs.values():
+            log.close()
+        if kind in (None, KeyboardInterrupt) and not self.keep:
+            shutil.rmtree(self.dir)
+        else:
+            say(f"everything is kept in {self.dir}")
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    # --- processes ---------------------------------------------------------------------------------------------
+
+    def start(self, name, command, stdout=None):
+        """Start a process; its messages (and without `stdout` its output) go to NAME.log."""
+        assert name not in self.processes
+        if name not in self.logs:
+            self.logs[name] = open(self.path(name + ".log"), "ab")
+        log = self.logs[name]
+        # A group of its own: Ctrl-C at the terminal is ours to handle, in our order.
+        self.processes[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout or log, stderr=log,
+                                                env=self.environment, process_group=0)
+        return self.processes[name]
+
+    def stop(self, name, how=signal.SIGTERM, wait_s=20):
+        process = self.processes.pop(name, None)
+        if process is None:
+            return None
+        if process.poll() is None:
+            process.send_signal(how)
+        try:
+            return process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise Trouble(f"{name} did not stop within {wait_s} s; its log: {self.log_tail(name)}") from None
+
+    def check_alive(self):
+        for name, process in self.processes.items():
+            if process.poll() not in (None, 0):
+                raise Trouble(f"{name} ended with {process.returncode}; its log: {self.log_tail(name)}")
+
+    def log_tail(self, name, lines=15):
+        with open(self.path(name + ".log"), errors="replace") as f:
+            return "\n    ".join([""] + f.read().splitlines()[-lines:])
+
+    def log_last(self, name, words):
+        """Which of the words the log of a process spoke last."""
+        with open(self.path(name + ".log"), errors="replace") as f:
+            found = re.findall("|".join(re.escape(w) for w in words), f.read())
+        return found[-1] if found else None
+
+    # --- parts -------------------------------------------------------------------------------------------------
+
+    def start_broker(self):
+        self.start("broker", ["mosquitto", "-c", self.path("broker.conf")])
+        self.wait_port(self.device_port)
+
+    def start_cloud_broker(self):
+        self.start("cloud-broker", ["mosquitto", "-c", self.path("cloud-broker.conf")])
+        self.wait_port(self.cloud_port)
+
+    def start_gateway(self):
+        self.start("gateway", [WEIR, "run"])
+
+    def start_cloud(self, *options, stdout=None):
+        return self.start("cloud", [SIM, "cloud", "--port", str(self.cloud_port), "--ca", self.path("pki/ca.crt"),
+                                    "--cert", self.path("pki/cloud.crt"), "--key", self.path("pki/cloud.key"),
+                                    "--db", self.path("cloud.db"), *options], stdout)
+
+    def start_fleet(self, *options):
+        return self.start("fleet", [SIM, "fleet", "--port", str(self.device_port), "--progress", "--json",
+                                    "--truth", self.path("truth.jsonl"), "--acked", self.path("acked.jsonl"),
+                                    *options])
+
+    def wait_port(self, port, wait_s=10):
+        until = time.monotonic() + wait_s
+        while time.monotonic() < until:
+            with socket.socket() as s:
+                if s.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            self.check_alive()
+            time.sleep(0.05)
+        raise Trouble(f"nothing listens on port {port} after {wait_s} s")
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    def status(self):
+        """The gateway's status, or None while it can't be asked."""
+        try:
+            done = subprocess.run([WEIR, "status", "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, env=self.environment, timeout=5)
+            return json.loads(done.stdout) if done.returncode == 0 else None
+        except (subprocess.TimeoutExpired, json.JSONDecodeError):
+            return None
+
+    def all_connected(self):
+        status = self.status()
+        return (status is not None and all(s["connected"] for s in status["sources"])
+                and status["uplink"]["connected"]
+                and self.log_last("cloud", ["subscribed", "connection lost"]) == "subscribed"
+                and ("fleet" not in self.processes
+                     or self.log_last("fleet", ["fleet: connected", "fleet: connection lost"]) == "fleet: connected"))
+
+    def wait(self, what, condition, wait_s):
+        until = time.monotonic() + wait_s
+        while not condition():
+            self.check_alive()
+            if time.monotonic() > until:
+                raise Trouble(f"{what}: not within {wait_s} s; the gateway's log: {self.log_tail('gateway')}")
+            time.sleep(0.1)
+
+    def start_all(self, *cloud_options, cloud_stdout=None):
+        self.start_broker()
+        self.start_cloud_broker()
+        self.start_cloud(*cloud_options, stdout=cloud_stdout)
+        self.start_gateway()
+        self.wait("the gateway connects to both brokers", self.all_connected, 20)
+
+
+def built():
+    for program in (WEIR, SIM):
+        if not os.access(program, os.X_OK):
+            sys.exit(f"{os.path.relpath(program, ROOT)} is missing: run `make` first")
