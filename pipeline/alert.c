@@ -48,7 +48,8 @@ static enum alert_transition raise(struct alert *a, int64_t t_ms)
     return tell(a, ALERT_RAISE, t_ms);
 }
 
-static enum alert_transition clear(struct alert *a, const struct detector_config *rule, int64_t t_ms)
+static enum alert_transition clear(struct alert *a, const struct detector_config *rule,
+                                   int64_t t_ms)
 {
     set_state(a, ALERT_QUIET, t_ms);
     a->cooldown_until_ms = t_ms + rule->cooldown_ms;
@@ -66,7 +67,8 @@ static void note(struct alert *a, const struct verdict *verdict, int64_t event_t
     a->last_told = false;
 }
 
-static void begin(struct alert *a, const struct verdict *verdict, int64_t event_time_ms, int64_t t_ms)
+static void begin(struct alert *a, const struct verdict *verdict, int64_t event_time_ms,
+                  int64_t t_ms)
 {
     set_state(a, ALERT_PENDING, t_ms);
     a->count = 0;
@@ -152,7 +154,8 @@ int64_t alert_deadline(const struct alert *a, const struct detector_config *rule
     return INT64_MAX;
 }
 
-enum alert_transition alert_on_timer(struct alert *a, const struct detector_config *rule, int64_t t_ms)
+enum alert_transition alert_on_timer(struct alert *a, const struct detector_config *rule,
+                                     int64_t t_ms)
 {
     if (t_ms < alert_deadline(a, rule))
         return ALERT_NO_CHANGE;

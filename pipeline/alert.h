@@ -81,7 +81,8 @@ enum alert_transition alert_on_verdict(struct alert *a, const struct detector_co
 /* The alert's own timer: `for` has passed while pending, or clear_after while clearing. INT64_MAX:
  * none. */
 int64_t alert_deadline(const struct alert *a, const struct detector_config *rule);
-enum alert_transition alert_on_timer(struct alert *a, const struct detector_config *rule, int64_t t_ms);
+enum alert_transition alert_on_timer(struct alert *a, const struct detector_config *rule,
+                                     int64_t t_ms);
 
 /* hash(store, device, metric, rule, number): the same after every restart and replay. */
 struct hash128 alert_key(struct hash_key store, struct text device, struct text metric,

@@ -35,6 +35,25 @@ static uint32_t alerts_max(const struct engine_config *c)
     return all < most ? all : most;
 }
 
+/* Room for the states of the rules_per_series rules that need most of it. */
+static uint32_t measure_states(struct engine *e, const struct engine_config *c)
+{
+    uint32_t needs[ENGINE_RULES_MAX] = { 0 };
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < c->rule_count; i++) {
+        uint32_t used = detector_ops(c->rules[i].kind)->state_bytes;
+        assert(used <= DETECTOR_STATE_BYTES);
+        e->state_bytes[i] = used > 0 ? used : DETECTOR_STATE_BYTES;
+        uint32_t at = i;
+        for (; at > 0 && needs[at - 1] < e->state_bytes[i]; at--)
+            needs[at] = needs[at - 1];
+        needs[at] = e->state_bytes[i];
+    }
+    for (uint32_t i = 0; i < c->rules_per_series && i < c->rule_count; i++)
+        bytes += needs[i];
+    return bytes > 0 ? bytes : 1;
+}
+
 static void take_series_memory(struct engine *e, const struct engine_config *c, struct arena *arena)
 {
     size_t series = c->series_max, held = c->reorder_ms > 0 ? c->reorder_slots : 0;
@@ -44,7 +63,8 @@ static void take_series_memory(struct engine *e, const struct engine_config *c, 
     e->context = arena_take(arena, c->recent, sizeof *e->context);
     e->held = arena_take(arena, series * held, sizeof *e->held);
     e->watches = arena_take(arena, series * c->rules_per_series, sizeof *e->watches);
-    e->detectors = arena_take(arena, series * c->rules_per_series, sizeof *e->detectors);
+    e->states_bytes = measure_states(e, c);
+    e->states = arena_take(arena, series * e->states_bytes, 1);
     timers_init(&e->timers, c->series_max, arena);
 }
 

@@ -4,8 +4,8 @@
 
 #include "pipeline/engine_state.h"
 
-/* Three readings in a row from further ahead than max_skew, within an hour. It clears with the first
- * reading whose time is good; a clock that goes to and fro is told of once an hour. */
+/* Three readings in a row from further ahead than max_skew, within an hour. It clears with the
+ * first reading whose time is good; a clock that goes to and fro is told of once an hour. */
 enum { CLOCK_FUTURE_READINGS = 3, CLOCK_RUN_MS = 3600000 };
 
 const struct detector_config engine_clock_rule = {

@@ -70,7 +70,10 @@ static void load_rules(struct loading *l)
 
 static uint32_t count_reset(const struct loading *l)
 {
-    uint32_t reset = (l->same_windows ? 0u : 1u) + (l->same_held ? 0u : 1u) + (l->same_dedup ? 0u : 1u);
+    uint32_t reset = 0;
+    reset += !l->same_windows;
+    reset += !l->same_held;
+    reset += !l->same_dedup;
     for (uint32_t j = 0; j < l->e->config->rule_count; j++)
         reset += !l->known[j];
     for (uint32_t i = 0; i < l->rule_count; i++)
@@ -167,8 +170,8 @@ static int load_head(struct loading *l)
 
 /* --- one device, one series --- */
 
-/* What belongs to the rule's name goes on under it: numbers above all, for an alert's identity hangs
- * on them, and an open alert, which the rule can then clear. */
+/* What belongs to the rule's name goes on under it: numbers above all, for an alert's identity
+ * hangs on them, and an open alert, which the rule can then clear. `device` has the watch. */
 static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
 {
     struct engine *e = l->e;
@@ -184,7 +187,7 @@ static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
     need(l, alert.state != ALERT_QUIET && alert.number == watch->number);
     if (l->r->failed || watch->open != ENGINE_NONE)
         return;
-    if (engine_watch_keep(e, watch, &alert) && alert.state != ALERT_PENDING && device != ENGINE_NONE) {
+    if (engine_watch_keep(e, watch, &alert) && alert.state != ALERT_PENDING) {
         e->counts.alerts_open++;
         e->devices[device].alerts_open++;
     }
@@ -302,8 +305,9 @@ static void load_rule_state(struct loading *l, uint32_t series, uint64_t *loaded
     *loaded |= (uint64_t)1 << place;
     if (!l->same_rule[saved])
         return;
-    detector_ops(e->config->rules[watch->rule].kind)
-        ->load(&engine_detectors(e, series)[place], &part);
+    struct detector_state state = engine_state_get(e, series, place);
+    detector_ops(e->config->rules[watch->rule].kind)->load(&state, &part);
+    engine_state_put(e, series, place, &state);
     end_part(l, &part);
 }
 

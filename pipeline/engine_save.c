@@ -1,6 +1,6 @@
-/* Keeping the state: field by field, in parts (the head, each device, each series), so that a digest
- * needs room for one part only. What depends on a definition that may change (windows, duplicates,
- * held readings, a detector's state) carries its length, so that it can be left out. */
+/* Keeping the state: field by field, in parts (the head, each device, each series), so that a
+ * digest needs room for one part only. What depends on a definition that may change (windows,
+ * duplicates, held readings, a detector's state) carries its length, so that it can be left out. */
 #include <assert.h>
 
 #include "pipeline/engine_state.h"
@@ -232,8 +232,9 @@ static void save_series(const struct engine *e, uint32_t index, struct byte_writ
     for (uint32_t i = 0; i < s->watch_count; i++) {
         const struct watch *watch = &engine_watches(e, index)[i];
         save_watch(e, watch, w);
+        struct detector_state state = engine_state_get(e, index, i);
         from = begin_sized(w);
-        detector_ops(e->config->rules[watch->rule].kind)->save(&engine_detectors(e, index)[i], w);
+        detector_ops(e->config->rules[watch->rule].kind)->save(&state, w);
         end_sized(w, from);
     }
 }

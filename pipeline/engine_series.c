@@ -120,12 +120,18 @@ static void choose_rules(struct engine *e, uint32_t index)
     struct series *s = &e->series[index];
     struct text device = engine_name(e, e->devices[s->device].name);
     struct text metric = engine_name(e, s->metric);
+    uint32_t offset = 0;
     for (uint32_t r = 0; r < c->rule_count && s->watch_count < c->rules_per_series; r++) {
         if (!detector_matches(&c->rules[r], device, metric))
             continue;
-        engine_watch_init(&engine_watches(e, index)[s->watch_count], (uint8_t)r);
-        detector_ops(c->rules[r].kind)->init(&engine_detectors(e, index)[s->watch_count]);
-        s->watch_count++;
+        struct watch *watch = &engine_watches(e, index)[s->watch_count];
+        engine_watch_init(watch, (uint8_t)r);
+        watch->state_offset = (uint16_t)offset;
+        offset += e->state_bytes[r];
+        assert(offset <= e->states_bytes);
+        struct detector_state state = { 0 };
+        detector_ops(c->rules[r].kind)->init(&state);
+        engine_state_put(e, index, s->watch_count++, &state);
     }
 }
 

@@ -32,6 +32,7 @@ struct watch {
     uint32_t number;
     uint32_t suppressed;
     uint32_t open;          /* in engine.alerts; ENGINE_NONE while quiet */
+    uint16_t state_offset;  /* of the detector's state in the series' stretch of engine.states */
     uint8_t rule;           /* in config.rules */
     bool silence_told;      /* SILENT: the present silence has had its verdict */
 };
@@ -93,12 +94,14 @@ struct engine {
     struct sample *recent;
     struct sample *held;          /* NULL when reorder_ms is 0 */
     struct watch *watches;
-    struct detector_state *detectors;
+    uint8_t *states;              /* [states_bytes] a series: its rules' states, packed */
+    uint32_t states_bytes;
+    uint32_t state_bytes[ENGINE_RULES_MAX]; /* of each rule's kind */
     struct open_alert *alerts;
     uint32_t alerts_max;
     uint32_t free_alert;          /* first of the free list; ENGINE_NONE: all are taken */
     struct sample *context;       /* [recent], oldest first, for the event being told */
-    char *names;                  /* each: a length byte and the bytes; offset 0 is the empty name */
+    char *names;                  /* each: a length byte and the bytes; at 0 the empty name */
     uint32_t names_used, names_bytes;
     uint32_t shared[ENGINE_NAMES_SHARED];
     uint32_t shared_next;
@@ -126,9 +129,27 @@ static inline struct watch *engine_watches(const struct engine *e, uint32_t seri
     return e->watches + (size_t)series * e->config->rules_per_series;
 }
 
-static inline struct detector_state *engine_detectors(const struct engine *e, uint32_t series)
+/* A detector's state is kept in as many bytes as its kind uses, and is whole while in use. */
+static inline uint8_t *engine_state_at(const struct engine *e, uint32_t series, uint32_t place)
 {
-    return e->detectors + (size_t)series * e->config->rules_per_series;
+    const struct watch *w = &engine_watches(e, series)[place];
+    return e->states + (size_t)series * e->states_bytes + w->state_offset;
+}
+
+static inline struct detector_state engine_state_get(const struct engine *e, uint32_t series,
+                                                     uint32_t place)
+{
+    struct detector_state state = { 0 };
+    uint8_t rule = engine_watches(e, series)[place].rule;
+    memcpy(state.of.bytes, engine_state_at(e, series, place), e->state_bytes[rule]);
+    return state;
+}
+
+static inline void engine_state_put(const struct engine *e, uint32_t series, uint32_t place,
+                                    const struct detector_state *state)
+{
+    uint8_t rule = engine_watches(e, series)[place].rule;
+    memcpy(engine_state_at(e, series, place), state->of.bytes, e->state_bytes[rule]);
 }
 
 static inline struct sample *engine_held(const struct engine *e, uint32_t series)

@@ -76,15 +76,16 @@ static void feed(struct engine *e, uint32_t series, const struct sample *sample)
 {
     struct series *s = &e->series[series];
     struct watch *watches = engine_watches(e, series);
-    struct detector_state *states = engine_detectors(e, series);
     assert(s->statistics.count == 0 || sample->event_time_ms >= s->statistics.last_ms);
     keep_recent(e, series, sample);
     for (uint32_t i = 0; i < s->watch_count; i++) {
         const struct detector_config *rule = &e->config->rules[watches[i].rule];
         if (rule->kind == DETECTOR_SILENT)
             continue;
+        struct detector_state state = engine_state_get(e, series, i);
         struct verdict verdict =
-            detector_ops(rule->kind)->on_reading(rule, &states[i], sample, &s->statistics);
+            detector_ops(rule->kind)->on_reading(rule, &state, sample, &s->statistics);
+        engine_state_put(e, series, i, &state);
         engine_on_verdict(e, series, &watches[i], &verdict, sample->event_time_ms);
     }
     statistics_push(&s->statistics, sample->event_time_ms, sample->value);

@@ -1,5 +1,5 @@
-/* What a series waits for: idleness, the ends of `for` and clearing, silence. Every deadline follows
- * from the state, so none of them is saved; the heap keeps the earliest of each series. */
+/* What a series waits for: idleness, the ends of `for` and clearing, silence. Every deadline
+ * follows from the state, so none of them is saved; the heap keeps the earliest of each series. */
 #include <assert.h>
 
 #include "pipeline/engine_state.h"
@@ -57,7 +57,8 @@ struct wait {
     uint32_t watch;
 };
 
-static void consider(struct wait *earliest, int64_t deadline_ms, enum wait_kind kind, uint32_t watch)
+static void consider(struct wait *earliest, int64_t deadline_ms, enum wait_kind kind,
+                     uint32_t watch)
 {
     if (deadline_ms < earliest->deadline_ms)
         *earliest = (struct wait){ deadline_ms, kind, watch };

@@ -1,7 +1,7 @@
 /* timers: the earliest of many deadlines: a binary heap over dense keys 0..keys_max-1.
  *
- * Each key has one deadline or none. Equal deadlines come in order of key, so that the order of firing
- * depends on the deadlines alone, never on how the heap came to hold them. */
+ * Each key has one deadline or none. Equal deadlines come in order of key, so that the order of
+ * firing depends on the deadlines alone, never on how the heap came to hold them. */
 #ifndef PIPELINE_TIMERS_H
 #define PIPELINE_TIMERS_H
 
@@ -21,7 +21,7 @@ void timers_init(struct timers *t, uint32_t keys_max, struct arena *arena);
 /* Give the key this deadline, or none with INT64_MAX. O(log count). */
 void timers_set(struct timers *t, uint32_t key, int64_t deadline_ms);
 
-/* The earliest deadline, and whose it is in *key; INT64_MAX and *key untouched when there is none. */
+/* The earliest deadline, and whose it is in *key; INT64_MAX and *key untouched: there is none. */
 int64_t timers_next(const struct timers *t, uint32_t *key);
 
 #endif

@@ -87,7 +87,8 @@ bool windows_due(struct windows *w, const struct window_config *config, int64_t 
  * to. */
 int64_t windows_end(const struct windows *w, const struct window_config *config);
 
-void windows_save(const struct windows *w, const struct window_config *config, struct byte_writer *out);
+void windows_save(const struct windows *w, const struct window_config *config,
+                  struct byte_writer *out);
 /* Fails the reader on what windows_save does not write; never breaks on any bytes. */
 void windows_load(struct windows *w, const struct window_config *config, struct byte_reader *in);
 
