@@ -12,6 +12,7 @@
 #define PIPELINE_CODEC_RESULTS_H
 
 #include "pipeline/arena.h"
+#include "pipeline/packing.h"
 #include "pipeline/record.h"
 #include "pipeline/window.h"
 
@@ -27,6 +28,13 @@ struct results_header {
     uint32_t count;
 };
 
+enum {
+    RESULTS_BYTES_MIN = 2048,     /* of bytes_max */
+    RESULTS_ITEMS_MAX = 20000,    /* of items_max */
+    RESULTS_COLUMNS_MAX = 20,
+    RESULTS_NAME_MARKS = 128
+};
+
 struct results_builder; /* opaque */
 /* NULL while the arena only measures. At most items_max items, bytes_max bytes when finished. */
 struct results_builder *results_builder_init(enum results_kind kind, uint32_t items_max,
@@ -36,15 +44,27 @@ int results_add_window(struct results_builder *b, const struct window_result *re
 int results_add_reading(struct results_builder *b, const struct record *record);
 uint32_t results_count(const struct results_builder *b);
 /* header->count and ->kind are filled in here. */
-void results_finish(struct results_builder *b, struct results_header *header, struct byte_writer *w);
+void results_finish(struct results_builder *b, struct results_header *header,
+                    struct byte_writer *w);
 
 /* Decoding, for receivers, tests and the simulator. Slices point into `bytes`.
  *   WEIR_ECORRUPT, WEIR_EVERSION */
+struct results_place { /* where the row before stood: what the next one is a difference to */
+    uint64_t device, metric, unit, extra; /* names */
+    uint64_t start, length, count, first_block, contract; /* windows */
+    uint64_t t, event, sequence, index, source, flags;    /* readings */
+    uint64_t scale;
+};
+
 struct results_reader {
-    struct byte_reader in;
-    struct results_header header;
+    struct results_header header; /* to be read by anybody; the rest is the codec's own */
     uint32_t next;
-    uint8_t state[2048];     /* the columns' own places; codec_results.c */
+    uint32_t name_count;
+    struct text names;
+    uint32_t name_stride;         /* every so many names one is marked, so that a name is found */
+    uint32_t name_marks[RESULTS_NAME_MARKS];
+    struct packed_column columns[RESULTS_COLUMNS_MAX];
+    struct results_place place;
 };
 int results_open(struct results_reader *r, struct text bytes);
 /* 1, 0 at the end, or an error */

@@ -1,0 +1,363 @@
+/* Goal: a batch says exactly what was put in, its bytes are those that docs/formats.md specifies, and no bytes harm the
+ * reader. Method: random windows and readings against copies; the worked example and the vector compared byte for byte;
+ * random damage, each message alone in its heap.
+ * Links: pipeline/codec_results.c pipeline/codec_results_rows.c pipeline/packing.c pipeline/hash.c pipeline/bytes.c pipeline/window.c
+ * Libs: -lz */
+#include "pipeline/codec_results.h"
+
+#include <float.h>
+#include <math.h>
+#include <zlib.h>
+
+#include "pipeline/err.h"
+#include "tests/lib/check.h"
+#include "tests/lib/vectors.h"
+
+enum { ITEMS = 500, BYTES = 60000, NAMES = 50 };
+
+static char names[NAMES][48];
+
+static struct results_builder *builder_made(enum results_kind kind, uint32_t items, uint32_t bytes)
+{
+    struct arena counting = arena_measure();
+    results_builder_init(kind, items, bytes, &counting);
+    void *at = aligned_alloc(ARENA_ALIGN, counting.used);
+    memset(at, 0, counting.used);
+    struct arena arena = arena_over(at, counting.used);
+    struct results_builder *b = results_builder_init(kind, items, bytes, &arena);
+    assert_ptr_equal(b, at);
+    return b;
+}
+
+static struct text any_name(uint64_t *chance)
+{
+    if (names[0][0] == 0)
+        for (int i = 0; i < NAMES; i++)
+            (void)snprintf(names[i], sizeof names[i], "line-%d/sensor-%03d", i / 10, i);
+    return rnd(chance) % 10 == 0 ? (struct text){ 0 } : text_of(names[rnd(chance) % NAMES]);
+}
+
+static int64_t any_integer(uint64_t *chance)
+{
+    return (int64_t)(rnd(chance) >> (rnd(chance) % 64)) ^ (rnd(chance) % 2 ? -1 : 0);
+}
+
+static double any_number(uint64_t *chance)
+{
+    uint64_t bits = rnd(chance);
+    double number;
+    memcpy(&number, &bits, sizeof number);
+    if (rnd(chance) % 8 == 0)
+        return rnd(chance) % 2 ? -0.0 : DBL_MAX;
+    return rnd(chance) % 4 && isfinite(number) ? number : (double)(rnd(chance) % 10000) / 100.0 - 20.0;
+}
+
+static struct window_result any_window(uint64_t *chance)
+{
+    struct window_result w = { .device = any_name(chance), .metric = any_name(chance), .unit = any_name(chance) };
+    w.start_ms = any_integer(chance);
+    w.end_ms = any_integer(chance);
+    w.revision = (uint32_t)any_integer(chance);
+    w.forced = rnd(chance) % 2;
+    w.first_block = rnd(chance);
+    w.last_block = w.first_block + rnd(chance) % 3;
+    w.contract_version = (uint32_t)any_integer(chance);
+    w.aggregate = (struct aggregate){ .count = rnd(chance), .mean = any_number(chance), .m2 = any_number(chance),
+                                      .min = any_number(chance), .max = any_number(chance),
+                                      .first = any_number(chance), .last = any_number(chance),
+                                      .first_ms = any_integer(chance), .last_ms = any_integer(chance) };
+    return w;
+}
+
+static void assert_bits(double a, double b)
+{
+    assert_memory_equal(&a, &b, sizeof a);
+}
+
+static void assert_window(const struct window_result *a, const struct window_result *b)
+{
+    assert_true(text_equal(a->device, b->device));
+    assert_true(text_equal(a->metric, b->metric));
+    assert_true(text_equal(a->unit, b->unit));
+    assert_int_equal(a->start_ms, b->start_ms);
+    assert_int_equal(a->end_ms, b->end_ms);
+    assert_int_equal(a->revision, b->revision);
+    assert_int_equal(a->forced, b->forced);
+    assert_true(a->first_block == b->first_block && a->last_block == b->last_block);
+    assert_int_equal(a->contract_version, b->contract_version);
+    assert_true(a->aggregate.count == b->aggregate.count);
+    assert_bits(a->aggregate.mean, b->aggregate.mean);
+    assert_bits(a->aggregate.m2, b->aggregate.m2);
+    assert_bits(a->aggregate.min, b->aggregate.min);
+    assert_bits(a->aggregate.max, b->aggregate.max);
+    assert_bits(a->aggregate.first, b->aggregate.first);
+    assert_bits(a->aggregate.last, b->aggregate.last);
+    assert_int_equal(a->aggregate.first_ms, b->aggregate.first_ms);
+    assert_int_equal(a->aggregate.last_ms, b->aggregate.last_ms);
+}
+
+static struct results_header header_example(void)
+{
+    struct results_header header = { .store_id = { 0x0123456789abcdef, 0xfedcba9876543210 }, .sequence = 7,
+                                     .first_block = 40, .last_block = 41, .contract_version = 1 };
+    for (uint8_t i = 0; i < 32; i++)
+        header.config_digest[i] = i;
+    return header;
+}
+
+static struct text finished(struct results_builder *b)
+{
+    struct results_header header = header_example();
+    uint8_t *room = malloc(BYTES);
+    struct byte_writer w = { .at = room, .bytes = BYTES };
+    results_finish(b, &header, &w);
+    assert_false(w.failed);
+    assert_int_equal(header.count, results_count(b));
+    char *exact = malloc(w.used);
+    memcpy(exact, room, w.used);
+    free(room);
+    return (struct text){ exact, (uint32_t)w.used };
+}
+
+static void windows_come_back(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    static struct window_result want[ITEMS];
+    struct results_builder *b = builder_made(RESULTS_WINDOWS, ITEMS, BYTES);
+    for (int round = 0; round < 20; round++) {
+        uint32_t count = 0, target = (uint32_t)(rnd(&chance) % (ITEMS + 10));
+        results_builder_reset(b);
+        for (; count < target; count++) {
+            struct window_result w = any_window(&chance);
+            int result = results_add_window(b, &w);
+            if (result == WEIR_EFULL)
+                break;
+            assert_int_equal(result, 0);
+            want[count] = w;
+        }
+        assert_int_equal(results_count(b), count);
+        struct text message = finished(b);
+        struct results_reader r;
+        struct window_result got;
+        assert_int_equal(results_open(&r, message), 0);
+        assert_int_equal(r.header.kind, RESULTS_WINDOWS);
+        assert_int_equal(r.header.count, count);
+        assert_int_equal(r.header.sequence, 7);
+        assert_true(r.header.store_id[1] == 0xfedcba9876543210 && r.header.config_digest[31] == 31);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(results_next_window(&r, &got), 1);
+            assert_window(&want[i], &got);
+        }
+        assert_int_equal(results_next_window(&r, &got), 0);
+        free((char *)message.at);
+    }
+    free(b);
+}
+
+static struct record any_reading(uint64_t *chance)
+{
+    struct record record = { .kind = RECORD_READING, .t_ms = any_integer(chance) };
+    struct reading *reading = &record.reading;
+    *reading = (struct reading){ .device = any_name(chance), .metric = any_name(chance), .unit = any_name(chance),
+                                 .has_device_time = rnd(chance) % 2, .has_sequence = rnd(chance) % 2,
+                                 .source = (uint16_t)any_integer(chance), .index = (uint32_t)any_integer(chance),
+                                 .device_time_ms = any_integer(chance), .sequence = rnd(chance),
+                                 .extra = any_name(chance) };
+    reading->value.type = (enum value_type)(rnd(chance) % 3);
+    if (reading->value.type == VALUE_TEXT)
+        reading->value.text = any_name(chance);
+    else
+        reading->value.number = any_number(chance);
+    record.event_time_ms = any_integer(chance);
+    record.time_source = (enum time_source)(rnd(chance) % 3);
+    return record;
+}
+
+static void readings_come_back(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    static struct record want[ITEMS];
+    struct results_builder *b = builder_made(RESULTS_READINGS, ITEMS, BYTES);
+    uint32_t count = 0;
+    for (struct record next = any_reading(&chance); results_add_reading(b, &next) == 0; next = any_reading(&chance))
+        want[count++] = next;
+    assert_in_range(count, 100, ITEMS);
+    struct text message = finished(b);
+    struct results_reader r;
+    assert_int_equal(results_open(&r, message), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        struct record got;
+        const struct reading *x = &want[i].reading, *y = &got.reading;
+        assert_int_equal(results_next_reading(&r, &got), 1);
+        assert_int_equal(got.kind, RECORD_READING);
+        assert_int_equal(got.t_ms, want[i].t_ms);
+        assert_int_equal(got.event_time_ms, want[i].event_time_ms);
+        assert_int_equal(got.time_source, want[i].time_source);
+        assert_true(text_equal(x->device, y->device) && text_equal(x->metric, y->metric));
+        assert_true(text_equal(x->unit, y->unit) && text_equal(x->extra, y->extra));
+        assert_true(text_equal(x->value.text, y->value.text));
+        assert_int_equal(x->value.type, y->value.type);
+        assert_bits(x->value.number, y->value.number);
+        assert_true(x->has_device_time == y->has_device_time && x->has_sequence == y->has_sequence);
+        assert_int_equal(x->device_time_ms, y->device_time_ms);
+        assert_true(x->sequence == y->sequence);
+        assert_int_equal(x->index, y->index);
+        assert_int_equal(x->source, y->source);
+    }
+    struct record got;
+    assert_int_equal(results_next_reading(&r, &got), 0);
+    free((char *)message.at);
+    free(b);
+}
+
+/* Two windows of two devices, as docs/formats.md works them through. */
+static struct text example(struct results_builder *b)
+{
+    struct window_result w = { .device = text_of("pump7"), .metric = text_of("temp"), .unit = text_of("Cel"),
+                               .start_ms = 1790000000000, .end_ms = 1790000010000, .first_block = 40,
+                               .last_block = 41, .contract_version = 1 };
+    w.aggregate = (struct aggregate){ .count = 3, .mean = 21.5, .m2 = 0.5, .min = 21.0, .max = 22.0, .first = 21.5,
+                                      .last = 22.0, .first_ms = 1790000000250, .last_ms = 1790000008250 };
+    assert_int_equal(results_add_window(b, &w), 0);
+    w.device = text_of("pump8");
+    w.aggregate = (struct aggregate){ .count = 1, .mean = 19.25, .min = 19.25, .max = 19.25, .first = 19.25,
+                                      .last = 19.25, .first_ms = 1790000004000, .last_ms = 1790000004000 };
+    w.revision = 1;
+    assert_int_equal(results_add_window(b, &w), 0);
+    return finished(b);
+}
+
+/* The lines "0000  57 52 ..." of the section on batches, as bytes. */
+static size_t bytes_in_document(const char *document, uint8_t *to, size_t room)
+{
+    size_t used = 0;
+    unsigned offset;
+    const char *line = strstr(document, "\n    0000  ");
+    while (line != NULL && sscanf(line, "\n    %4x  ", &offset) == 1 && offset == used) {
+        const char *at = line + 11, *end = strchr(at, '\n');
+        for (unsigned byte; at < end && used < room && sscanf(at, "%2x", &byte) == 1; at += 3)
+            to[used++] = (uint8_t)byte;
+        line = end;
+    }
+    return used;
+}
+
+static void the_documented_example_holds(void **state)
+{
+    (void)state;
+    struct results_builder *b = builder_made(RESULTS_WINDOWS, 10, RESULTS_BYTES_MIN);
+    struct text message = example(b);
+    vector_check("tests/vectors/windows.wr", message.at, message.bytes);
+    if (getenv("WRITE_VECTORS") != NULL)
+        for (uint32_t i = 0; i < message.bytes; i++)
+            printf(i % 16 ? " %02x" : i ? "\n    %04x  %02x" : "    %04x  %02x", i % 16 ? (uint8_t)message.at[i] : i,
+                   (uint8_t)message.at[i]);
+    size_t bytes = 0;
+    char *document = file_read("docs/formats.md", &bytes);
+    uint8_t documented[1024];
+    if (document == NULL)
+        fail_msg("docs/formats.md is not there: run from the root of the repository");
+    assert_int_equal(bytes_in_document(document, documented, sizeof documented), message.bytes);
+    assert_memory_equal(documented, message.at, message.bytes);
+    free(document);
+    free((char *)message.at);
+    free(b);
+}
+
+static void what_a_window_costs(void **state)
+{
+    (void)state;
+    uint64_t chance = 1;
+    struct results_builder *b = builder_made(RESULTS_WINDOWS, ITEMS, BYTES);
+    char device[48];
+    for (int i = 0; i < ITEMS; i++) { /* a firing: each device its window of ten readings */
+        struct window_result w = { .metric = text_of("temperature"), .unit = text_of("Cel") };
+        (void)snprintf(device, sizeof device, "line-%d/sensor-%04d", i / 100, i);
+        w.device = text_of(device);
+        w.start_ms = 1790000000000;
+        w.end_ms = w.start_ms + 10000;
+        w.first_block = w.last_block = 9000;
+        for (int k = 0; k < 10; k++)
+            aggregate_push(&w.aggregate, w.start_ms + k * 1000 + (int64_t)(rnd(&chance) % 9),
+                           round(100 * (20 + i % 40 + rnd_unit(&chance))) / 100);
+        assert_int_equal(results_add_window(b, &w), 0);
+    }
+    struct text message = finished(b);
+    static uint8_t packed[BYTES];
+    uLongf packed_bytes = sizeof packed;
+    assert_int_equal(compress2(packed, &packed_bytes, (const Bytef *)message.at, message.bytes, 6), Z_OK);
+    printf("# %.1f bytes a window, %.1f compressed, %.2f a reading\n", (double)message.bytes / ITEMS,
+           (double)packed_bytes / ITEMS, (double)packed_bytes / ITEMS / 10);
+    assert_true(packed_bytes < ITEMS * 40);
+    free((char *)message.at);
+    free(b);
+}
+
+static int consumed(struct text message)
+{
+    struct results_reader r;
+    struct window_result window;
+    struct record record;
+    int result = results_open(&r, message);
+    if (result != 0)
+        return result;
+    while ((result = r.header.kind == RESULTS_WINDOWS ? results_next_window(&r, &window)
+                                                      : results_next_reading(&r, &record)) == 1)
+        if (r.header.kind == RESULTS_WINDOWS)
+            assert_true(isfinite(window.aggregate.mean) && isfinite(window.aggregate.min));
+        else
+            assert_true(isfinite(record.reading.value.number));
+    return result;
+}
+
+static void damage_never_harms(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    struct results_builder *windows = builder_made(RESULTS_WINDOWS, 40, 20000);
+    struct results_builder *readings = builder_made(RESULTS_READINGS, 40, 20000);
+    for (int i = 0; i < 30; i++) {
+        struct window_result w = any_window(&chance);
+        struct record record = any_reading(&chance);
+        assert_int_equal(results_add_window(windows, &w), 0);
+        assert_int_equal(results_add_reading(readings, &record), 0);
+    }
+    struct text good[2] = { finished(windows), finished(readings) };
+    uint32_t corrupt = 0;
+    for (int round = 0; round < 4000; round++) {
+        const struct text *from = &good[round % 2];
+        uint32_t bytes = rnd(&chance) % 4 ? from->bytes : (uint32_t)(rnd(&chance) % from->bytes);
+        char *message = malloc(bytes + 1u);
+        memcpy(message, from->at, bytes);
+        for (uint32_t hits = 1 + (uint32_t)(rnd(&chance) % 3); hits > 0 && bytes > 0; hits--)
+            message[rnd(&chance) % bytes] = (char)rnd(&chance);
+        char *exact = malloc(bytes + 1u);
+        memcpy(exact, message, bytes);
+        int result = consumed((struct text){ exact, bytes });
+        assert_true(result == 0 || result == WEIR_ECORRUPT || result == WEIR_EVERSION);
+        corrupt += result != 0;
+        free(exact);
+        free(message);
+    }
+    assert_true(corrupt > 1000);
+    for (uint32_t bytes = 0; bytes < good[0].bytes; bytes++)
+        assert_true(consumed((struct text){ good[0].at, bytes }) != 0);
+    free((char *)good[0].at);
+    free((char *)good[1].at);
+    free(windows);
+    free(readings);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(windows_come_back),
+        cmocka_unit_test(readings_come_back),
+        cmocka_unit_test(the_documented_example_holds),
+        cmocka_unit_test(what_a_window_costs),
+        cmocka_unit_test(damage_never_harms),
+    };
+    return cmocka_run_group_tests_name("codec_results", tests, NULL, NULL);
+}
