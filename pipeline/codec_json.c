@@ -17,6 +17,7 @@ struct decoding { /* of one message */
     struct text payload, topic_device, topic_metric;
     cJSON *root;
     size_t extra_used;
+    struct text packed; /* further fields of the object before, in `extra` */
     uint32_t index; /* of the next reading, bad ones counted */
     uint16_t source;
     bool located;   /* json_locate has run */
@@ -230,9 +231,13 @@ static struct found read_fields(struct decoding *d, cJSON *object, struct common
     }
     if (w.failed)
         return (struct found){ REJECT_JSON_TOO_BIG, object };
-    c->reading.extra = (struct text){ (const char *)d->decoder->extra + d->extra_used,
-                                      (uint32_t)(w.used - d->extra_used) };
-    d->extra_used = w.used;
+    struct text packed = { (const char *)d->decoder->extra + d->extra_used,
+                           (uint32_t)(w.used - d->extra_used) };
+    if (!text_equal(packed, d->packed)) { /* else it stands there already, often from the root */
+        d->packed = packed;
+        d->extra_used = w.used;
+    }
+    c->reading.extra = d->packed;
     return GOOD;
 }
 

@@ -433,6 +433,14 @@ static void fields_are_packed(void **state)
     assert_int_equal(get_u8(&r), VALUE_BOOLEAN);
     assert_true(get_f64(&r) == 1);
     assert_true(!r.failed && r.used == r.bytes);
+
+    /* what the root says for all readings is kept once */
+    decoder.extra_bytes = 40;
+    mapping = mapping_of("readings=/r field:fw=/fw");
+    decode(&decoder, &mapping, D, "x", text_of("{\"fw\":\"1.2.3.4.5.6\",\"r\":[1,2,3,4,5]}"), &out);
+    assert_int_equal(out.count, 5);
+    assert_ptr_equal(readings[0].extra.at, readings[4].extra.at);
+    assert_int_equal(readings[4].extra.bytes, 14);
 }
 
 static void bad_pointers_are_an_error_of_the_configuration(void **state)
