@@ -9,7 +9,11 @@
 /* A line left to itself turns level over about so many readings. */
 static const double SLOPE_KEPT = 0.98;
 
-/* Residuals before the spread is believed and winsorising begins. */
+/* Of the level. */
+static const double NEVER_MOVED_SPREAD = 0.2;
+
+/* Residuals before the spread is believed and winsorising begins; readings before a series counts
+ * as one that never moved. */
 enum { STEPS_BELIEVED = 8 };
 
 /* Repeats of one value from which on it says nothing more about the spread. */
@@ -33,26 +37,38 @@ static double forecast_factor(uint16_t age)
     return 1 + (4 * n + 2) / (n * (n - 1));
 }
 
+bool baseline_knows(const struct baseline *b, uint16_t readings)
+{
+    return b->steps >= readings || (b->quantum <= 0 && b->age >= readings);
+}
+
+static double spread_of(const struct baseline *b)
+{
+    if (b->quantum <= 0)
+        return b->age < STEPS_BELIEVED ? 0 : fabs(b->level) * NEVER_MOVED_SPREAD;
+    if (b->steps < STEPS_BELIEVED)
+        return 0;
+    double floor = b->quantum / 2;
+    double variance = b->variance > floor * floor ? b->variance : floor * floor;
+    return sqrt(variance * forecast_factor(b->age));
+}
+
 struct deviation baseline_judge(const struct baseline *b, double value)
 {
     assert(value >= -READING_NUMBER_MAX && value <= READING_NUMBER_MAX);
-    struct deviation d = { .expected = b->level + b->slope };
-    if (b->steps < STEPS_BELIEVED)
-        return d;
-    double factor = forecast_factor(b->age);
-    double floor = b->quantum / 2;
-    double variance = b->variance > floor * floor ? b->variance : floor * floor;
-    d.spread = sqrt(variance * factor);
+    struct deviation d = { .expected = b->level + b->slope, .spread = spread_of(b) };
     if (d.spread > 0)
         d.spreads = clip((value - d.expected) / d.spread, BASELINE_SPREADS_MAX);
     return d;
 }
 
-/* What two readings in a row say: the sensor's resolution, and whether it repeats itself. */
-static void learn_step(struct baseline *b, double value)
+/* What two readings in a row say: the sensor's resolution, and whether it repeats itself. A step
+ * beyond `most` (0: any counts) is a fault's, not the sensor's. */
+static void learn_step(struct baseline *b, double value, double most)
 {
     double step = fabs(value - b->last);
-    if (step > 0 && (b->quantum <= 0 || step < b->quantum))
+    bool smallest = b->quantum <= 0 ? most <= 0 || step <= most : step < b->quantum;
+    if (step > 0 && smallest)
         b->quantum = step;
     if (step > 0)
         b->repeats = 0;
@@ -83,6 +99,7 @@ static void learn_variance(struct baseline *b, uint16_t memory, double residual)
         b->steps++;
     double square = residual * residual / forecast_factor((uint16_t)(b->age - 1));
     b->variance += (square - b->variance) / b->steps;
+    assert(b->variance >= 0);
 }
 
 void baseline_learn(struct baseline *b, struct baseline_memory memory, double value,
@@ -101,8 +118,8 @@ void baseline_learn(struct baseline *b, struct baseline_memory memory, double va
         residual = clip(residual, BASELINE_CLIP * d->spread);
     if (b->age < memory.line * 4)
         b->age++;
-    learn_step(b, value);
-    if (b->age > 2 && b->repeats <= REPEATS_BELIEVED)
+    learn_step(b, value, BASELINE_CLIP * d->spread);
+    if (b->age > 2 && b->quantum > 0 && b->repeats <= REPEATS_BELIEVED)
         learn_variance(b, memory.variance, residual);
     learn_line(b, memory.line, residual);
 }
@@ -113,12 +130,12 @@ void baseline_pass(struct baseline *b, double value)
     b->slope *= SLOPE_KEPT;
     if (b->passed < UINT16_MAX)
         b->passed++;
-    learn_step(b, value);
+    learn_step(b, value, 0);
 }
 
 void baseline_restart(struct baseline *b, double value)
 {
-    learn_step(b, value);
+    learn_step(b, value, 0);
     b->level = value;
     b->slope = 0;
     b->age = 1;

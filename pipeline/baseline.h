@@ -16,7 +16,9 @@
  *
  * A value repeated for the fifth time and on teaches the line but not the variance: a stuck sensor
  * would otherwise make its spread 0 and its next honest reading an anomaly. The spread is never
- * under half of the smallest step that the series was seen to make (its resolution).
+ * under half of the smallest step that the series was seen to make (its resolution). Of a series
+ * that never moved nobody knows the spread: a fifth of its level stands in, so that 20, 20, 20, 99
+ * stands out and a status that goes from 1 to 0 does not; at level 0 nothing is known.
  * Values within READING_NUMBER_MAX. State holds no NaN. O(1), no time but the order of readings. */
 #ifndef PIPELINE_BASELINE_H
 #define PIPELINE_BASELINE_H
@@ -32,7 +34,7 @@ struct baseline {
     double level;    /* of the line at the last reading learnt, in the metric's unit */
     double slope;    /* a reading */
     double variance;
-    double quantum;  /* smallest step between two readings in a row that differ; 0: never moved */
+    double quantum;  /* smallest step between two readings in a row; 0: it never moved */
     double last;     /* the last reading */
     uint16_t age;    /* readings that the line stands on; stops growing at the memory */
     uint16_t steps;  /* residuals that the variance stands on; likewise */
@@ -54,6 +56,10 @@ struct deviation {
 #define BASELINE_SPREADS_MAX 1e6
 
 void baseline_init(struct baseline *b);
+
+/* Whether it stands on at least so many readings that said something about the spread, or on a
+ * series that never moved. */
+bool baseline_knows(const struct baseline *b, uint16_t readings);
 
 /* How far `value` is from what is expected. Changes nothing. */
 struct deviation baseline_judge(const struct baseline *b, double value);

@@ -27,7 +27,7 @@ static const double CORRELATION_MAX = 0.95;
 static const double CORRELATION_CLIP = 2; /* spreads: a shift that begins must not look like one */
 
 enum {
-    READINGS_KNOWN = 60, /* residuals before anything is said */
+    READINGS_KNOWN = 30, /* residuals before anything is said */
     HELD_MAX = 300,      /* readings after which a new level is accepted */
     AWAY_INTERVALS = 400 /* four memories of the line */
 };
@@ -63,11 +63,12 @@ static double sum_of(double sum, double step, double most)
 static void learn(struct shift *shift, double value, const struct deviation *d)
 {
     double z = clip(d->spreads, CORRELATION_CLIP);
-    if (d->spread > 0) {
+    if (d->spread > 0 && shift->baseline.steps > 0) {
         double error = z * (double)shift->previous - (double)shift->correlation;
         shift->correlation = (float)((double)shift->correlation + error / shift->baseline.steps);
         shift->previous = (float)z;
     }
+    assert(fabs((double)shift->correlation) <= CORRELATION_CLIP * CORRELATION_CLIP);
     baseline_learn(&shift->baseline, MEMORY, value, d);
 }
 
@@ -95,7 +96,7 @@ static struct verdict on_reading(const struct detector_config *config, struct de
         begin_again(&shift, sample->value);
     struct deviation d = baseline_judge(&shift.baseline, sample->value);
     struct verdict verdict = {
-        .known = shift.baseline.steps >= READINGS_KNOWN && d.spread > 0,
+        .known = baseline_knows(&shift.baseline, READINGS_KNOWN) && d.spread > 0,
         .observed = sample->value,
         .low = 1,
         .threshold = config->threshold,

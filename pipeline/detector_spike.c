@@ -30,7 +30,7 @@ DETECTOR_STATE_FITS(struct spike);
 
 static void learn(struct spike *spike, double value, const struct deviation *d, double threshold)
 {
-    bool far = spike->baseline.steps >= READINGS_KNOWN && fabs(d->spreads) >= threshold / 2;
+    bool far = baseline_knows(&spike->baseline, READINGS_KNOWN) && fabs(d->spreads) >= threshold / 2;
     spike->far = far ? spike->far + 1 : 0;
     if (spike->far >= LEVEL_READINGS) {
         baseline_restart(&spike->baseline, value);
@@ -49,7 +49,7 @@ static struct verdict on_reading(const struct detector_config *config, struct de
         baseline_restart(&spike.baseline, sample->value);
     struct deviation d = baseline_judge(&spike.baseline, sample->value);
     struct verdict verdict = {
-        .known = spike.baseline.steps >= READINGS_KNOWN && d.spread > 0,
+        .known = baseline_knows(&spike.baseline, READINGS_KNOWN) && d.spread > 0,
         .observed = sample->value,
         .low = 1,
         .threshold = config->threshold,

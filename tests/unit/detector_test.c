@@ -181,9 +181,34 @@ static void spike_says_nothing_before_it_knows(void **state)
     struct rig rig = rig_of(DETECTOR_SPIKE);
     feed_noise(&rig, 20, 50, 0.001);
     assert_false(feed(&rig, 90).known);
-    rig = rig_of(DETECTOR_SPIKE); /* flat: no spread to count in */
-    feed_same(&rig, 500, 50);
-    assert_false(feed(&rig, 51).anomalous);
+}
+
+static void spike_on_a_flat_series_must_be_a_large_one(void **state)
+{
+    (void)state;
+    static const struct { double flat, next; bool anomalous; } CASES[] = {
+        { 20, 20.1, false }, { 20, 30, false }, { 20, 99, true }, { -20, 20, true },
+        { 1, 0, false }, { 0, 1, false }, { 1e140, -1e140, true },
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct rig rig = rig_of(DETECTOR_SPIKE);
+        feed_same(&rig, 40, CASES[i].flat);
+        assert_int_equal(feed(&rig, CASES[i].next).anomalous, CASES[i].anomalous);
+        assert_int_equal(feed_same(&rig, 40, CASES[i].flat), 0);
+        assert_int_equal(feed(&rig, CASES[i].next).anomalous, CASES[i].anomalous);
+    }
+}
+
+static void a_series_back_from_an_outage_begins_again(void **state)
+{
+    (void)state;
+    static const enum detector_kind KINDS[] = { DETECTOR_SPIKE, DETECTOR_SHIFT };
+    for (size_t i = 0; i < 2; i++) {
+        struct rig rig = rig_of(KINDS[i]);
+        feed_noise(&rig, 300, 50, 0.001);
+        rig.time_ms += 3600000;
+        assert_int_equal(feed_noise(&rig, 300, 70, 0.001), 0);
+    }
 }
 
 static void spike_is_not_a_step(void **state)
@@ -294,11 +319,14 @@ static void stays_sound_and_survives_a_reload(void **state)
         rig.config.high = 22;
         rig.config.per_second_max = 3;
         double value = 20;
+        int flat = (int)(rnd(&seed) % 100); /* readings at first that are alike */
         uint32_t nasty_in = 1 + (uint32_t)(rnd(&seed) % 60);
         for (int i = 0; i < 800; i++) {
             rig.step_ms = (int64_t)(rnd(&rig.chance) % 3) * 100;
-            value = rnd(&rig.chance) % nasty_in == 0 ? nasty(&rig.chance, value)
-                                                     : 20 + rnd_normal(&rig.chance);
+            if (i >= flat && rnd(&rig.chance) % nasty_in == 0)
+                value = nasty(&rig.chance, value);
+            else if (i >= flat)
+                value = 20 + rnd_normal(&rig.chance);
             struct rig other = rig;
             if (i % 50 == 0)
                 reload(&other);
@@ -336,6 +364,8 @@ int main(void)
         cmocka_unit_test(stuck_needs_more_than_the_habit),
         cmocka_unit_test(spike_finds_ten_deviations_either_way),
         cmocka_unit_test(spike_says_nothing_before_it_knows),
+        cmocka_unit_test(spike_on_a_flat_series_must_be_a_large_one),
+        cmocka_unit_test(a_series_back_from_an_outage_begins_again),
         cmocka_unit_test(spike_is_not_a_step),
         cmocka_unit_test(spike_sees_after_a_bogus_reading),
         cmocka_unit_test(shift_finds_six_deviations_either_way),

@@ -12,8 +12,8 @@
 #include "tests/lib/noise.h"
 #include "tests/lib/series.h"
 
-static const struct hash128 SEEDED = { .high = 0x1ae87b3ab395bc06u, .low = 0xcb9fb1eed7c741d0u };
-static const struct hash128 REAL = { .high = 0xe0e5ccc6741452b4u, .low = 0xc6b78b4b00ab3e76u };
+static const struct hash128 SEEDED = { .high = 0x98acf97a6f825700u, .low = 0x2d3a5cf959354702u };
+static const struct hash128 REAL = { .high = 0x0218d907b37f935du, .low = 0x1b15f8f48c428bb8u };
 
 enum {
     STATES_EVERY = 64,     /* readings between two looks at the states */
@@ -45,6 +45,7 @@ static void run_init(struct run *run)
 
 static void put_verdict(const struct verdict *v, struct byte_writer *w)
 {
+    assert_true(v->low - v->low + (v->high - v->high) + (v->score - v->score) == 0); /* finite */
     put_u8(w, (uint8_t)(v->known + 2 * v->anomalous));
     put_f64(w, v->low);
     put_f64(w, v->high);
