@@ -30,7 +30,8 @@ DETECTOR_STATE_FITS(struct spike);
 
 static void learn(struct spike *spike, double value, const struct deviation *d, double threshold)
 {
-    bool far = baseline_knows(&spike->baseline, READINGS_KNOWN) && fabs(d->spreads) >= threshold / 2;
+    bool far = baseline_knows(&spike->baseline, READINGS_KNOWN) &&
+               fabs(d->spreads) >= threshold / 2;
     spike->far = far ? spike->far + 1 : 0;
     if (spike->far >= LEVEL_READINGS) {
         baseline_restart(&spike->baseline, value);
