@@ -1,9 +1,7 @@
 /* envelope: what goes upstream, as CloudEvents 1.0 JSON (structured mode); schemas in docs/schemas.
- * Each function renders one event into `to` and returns its slice; an empty slice means that
- * `bytes` was too
- * little. An alert needs at most ENVELOPE_ALERT_BYTES_MAX. Rendering is done once for an (id,
- * revision); what is sent again is
- * these bytes. */
+ * Each function renders one event into `to` and returns its slice; an empty slice means that `bytes`
+ * was too little. An alert needs at most ENVELOPE_ALERT_BYTES_MAX. Rendering is done once for an
+ * (id, revision); what is sent again is these bytes. Nothing but the arguments has a say in them. */
 #ifndef PIPELINE_ENVELOPE_H
 #define PIPELINE_ENVELOPE_H
 
@@ -22,25 +20,28 @@ struct envelope { /* what all events of one gateway share */
     enum clock_state clock;
 };
 
-struct text envelope_alert(const struct envelope *e, uint64_t sequence, const struct alert_event *event,
-                           const struct inventory_entry *device, /* NULL: unknown */
-                           bool enriched, /* false: enrichment was left out by shedding */
-                           void *to, size_t bytes);
+/* The lanes' names outside: 0 "alerts", 1 "results", 2 "raw". */
+const char *lane_name(uint32_t lane);
 
-/* Rows from..to of a lane (0 alerts, 1 results, 2 raw) will never come; stands in the lane at
- * `to_sequence`. */
+/* `device` is NULL where the inventory does not know it. Not `enriched`: shedding leaves out what
+ * the inventory knows, the recent readings and the expected band, and the alert says so. */
+struct text envelope_alert(const struct envelope *e, uint64_t sequence,
+                           const struct alert_event *event, const struct inventory_entry *device,
+                           bool enriched, void *to, size_t bytes);
+
+/* Rows from..to of a lane will never come; stands in the lane at `to_sequence`. */
 struct text envelope_gap(const struct envelope *e, uint32_t lane, uint64_t from_sequence,
-                         uint64_t to_sequence, const char *reason, int64_t wall_ms, void *to, size_t bytes);
+                         uint64_t to_sequence, const char *reason, int64_t wall_ms, void *to,
+                         size_t bytes);
 
-/* Something about the gateway itself: "shed_level", "clock_step", "config_changed", "late", ...
- * with a
- * few numbers. */
+/* Something about the gateway itself, in the lane of alerts: "shed_level", "clock_step", ... with a
+ * few numbers, each fact's name once. */
 struct envelope_fact {
     const char *name;
     double value;
 };
 struct text envelope_notice(const struct envelope *e, uint64_t sequence, const char *kind,
-                            const char *message, const struct envelope_fact *facts, uint32_t fact_count,
-                            int64_t wall_ms, void *to, size_t bytes);
+                            const char *message, const struct envelope_fact *facts,
+                            uint32_t fact_count, int64_t wall_ms, void *to, size_t bytes);
 
 #endif

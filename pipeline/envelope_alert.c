@@ -1,0 +1,202 @@
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "pipeline/envelope.h"
+#include "pipeline/envelope_parts.h"
+
+/* The latest of them: with names at their longest and escaped byte by byte an alert then still
+ * fits ENVELOPE_ALERT_BYTES_MAX. */
+enum { RECENT_MAX = 24 };
+
+struct severity_names {
+    const char *name;
+    const char *text; /* OpenTelemetry's, with its number */
+    int64_t number;
+};
+
+static struct severity_names severity_names(enum severity severity)
+{
+    switch (severity) {
+    case SEVERITY_INFO:
+        return (struct severity_names){ "info", "INFO", 9 };
+    case SEVERITY_WARNING:
+        return (struct severity_names){ "warning", "WARN", 13 };
+    case SEVERITY_MINOR:
+        return (struct severity_names){ "minor", "WARN2", 14 };
+    case SEVERITY_MAJOR:
+        return (struct severity_names){ "major", "ERROR", 17 };
+    case SEVERITY_CRITICAL:
+        break;
+    }
+    return (struct severity_names){ "critical", "FATAL", 21 };
+}
+
+static const char *transition_name(enum alert_transition transition)
+{
+    assert(transition != ALERT_NO_CHANGE);
+    return transition == ALERT_RAISE ? "raised" : transition == ALERT_CLEAR ? "cleared" : "updated";
+}
+
+static void put_string(struct json_writer *w, const char *key, const char *value)
+{
+    json_key(w, key);
+    json_string(w, value);
+}
+
+static void put_text_given(struct json_writer *w, const char *key, struct text value)
+{
+    if (value.bytes == 0)
+        return;
+    json_key(w, key);
+    json_text(w, value);
+}
+
+static void put_number(struct json_writer *w, const char *key, double value)
+{
+    json_key(w, key);
+    json_number(w, value);
+}
+
+static void put_flag(struct json_writer *w, const char *key, bool value)
+{
+    json_key(w, key);
+    json_bool(w, value);
+}
+
+static void put_count(struct json_writer *w, const char *key, uint64_t value)
+{
+    json_key(w, key);
+    json_unsigned(w, value);
+}
+
+static void put_time(struct json_writer *w, const char *key, int64_t unix_ms)
+{
+    json_key(w, key);
+    json_time(w, unix_ms);
+}
+
+/* What the detector expected; the mean is the series' own, of late. */
+static void put_expected(struct json_writer *w, const struct alert_event *event)
+{
+    const struct verdict *verdict = &event->alert->last;
+    json_key(w, "expected");
+    json_object(w);
+    if (verdict->low <= verdict->high) {
+        put_number(w, "low", verdict->low);
+        put_number(w, "high", verdict->high);
+    }
+    if (event->usual != NULL && event->usual->count > 0)
+        put_number(w, "mean", event->usual->ew_mean);
+    json_object_end(w);
+}
+
+static void put_recent(struct json_writer *w, const struct alert_event *event)
+{
+    uint32_t first = event->recent_count > RECENT_MAX ? event->recent_count - RECENT_MAX : 0;
+    json_key(w, "recent");
+    json_array(w);
+    for (uint32_t i = first; i < event->recent_count; i++) {
+        json_object(w);
+        put_time(w, "time", event->recent[i].event_time_ms);
+        put_number(w, "value", event->recent[i].value);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static void put_device(struct json_writer *w, const struct inventory_entry *device)
+{
+    json_key(w, "enrichment");
+    json_object(w);
+    if (device != NULL) {
+        put_text_given(w, "site", text_of(device->site));
+        put_text_given(w, "line", text_of(device->line));
+        put_text_given(w, "model", text_of(device->model));
+        put_text_given(w, "unit", text_of(device->unit));
+        if (device->has_low)
+            put_number(w, "low", device->low);
+        if (device->has_high)
+            put_number(w, "high", device->high);
+    }
+    json_object_end(w);
+}
+
+/* What shedding leaves out first. */
+static void put_enrichment(struct json_writer *w, const struct alert_event *event,
+                           const struct inventory_entry *device, bool enriched)
+{
+    if (!enriched) {
+        put_flag(w, "enrichment_left_out", true);
+        return;
+    }
+    put_expected(w, event);
+    put_recent(w, event);
+    put_device(w, device);
+}
+
+static void put_identity(struct json_writer *w, const struct alert_event *event)
+{
+    put_string(w, "alert_id", event->id);
+    put_count(w, "revision", event->alert->revision);
+    put_string(w, "transition", transition_name(event->transition));
+    put_string(w, "state", event->transition == ALERT_CLEAR ? "cleared" : "raised");
+    json_key(w, "device");
+    json_text(w, event->device);
+    json_key(w, "metric");
+    json_text(w, event->metric);
+    put_text_given(w, "unit", event->unit);
+    put_string(w, "rule", event->rule->name);
+    put_string(w, "detector", detector_ops(event->rule->kind)->name);
+}
+
+static void put_finding(struct json_writer *w, const struct alert_event *event, int64_t wall_ms)
+{
+    const struct alert *alert = event->alert;
+    put_flag(w, "acknowledged", alert->acknowledged);
+    put_flag(w, "shelved", alert->shelved_until_ms > wall_ms);
+    put_flag(w, "learning", alert->learning);
+    put_string(w, "severity", severity_names(event->severity).name);
+    put_number(w, "observed", alert->last.observed);
+    put_number(w, "score", alert->last.score);
+    put_number(w, "threshold", alert->last.threshold);
+    put_time(w, "onset", alert->onset_event_ms);
+    put_time(w, "last_seen", alert->last_event_ms);
+    put_count(w, "count", alert->count);
+    put_count(w, "suppressed", alert->suppressed);
+    json_key(w, "journal");
+    json_object(w);
+    put_count(w, "first_block", event->first_block);
+    put_count(w, "last_block", event->last_block);
+    json_object_end(w);
+    put_count(w, "contract_version", event->contract_version);
+}
+
+struct text envelope_alert(const struct envelope *e, uint64_t sequence,
+                           const struct alert_event *event, const struct inventory_entry *device,
+                           bool enriched, void *to, size_t bytes)
+{
+    const struct severity_names severity = severity_names(event->severity);
+    int64_t wall_ms = event->t_ms + e->offset_ms;
+    char id[ALERT_ID_BYTES + 12];
+    (void)snprintf(id, sizeof id, "%s.%" PRIu32, event->id, event->alert->revision); /* fits */
+    struct json_writer w = json_writer_over(to, bytes);
+    const struct envelope_attributes attributes = {
+        .kind = "alert", .id = id, .lane = 0, .sequence = sequence,
+        .time_ms = event->event_time_ms, .recorded_ms = wall_ms,
+        .subject = { event->device, event->metric },
+    };
+    envelope_attributes(&w, e, &attributes);
+    put_string(&w, "severitytext", severity.text);
+    json_key(&w, "severitynumber");
+    json_integer(&w, severity.number);
+    json_key(&w, "data");
+    json_object(&w);
+    put_identity(&w, event);
+    put_finding(&w, event, wall_ms);
+    put_enrichment(&w, event, device, enriched);
+    envelope_gateway(&w, e);
+    json_object_end(&w);
+    json_object_end(&w);
+    return json_done(&w);
+}
