@@ -1,7 +1,7 @@
 /* envelope: what goes upstream, as CloudEvents 1.0 JSON (structured mode); schemas in docs/schemas.
- * Each function renders one event into `to` and returns its slice; an empty slice means that `bytes`
- * was too little. An alert needs at most ENVELOPE_ALERT_BYTES_MAX. Rendering is done once for an
- * (id, revision); what is sent again is these bytes. Nothing but the arguments has a say in them. */
+ * Each function renders one event into `to` and returns its slice; an empty slice: `bytes` was too
+ * little. An alert needs at most ENVELOPE_ALERT_BYTES_MAX. Rendering is done once for an (id,
+ * revision); what is sent again is these bytes. Nothing but the arguments has a say in them. */
 #ifndef PIPELINE_ENVELOPE_H
 #define PIPELINE_ENVELOPE_H
 

@@ -76,16 +76,18 @@ static void put_time(struct json_writer *w, const char *key, int64_t unix_ms)
     json_time(w, unix_ms);
 }
 
-/* What the detector expected; the mean is the series' own, of late. */
+/* What the detector expected; the mean is the series' own, of late. A limit to one side only stands
+ * at READING_NUMBER_MAX on the other, which says nothing to anybody outside. */
 static void put_expected(struct json_writer *w, const struct alert_event *event)
 {
     const struct verdict *verdict = &event->alert->last;
     json_key(w, "expected");
     json_object(w);
-    if (verdict->low <= verdict->high) {
+    bool band = verdict->low <= verdict->high;
+    if (band && verdict->low > -READING_NUMBER_MAX)
         put_number(w, "low", verdict->low);
+    if (band && verdict->high < READING_NUMBER_MAX)
         put_number(w, "high", verdict->high);
-    }
     if (event->usual != NULL && event->usual->count > 0)
         put_number(w, "mean", event->usual->ew_mean);
     json_object_end(w);

@@ -6,7 +6,7 @@
 #include "pipeline/json_writer.h"
 
 struct envelope_attributes {
-    const char *kind;         /* "alert": type dev.weir.alert.v1, schema docs/schemas/alert.v1.json */
+    const char *kind;         /* "alert": type dev.weir.alert.v1 */
     const char *id;           /* unique in its source */
     uint32_t lane;
     uint64_t sequence;

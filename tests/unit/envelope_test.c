@@ -1,0 +1,200 @@
+/* Goal: what goes upstream is one line of JSON that says what the alert says, the same for the same arguments, within its
+ * bound. Method: vectors in tests/vectors, made anew and compared (tests/e2e/schemas_test.py holds them against the
+ * schemas); names and numbers at their worst for the bound; every shorter buffer gives an empty slice.
+ * Links: pipeline/envelope.c pipeline/envelope_alert.c pipeline/json_writer.c pipeline/timestamp.c pipeline/bytes.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_rate.c pipeline/detector_shift.c pipeline/detector_silent.c pipeline/detector_spike.c pipeline/detector_stuck.c pipeline/baseline.c pipeline/statistics.c */
+#include "pipeline/envelope.h"
+
+#include <float.h>
+
+#include "tests/lib/check.h"
+#include "tests/lib/vectors.h"
+
+enum { RECENT = 3, WORST_RECENT = 100 };
+
+static const struct sample recent[RECENT] = { { 1790000000000, 1.71 }, { 1790000001000, 1.69 }, { 1790000002000, 9.5 } };
+static const struct statistics usual = { .count = 5000, .mean = 1.68, .ew_mean = 1.7, .ew_variance = 0.01 };
+
+static struct envelope envelope_example(void)
+{
+    return (struct envelope){
+        .gateway = text_of("site-a"),
+        .store_id = { 0x0123456789abcdef, 0xfedcba9876543210 },
+        .config_digest = text_of("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
+        .version = text_of("0.1.0"),
+        .offset_ms = 1789999000000,
+        .clock = CLOCK_SYNCED,
+    };
+}
+
+static struct detector_config rule_example(void)
+{
+    struct detector_config rule = { .name = "vibration-spike", .kind = DETECTOR_SPIKE, .severity = SEVERITY_MAJOR };
+    return rule;
+}
+
+static struct alert alert_example(void)
+{
+    return (struct alert){ .state = ALERT_RAISED, .number = 1, .revision = 1, .count = 1, .suppressed = 2,
+                           .onset_event_ms = 1790000002000, .last_event_ms = 1790000002000, .onset_block = 40,
+                           .last = { .known = true, .anomalous = true, .observed = 9.5, .low = 1.1, .high = 2.3,
+                                     .score = 78.0, .threshold = 6.0 } };
+}
+
+static struct alert_event event_example(const struct alert *alert, const struct detector_config *rule)
+{
+    return (struct alert_event){ .id = "01J8Q4W3ZK5T8N2V6R0B7D1F9H", .transition = ALERT_RAISE, .alert = alert,
+                                 .rule = rule, .severity = SEVERITY_MAJOR, .device = text_of("pump7"),
+                                 .metric = text_of("vib.rms"), .unit = text_of("mm/s"), .usual = &usual,
+                                 .recent = recent, .recent_count = RECENT, .t_ms = 1002345,
+                                 .event_time_ms = 1790000002000, .first_block = 40, .last_block = 41,
+                                 .contract_version = 1 };
+}
+
+static const struct inventory_entry pump = { .device = "pump7", .site = "Plant 1", .line = "L2", .model = "X-100",
+                                             .unit = "mm/s", .has_high = true, .high = 7.1 };
+
+static void alerts_are_the_vectors(void **state)
+{
+    (void)state;
+    static const char *const paths[] = { "tests/vectors/alert-raised.json", "tests/vectors/alert-updated.json",
+                                         "tests/vectors/alert-cleared.json", "tests/vectors/alert-unenriched.json" };
+    struct envelope e = envelope_example();
+    struct detector_config rule = rule_example();
+    struct alert alert = alert_example();
+    struct alert_event event = event_example(&alert, &rule);
+    for (uint32_t i = 0; i < 4; i++) {
+        char room[ENVELOPE_ALERT_BYTES_MAX], again[ENVELOPE_ALERT_BYTES_MAX];
+        alert.revision = i % 3 + 1;
+        alert.acknowledged = i == 1 || i == 2;
+        alert.shelved_until_ms = i == 1 ? 1790003600000 : 0;
+        event.transition = i == 2 ? ALERT_CLEAR : i == 1 ? ALERT_UPDATE : ALERT_RAISE;
+        event.t_ms = 1002345 + 60000 * (i % 3);
+        event.last_block = 41 + i % 3;
+        if (i == 3) /* another alert: an (id, revision) has one text */
+            memcpy(event.id, "01J8Q4W3ZK5T8N2V6R0B7D1F9J", sizeof event.id);
+        struct text first = envelope_alert(&e, 17 + i, &event, &pump, i != 3, room, sizeof room);
+        struct text second = envelope_alert(&e, 17 + i, &event, &pump, i != 3, again, sizeof again);
+        assert_in_range(first.bytes, 1, sizeof room);
+        assert_true(text_equal(first, second));
+        vector_check(paths[i], first.at, first.bytes);
+    }
+}
+
+static void a_gap_and_a_notice_are_the_vectors(void **state)
+{
+    (void)state;
+    struct envelope e = envelope_example();
+    char room[ENVELOPE_EVENT_BYTES_MAX];
+    struct text gap = envelope_gap(&e, 1, 118, 160, "space", 1790000100000, room, sizeof room);
+    assert_in_range(gap.bytes, 1, sizeof room);
+    vector_check("tests/vectors/gap.json", gap.at, gap.bytes);
+    static const struct envelope_fact facts[] = { { "level", 1 }, { "lag_ms", 5210 } };
+    struct text notice = envelope_notice(&e, 19, "shed_level", "enrichment is left out", facts, 2, 1790000200000, room,
+                                         sizeof room);
+    assert_in_range(notice.bytes, 1, sizeof room);
+    vector_check("tests/vectors/notice.json", notice.at, notice.bytes);
+}
+
+static void the_state_is_told_as_it_is(void **state)
+{
+    (void)state;
+    static const struct { enum severity severity; const char *want; } severities[] = {
+        { SEVERITY_INFO, "\"severitytext\":\"INFO\",\"severitynumber\":9," },
+        { SEVERITY_WARNING, "\"severitytext\":\"WARN\",\"severitynumber\":13," },
+        { SEVERITY_MINOR, "\"severitytext\":\"WARN2\",\"severitynumber\":14," },
+        { SEVERITY_MAJOR, "\"severitytext\":\"ERROR\",\"severitynumber\":17," },
+        { SEVERITY_CRITICAL, "\"severitytext\":\"FATAL\",\"severitynumber\":21," },
+    };
+    struct envelope e = envelope_example();
+    struct detector_config rule = rule_example();
+    struct alert alert = alert_example();
+    struct alert_event event = event_example(&alert, &rule);
+    char room[ENVELOPE_ALERT_BYTES_MAX + 1];
+    for (size_t i = 0; i < sizeof severities / sizeof severities[0]; i++) {
+        event.severity = severities[i].severity;
+        struct text text = envelope_alert(&e, UINT64_MAX, &event, NULL, true, room, sizeof room - 1);
+        room[text.bytes] = 0;
+        assert_non_null(strstr(room, severities[i].want));
+        assert_non_null(strstr(room, "\"sequence\":\"18446744073709551615\""));
+        assert_non_null(strstr(room, "\"enrichment\":{}"));
+    }
+    event.unit = (struct text){ 0 };
+    event.usual = NULL; /* an alert of the gateway itself, of a detector without a band */
+    alert.last.low = 1;
+    alert.last.high = 0;
+    alert.shelved_until_ms = event.t_ms + e.offset_ms; /* shelving ends now */
+    struct text text = envelope_alert(&e, 1, &event, NULL, true, room, sizeof room - 1);
+    room[text.bytes] = 0;
+    assert_non_null(strstr(room, "\"expected\":{}"));
+    assert_non_null(strstr(room, "\"shelved\":false"));
+    assert_null(strstr(room, "\"unit\""));
+    alert.last.low = -READING_NUMBER_MAX; /* a limit to one side */
+    alert.last.high = 7;
+    text = envelope_alert(&e, 1, &event, NULL, true, room, sizeof room - 1);
+    room[text.bytes] = 0;
+    assert_non_null(strstr(room, "\"expected\":{\"high\":7}"));
+}
+
+static void the_worst_alert_fits(void **state)
+{
+    (void)state;
+    char name[READING_NAME_BYTES_MAX + 1];
+    memset(name, 1, READING_NAME_BYTES_MAX); /* six bytes each when escaped */
+    name[READING_NAME_BYTES_MAX] = 0;
+    struct sample samples[WORST_RECENT];
+    for (int i = 0; i < WORST_RECENT; i++)
+        samples[i] = (struct sample){ INT64_MAX, -DBL_MAX };
+    struct envelope e = envelope_example();
+    e.gateway = text_of(name);
+    struct detector_config rule = rule_example();
+    memcpy(rule.name, name, DETECTOR_NAME_BYTES_MAX);
+    rule.kind = DETECTOR_SILENT;
+    struct statistics worst = { .count = 1, .ew_mean = -DBL_MAX };
+    struct alert alert = alert_example();
+    alert.revision = alert.count = alert.suppressed = UINT32_MAX;
+    alert.last = (struct verdict){ .observed = -DBL_MAX, .low = -9.8765432109876543e139, .high = -1.2345678901234567e-139,
+                                   .score = -DBL_MAX,
+                                   .threshold = -DBL_MAX };
+    struct alert_event event = event_example(&alert, &rule);
+    event.device = event.metric = event.unit = text_of(name);
+    event.usual = &worst;
+    event.recent = samples;
+    event.recent_count = WORST_RECENT;
+    event.severity = SEVERITY_CRITICAL;
+    event.first_block = event.last_block = UINT64_MAX;
+    event.contract_version = UINT32_MAX;
+    struct inventory_entry device = { .has_low = true, .low = -DBL_MAX, .has_high = true, .high = -DBL_MAX };
+    memcpy(device.site, name, sizeof name);
+    memcpy(device.line, name, sizeof name);
+    memcpy(device.model, name, sizeof name);
+    memcpy(device.unit, name, sizeof name);
+    static char room[2 * ENVELOPE_ALERT_BYTES_MAX];
+    uint32_t used = envelope_alert(&e, UINT64_MAX, &event, &device, true, room, sizeof room).bytes;
+    printf("# the worst alert takes %u bytes\n", used);
+    assert_in_range(used, 1, ENVELOPE_ALERT_BYTES_MAX);
+    for (uint32_t bytes = 0; bytes < used; bytes += 13) {
+        char *exact = malloc(bytes + 1u);
+        assert_int_equal(envelope_alert(&e, UINT64_MAX, &event, &device, true, exact, bytes).bytes, 0);
+        free(exact);
+    }
+}
+
+static void lanes_have_their_names(void **state)
+{
+    (void)state;
+    assert_string_equal(lane_name(0), "alerts");
+    assert_string_equal(lane_name(1), "results");
+    assert_string_equal(lane_name(2), "raw");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(alerts_are_the_vectors),
+        cmocka_unit_test(a_gap_and_a_notice_are_the_vectors),
+        cmocka_unit_test(the_state_is_told_as_it_is),
+        cmocka_unit_test(the_worst_alert_fits),
+        cmocka_unit_test(lanes_have_their_names),
+    };
+    return cmocka_run_group_tests_name("envelope", tests, NULL, NULL);
+}
