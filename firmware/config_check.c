@@ -21,8 +21,15 @@ static struct shown duration(int64_t ms)
 static struct shown size(uint64_t bytes)
 {
     struct shown shown;
-    units_print_size(bytes, shown.text, sizeof shown.text);
+    units_print_size(bytes % 1024 == 0 ? bytes : (bytes / 1024 + 1) * 1024, shown.text,
+                     sizeof shown.text);
     return shown;
+}
+
+/* Of two keys that contradict each other, the one that was written; the first if both were. */
+static const void *written(const struct config_reader *r, const void *first, const void *second)
+{
+    return config_given(r, first) || !config_given(r, second) ? first : second;
 }
 
 bool config_loopback(const char *host)
@@ -79,7 +86,8 @@ void config_check_broker(struct config_reader *r, const struct config_broker *b)
         fault_fix(f, "the wait grows from backoff_min to backoff_max");
     }
     if (r->config->commit_max_age_ms > b->keepalive_ms / 2) {
-        f = fault_at(r, &b->keepalive_ms, "`keepalive` is less than twice `commit.max_age`");
+        f = fault_at(r, written(r, &b->keepalive_ms, &r->config->commit_max_age_ms),
+                     "`keepalive` is less than twice `commit.max_age`");
         fault_why(f,
                   "a ping waits for the commit under way (%s), and the broker hangs up after 1.5 "
                   "times %s",
@@ -174,7 +182,8 @@ static void check_topics(struct config_reader *r, const struct config_source *so
 {
     struct config_fault *f;
     if (source->topic_count == 0 && source->name[0] != '\0') {
-        f = fault_at(r, source->topics, "the source `%s` has no topic", source->name);
+        f = fault_on(r, source->topics, sizeof source->topics, "the source `%s` has no topic",
+                     source->name);
         fault_why(f, "it would connect and never read anything");
         fault_fix(f, "add one, such as \"telemetry/{device}/{metric}\"");
     }
@@ -204,7 +213,8 @@ static void check_source(struct config_reader *r, uint32_t index)
     check_time(r, source);
     check_contract_name(r, source, index);
     if (source->receive_maximum > config->commit_max_readings) {
-        f = fault_at(r, &source->receive_maximum, "`receive_maximum` is more than a commit holds");
+        f = fault_at(r, written(r, &source->receive_maximum, &config->commit_max_readings),
+                     "`receive_maximum` is more than a commit holds");
         fault_why(
             f, "%u messages can wait for one commit, which takes %u readings (commit.max_readings)",
             source->receive_maximum, config->commit_max_readings);
@@ -278,9 +288,7 @@ static void check_window(struct config_reader *r)
     int64_t span = e->window.lateness_ms + e->out_of_orderness_ms;
     int64_t needed = (span + e->window.size_ms - 1) / e->window.size_ms + 1;
     if (needed > e->window.slots) {
-        f = fault_at(r,
-                     config_given(r, &e->window.slots) ? (const void *)&e->window.slots
-                                                       : (const void *)&e->window.lateness_ms,
+        f = fault_at(r, written(r, &e->window.slots, &e->window.lateness_ms),
                      "`window.slots` is too few for the lateness");
         fault_why(f,
                   "lateness and out_of_orderness, %s together, keep %lld windows of %s open, and "
@@ -294,18 +302,21 @@ static void check_window(struct config_reader *r)
             fault_fix(f, "a shorter lateness, or a larger size");
     }
     if (e->idle_ms <= e->out_of_orderness_ms) {
-        f = fault_at(r, &e->idle_ms, "`window.idle` is not more than `window.out_of_orderness`");
+        f = fault_at(r, written(r, &e->idle_ms, &e->out_of_orderness_ms),
+                     "`window.idle` is not more than `window.out_of_orderness`");
         fault_why(f, "windows would close as idle (%s) while readings are still awaited (%s)",
                   duration(e->idle_ms).text, duration(e->out_of_orderness_ms).text);
         fault_fix(f, "a longer idle, or a shorter out_of_orderness");
     }
     if (e->reorder_ms > 0 && e->reorder_slots == 0) {
-        f = fault_at(r, &e->reorder_slots, "`window.reorder` without `window.reorder_slots`");
+        f = fault_at(r, written(r, &e->reorder_slots, &e->reorder_ms),
+                     "`window.reorder` without `window.reorder_slots`");
         fault_why(f, "there is no room to hold a reading back");
         fault_fix(f, "such as `reorder_slots: 16`");
     }
     if (e->reorder_ms >= e->idle_ms) {
-        f = fault_at(r, &e->reorder_ms, "`window.reorder` is not less than `window.idle`");
+        f = fault_at(r, written(r, &e->reorder_ms, &e->idle_ms),
+                     "`window.reorder` is not less than `window.idle`");
         fault_why(f, "readings would be held back (%s) until their series counts as idle (%s)",
                   duration(e->reorder_ms).text, duration(e->idle_ms).text);
         fault_fix(f, "a shorter reorder, or a longer idle");
@@ -317,13 +328,14 @@ static void check_limits(struct config_reader *r)
     const struct config *c = r->config;
     struct config_fault *f;
     if (c->engine.series_max < c->engine.devices_max) {
-        f = fault_at(r, &c->engine.series_max, "`limits.series` is less than `limits.devices`");
+        f = fault_at(r, written(r, &c->engine.series_max, &c->engine.devices_max),
+                     "`limits.series` is less than `limits.devices`");
         fault_why(f, "each device has at least one series: %u devices need %u",
                   c->engine.devices_max, c->engine.devices_max);
         fault_fix(f, "devices times the metrics that each has");
     }
     if (c->json.readings > c->commit_max_readings) {
-        f = fault_at(r, &c->json.readings,
+        f = fault_at(r, written(r, &c->json.readings, &c->commit_max_readings),
                      "`limits.readings_per_message` is more than a commit holds");
         fault_why(
             f,
@@ -332,9 +344,7 @@ static void check_limits(struct config_reader *r)
         fault_fix(f, "at most `%u`", c->commit_max_readings);
     }
     if (c->json_arena_bytes < 2 * c->json.payload_bytes) {
-        f = fault_at(r,
-                     config_given(r, &c->json_arena_bytes) ? &c->json_arena_bytes
-                                                           : &c->json.payload_bytes,
+        f = fault_at(r, written(r, &c->json_arena_bytes, &c->json.payload_bytes),
                      "`limits.json_arena` is less than twice `limits.payload`");
         fault_why(f, "messages of %s could not be decoded in %s", size(c->json.payload_bytes).text,
                   size(c->json_arena_bytes).text);
@@ -371,9 +381,7 @@ static void check_commit(struct config_reader *r)
     const struct config *c = r->config;
     struct config_fault *f;
     if (c->watchdog_s > 0 && (int64_t)c->watchdog_s * 1000 <= c->commit_retry_for_ms) {
-        f = fault_at(r,
-                     config_given(r, &c->watchdog_s) ? (const void *)&c->watchdog_s
-                                                     : (const void *)&c->commit_retry_for_ms,
+        f = fault_at(r, written(r, &c->watchdog_s, &c->commit_retry_for_ms),
                      "`watchdog.timeout` is not more than `commit.retry_for`");
         fault_why(
             f, "the machine would restart after %s, before a failing commit is given up after %s",
@@ -388,7 +396,7 @@ static void check_commit(struct config_reader *r)
     }
     int64_t lag = c->shed.lag_ms[SHED_ENRICHMENT];
     if (lag > 0 && lag <= c->commit_max_age_ms) {
-        f = fault_at(r, &c->shed.lag_ms[SHED_ENRICHMENT],
+        f = fault_at(r, written(r, &c->shed.lag_ms[SHED_ENRICHMENT], &c->commit_max_age_ms),
                      "`shed.enrichment_lag` is not more than `commit.max_age`");
         fault_why(f,
                   "a source waits up to %s for a commit without any pressure, so enrichment would "
@@ -417,19 +425,14 @@ static void check_store(struct config_reader *r)
         fault_fix(f, "%u percent less", sum - (100 - CONFIG_SPARE_PERCENT));
     }
     if (c->store.wal_bytes_max + c->store.ballast_bytes > c->store.disk_bytes_max / 2) {
-        f = fault_at(r,
-                     config_given(r, &c->store.wal_bytes_max) ? &c->store.wal_bytes_max
-                                                              : &c->store.disk_bytes_max,
+        f = fault_at(r, written(r, &c->store.wal_bytes_max, &c->store.disk_bytes_max),
                      "`wal_max` and `ballast` take more than half of `disk_max`");
         fault_why(f, "%s and %s of %s leave too little for data", size(c->store.wal_bytes_max).text,
                   size(c->store.ballast_bytes).text, size(c->store.disk_bytes_max).text);
         fault_fix(f, "a larger disk_max, or a smaller wal_max");
     }
     if (c->store.wal_bytes_max < 2 * (uint64_t)c->block.bytes_max) {
-        f = fault_at(r,
-                     config_given(r, &c->commit_max_readings)
-                         ? (const void *)&c->commit_max_readings
-                         : (const void *)&c->store.wal_bytes_max,
+        f = fault_at(r, written(r, &c->commit_max_readings, &c->store.wal_bytes_max),
                      "`store.wal_max` is too small for `commit.max_readings`");
         fault_why(f, "one commit may write %s, and the log of %s must hold two",
                   size(c->block.bytes_max).text, size(c->store.wal_bytes_max).text);

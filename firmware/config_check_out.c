@@ -5,6 +5,12 @@
 
 /* --- detectors --------------------------------------------------------------------------- */
 
+/* Else that was told already, and nothing more can be said about it. */
+static bool kind_known(const struct config_reader *r, const struct detector_config *rule)
+{
+    return !r->config->rules_given || config_given(r, &rule->kind);
+}
+
 /* A key that this kind does not look at was meant to do something. */
 static void check_unused_keys(struct config_reader *r, const struct detector_config *rule)
 {
@@ -26,7 +32,8 @@ static void check_limit(struct config_reader *r, const struct detector_config *r
 {
     struct config_fault *f;
     if (!rule->has_low && !rule->has_high) {
-        f = fault_at(r, rule, "the limit `%s` has neither `low` nor `high`", rule->name);
+        f = fault_on(r, rule, sizeof *rule, "the limit `%s` has neither `low` nor `high`",
+                     rule->name);
         fault_why(f, "it could never be passed");
         fault_fix(f, "add `low:` or `high:`, in the metric's unit");
     }
@@ -49,11 +56,13 @@ static void check_limit(struct config_reader *r, const struct detector_config *r
 static void check_rule(struct config_reader *r, const struct detector_config *rule)
 {
     struct config_fault *f;
+    if (!kind_known(r, rule))
+        return;
     check_unused_keys(r, rule);
     if (rule->kind == DETECTOR_LIMIT)
         check_limit(r, rule);
     if (rule->kind == DETECTOR_RATE && !(rule->per_second_max > 0)) {
-        f = fault_at(r, rule, "the rate `%s` has no `per_second`", rule->name);
+        f = fault_on(r, rule, sizeof *rule, "the rate `%s` has no `per_second`", rule->name);
         fault_why(f, "nothing says which change is too fast; there is no default for that");
         fault_fix(f, "add `per_second:` with the greatest usual change a second, above 0");
     }
@@ -75,13 +84,11 @@ void config_check_rules(struct config_reader *r)
     for (uint32_t i = 0; i < config->rule_count; i++) {
         check_rule(r, &config->rules[i]);
         for (uint32_t j = 0; j < i; j++) {
-            if (strcmp(config->rules[i].name, config->rules[j].name) != 0)
+            if (strcmp(config->rules[i].name, config->rules[j].name) != 0
+                || !kind_known(r, &config->rules[i]) || !kind_known(r, &config->rules[j]))
                 continue;
-            f = fault_at(r,
-                         config_given(r, config->rules[i].name)
-                             ? (const void *)config->rules[i].name
-                             : (const void *)&config->rules[i],
-                         "two detectors are called `%s`", config->rules[i].name);
+            f = fault_at(r, config->rules[i].name, "two detectors are called `%s`",
+                         config->rules[i].name);
             fault_why(
                 f, "the name is part of an alert's identity, and is the type where none is given");
             fault_fix(f, "give each a `name` of its own");
@@ -89,7 +96,7 @@ void config_check_rules(struct config_reader *r)
         }
     }
     if (config->engine.rules_per_series > ENGINE_RULES_PER_SERIES_MAX) {
-        f = fault_at(r, config->rules, "%u detectors may watch one series",
+        f = fault_on(r, config->rules, sizeof config->rules, "%u detectors may watch one series",
                      config->engine.rules_per_series);
         fault_why(f, "a series has room for %d", ENGINE_RULES_PER_SERIES_MAX);
         fault_fix(f, "name devices and metrics more narrowly than `*`");

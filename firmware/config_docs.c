@@ -51,7 +51,9 @@ static void print_default(const struct config_key *key, char *to)
     const char *text = key->fallback;
     if (key->required)
         text = "required";
-    else if (key->type == KEY_MAP || key->type == KEY_LIST || key->type == KEY_FIELDS)
+    else if (key->type == KEY_MAP)
+        text = "its keys'";
+    else if (key->type == KEY_LIST || key->type == KEY_FIELDS)
         text = "none";
     else if (key->section == SECTION_DETECTOR && strcmp(key->name, "name") == 0)
         text = "its type";
@@ -68,14 +70,9 @@ static void print_default(const struct config_key *key, char *to)
 static void print_range(const struct config_key *key, char *to)
 {
     char min[32], max[32];
-    uint32_t choices = 0;
-    size_t used = 0;
     to[0] = '\0';
     if (key->type == KEY_ENUM) {
-        for (struct text c = config_choice(key->choices, 0); c.bytes > 0;
-             c = config_choice(key->choices, ++choices))
-            used += (size_t)snprintf(to + used, VALUE_BYTES - used, "%s%.*s", used > 0 ? ", " : "",
-                                     (int)c.bytes, c.at);
+        config_print_choices(key->choices, to, VALUE_BYTES);
     } else if (key->items_max > 0) {
         (void)snprintf(to, VALUE_BYTES, "at most %u", key->items_max);
     } else if (key->type == KEY_BOOLEAN) {
@@ -195,7 +192,7 @@ static void reference_key(const struct config_key *key, FILE *out)
     print_default(key, value);
     print_range(key, range);
     bool word = key->required || strcmp(value, "none") == 0 || strcmp(value, "empty") == 0
-                || strcmp(value, "its type") == 0;
+                || strcmp(value, "its type") == 0 || key->type == KEY_MAP;
     const char *tick = word ? "" : "`";
     (void)fprintf(out, "| `%s` | %s | %s%s%s | %s | %s", key->name, config_type_name(key->type),
                   tick, value, tick, range, key->doc);

@@ -18,7 +18,7 @@ static const struct {
     [KEY_RATE] = { "rate", "a number with /s, /m or /h, such as 60/m" },
     [KEY_BYTE_RATE] = { "byte rate", "a size a second, such as 64KiB/s" },
     [KEY_PERCENT] = { "percent", "a whole number of percent, without a sign behind it" },
-    [KEY_INTEGER] = { "integer", "a whole decimal number, without unit and without leading zeros" },
+    [KEY_INTEGER] = { "whole number", "decimal digits, without unit and without leading zeros" },
     [KEY_NUMBER] = { "number", "a decimal number such as 12, -0.5 or 1e3, without unit" },
     [KEY_BOOLEAN] = { "boolean", "true or false" },
     [KEY_ENUM] = { "word", "one of the words listed" },
@@ -32,7 +32,7 @@ static const struct {
                        "levels between /: words, {device}, {metric}, {other}, + or a last #" },
     [KEY_TOPIC] = { "topic", "a topic without + and #; {gateway} and {lane} are filled in" },
     [KEY_PATH] = { "path", "the name of a file or directory" },
-    [KEY_URL] = { "URL",
+    [KEY_URL] = { "broker URL",
                   "mqtt://host:port, or mqtts://host:port for TLS; no user and password in it" },
 };
 
@@ -59,6 +59,27 @@ struct text config_choice(const char *choices, uint32_t n)
     return (struct text){ at, (uint32_t)(end != NULL ? (size_t)(end - at) : strlen(at)) };
 }
 
+void config_print_choices(const char *choices, char *to, size_t bytes)
+{
+    size_t used = 0;
+    to[0] = '\0';
+    for (uint32_t n = 0; used < bytes; n++) {
+        struct text c = config_choice(choices, n);
+        if (c.bytes == 0)
+            break;
+        used += (size_t)snprintf(to + used, bytes - used, "%s%.*s", n > 0 ? ", " : "", (int)c.bytes,
+                                 c.at);
+    }
+}
+
+static uint32_t count_of(struct text value, char c)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < value.bytes; i++)
+        count += value.at[i] == c;
+    return count;
+}
+
 /* The value is not of the key's type. */
 static int wrong(struct config_fault *f, const struct config_key *key, struct text value,
                  const char *hint)
@@ -66,9 +87,14 @@ static int wrong(struct config_fault *f, const struct config_key *key, struct te
     char path[CONFIG_KEY_PATH_BYTES];
     char example[64];
     int shown = value.bytes > 60 ? 60 : (int)value.bytes;
-    (void)snprintf(f->message, sizeof f->message, "`%.*s` is not a %s that `%s` can be", shown,
-                   value.at, types[key->type].name, config_key_path(key, path));
-    fault_why(f, "%s", types[key->type].rule);
+    bool secret = key->type == KEY_URL && count_of(value, '@') > 0; /* user:password@host */
+    if (value.bytes == 0 || secret)
+        (void)snprintf(f->message, sizeof f->message, "`%s` can't be %s",
+                       config_key_path(key, path), secret ? "this" : "empty");
+    else
+        (void)snprintf(f->message, sizeof f->message, "`%s` can't be `%.*s`",
+                       config_key_path(key, path), shown, value.at);
+    fault_why(f, "it is a %s: %s", types[key->type].name, types[key->type].rule);
     if (hint != NULL && *hint != '\0')
         fault_fix(f, "did you mean `%s`?", hint);
     else if (key->fallback != NULL && *key->fallback != '\0')
@@ -233,7 +259,9 @@ static int parse_enum(const struct config_key *key, struct text value, void *fie
     int shown = value.bytes > 60 ? 60 : (int)value.bytes;
     (void)snprintf(f->message, sizeof f->message, "`%s` can't be `%.*s`",
                    config_key_path(key, path), shown, value.at);
-    fault_why(f, "it is one of: %s", key->choices);
+    char choices[CONFIG_SENTENCE_BYTES];
+    config_print_choices(key->choices, choices, sizeof choices);
+    fault_why(f, "it is one of: %s", choices);
     if (nearest.bytes > 0)
         fault_fix(f, "did you mean `%.*s`?", (int)nearest.bytes, nearest.at);
     return WEIR_EINVAL;
@@ -257,14 +285,6 @@ static bool printable(struct text value)
         if ((uint8_t)value.at[i] < 0x20 || value.at[i] == 0x7f)
             return false;
     return true;
-}
-
-static uint32_t count_of(struct text value, char c)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < value.bytes; i++)
-        count += value.at[i] == c;
-    return count;
 }
 
 /* RFC 6901: empty or from a /; ~ only as ~0 or ~1. */

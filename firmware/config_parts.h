@@ -114,6 +114,8 @@ const char *config_type_name(enum config_type type);
 const char *config_type_rule(enum config_type type);
 /* The n-th of "a|b|c"; empty past the end. */
 struct text config_choice(const char *choices, uint32_t n);
+/* "a, b, c". */
+void config_print_choices(const char *choices, char *to, size_t bytes);
 
 /* Units (config_units.c). WEIR_EINVAL when it is no such quantity or not a whole number of the base
  * unit. `hint` (64 bytes) receives what was probably meant, or becomes empty. */
@@ -133,6 +135,7 @@ struct config_place { /* where in the file a field of struct config was written 
     const char *at;
     size_t bytes;
     bool leaf; /* a key's own value, not a map or an item around it */
+    bool bad;  /* a fault about it was told already: contradictions with it are not */
     uint32_t line, column, width;
 };
 
@@ -146,19 +149,24 @@ struct config_reader {
     struct config_place places[CONFIG_PLACES_MAX];
     uint32_t fault_count; /* may exceed the maximum: those are only counted */
     struct config_fault faults[CONFIG_FAULTS_MAX];
+    struct config_fault nowhere;
 };
 
 /* A new fault at a line and column; its message by format. Then fault_why and fault_fix. */
 struct config_fault *fault_new(struct config_reader *r, struct config_place place,
                                const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* The same at the place where this field was written, or the smallest thing around it that was. */
+/* The same at the place where the field's first byte was written, or the smallest thing around it
+ * that was. What is about a place that is bad already goes nowhere. */
 struct config_fault *fault_at(struct config_reader *r, const void *field, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same for a whole item or list: the smallest thing that holds all its bytes. */
+struct config_fault *fault_on(struct config_reader *r, const void *field, size_t bytes,
+                              const char *format, ...) __attribute__((format(printf, 4, 5)));
 void fault_why(struct config_fault *fault, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void fault_fix(struct config_fault *fault, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Whether this field's own key was written in the file. */
+/* Whether this field's own key was written in the file, as it should be. */
 bool config_given(const struct config_reader *r, const void *field);
 
 /* All faults in order of place, with the lines quoted. `out` may be NULL. */

@@ -32,22 +32,37 @@ bool config_given(const struct config_reader *r, const void *field)
 {
     for (uint32_t i = 0; i < r->place_count; i++)
         if (r->places[i].at == field && r->places[i].leaf)
-            return true;
+            return !r->places[i].bad;
     return false;
+}
+
+static struct config_fault *fault_around(struct config_reader *r, const char *at, size_t bytes,
+                                         const char *format, va_list arguments)
+{
+    struct config_place best = { .line = 1, .column = 1, .width = 1, .bytes = SIZE_MAX };
+    for (uint32_t i = 0; i < r->place_count; i++) {
+        const struct config_place *p = &r->places[i];
+        if (at >= p->at && at + bytes <= p->at + p->bytes && p->bytes <= best.bytes)
+            best = *p;
+    }
+    return best.bad ? &r->nowhere : fault_make(r, best, format, arguments);
 }
 
 struct config_fault *fault_at(struct config_reader *r, const void *field, const char *format, ...)
 {
-    const char *at = field;
-    struct config_place best = { .line = 1, .column = 1, .width = 1, .bytes = SIZE_MAX };
-    for (uint32_t i = 0; i < r->place_count; i++) {
-        const struct config_place *p = &r->places[i];
-        if (at >= p->at && at < p->at + p->bytes && p->bytes <= best.bytes)
-            best = *p;
-    }
     va_list arguments;
     va_start(arguments, format);
-    struct config_fault *f = fault_make(r, best, format, arguments);
+    struct config_fault *f = fault_around(r, field, 1, format, arguments);
+    va_end(arguments);
+    return f;
+}
+
+struct config_fault *fault_on(struct config_reader *r, const void *field, size_t bytes,
+                              const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    struct config_fault *f = fault_around(r, field, bytes, format, arguments);
     va_end(arguments);
     return f;
 }
@@ -95,13 +110,29 @@ static void print_clean(const char *at, size_t bytes, FILE *out)
     }
 }
 
+/* user:password in a URL: bytes from..to of the line, which are not shown. */
+static void find_secret(struct text line, uint32_t *from, uint32_t *to)
+{
+    *from = *to = 0;
+    for (uint32_t i = 0; i + 3 <= line.bytes; i++) {
+        char c = line.at[i];
+        if (memcmp(line.at + i, "://", 3) == 0)
+            *from = i + 3;
+        if (*from > 0 && c == '@')
+            *to = i;
+        if (c == ' ' || c == '"' || c == '\'' || c == ',')
+            *from = *to > 0 ? *from : 0;
+    }
+}
+
 /* The line, and under it ^~~~ in the columns of the fault. A long line is cut around them; a tab
  * counts as one column in both. */
 static void print_quote(const struct config_reader *r, const struct config_fault *f, FILE *out)
 {
     struct text line = line_of(r->text, f->line);
     uint32_t column = 1, from = f->column > QUOTE_COLUMNS / 2 ? f->column - QUOTE_COLUMNS / 2 : 1;
-    uint32_t to = from + QUOTE_COLUMNS, shown = 0;
+    uint32_t to = from + QUOTE_COLUMNS, shown = 0, secret, secret_end;
+    find_secret(line, &secret, &secret_end);
     if (f->column < QUOTE_COLUMNS - 12)
         from = 1, to = 1 + QUOTE_COLUMNS;
     (void)fprintf(out, "%6u | %s", f->line, from > 1 ? "..." : "");
@@ -110,7 +141,12 @@ static void print_quote(const struct config_reader *r, const struct config_fault
         while (next < line.bytes && !begins_character(line.at[next]))
             next++;
         if (column >= from && column < to) {
-            line.at[i] == '\t' ? (void)fputc(' ', out) : print_clean(line.at + i, next - i, out);
+            if (i >= secret && i < secret_end)
+                (void)fputc('*', out);
+            else if (line.at[i] == '\t')
+                (void)fputc(' ', out);
+            else
+                print_clean(line.at + i, next - i, out);
             shown++;
         }
         i = next;

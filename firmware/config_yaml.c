@@ -81,9 +81,13 @@ static void syntax_fault(struct config_reader *r, const yaml_parser_t *parser)
                   "look at the indentation, the colon and the quotes here and on the line before");
 }
 
+/* One of each kind is enough to tell. */
 static void refuse(struct config_reader *r, const yaml_event_t *event, const char *what,
                    const char *fix)
 {
+    for (uint32_t i = 0; i < r->fault_count && i < CONFIG_FAULTS_MAX; i++)
+        if (strncmp(r->faults[i].message, what, strlen(what)) == 0)
+            return;
     struct config_place place = place_of_mark(&event->start_mark, &event->end_mark);
     struct config_fault *f = fault_new(r, place, "%s can't be used here", what);
     fault_why(f, "the file says everything once and in full, so that a reader sees what applies");
@@ -158,6 +162,20 @@ static void remember(struct config_reader *r, const yaml_node_t *node, const voi
     r->places[r->place_count++] = place;
 }
 
+/* A fault about this field was told. */
+static void mark_bad(struct config_reader *r, const yaml_node_t *node, const void *field,
+                     size_t bytes)
+{
+    for (uint32_t i = 0; i < r->place_count; i++)
+        if (r->places[i].at == field && r->places[i].bytes == bytes) {
+            r->places[i].bad = true;
+            return;
+        }
+    remember(r, node, field, bytes);
+    if (r->place_count > 0 && r->places[r->place_count - 1].at == field)
+        r->places[r->place_count - 1].bad = true;
+}
+
 static const char *shape(const yaml_node_t *node)
 {
     return node->type == YAML_MAPPING_NODE    ? "a map"
@@ -197,17 +215,38 @@ static void shape_fault(struct config_reader *r, const struct config_key *key,
 static void walk_scalar(struct config_reader *r, const struct config_key *key,
                         const yaml_node_t *node, char *field)
 {
+    struct config_fault said;
     if (node->type != YAML_SCALAR_NODE || is_null(node)) {
         shape_fault(r, key, node);
+        mark_bad(r, node, field, key->bytes);
         return;
     }
-    struct config_fault said;
     remember(r, node, field, key->bytes);
     if (config_parse(key, text_of_node(node), field, &said) == 0)
         return;
+    mark_bad(r, node, field, key->bytes);
     struct config_fault *f = fault_new(r, place_of(node), "%s", said.message);
     fault_why(f, "%s", said.why);
     fault_fix(f, "%s", said.fix);
+}
+
+static void check_field(struct config_reader *r, const struct json_mapping *mapping, uint32_t n,
+                        const yaml_node_t *name, const yaml_node_t *pointer)
+{
+    const char *field = mapping->field_names[n];
+    struct config_fault *f;
+    if (pointer->type == YAML_SCALAR_NODE && !is_null(pointer)
+        && text_of_node(pointer).bytes == 0) {
+        f = fault_new(r, place_of(pointer), "the field `%s` has no pointer", field);
+        fault_why(f, "the empty pointer means the whole reading");
+        fault_fix(f, "such as `/%s`", field);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(mapping->field_names[i], field) == 0 && field[0] != '\0') {
+            f = fault_new(r, place_of(name), "the field `%s` is there twice", field);
+            fault_why(f, "only one pointer can be meant");
+            fault_fix(f, "keep one of the two");
+        }
 }
 
 /* Further fields: any names, each with a pointer. */
@@ -237,14 +276,9 @@ static void walk_fields(struct config_reader *r, const struct config_key *key,
             return;
         }
         walk_scalar(r, &name_key, name, mapping->field_names[n]);
-        walk_scalar(r, &pointer_key, yaml_document_get_node(document, pair->value),
-                    mapping->field_pointers[n]);
-        for (uint32_t i = 0; i < n; i++)
-            if (strcmp(mapping->field_names[i], mapping->field_names[n]) == 0
-                && mapping->field_names[n][0])
-                fault_why(fault_new(r, place_of(name), "the field `%s` is there twice",
-                                    mapping->field_names[n]),
-                          "only one pointer can be meant");
+        const yaml_node_t *pointer = yaml_document_get_node(document, pair->value);
+        walk_scalar(r, &pointer_key, pointer, mapping->field_pointers[n]);
+        check_field(r, mapping, n, name, pointer);
         mapping->field_count++;
     }
 }
@@ -279,6 +313,7 @@ static void walk_item(struct config_reader *r, const struct config_key *list,
                       shape(node));
         fault_why(f, "each item has keys of its own");
         fault_fix(f, "write `- key: value`, the item's further keys indented under the first");
+        mark_bad(r, node, item, config_sections[list->child].bytes);
     }
 }
 
@@ -429,6 +464,7 @@ static void walk_map(struct config_reader *r, yaml_document_t *document, const y
                 fault_new(r, place_of(node), "`%s` is missing", config_key_path(key, path));
             fault_why(f, "it has no default: %s", key->doc);
             fault_fix(f, "add `%s:` with a %s", key->name, config_type_name(key->type));
+            mark_bad(r, node, base, config_sections[section].bytes);
         }
     }
 }
@@ -452,7 +488,8 @@ void config_walk(struct config_reader *r)
         walk_map(r, &document, root, SECTION_ROOT, (char *)r->config);
     } else {
         struct config_fault *f =
-            fault_new(r, (struct config_place){ .line = root != NULL }, "the file holds no keys");
+            fault_new(r, (struct config_place){ .line = root != NULL, .column = 1 },
+                      "the file holds no keys");
         fault_why(f, "a configuration is a map: at least `sources:` must be there");
         fault_fix(f, "begin with docs/examples/minimal.yaml");
     }
