@@ -69,6 +69,10 @@ struct engine_out {
 /* At most so many calls of alert and result together come from one engine_apply or engine_fire. */
 uint32_t engine_out_max(const struct engine_config *config); /* of a TICK: for each timer in it */
 
+/* Alerts that are open or pending at once have a pool: 1,024 of them, or one a series where there
+ * are more series. An anomaly that finds it full is counted as suppressed, and tried again at the
+ * next anomalous reading. */
+
 /* NULL while the arena only measures. `config` and what it points to outlive the engine. */
 struct engine *engine_init(const struct engine_config *config, struct arena *arena);
 

@@ -86,7 +86,8 @@ static void feed(struct engine *e, uint32_t series, const struct sample *sample)
         struct verdict verdict =
             detector_ops(rule->kind)->on_reading(rule, &state, sample, &s->statistics);
         engine_state_put(e, series, i, &state);
-        engine_on_verdict(e, series, &watches[i], &verdict, sample->event_time_ms);
+        if (verdict.anomalous || watches[i].open != ENGINE_NONE)
+            engine_on_verdict(e, series, &watches[i], &verdict, sample->event_time_ms);
     }
     statistics_push(&s->statistics, sample->event_time_ms, sample->value);
 }

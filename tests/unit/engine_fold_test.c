@@ -70,6 +70,8 @@ static void configure(struct bench *b, int64_t reorder_ms)
     b->rules[1].clear_after_ms = 1000;
     b->rules[1].cooldown_ms = 60000;
     bench_rule(b, DETECTOR_SILENT, "silent");
+    b->rules[2].silent_min_ms = 3000;
+    b->rules[2].silent_intervals = 3;
     bench_rule(b, DETECTOR_STUCK, "stuck");
     bench_rule(b, DETECTOR_SHIFT, "shift");
     bench_rule(b, DETECTOR_RATE, "rate");
@@ -108,7 +110,7 @@ static struct reading random_reading(uint64_t *seed, const struct bench *b)
     reading.unit = text_of(rnd(seed) % 2 ? "C" : "");
     int64_t wall_ms = BENCH_EPOCH_MS + b->t_ms;
     reading.device_time_ms = wall_ms - (int64_t)(rnd(seed) % (rnd(seed) % 10 ? 2500 : 60000));
-    if (rnd(seed) % 60 == 0)
+    if (rnd(seed) % (device == 2 ? 2 : 60) == 0)
         reading.device_time_ms = wall_ms + 400000;
     reading.has_device_time = rnd(seed) % 20 != 0;
     reading.has_sequence = rnd(seed) % 3 != 0;

@@ -22,6 +22,35 @@ static void stores_a_reading(void **state)
     bench_end(&b);
 }
 
+/* What a device with one metric takes with every default, rules of each kind, printed by part. */
+static void memory_is_bounded(void **state)
+{
+    (void)state;
+    enum { DEVICES = 1000 };
+    struct bench b;
+    bench_configure(&b, DEVICES, DEVICES);
+    for (int kind = 0; kind < DETECTOR_KINDS; kind++)
+        bench_rule(&b, (enum detector_kind)kind, detector_ops((enum detector_kind)kind)->name);
+    b.config.sources = &b.source;
+    b.config.rules = b.rules;
+    struct arena arena = arena_measure();
+    engine_init(&b.config, &arena);
+    struct engine_config bare = b.config;
+    bare.rule_count = bare.rules_per_series = 0;
+    struct arena without_rules = arena_measure();
+    engine_init(&bare, &without_rules);
+    size_t windows = bare.window.slots * sizeof(struct window);
+    size_t recent = bare.recent * sizeof(struct sample);
+    size_t dedup = sizeof(struct dedup) + bare.dedup.ranges * sizeof(struct dedup_range) +
+                   bare.dedup.keep * sizeof(uint64_t);
+    size_t rules = (arena.used - without_rules.used) / DEVICES;
+    printf("# bytes a device with one metric: %zu, of it rules %zu, windows %zu, dedup %zu, "
+           "recent %zu, statistics %zu\n", arena.used / DEVICES, rules, windows, dedup, recent,
+           sizeof(struct statistics));
+    assert_in_range(arena.used / DEVICES, 1, 2304);
+    assert_in_range(without_rules.used / DEVICES, 1, 1664);
+}
+
 static const struct told *only(const struct bench *b, uint32_t what)
 {
     const struct told *found = NULL;
@@ -479,6 +508,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stores_a_reading),
+        cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(windows_fire_revise_and_close),
         cmocka_unit_test(idleness_closes_and_spares_the_backlog),
         cmocka_unit_test(skew_is_bounded),

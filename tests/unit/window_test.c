@@ -216,8 +216,8 @@ static void agrees_with_a_model(void **state)
         int64_t now_ms = 100000, watermark_ms = INT64_MIN;
         int64_t limit_ms = (WINDOWS - 4) * CONFIG.size_ms;
         for (int step = 0; step < STEPS && now_ms < limit_ms; step++) {
-            now_ms += (int64_t)(rnd(&seed) % 600);
-            int64_t late_ms = rnd(&seed) % 8 == 0 ? (int64_t)(rnd(&seed) % 60000) : 0;
+            now_ms += (int64_t)(rnd(&seed) % 7) * 100;
+            int64_t late_ms = rnd(&seed) % 8 == 0 ? (int64_t)(rnd(&seed) % 600) * 100 : 0;
             int64_t ahead_ms = rnd(&seed) % 50 == 0 ? (int64_t)(rnd(&seed) % 30000) : 0;
             double value = 1000 * rnd_unit(&seed) - 300;
             push_both(&u, model, watermark_ms, now_ms - late_ms + ahead_ms, value);
