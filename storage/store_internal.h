@@ -79,7 +79,8 @@ struct store {
     uint32_t ballast_wait;        /* commits left until it is tried again */
     uint64_t ballast_bytes;       /* held now */
     uint64_t alert_scan;          /* behind it the search for alerts that may go continues */
-    bool alert_pass_cleared;      /* it looks for cleared ones, after a pass for superseded */
+    bool alert_pass_cleared;      /* it looks for cleared ones, after a pass for superseded ... */
+    bool alert_pass_found;        /* ... that found none */
     bool fresh;                   /* the file holds no state yet */
     uint64_t evicted[LANES];      /* by the present transaction */
     bool checkpoint_wanted;

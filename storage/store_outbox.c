@@ -204,6 +204,7 @@ static int slice_evict(struct store *s, enum lane lane, const struct slice_row *
             run.first = i;
         run.count++;
         run.evicts = run.evicts || goes;
+        s->alert_pass_found = s->alert_pass_found || (goes && lane == LANE_ALERTS);
         if (goes)
             *bytes -= rows[i].bytes < *bytes ? rows[i].bytes : *bytes;
     }
@@ -228,7 +229,8 @@ static int evict_alerts(struct store *s, uint64_t bytes, int64_t wall_ms)
             s->alert_scan = rows[count - 1].sequence;
         } else {
             s->alert_scan = 0;
-            s->alert_pass_cleared = !s->alert_pass_cleared;
+            s->alert_pass_cleared = !s->alert_pass_cleared && !s->alert_pass_found;
+            s->alert_pass_found = false;
         }
     }
     return 0;

@@ -212,12 +212,533 @@ static void refuses_a_ledger_that_does_not_balance(void **state)
     assert_int_equal(store_commit(b->store, &batch), 0);
 }
 
+/* --- lanes ------------------------------------------------------------------------------------ */
+
+struct gap { /* what a gap event in a lane says */
+    uint64_t from, to;
+};
+
+static bool gap_of(struct text payload, struct gap *gap)
+{
+    char text[ENVELOPE_EVENT_BYTES_MAX + 1];
+    if (payload.bytes == 0 || payload.bytes >= sizeof text || payload.at[0] != '{')
+        return false;
+    memcpy(text, payload.at, payload.bytes);
+    text[payload.bytes] = '\0';
+    const char *from = strstr(text, "\"from\":"), *to = strstr(text, "\"to\":");
+    if (strstr(text, "gap") == NULL || from == NULL || to == NULL)
+        return false;
+    gap->from = strtoull(from + 7, NULL, 10);
+    gap->to = strtoull(to + 5, NULL, 10);
+    return true;
+}
+
+/* Rows and gaps together stand for every sequence from `first` on, once. Returns the rows. */
+static uint64_t check_contiguous(struct bench *b, enum lane lane, uint64_t first)
+{
+    static uint8_t bytes[MIB], plain[65536];
+    static struct outbox_row rows[256];
+    uint64_t expected = first, held = 0;
+
+    for (;;) {
+        uint32_t count;
+        assert_int_equal(store_outbox_read(b->store, lane, expected, bytes, sizeof bytes, rows, 256,
+                                           &count), 0);
+        if (count == 0)
+            break;
+        for (uint32_t i = 0; i < count; i++) {
+            struct text payload = rows[i].payload;
+            struct gap gap = { rows[i].sequence, rows[i].sequence };
+            if (lane != LANE_ALERTS)
+                payload = inflated(payload, plain, sizeof plain);
+            held += !gap_of(payload, &gap);
+            assert_int_equal(gap.from, expected);
+            assert_int_equal(gap.to, rows[i].sequence);
+            expected = rows[i].sequence + 1;
+        }
+    }
+    assert_int_equal(expected, b->lanes[lane].next_sequence);
+    return held;
+}
+
+static void fill_noise(char *to, uint32_t bytes, uint64_t *seed)
+{
+    for (uint32_t i = 0; i < bytes; i++)
+        to[i] = (char)rnd(seed);
+    to[0] = 'W'; /* not taken for an event */
+}
+
+static void evicts_the_oldest_results_with_one_gap(void **state)
+{
+    struct bench *b = *state;
+    static char noise[8][4096];
+    uint64_t seed = check_seed(), evicted = 0;
+
+    for (int i = 0; i < 40; i++) {
+        struct outbox_row rows[8];
+        struct batch batch = batch_of(b, "x", 1, 1);
+        for (int k = 0; k < 8; k++) {
+            fill_noise(noise[k], sizeof noise[k], &seed);
+            rows[k] = row_of(b, LANE_RESULTS, "");
+            rows[k].payload = (struct text){ noise[k], sizeof noise[k] };
+        }
+        memcpy(batch.lanes, b->lanes, sizeof batch.lanes);
+        batch.rows = rows;
+        batch.row_count = 8;
+        commit(b, &batch);
+        evicted += batch.evicted[LANE_RESULTS];
+        assert_true(batch.outbox_bytes[LANE_RESULTS] <=
+                    b->config.outbox_bytes_max[LANE_RESULTS] + ENVELOPE_EVENT_BYTES_MAX);
+    }
+    uint64_t held = check_contiguous(b, LANE_RESULTS, 1);
+    assert_true(evicted > 100);
+    assert_int_equal(held + evicted, 320);
+}
+
+static struct outbox_row alert_row(struct bench *b, uint64_t alert, uint32_t revision, bool cleared)
+{
+    static char text[4096];
+    (void)memset(text, 'a', sizeof text);
+    struct outbox_row row = row_of(b, LANE_ALERTS, "");
+    row.key = (struct hash128){ alert, 1 };
+    row.revision = revision;
+    row.cleared = cleared;
+    row.payload = (struct text){ text, sizeof text };
+    return row;
+}
+
+static void commit_row(struct bench *b, struct outbox_row row)
+{
+    struct batch batch = batch_of(b, "x", 1, 1);
+    batch.rows = &row;
+    batch.row_count = 1;
+    commit(b, &batch);
+}
+
+/* Which (alert, revision) are still held. */
+static bool holds_alert(struct bench *b, uint64_t alert, uint32_t revision)
+{
+    static uint8_t bytes[2 * MIB];
+    static struct outbox_row rows[1024];
+    uint32_t count;
+    assert_int_equal(store_outbox_read(b->store, LANE_ALERTS, 1, bytes, sizeof bytes, rows, 1024,
+                                       &count), 0);
+    for (uint32_t i = 0; i < count; i++)
+        if (rows[i].key.low == alert && rows[i].revision == revision)
+            return true;
+    return false;
+}
+
+/* 512 KiB hold about 126 alerts of 4 KiB: 40 alerts, each raised, told again, half of them cleared,
+ * then standing ones, until superseded revisions and then cleared alerts have to go. */
+static void keeps_every_alert_that_stands(void **state)
+{
+    struct bench *b = *state;
+    for (uint64_t alert = 1; alert <= 40; alert++)
+        commit_row(b, alert_row(b, alert, 1, false));
+    for (uint64_t alert = 1; alert <= 40; alert++)
+        commit_row(b, alert_row(b, alert, 2, alert % 2 == 0));
+    for (uint64_t alert = 41; alert <= 60; alert++)
+        commit_row(b, alert_row(b, alert, 1, false));
+    assert_true(holds_alert(b, 1, 1)); /* there was room for all until here */
+    for (uint64_t alert = 61; alert <= 90; alert++)
+        commit_row(b, alert_row(b, alert, 1, false));
+    assert_false(holds_alert(b, 1, 1));
+    assert_true(holds_alert(b, 2, 2)); /* cleared, but superseded ones go before */
+    for (uint64_t alert = 91; alert <= 140; alert++)
+        commit_row(b, alert_row(b, alert, 1, false));
+    for (uint64_t alert = 1; alert <= 140; alert++)
+        if (alert > 40 || alert % 2 != 0)
+            assert_true(holds_alert(b, alert, alert <= 40 ? 2 : 1));
+    assert_false(holds_alert(b, 2, 2));
+    check_contiguous(b, LANE_ALERTS, 1);
+}
+
+static void moves_a_poisoned_row_to_the_dead_letters(void **state)
+{
+    struct bench *b = *state;
+    static uint8_t bytes[65536], plain[65536];
+    struct outbox_row rows[2] = { row_of(b, LANE_RESULTS, "one"), row_of(b, LANE_RESULTS, "two") };
+    struct batch batch = batch_of(b, "x", 1, 1);
+    batch.rows = rows;
+    batch.row_count = 2;
+    commit(b, &batch);
+    assert_int_equal(store_outbox_poison(b->store, LANE_RESULTS, 1, "refused: 0x99", 5, 6), 0);
+    assert_int_equal(store_outbox_poison(b->store, LANE_RESULTS, 7, "", 5, 6), WEIR_ENOTFOUND);
+    struct dead_letter letter;
+    uint32_t count;
+    assert_int_equal(store_letters_read(b->store, UINT64_MAX, bytes, sizeof bytes, &letter, 1,
+                                        &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(letter.reason, REJECT_UPSTREAM_REFUSED);
+    assert_true(text_equal(letter.source, text_of("uplink")));
+    assert_true(text_equal(letter.topic, text_of("refused: 0x99")));
+    assert_true(text_equal(inflated(letter.payload, plain, sizeof plain), text_of("one")));
+    assert_int_equal(check_contiguous(b, LANE_RESULTS, 1), 1);
+}
+
+static void bounds_dead_letters_oldest_first(void **state)
+{
+    struct bench *b = *state;
+    static uint8_t bytes[MIB];
+    struct dead_letter letters[128], got[128];
+    uint32_t count;
+    for (int i = 0; i < 128; i++)
+        letters[i] = (struct dead_letter){ .reason = REJECT_JSON_DEPTH, .payload = text_of("[[[") };
+    struct batch batch = batch_of(b, "", 0, 0);
+    batch.letters = letters;
+    batch.letter_count = 128;
+    commit(b, &batch);
+    assert_int_equal(store_letters_read(b->store, 0, bytes, sizeof bytes, got, 128, &count), 0);
+    assert_int_equal(count, 100);
+    assert_int_equal(got[0].id, 29);
+    b->t_ms = 8 * (int64_t)DAY_MS;
+    batch = batch_of(b, "", 0, 0);
+    commit(b, &batch);
+    batch = batch_of(b, "", 0, 0);
+    commit(b, &batch);
+    assert_int_equal(store_letters_read(b->store, 0, bytes, sizeof bytes, got, 128, &count), 0);
+    assert_int_equal(count, 0);
+}
+
+/* --- checkpoints and retention ------------------------------------------------------------------ */
+
+static void write_checkpoint(struct bench *b, uint64_t mark, uint32_t pieces)
+{
+    static char piece[STORE_PIECE_BYTES];
+    uint64_t of = b->block;
+    for (uint32_t i = 0; i < pieces; i++) {
+        uint64_t seed = mark * 100 + i;
+        struct batch batch = batch_of(b, "", 0, 0);
+        fill_noise(piece, sizeof piece, &seed);
+        batch.checkpoint = (struct checkpoint_piece){
+            of, i * STORE_PIECE_BYTES, pieces * STORE_PIECE_BYTES, { piece, sizeof piece },
+            i == pieces - 1 };
+        commit(b, &batch);
+    }
+}
+
+static void check_checkpoint(struct bench *b, uint64_t mark, uint32_t pieces)
+{
+    static uint8_t got[4 * STORE_PIECE_BYTES];
+    static char wanted[STORE_PIECE_BYTES];
+    assert_int_equal(store_checkpoint_read(b->store, got, sizeof got), 0);
+    for (uint32_t i = 0; i < pieces; i++) {
+        uint64_t seed = mark * 100 + i;
+        fill_noise(wanted, sizeof wanted, &seed);
+        assert_memory_equal(got + i * STORE_PIECE_BYTES, wanted, sizeof wanted);
+    }
+}
+
+static void damage(struct bench *b, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(b->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void falls_back_to_the_older_checkpoint(void **state)
+{
+    struct bench *b = *state;
+    write_checkpoint(b, 1, 3);
+    write_checkpoint(b, 2, 2);
+    check_checkpoint(b, 2, 2);
+    bench_close(b);
+    damage(b, "UPDATE piece SET bytes = zeroblob(65536) WHERE id = (1 << 32) + 65536");
+    assert_int_equal(bench_open(b), 0);
+    assert_false(b->found.set_aside);
+    assert_int_equal(b->found.checkpoint_block, 0);
+    assert_int_equal(b->found.checkpoint_bytes, 3 * STORE_PIECE_BYTES);
+    check_checkpoint(b, 1, 3);
+    write_checkpoint(b, 3, 1); /* into the damaged slot's place */
+    check_checkpoint(b, 3, 1);
+}
+
+/* Six blocks of 1 MiB into a share of 3: none may go before there is a checkpoint behind it. */
+static void never_prunes_behind_the_older_checkpoint(void **state)
+{
+    struct bench *b = *state;
+    static char big[MIB];
+    uint64_t seed = 3, number;
+    size_t used;
+    static uint8_t got[MIB];
+    bool wanted = false;
+
+    fill_noise(big, sizeof big, &seed);
+    for (int i = 0; i < 4; i++) {
+        struct batch batch = batch_of(b, big, sizeof big, 10);
+        commit(b, &batch);
+        wanted = batch.checkpoint_wanted;
+    }
+    assert_true(wanted);
+    assert_int_equal(store_block_read(b->store, 1, got, sizeof got, &number, &used), 0);
+    assert_int_equal(number, 1);
+    write_checkpoint(b, 1, 1);
+    struct batch batch = batch_of(b, big, sizeof big, 10);
+    batch.forwarded_block = 1;
+    commit(b, &batch);
+    assert_int_equal(store_block_read(b->store, 1, got, sizeof got, &number, &used), 0);
+    assert_true(number > 1);
+    assert_int_equal(batch.held + batch.removed[REMOVED_SPACE_UNFORWARDED] +
+                     batch.removed[REMOVED_SPACE_FORWARDED], 50);
+    assert_int_equal(batch.removed[REMOVED_SPACE_FORWARDED], 10);
+}
+
+/* Without any checkpoint the budget runs out; the refused batch is stored once there is one. */
+static void refuses_when_only_a_checkpoint_helps(void **state)
+{
+    struct bench *b = *state;
+    static char big[MIB];
+    uint64_t seed = 4;
+    int err = 0;
+
+    fill_noise(big, sizeof big, &seed);
+    for (int i = 0; i < 10 && err == 0; i++) {
+        struct batch batch = batch_of(b, big, sizeof big, 1);
+        err = store_commit(b->store, &batch);
+        b->block += err == 0;
+    }
+    assert_int_equal(err, WEIR_ENOSPC);
+    b->ledger.received--;
+    b->ledger.stored--;
+    write_checkpoint(b, 1, 1);
+    struct batch batch = batch_of(b, big, sizeof big, 1);
+    commit(b, &batch);
+    assert_int_equal(batch.held + batch.removed[REMOVED_SPACE_UNFORWARDED], b->ledger.stored);
+}
+
+/* --- a month ------------------------------------------------------------------------------------ */
+
+static uint64_t bytes_on_disk(struct bench *b)
+{
+    static const char *const SUFFIX[] = { "", "-wal", ".ballast", "-journal" };
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < sizeof SUFFIX / sizeof SUFFIX[0]; i++) {
+        char path[128];
+        struct stat info;
+        (void)snprintf(path, sizeof path, "%s%s", b->path, SUFFIX[i]);
+        if (stat(path, &info) == 0)
+            bytes += (uint64_t)info.st_size;
+    }
+    return bytes;
+}
+
+struct month { /* running figures of the model */
+    uint64_t seed, evicted[LANES], rows[LANES], bytes_max, wanted;
+    char noise[16384];
+};
+
+/* Away from day 5 to 15; else the receiver has everything but the last few. */
+static void month_cover(struct bench *b, int day)
+{
+    for (int lane = 0; lane < LANES; lane++) {
+        uint64_t next = b->lanes[lane].next_sequence;
+        if ((day < 5 || day >= 15) && next > 4)
+            b->lanes[lane].covered = next - 4;
+    }
+}
+
+static void month_commit(struct bench *b, struct month *m, int day)
+{
+    struct outbox_row rows[LANES];
+    struct dead_letter letter = { .t_ms = b->t_ms, .reason = REJECT_JSON_SYNTAX,
+                                  .payload = { m->noise, 500 } };
+    uint32_t readings = (uint32_t)(rnd(&m->seed) % 500);
+
+    fill_noise(m->noise, sizeof m->noise, &m->seed);
+    month_cover(b, day);
+    for (int lane = 0; lane < LANES; lane++) {
+        rows[lane] = row_of(b, (enum lane)lane, "");
+        rows[lane].payload = (struct text){ m->noise, (uint32_t)(50 + rnd(&m->seed) % 2000) };
+        rows[lane].key.low = lane == LANE_ALERTS ? 1 + rnd(&m->seed) % 50 : 0;
+        rows[lane].cleared = rnd(&m->seed) % 3 == 0;
+        m->rows[lane]++;
+    }
+    b->ledger.received++;
+    b->ledger.rejected[REJECT_JSON_SYNTAX]++;
+    struct batch batch = batch_of(b, m->noise, 20 + readings * 12, readings);
+    batch.rows = rows;
+    batch.row_count = LANES;
+    batch.letters = &letter;
+    batch.letter_count = 1;
+    batch.forwarded_block = b->block > 50 ? b->block - 50 : 0;
+    commit(b, &batch);
+    uint64_t removed = 0;
+    for (int i = 0; i < REMOVALS; i++)
+        removed += batch.removed[i];
+    assert_int_equal(batch.held + removed, b->ledger.stored);
+    for (int lane = 0; lane < LANES; lane++)
+        m->evicted[lane] += batch.evicted[lane];
+    m->wanted += batch.checkpoint_wanted;
+    uint64_t bytes = bytes_on_disk(b);
+    assert_int_equal(bytes, batch.disk_bytes);
+    m->bytes_max = bytes > m->bytes_max ? bytes : m->bytes_max;
+}
+
+static void check_blocks(struct bench *b, uint64_t held)
+{
+    static uint8_t bytes[16384];
+    uint64_t blocks = 0, number, from = 1;
+    size_t used;
+    do {
+        assert_int_equal(store_block_read(b->store, from, bytes, sizeof bytes, &number, &used), 0);
+        blocks += number != 0;
+        from = number + 1;
+    } while (number != 0);
+    printf("# %" PRIu64 " blocks, %" PRIu64 " readings held\n", blocks, held);
+    assert_true(blocks > 0);
+}
+
+static void stays_inside_its_budget_for_a_month(void **state)
+{
+    struct bench *b = *state;
+    static struct month m;
+    enum { COMMITS_A_DAY = 100 };
+
+    bench_close(b);
+    b->config.unsafe_sync_normal = true; /* retention is the same, and the test is quick */
+    assert_int_equal(bench_open(b), 0);
+    m.seed = check_seed();
+    for (int i = 0; i < 30 * COMMITS_A_DAY; i++) {
+        b->t_ms += DAY_MS / COMMITS_A_DAY;
+        month_commit(b, &m, i / COMMITS_A_DAY);
+        if (i % 60 == 59)
+            write_checkpoint(b, (uint64_t)i, 4);
+    }
+    printf("# most on disk %" PRIu64 " of %" PRIu64 " bytes\n", m.bytes_max, b->config.disk_bytes_max);
+    assert_true(m.bytes_max <= b->config.disk_bytes_max);
+    for (int lane = 0; lane < LANES; lane++)
+        check_contiguous(b, (enum lane)lane, b->lanes[lane].covered + 1);
+    assert_true(m.evicted[LANE_RAW] > 0);
+    assert_true(m.evicted[LANE_RESULTS] > 0);
+    bench_close(b);
+    assert_int_equal(bench_open(b), 0);
+    assert_int_equal(b->found.ledger.held + ledger_removed(&b->found.ledger), b->ledger.stored);
+    assert_true(b->found.ledger.removed[REMOVED_SPACE_FORWARDED] +
+                b->found.ledger.removed[REMOVED_AGE_FORWARDED] > 0);
+    check_blocks(b, b->found.ledger.held);
+}
+
+/* --- files that are not as they should be -------------------------------------------------------- */
+
+static void one_process_at_a_time(void **state)
+{
+    struct bench *b = *state;
+    pid_t child = fork();
+    if (child == 0) {
+        struct store *second;
+        struct store_recovery found;
+        uint64_t entropy[2] = { 0, 0 };
+        _exit(store_open(&b->config, entropy, &second, &found, b->why) == WEIR_EBUSY ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void refuses_what_is_not_its_own(void **state)
+{
+    struct bench *b = *state;
+    bench_close(b);
+    damage(b, "PRAGMA user_version = 99");
+    assert_int_equal(bench_open(b), WEIR_EVERSION);
+    assert_non_null(strstr(b->why, "newer Weir"));
+    assert_int_equal(unlink(b->path), 0);
+    damage(b, "CREATE TABLE recipes(name)");
+    assert_int_equal(bench_open(b), WEIR_EINVAL);
+    assert_non_null(strstr(b->why, "another program"));
+}
+
+/* Version 0 is a file without tables: the first step makes them, the last one sets the number. */
+static void migrates_a_version_0_file(void **state)
+{
+    struct bench *b = *state;
+    bench_close(b);
+    assert_int_equal(unlink(b->path), 0);
+    damage(b, "PRAGMA page_size = 4096; PRAGMA application_id = 1466263922; VACUUM");
+    assert_int_equal(bench_open(b), 0);
+    assert_true(b->found.created);
+    assert_false(b->found.set_aside);
+    struct batch batch = batch_of(b, "x", 1, 1);
+    commit(b, &batch);
+}
+
+static void overwrite(const char *path, off_t at, size_t bytes)
+{
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < bytes; i++)
+        assert_int_equal(pwrite(fd, "\xa5", 1, at + (off_t)i), 1);
+    close(fd);
+}
+
+static void sets_a_damaged_file_aside(void **state)
+{
+    struct bench *b = *state;
+    for (int n = 1; n <= 4; n++) { /* the third place is used again */
+        char aside[128];
+        struct batch batch = batch_of(b, "x", 1, 1);
+        commit(b, &batch);
+        bench_close(b);
+        overwrite(b->path, n % 2 == 0 ? 0 : 4096, 8192); /* the header; the first tables */
+        assert_int_equal(bench_open(b), 0);
+        assert_true(b->found.set_aside);
+        assert_true(b->found.created);
+        assert_int_equal(b->found.last_block, 0);
+        (void)snprintf(aside, sizeof aside, "%s.damaged-%d", b->path, n < 3 ? n : 3);
+        assert_int_equal(access(aside, F_OK), 0);
+    }
+}
+
+/* Deep damage is not looked for at the start; met in a read, the next start sets the file aside. */
+static void damage_met_later_is_not_forgotten(void **state)
+{
+    struct bench *b = *state;
+    static char big[200000];
+    static uint8_t got[200000];
+    uint64_t number, seed = 5;
+    size_t used;
+    struct stat info;
+
+    fill_noise(big, sizeof big, &seed);
+    for (int i = 0; i < 300; i++) {
+        struct batch batch = batch_of(b, big, 3000, 1);
+        commit(b, &batch);
+    }
+    bench_close(b);
+    assert_int_equal(stat(b->path, &info), 0);
+    overwrite(b->path, info.st_size / 2 / 4096 * 4096, 4096);
+    assert_int_equal(bench_open(b), 0);
+    assert_false(b->found.set_aside);
+    int err = 0;
+    for (uint64_t from = 1; err == 0 && from <= 300; from++)
+        err = store_block_read(b->store, from, got, sizeof got, &number, &used);
+    assert_int_equal(err, WEIR_ECORRUPT);
+    bench_close(b);
+    assert_int_equal(bench_open(b), 0);
+    assert_true(b->found.set_aside);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(survives_reopening, setup, teardown),
         cmocka_unit_test_setup_teardown(stores_a_block_once, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_ledger_that_does_not_balance, setup, teardown),
+        cmocka_unit_test_setup_teardown(evicts_the_oldest_results_with_one_gap, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_every_alert_that_stands, setup, teardown),
+        cmocka_unit_test_setup_teardown(moves_a_poisoned_row_to_the_dead_letters, setup, teardown),
+        cmocka_unit_test_setup_teardown(bounds_dead_letters_oldest_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(falls_back_to_the_older_checkpoint, setup, teardown),
+        cmocka_unit_test_setup_teardown(never_prunes_behind_the_older_checkpoint, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_when_only_a_checkpoint_helps, setup, teardown),
+        cmocka_unit_test_setup_teardown(stays_inside_its_budget_for_a_month, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_process_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_what_is_not_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(migrates_a_version_0_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(sets_a_damaged_file_aside, setup, teardown),
+        cmocka_unit_test_setup_teardown(damage_met_later_is_not_forgotten, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
