@@ -7,7 +7,7 @@
 /* Planning figures, rounded up from what `make bench` measures (docs/performance.md). */
 enum {
     JOURNAL_BYTES_A_READING = 8,
-    RESULT_BYTES = 16,
+    RESULT_BYTES = 24,
     ALERT_BYTES = 3 * 1024,
     RECEIVE_MAXIMUM_LOW = 100, /* below this an SD card's 30 ms a commit allow < 3,300 messages/s */
     BROKER_CHANGES = 1000      /* what mosquitto may repeat after its own crash, as set up below */

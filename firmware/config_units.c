@@ -112,7 +112,7 @@ static void hint_at(struct text text, const struct quantity *q, const struct uni
         (void)snprintf(hint, HINT_BYTES, "%.*s%s", number, text.at, usual);
         return;
     }
-    if (unit_find(units, written) != NULL) {
+    if (unit_find(units, written) != NULL && written.bytes < q->unit.bytes) { /* a space between */
         (void)snprintf(hint, HINT_BYTES, "%.*s%.*s", number, text.at, (int)written.bytes,
                        written.at);
         return;

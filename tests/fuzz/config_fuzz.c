@@ -1,0 +1,52 @@
+/* Goal: no file harms the reader of configurations: what is wrong is told, with a place inside the
+ * file; what is accepted reads back from what `weir config show` prints as the same. Method:
+ * libFuzzer; the input is the file. The seeds are the examples and tests/unit/config_bad.
+ * Links: firmware/config_check.c firmware/config_check_out.c firmware/config_derive.c firmware/config_docs.c firmware/config_environment.c firmware/config_parse.c firmware/config_promise.c firmware/config_read.c firmware/config_report.c firmware/config_schema.c firmware/config_show.c firmware/config_units.c firmware/config_yaml.c pipeline/topic.c pipeline/codec_json_pointer.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/baseline.c pipeline/statistics.c pipeline/bytes.c
+ * Libs: -lyaml -lmbedcrypto */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "firmware/config_parts.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+static struct config config;
+
+static char *shown(void)
+{
+    char *text = NULL;
+    size_t bytes;
+    FILE *memory = open_memstream(&text, &bytes);
+    assert(memory != NULL);
+    config_print_effective(&config, false, memory);
+    config_print_effective(&config, true, memory);
+    config_print_warnings(&config, memory);
+    config_print_disk(&config, memory);
+    config_print_losses(&config, memory);
+    (void)fclose(memory);
+    return text;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    char *said = NULL;
+    size_t said_bytes;
+    FILE *memory = open_memstream(&said, &said_bytes);
+    assert(memory != NULL);
+    int errors = config_read_text("fuzz.yaml", (const char *)data, bytes, &config, memory);
+    (void)fclose(memory);
+    assert((errors > 0) == (said_bytes > 0));
+    free(said);
+    if (errors > 0)
+        return 0;
+    char *first = shown();
+    char *end = strstr(first, "\n{\""); /* the YAML ends where the JSON begins */
+    assert(end != NULL);
+    errors = config_read_text("shown.yaml", first, (size_t)(end + 1 - first), &config, stderr);
+    assert(errors == 0);
+    char *second = shown();
+    assert(strcmp(first, second) == 0);
+    free(first);
+    free(second);
+    return 0;
+}
