@@ -70,6 +70,7 @@ static void load(struct detector_state *state, struct byte_reader *r)
 
 const struct detector_kind_ops detector_limit = {
     .name = "limit",
+    .state_bytes = sizeof(struct limit),
     .init = detector_state_clear,
     .on_reading = on_reading,
     .save = save,

@@ -28,6 +28,7 @@ static struct verdict on_reading(const struct detector_config *config, struct de
 
 const struct detector_kind_ops detector_rate = {
     .name = "rate",
+    .state_bytes = 1, /* keeps none */
     .init = detector_state_clear,
     .on_reading = on_reading,
     .save = detector_save_nothing,

@@ -88,6 +88,7 @@ static void load(struct detector_state *state, struct byte_reader *r)
 
 const struct detector_kind_ops detector_spike = {
     .name = "spike",
+    .state_bytes = sizeof(struct spike),
     .init = detector_state_clear,
     .on_reading = on_reading,
     .save = save,
