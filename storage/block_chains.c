@@ -5,12 +5,13 @@
 
 enum { VARINT_BYTES_MAX = 10 };
 
-static void chunk_begin(struct block_chain *chain, struct block_pool *pool)
+static void chunk_begin(struct block_chain *chain, struct block_pool *pool, uint32_t bytes)
 {
-    assert(pool_free(pool) >= CHUNK_BYTES);
+    chain->room = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
+    assert(pool_free(pool) >= chain->room);
     chain->last = pool->low;
     chain->used = CHUNK_HEAD_BYTES;
-    pool->low += CHUNK_BYTES;
+    pool->low += chain->room;
 }
 
 static void chunk_close(const struct block_chain *chain, struct block_pool *pool, uint32_t next)
@@ -19,12 +20,12 @@ static void chunk_close(const struct block_chain *chain, struct block_pool *pool
     memcpy(pool->at + chain->last + sizeof next, &chain->used, sizeof chain->used);
 }
 
-/* At least `bytes` in one piece at the chain's end. */
+/* `bytes` in one piece at the chain's end. */
 static uint8_t *room(struct block_chain *chain, struct block_pool *pool, uint32_t bytes)
 {
-    if (CHUNK_BYTES - chain->used < bytes) {
+    if (chain->room - chain->used < bytes) {
         chunk_close(chain, pool, pool->low);
-        chunk_begin(chain, pool);
+        chunk_begin(chain, pool, bytes + CHUNK_HEAD_BYTES);
     }
     return pool->at + chain->last + chain->used;
 }
@@ -33,13 +34,13 @@ static void advance(struct block_chain *chain, uint32_t bytes)
 {
     chain->used += bytes;
     chain->bytes += bytes;
-    assert(chain->used <= CHUNK_BYTES);
+    assert(chain->used <= chain->room);
 }
 
 void chain_begin(struct block_chain *chain, struct block_pool *pool)
 {
     *chain = (struct block_chain){ .first = pool->low };
-    chunk_begin(chain, pool);
+    chunk_begin(chain, pool, CHUNK_BYTES);
 }
 
 void chain_number(struct block_chain *chain, struct block_pool *pool, uint64_t code)
@@ -60,14 +61,16 @@ void chain_varint(struct block_chain *chain, struct block_pool *pool, uint64_t v
 void chain_text(struct block_chain *chain, struct block_pool *pool, struct text text)
 {
     chain_varint(chain, pool, text.bytes);
-    for (uint32_t done = 0; done < text.bytes;) {
-        uint8_t *to = room(chain, pool, 1);
-        uint32_t left = text.bytes - done, fits = CHUNK_BYTES - chain->used;
-        uint32_t piece = left < fits ? left : fits;
-        memcpy(to, text.at + done, piece);
-        advance(chain, piece);
-        done += piece;
-    }
+    if (text.bytes == 0)
+        return;
+    uint32_t fits = chain->room - chain->used;
+    uint32_t head = text.bytes < fits ? text.bytes : fits, tail = text.bytes - head;
+    if (head > 0)
+        memcpy(room(chain, pool, head), text.at, head);
+    advance(chain, head);
+    if (tail > 0)
+        memcpy(room(chain, pool, tail), text.at + head, tail);
+    advance(chain, tail);
 }
 
 void chain_copy(const struct block_chain *chain, const struct block_pool *pool,

@@ -7,8 +7,11 @@
 #include "storage/block_columns.h"
 
 enum {
-    CHUNK_BYTES = 512,
-    CHUNK_HEAD_BYTES = 8 /* offset of the next chunk, bytes used */
+    CHUNK_BYTES = 256,   /* at least: a long text gets one of its own size */
+    CHUNK_HEAD_BYTES = 8, /* offset of the next chunk, bytes used */
+    /* What one record can take besides its texts: a new chunk for every column, and some more for
+     * heads, for the ends of chunks that stay free, and for the lengths of names. */
+    POOL_RESERVE_BYTES = (BLOCK_COLUMNS + 1) * CHUNK_BYTES
 };
 
 struct block_pool {
@@ -20,11 +23,11 @@ struct block_pool {
 struct block_chain {
     uint64_t zeros;       /* not yet written */
     uint32_t first, last; /* chunks: offsets in the pool */
-    uint32_t used;        /* of the last chunk */
+    uint32_t room, used;  /* bytes of the last chunk */
     uint32_t bytes;       /* of the column */
 };
 
-/* Whoever writes has seen to it that the pool has room: chain_reserve more than the texts. */
+/* Whoever writes has seen to it that the pool has room: POOL_RESERVE_BYTES more than the texts. */
 void chain_begin(struct block_chain *chain, struct block_pool *pool);
 void chain_number(struct block_chain *chain, struct block_pool *pool, uint64_t code);
 void chain_varint(struct block_chain *chain, struct block_pool *pool, uint64_t value);
@@ -40,13 +43,5 @@ static inline uint32_t pool_free(const struct block_pool *pool)
 /* Copy a text to the pool's high end; returns its offset. Its length's bytes are taken too, so that
  * the finished block is never larger than the pool. */
 uint32_t pool_text(struct block_pool *pool, struct text text);
-
-/* What one record can take at most: every column may need a new chunk, one more makes up for
- * ends of chunks left free and lengths of names, and long texts need heads for their chunks. */
-static inline uint64_t pool_needed(uint64_t names_bytes, uint64_t texts_bytes)
-{
-    uint64_t chunks = (BLOCK_COLUMNS + 1) * (uint64_t)CHUNK_BYTES;
-    return names_bytes + texts_bytes + texts_bytes / 32 + chunks;
-}
 
 #endif

@@ -41,7 +41,7 @@ struct block_reader *block_reader_init(const struct block_limits *limits, struct
     return r;
 }
 
-/* --- opening ----------------------------------------------------------------------------------- */
+/* --- opening --------------------------------------------------------------------------------- */
 
 static int read_names(struct block_reader *r)
 {
@@ -108,7 +108,7 @@ int block_open(struct block_reader *r, struct text bytes)
     return result;
 }
 
-/* --- columns ----------------------------------------------------------------------------------- */
+/* --- columns --------------------------------------------------------------------------------- */
 
 static inline uint64_t column_get(struct block_reader *r, enum block_column index)
 {
@@ -139,7 +139,7 @@ static struct text text_get(struct block_reader *r, enum block_column index)
     return text;
 }
 
-/* --- readings ---------------------------------------------------------------------------------- */
+/* --- readings -------------------------------------------------------------------------------- */
 
 static void series_new(struct block_reader *r)
 {
@@ -254,11 +254,18 @@ static void get_reading(struct block_reader *r, uint64_t order, struct record *r
     reading->extra = r->names[extra];
 }
 
-/* --- records written whole --------------------------------------------------------------------- */
+/* --- records written whole ------------------------------------------------------------------- */
 
 static uint64_t whole_get(struct block_reader *r, uint64_t max)
 {
     return entry_get(r, COLUMN_WHOLE, max);
+}
+
+/* By its number; 0: it stands here. */
+static struct text get_whole_name(struct block_reader *r)
+{
+    uint16_t name = name_get(r, COLUMN_WHOLE);
+    return name == 0 ? text_get(r, COLUMN_WHOLE) : r->names[name];
 }
 
 static void get_whole_value(struct block_reader *r, struct value *value)
@@ -274,7 +281,7 @@ static void get_whole_reading(struct block_reader *r, uint64_t fields, struct re
 {
     struct reading *reading = &record->reading;
     if (fields & FIELD_UNIT)
-        reading->unit = r->names[name_get(r, COLUMN_WHOLE)];
+        reading->unit = get_whole_name(r);
     if (fields & FIELD_VALUE)
         get_whole_value(r, &reading->value);
     if (fields & FIELD_HAS) {
@@ -309,9 +316,9 @@ static void get_whole(struct block_reader *r, struct record *record)
     if (fields & FIELD_SOURCE)
         record->reading.source = (uint16_t)whole_get(r, UINT16_MAX);
     if (fields & FIELD_DEVICE)
-        record->reading.device = r->names[name_get(r, COLUMN_WHOLE)];
+        record->reading.device = get_whole_name(r);
     if (fields & FIELD_METRIC)
-        record->reading.metric = r->names[name_get(r, COLUMN_WHOLE)];
+        record->reading.metric = get_whole_name(r);
     if (fields & FIELD_CLOCK) {
         record->clock.offset_ms = (int64_t)unzigzag(whole_get(r, UINT64_MAX));
         record->clock.state = (enum clock_state)whole_get(r, CLOCK_SYNCED);

@@ -8,7 +8,11 @@
 #include "storage/block_chains.h"
 #include "storage/crc32c.h"
 
-enum { NAMES_A_RECORD = 5 /* device, metric, unit, text value, further fields */ };
+enum {
+    NAMES_A_RECORD = 5, /* device, metric, unit, text value, further fields */
+    READING_TEXTS_MAX = 3 * READING_NAME_BYTES_MAX + READING_TEXT_BYTES_MAX +
+                        READING_FIELDS_MAX * (READING_TEXT_BYTES_MAX + 16)
+};
 
 struct name {
     uint32_t offset;       /* in the pool */
@@ -108,7 +112,7 @@ void block_builder_reset(struct block_builder *b)
         chain_begin(&b->columns[i], &b->pool);
 }
 
-/* --- names and series -------------------------------------------------------------------------- */
+/* --- names and series ------------------------------------------------------------------------ */
 
 static uint32_t mix(uint64_t hash)
 {
@@ -225,7 +229,7 @@ static struct block_series *series_in_order(struct block_builder *b, const struc
     return &b->series[index];
 }
 
-/* --- records ----------------------------------------------------------------------------------- */
+/* --- records --------------------------------------------------------------------------------- */
 
 /* A series whose numbers are no decimals is not searched through all scales for each of them. */
 static struct packed_number scaled_of(const struct block_series *s, const struct value *value)
@@ -322,11 +326,27 @@ static bool is_plain_reading(const struct record *record)
     return value->text.bytes == 0;
 }
 
+static bool names_left(const struct block_builder *b)
+{
+    return b->name_count + NAMES_A_RECORD <= b->limits.names_max + 1u;
+}
+
+/* A name's number, or 0 and the name itself where there is no room for more of them. */
+static void put_whole_name(struct block_builder *b, struct text name)
+{
+    if (names_left(b)) {
+        column_varint(b, COLUMN_WHOLE, name_of(b, name));
+        return;
+    }
+    column_varint(b, COLUMN_WHOLE, 0);
+    column_text(b, COLUMN_WHOLE, name);
+}
+
 static void put_whole_reading(struct block_builder *b, const struct record *record, uint32_t fields)
 {
     const struct reading *reading = &record->reading;
     if (fields & FIELD_UNIT)
-        column_varint(b, COLUMN_WHOLE, name_of(b, reading->unit));
+        put_whole_name(b, reading->unit);
     if (fields & FIELD_VALUE) {
         uint64_t bits;
         memcpy(&bits, &reading->value.number, sizeof bits);
@@ -364,9 +384,9 @@ static void put_whole(struct block_builder *b, const struct record *record)
     if (fields & FIELD_SOURCE)
         column_varint(b, COLUMN_WHOLE, record->reading.source);
     if (fields & FIELD_DEVICE)
-        column_varint(b, COLUMN_WHOLE, name_of(b, record->reading.device));
+        put_whole_name(b, record->reading.device);
     if (fields & FIELD_METRIC)
-        column_varint(b, COLUMN_WHOLE, name_of(b, record->reading.metric));
+        put_whole_name(b, record->reading.metric);
     if (fields & FIELD_CLOCK) {
         column_varint(b, COLUMN_WHOLE, zigzag((uint64_t)record->clock.offset_ms));
         column_varint(b, COLUMN_WHOLE, record->clock.state);
@@ -381,13 +401,12 @@ static void put_whole(struct block_builder *b, const struct record *record)
         b->reading_count++;
 }
 
-/* All its names may be new. */
-static uint64_t room_needed(const struct record *record)
+static uint64_t texts_bytes(const struct record *record)
 {
     const struct reading *reading = &record->reading;
-    uint64_t names = (uint64_t)reading->device.bytes + reading->metric.bytes + reading->unit.bytes +
-                     reading->value.text.bytes + reading->extra.bytes;
-    return pool_needed(names, names + record->digest.bytes + (uint64_t)record->content.bytes);
+    return (uint64_t)reading->device.bytes + reading->metric.bytes + reading->unit.bytes +
+           reading->value.text.bytes + reading->extra.bytes + record->digest.bytes +
+           record->content.bytes;
 }
 
 int block_append(struct block_builder *b, const struct record *record)
@@ -397,12 +416,11 @@ int block_append(struct block_builder *b, const struct record *record)
     assert((unsigned)record->time_source <= TIME_CLAMPED);
     assert(isfinite(record->reading.value.number));
     if (b->record_count == b->limits.records_max ||
-        b->name_count + NAMES_A_RECORD > b->limits.names_max + 1u ||
-        pool_free(&b->pool) < room_needed(record))
+        pool_free(&b->pool) < texts_bytes(record) + POOL_RESERVE_BYTES)
         return WEIR_EFULL;
     column_put(b, COLUMN_T, zigzag((uint64_t)record->t_ms - (uint64_t)b->last_t_ms));
     b->last_t_ms = record->t_ms;
-    if (is_plain_reading(record))
+    if (is_plain_reading(record) && names_left(b))
         put_reading(b, record);
     else
         put_whole(b, record);
@@ -420,21 +438,12 @@ uint32_t block_readings(const struct block_builder *b)
     return b->reading_count;
 }
 
-/* As they will be written, each behind its length: what they took of the pool. */
-static uint32_t names_bytes(const struct block_builder *b)
-{
-    return b->pool.bytes - b->pool.high;
-}
-
 size_t block_bytes(const struct block_builder *b)
 {
-    size_t bytes = BLOCK_HEADER_BYTES_MAX + BLOCK_CRC_BYTES + names_bytes(b);
-    for (int i = 0; i < COLUMN_NAMES; i++)
-        bytes += b->columns[i].bytes;
-    return bytes;
+    return b->limits.bytes_max - pool_free(&b->pool) + POOL_RESERVE_BYTES + READING_TEXTS_MAX;
 }
 
-/* --- the finished block ------------------------------------------------------------------------ */
+/* --- the finished block ---------------------------------------------------------------------- */
 
 void block_finish(struct block_builder *b, struct byte_writer *w)
 {
@@ -446,7 +455,7 @@ void block_finish(struct block_builder *b, struct byte_writer *w)
     put_varint(w, b->name_count - 1);
     put_varint(w, b->series_count);
     for (int i = 0; i < BLOCK_COLUMNS; i++)
-        put_varint(w, i == COLUMN_NAMES ? names_bytes(b) : b->columns[i].bytes);
+        put_varint(w, i == COLUMN_NAMES ? b->pool.bytes - b->pool.high : b->columns[i].bytes);
     for (int i = 0; i < COLUMN_NAMES; i++)
         chain_copy(&b->columns[i], &b->pool, w);
     for (uint32_t i = 1; i < b->name_count; i++) {
@@ -457,5 +466,5 @@ void block_finish(struct block_builder *b, struct byte_writer *w)
         put_u32(w, crc32c_of(&b->crc, w->at + start, w->used - start));
     else
         put_u32(w, 0);
-    assert(w->failed || w->used - start <= block_bytes(b));
+    assert(w->failed || w->used - start <= b->limits.bytes_max);
 }

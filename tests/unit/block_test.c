@@ -185,7 +185,7 @@ static struct text finished(struct block_builder *b)
     size_t bytes_max = block_bytes(b);
     uint8_t *room = malloc(bytes_max);
     struct byte_writer w = { .at = room, .bytes = bytes_max };
-    block_finish(b, &w);
+    block_finish(b, &w); /* what it writes is no more than was announced */
     assert_false(w.failed);
     uint8_t *exact = malloc(w.used);
     memcpy(exact, room, w.used);
@@ -242,7 +242,7 @@ static void a_full_block_says_so_and_stays_as_it_was(void **state)
     static const struct block_limits tables[] = {
         { .records_max = 7, .bytes_max = BLOCK_BYTES_MIN, .names_max = 3000 },
         { .records_max = RECORDS, .bytes_max = BLOCK_BYTES_MIN, .names_max = 3000 },
-        { .records_max = RECORDS, .bytes_max = 1 << 20, .names_max = 12 },
+        { .records_max = 390, .bytes_max = 1 << 20, .names_max = 12 },
     };
     uint64_t chance = check_seed();
     static struct record want[RECORDS];
@@ -255,10 +255,13 @@ static void a_full_block_says_so_and_stays_as_it_was(void **state)
             want[count] = any_record(&chance, count);
             if (i == 1)
                 want[count].content = (struct text){ texts[0], TEXT_BYTES };
+            size_t room_before = block_bytes(b) + want[count].content.bytes + want[count].digest.bytes;
             struct text before = finished(b);
             int result = block_append(b, &want[count]);
             struct text after = finished(b);
             bool same = text_equal(before, after);
+            bool promised = count < tables[i].records_max && room_before <= tables[i].bytes_max;
+            assert_true(!promised || result == 0);
             free((char *)before.at);
             free((char *)after.at);
             if (result == WEIR_EFULL) {
@@ -268,6 +271,7 @@ static void a_full_block_says_so_and_stays_as_it_was(void **state)
             assert_int_equal(result, 0);
         }
         assert_in_range(count, 1, RECORDS - 1);
+        assert_true(i == 1 || count == tables[i].records_max); /* names_max ends no block */
         struct text block = finished(b);
         assert_in_range(block.bytes, 1, tables[i].bytes_max);
         assert_holds(r, block, want, count);
