@@ -195,10 +195,14 @@ static void print_day_offline(const struct config *config, FILE *out)
         (void)fputs("a day offline: nothing is sent at all; there is no uplink\n", out);
         return;
     }
-    (void)fprintf(out,
-                  "a day offline: %s; all %u series busy, results wait for %s, then the oldest are "
-                  "removed and a gap event takes their place; their raw readings stay here\n",
-                  held >= 24 ? "nothing" : "results", e->series_max, hours(held).text);
+    if (held >= 24)
+        (void)fprintf(out, "a day offline: nothing; results wait for %s with all %u series busy\n",
+                      hours(held).text, e->series_max);
+    else
+        (void)fprintf(out,
+                      "a day offline: results older than %s, with all %u series busy; a gap event "
+                      "takes their place, and their raw readings stay here\n",
+                      hours(held).text, e->series_max);
     (void)fprintf(out,
                   "alerts offline: about %" PRIu64
                   " revisions wait; past that superseded ones go first, "

@@ -288,10 +288,9 @@ static void walk_fields(struct config_reader *r, const struct config_key *key,
 static void walk_map(struct config_reader *r, yaml_document_t *document, const yaml_node_t *node,
                      enum config_section section, char *base);
 
-/* What an item holds before its own keys are read. */
+/* What an item holds before its own keys are read; it is zero, and what stays so costs no memory. */
 static void item_begin(enum config_section section, const char *parent, char *item)
 {
-    memset(item, 0, config_sections[section].bytes);
     config_defaults(section, item);
     if (section == SECTION_TOPIC)
         ((struct config_topic *)item)->mapping = ((const struct config_source *)parent)->mapping;

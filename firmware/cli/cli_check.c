@@ -1,5 +1,6 @@
 /* `weir check`: what is wrong with a configuration; when nothing is, what it costs and loses. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "firmware/budget.h"
@@ -59,27 +60,43 @@ static void print_json_lines(const char *name, void (*print)(const struct config
     free(text);
 }
 
+static void print_budgets(const struct budget *budget)
+{
+    const struct store_config *s = &config.store;
+    (void)printf(",\"memory\":{\"total_bytes\":%" PRIu64 ",\"max_bytes\":%" PRIu64 ",\"modules\":{",
+                 budget->total_bytes, config.memory_bytes_max);
+    for (uint32_t i = 0; i < budget->count; i++)
+        (void)printf("%s\"%s\":%" PRIu64, i > 0 ? "," : "", budget->lines[i].module,
+                     budget->lines[i].bytes);
+    (void)printf("}},\"disk\":{\"total_bytes\":%" PRIu64 ",\"journal_bytes\":%" PRIu64
+                 ",\"alerts_bytes\":%" PRIu64 ",\"results_bytes\":%" PRIu64
+                 ",\"raw_bytes\":%" PRIu64 ",\"letters_bytes\":%" PRIu64 ",\"wal_bytes\":%" PRIu64
+                 ",\"ballast_bytes\":%" PRIu64 "}",
+                 s->disk_bytes_max, s->journal_bytes_max, s->outbox_bytes_max[LANE_ALERTS],
+                 s->outbox_bytes_max[LANE_RESULTS], s->outbox_bytes_max[LANE_RAW],
+                 s->letters_bytes_max, s->wal_bytes_max, s->ballast_bytes);
+}
+
 static int report_json(const char *path)
 {
-    bool good = reader.fault_count == 0;
+    bool readable = reader.fault_count == 0;
     struct budget budget = { 0 };
-    if (good)
+    if (readable)
         budget = budget_of(&config);
-    good = good && config_check_budget(&config, budget.total_bytes, stderr) == 0;
+    if (config_check_budget(&config, budget.total_bytes, NULL) != 0) {
+        struct config_fault *f = fault_at(&reader, &config.memory_bytes_max,
+                                          "the memory budget is over gateway.memory_max");
+        fault_why(f, "it is %" PRIu64 " bytes, all set aside at start", budget.total_bytes);
+        fault_fix(f, "lower limits or commit.max_readings, or raise gateway.memory_max");
+    }
+    bool good = reader.fault_count == 0;
     (void)printf("{\"file\":");
     config_print_quoted(text_of(path), stdout);
     (void)printf(",\"ok\":%s,\"error_count\":%u,\"errors\":", good ? "true" : "false",
                  reader.fault_count);
     config_report_json(&reader, stdout);
-    if (reader.fault_count == 0) {
-        (void)printf(",\"memory\":{\"total_bytes\":%llu,\"max_bytes\":%llu,\"modules\":{",
-                     (unsigned long long)budget.total_bytes,
-                     (unsigned long long)config.memory_bytes_max);
-        for (uint32_t i = 0; i < budget.count; i++)
-            (void)printf("%s\"%s\":%llu", i > 0 ? "," : "", budget.lines[i].module,
-                         (unsigned long long)budget.lines[i].bytes);
-        (void)printf("}},\"disk\":{\"total_bytes\":%llu}",
-                     (unsigned long long)config.store.disk_bytes_max);
+    if (readable) {
+        print_budgets(&budget);
         print_json_lines("warnings", config_print_warnings);
         print_json_lines("losses", config_print_losses);
         print_json_lines("broker_settings", config_print_broker);
