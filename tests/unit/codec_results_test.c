@@ -295,6 +295,11 @@ static void what_a_window_costs(void **state)
     free(b);
 }
 
+static void assert_inside(struct text slice, struct text message)
+{
+    assert_true(slice.bytes == 0 || (slice.at >= message.at && slice.at + slice.bytes <= message.at + message.bytes));
+}
+
 static int consumed(struct text message)
 {
     struct results_reader r;
@@ -305,10 +310,15 @@ static int consumed(struct text message)
         return result;
     while ((result = r.header.kind == RESULTS_WINDOWS ? results_next_window(&r, &window)
                                                       : results_next_reading(&r, &record)) == 1)
-        if (r.header.kind == RESULTS_WINDOWS)
+        if (r.header.kind == RESULTS_WINDOWS) {
             assert_true(isfinite(window.aggregate.mean) && isfinite(window.aggregate.min));
-        else
+            assert_inside(window.device, message);
+            assert_inside(window.unit, message);
+            assert_true(window.device.at != message.at); /* that is the magic, no name */
+        } else {
             assert_true(isfinite(record.reading.value.number));
+            assert_inside(record.reading.extra, message);
+        }
     return result;
 }
 
