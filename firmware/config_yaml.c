@@ -288,7 +288,7 @@ static void walk_fields(struct config_reader *r, const struct config_key *key,
 static void walk_map(struct config_reader *r, yaml_document_t *document, const yaml_node_t *node,
                      enum config_section section, char *base);
 
-/* What an item holds before its own keys are read; it is zero, and what stays so costs no memory. */
+/* What an item holds before its own keys are read. It was zero; what stays so costs no memory. */
 static void item_begin(enum config_section section, const char *parent, char *item)
 {
     config_defaults(section, item);
