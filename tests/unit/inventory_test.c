@@ -39,8 +39,8 @@ static void both_forms_say_the_same(void **state)
     static const char *const files[] = {
         "device,site,line,model,unit,low,high\npump7,Plant 1,L2,X-100,mm/s,0.5,7.1\nfan,,,,,,\n",
         "\xef\xbb\xbfhigh,low,unit,model,line,site,device\r\n7.1,.5,mm/s,\"X-100\",L2,\"Plant 1\",pump7\r\n\r\n,,,,,,fan",
-        "[{\"device\":\"pump7\",\"site\":\"Plant 1\",\"line\":\"L2\",\"model\":\"X-100\",\"unit\":\"mm/s\",\"low\":0.5,"
-        "\"high\":7.1},\n {\"device\":\"fan\",\"site\":null}]\n",
+        ("[{\"device\":\"pump7\",\"site\":\"Plant 1\",\"line\":\"L2\",\"model\":\"X-100\",\"unit\":\"mm/s\",\"low\":0.5,"
+         "\"high\":7.1},\n {\"device\":\"fan\",\"site\":null}]\n"),
     };
     char why[256];
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {

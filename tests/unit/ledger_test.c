@@ -106,7 +106,7 @@ static void every_count_has_its_own_name(void **state)
     (void)state;
     for (int i = 0; i < REMOVALS; i++)
         for (int k = 0; k <= REMOVALS; k++)
-            assert_true((strcmp(removal_name(i), removal_name(k)) == 0) == (i == k));
+            assert_true((strcmp(removal_name((enum removal)i), removal_name((enum removal)k)) == 0) == (i == k));
     assert_string_equal(shed_name(SHED_QOS0_OVERLOAD), "qos0_overload");
     assert_string_equal(shed_name(SHED_REASONS), "unknown");
 }
