@@ -62,13 +62,9 @@ static int64_t pages_needed(const struct batch *b)
 
 /* The WAL goes back into the file before it would outgrow its share: random pages then reach the
  * flash once for many commits. */
-static int wal_make_room(struct store *s, int64_t pages)
+static int wal_empty(struct store *s)
 {
-    uint64_t after = ((uint64_t)s->wal_pages + 2 * (uint64_t)pages) * STORE_FRAME_BYTES;
     int logged = 0, moved = 0;
-
-    if (s->wal_pages == 0 || after <= s->config.wal_bytes_max)
-        return 0;
     int code = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &logged, &moved);
     if (code != SQLITE_OK)
         return store_error(s, code);
@@ -77,11 +73,18 @@ static int wal_make_room(struct store *s, int64_t pages)
     return 0;
 }
 
+static int wal_make_room(struct store *s, int64_t pages)
+{
+    uint64_t after = ((uint64_t)s->wal_pages + 2 * (uint64_t)pages) * STORE_FRAME_BYTES;
+
+    return s->wal_pages > 0 && after > s->config.wal_bytes_max ? wal_empty(s) : 0;
+}
+
 static int journal_write(struct store *s, const struct batch *b)
 {
     if (b->journal.bytes == 0)
         return 0;
-    sql_i64(s, SQL_JOURNAL_INSERT, 1, (int64_t)(2 * b->block));
+    sql_i64(s, SQL_JOURNAL_INSERT, 1, (int64_t)b->block);
     sql_i64(s, SQL_JOURNAL_INSERT, 2, b->t_ms);
     sql_i64(s, SQL_JOURNAL_INSERT, 3, b->readings);
     sql_blob(s, SQL_JOURNAL_INSERT, 4, b->journal);
@@ -165,14 +168,18 @@ static int pages_limit(struct store *s, int64_t pages)
     return err;
 }
 
-/* Refused although the budget has room: then it is the file system. The reserve is given up, and
- * the file is held at its present size, so that retention frees pages inside it. */
+/* Refused although the budget has room: then it is the file system. The reserve is given up, which
+ * lets the WAL go back into the file and begin again, and the file is held at its present size,
+ * so that retention frees pages inside it. */
 static int file_system_full(struct store *s)
 {
     int64_t pages = 0;
     disk_ballast_release(s);
     s->disk_full = true;
     s->held_small = true;
+    int err = wal_empty(s);
+    if (err != 0 && err != WEIR_ENOSPC)
+        return err;
     int row = sql_one(s, SQL_PAGES, &pages);
     return row < 0 ? row : pages_limit(s, pages);
 }

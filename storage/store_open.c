@@ -168,10 +168,9 @@ static int recovery_fill(struct store *s, struct store_recovery *r)
         r->lanes[lane] = s->state.lanes[lane];
         err = outbox_first(s, (enum lane)lane, &r->first_sequence[lane]);
     }
-    sql_i64(s, SQL_BLOCK_OLDEST, 1, 0);
     int64_t id = 0;
     int row = err == 0 ? sql_one(s, SQL_BLOCK_OLDEST, &id) : err;
-    r->first_block = (uint64_t)(id / 2);
+    r->first_block = (uint64_t)id;
     return row < 0 ? row : 0;
 }
 

@@ -21,11 +21,10 @@ struct block_row {
 /* 1: there is one */
 static int oldest_block(struct store *s, struct block_row *row)
 {
-    sql_i64(s, SQL_BLOCK_OLDEST, 1, 0);
     int found = sql_next(s, SQL_BLOCK_OLDEST);
     if (found != 1)
         return found;
-    row->block = (uint64_t)sql_column(s, SQL_BLOCK_OLDEST, 0) / 2;
+    row->block = (uint64_t)sql_column(s, SQL_BLOCK_OLDEST, 0);
     row->t_ms = sql_column(s, SQL_BLOCK_OLDEST, 1);
     row->readings = (uint64_t)sql_column(s, SQL_BLOCK_OLDEST, 2);
     row->bytes = (uint64_t)sql_column(s, SQL_BLOCK_OLDEST, 3) + STORE_ROW_BYTES;
@@ -40,7 +39,7 @@ static int block_remove(struct store *s, const struct block_row *row, bool aged,
 
     if (forwarded)
         why = aged ? REMOVED_AGE_FORWARDED : REMOVED_SPACE_FORWARDED;
-    sql_i64(s, SQL_JOURNAL_DELETE, 1, (int64_t)(2 * row->block));
+    sql_i64(s, SQL_JOURNAL_DELETE, 1, (int64_t)row->block);
     int err = sql_run(s, SQL_JOURNAL_DELETE);
     if (err != 0)
         return err;
@@ -120,12 +119,12 @@ int store_block_read(struct store *s, uint64_t from, uint8_t *to, size_t bytes, 
     int err = store_ready(s);
     if (err != 0)
         return err;
-    sql_i64(s, SQL_BLOCK_READ, 1, (int64_t)(2 * (from > 0 ? from : 1)));
+    sql_i64(s, SQL_BLOCK_READ, 1, (int64_t)from);
     int row = sql_next(s, SQL_BLOCK_READ);
     if (row != 1)
         return row;
     struct text block = sql_column_bytes(s, SQL_BLOCK_READ, 1);
-    *number = (uint64_t)sql_column(s, SQL_BLOCK_READ, 0) / 2;
+    *number = (uint64_t)sql_column(s, SQL_BLOCK_READ, 0);
     *used = block.bytes;
     if (block.bytes <= bytes)
         memcpy(to, block.at, block.bytes);

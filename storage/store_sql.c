@@ -5,23 +5,24 @@
 
 #include "storage/store_internal.h"
 
-/* Keys: a block is 2 * its number, the state behind it 2 * number + 1; an outbox row is its lane
+/* Keys: a block is its number, the state stands behind all of them; an outbox row is its lane
  * in the upper 8 bits and its sequence below. No table has a second index. */
+#define STATE_KEY "4611686018427387904" /* 2^62 */
 static const char *const SQL_TEXT[SQLS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_PAGES] = "PRAGMA page_count",
     [SQL_FREE_PAGES] = "PRAGMA freelist_count",
-    [SQL_STATE_READ] = "SELECT id, bytes FROM journal ORDER BY id DESC LIMIT 1",
-    [SQL_STATE_WRITE] =
-        "INSERT OR REPLACE INTO journal(id, t, readings, bytes) VALUES(?1, 0, 0, ?2)",
+    [SQL_STATE_READ] = "SELECT bytes FROM journal WHERE id = " STATE_KEY,
+    [SQL_STATE_WRITE] = "INSERT OR REPLACE INTO journal(id, t, readings, bytes) "
+                        "VALUES(" STATE_KEY ", 0, 0, ?1)",
     [SQL_JOURNAL_INSERT] = "INSERT INTO journal(id, t, readings, bytes) VALUES(?1, ?2, ?3, ?4)",
     [SQL_JOURNAL_DELETE] = "DELETE FROM journal WHERE id = ?1",
-    [SQL_BLOCK_READ] =
-        "SELECT id, bytes FROM journal WHERE id >= ?1 AND id % 2 = 0 ORDER BY id LIMIT 1",
+    [SQL_BLOCK_READ] = "SELECT id, bytes FROM journal "
+                       "WHERE id >= ?1 AND id < " STATE_KEY " ORDER BY id LIMIT 1",
     [SQL_BLOCK_OLDEST] = "SELECT id, t, readings, length(bytes) FROM journal "
-                         "WHERE id > ?1 AND id % 2 = 0 ORDER BY id LIMIT 1",
+                         "WHERE id < " STATE_KEY " ORDER BY id LIMIT 1",
     [SQL_OUTBOX_INSERT] = "INSERT INTO outbox(id, t, revision, cleared, gap, key, payload) "
                           "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [SQL_OUTBOX_DELETE] = "DELETE FROM outbox WHERE id = ?1",

@@ -90,20 +90,19 @@ int store_state_load(struct store *s)
 {
     int row = sql_next(s, SQL_STATE_READ);
     if (row != 1)
-        return row < 0 ? row : damaged(s, "the journal is empty");
-    int64_t key = sql_column(s, SQL_STATE_READ, 0);
-    struct text bytes = sql_column_bytes(s, SQL_STATE_READ, 1);
+        return row < 0 ? row : damaged(s, "there is no state");
+    struct text bytes = sql_column_bytes(s, SQL_STATE_READ, 0);
     const uint8_t *at = (const uint8_t *)bytes.at;
-    bool good = key % 2 == 1 && bytes.bytes > CRC_BYTES;
+    bool good = bytes.bytes > CRC_BYTES;
     if (good) {
         size_t body = bytes.bytes - CRC_BYTES;
         struct byte_reader r = { at, body, 0, false };
         struct byte_reader tail = { at + body, CRC_BYTES, 0, false };
         good = get_u32(&tail) == crc_of(at, body) && state_take(&s->state, &r) &&
-               (uint64_t)(key / 2) == s->state.block && ledger_balances(&s->state.ledger);
+               ledger_balances(&s->state.ledger);
     }
     sql_end(s, SQL_STATE_READ);
-    return good ? 0 : damaged(s, "the state behind the newest block can't be read");
+    return good ? 0 : damaged(s, "its state can't be read");
 }
 
 int store_state_write(struct store *s)
@@ -115,14 +114,8 @@ int store_state_write(struct store *s)
     state_save(&s->next, &w);
     put_u32(&w, crc_of(bytes, w.used));
     assert(!w.failed);
-    sql_i64(s, SQL_STATE_WRITE, 1, (int64_t)(2 * s->next.block + 1));
-    sql_blob(s, SQL_STATE_WRITE, 2, (struct text){ (const char *)bytes, (uint32_t)w.used });
-    int err = sql_run(s, SQL_STATE_WRITE);
-    if (err == 0 && s->next.block != s->state.block) {
-        sql_i64(s, SQL_JOURNAL_DELETE, 1, (int64_t)(2 * s->state.block + 1));
-        err = sql_run(s, SQL_JOURNAL_DELETE);
-    }
-    return err;
+    sql_blob(s, SQL_STATE_WRITE, 1, (struct text){ (const char *)bytes, (uint32_t)w.used });
+    return sql_run(s, SQL_STATE_WRITE);
 }
 
 int store_state_begin(struct store *s, const uint64_t entropy[2])

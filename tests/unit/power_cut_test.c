@@ -1,6 +1,6 @@
 /* Goal: what store_commit acknowledged survives a power cut at any operation of the disk, nothing
  *   is counted twice, nothing is damaged; and the same holds after errors of the disk, including
- *   a failed sync that the kernel forgets. With synchronous=NORMAL acknowledged rows are lost, so
+ *   a failed sync that the kernel forgets. A full disk is lived with. With synchronous=NORMAL acknowledged rows are lost, so
  *   the disk does what it says and the test would see it.
  * Method: a run of small batches that has everything in it (rows, dead letters, checkpoints,
  *   retention, WAL checkpoints) on the faulty disk, cut at operation 1, 2, 3, ... with several seeds
@@ -20,7 +20,7 @@
 #include "simulator/faulty_vfs.h"
 #include "storage/store.h"
 
-enum { BLOCKS = 24, BLOCK_BYTES_MAX = 6000, PIECE_BYTES = 3000, PIECES = 3, SEEDS = 4 };
+enum { BLOCKS = 24, BLOCK_BYTES_MAX = 6000, PIECE_BYTES = 3000, PIECES = 3, SEEDS = 3 };
 
 struct tally {
     uint64_t cases, lost_cases, lost_blocks, unclear, errors, set_aside;
@@ -139,7 +139,7 @@ static struct store_config config_of(bool normal)
 {
     return (struct store_config){
         .path = "cut.db", .vfs = FAULTY_VFS_NAME, .unsafe_sync_normal = normal,
-        .disk_bytes_max = 8 * 1024 * 1024, .wal_bytes_max = 160 * 1024, .ballast_bytes = 8192,
+        .disk_bytes_max = 8 * 1024 * 1024, .wal_bytes_max = 160 * 1024, .ballast_bytes = 65536,
         .journal_bytes_max = 24 * 1024, .outbox_bytes_max = { 1 << 20, 1 << 20, 1 << 20 },
         .letters_bytes_max = 1 << 20, .letters_max = 4, .sqlite_heap_bytes = 8 * 1024 * 1024,
     };
@@ -400,6 +400,81 @@ static void errors_lose_nothing(void **state)
     assert_int_equal(tally.set_aside, 0);
 }
 
+/* --- a full disk ---------------------------------------------------------------------------------- */
+
+static int commit_until_refused(struct store *store, uint64_t *block)
+{
+    struct material m;
+    int err = 0;
+    while (err == 0 && *block < 400) {
+        struct batch batch = batch_at(&m, *block + 1);
+        err = store_commit(store, &batch);
+        *block += err == 0;
+    }
+    return err;
+}
+
+/* The file system is full long before the budget is. The reserve goes, old blocks make room for
+ * new ones inside the file, and no commit is refused; when there is room again, so is the reserve. */
+static void a_full_disk_makes_room_inside_the_file(void **state)
+{
+    struct store *store;
+    struct store_recovery found;
+    struct material m;
+    uint64_t block = 30;
+
+    (void)state;
+    faulty_vfs_begin(5);
+    assert_int_equal(open_it(false, &store, &found), 0);
+    for (uint64_t i = 1; i <= block; i++) {
+        struct batch batch = batch_at(&m, i);
+        assert_int_equal(store_commit(store, &batch), 0);
+    }
+    struct batch batch = batch_at(&m, ++block);
+    assert_int_equal(store_commit(store, &batch), 0);
+    uint64_t held = batch.disk_bytes;
+    faulty_vfs_room(held + 4096);
+    assert_int_equal(commit_until_refused(store, &block), 0);
+    batch = batch_at(&m, ++block);
+    assert_int_equal(store_commit(store, &batch), 0);
+    assert_true(batch.disk_bytes <= held + 4096);
+    store_close(store);
+
+    faulty_vfs_room(0);
+    assert_int_equal(open_it(false, &store, &found), 0);
+    assert_int_equal(found.last_block, block);
+    assert_false(found.set_aside);
+    check_journal(store, &found);
+    store_close(store);
+    check_pages();
+}
+
+/* A batch that a full disk refused is stored, once, when somebody else has made room. */
+static void a_refused_batch_is_stored_later(void **state)
+{
+    struct store *store;
+    struct store_recovery found;
+    struct material m;
+    uint64_t block = 0;
+
+    (void)state;
+    faulty_vfs_begin(6);
+    assert_int_equal(open_it(false, &store, &found), 0);
+    faulty_vfs_room(48 * 1024); /* before there is anything that could make room */
+    assert_int_equal(commit_until_refused(store, &block), WEIR_ENOSPC);
+    struct batch batch = batch_at(&m, block + 1);
+    assert_int_equal(store_commit(store, &batch), WEIR_ENOSPC);
+    faulty_vfs_room(0);
+    batch = batch_at(&m, block + 1);
+    assert_int_equal(store_commit(store, &batch), 0);
+    store_close(store);
+    assert_int_equal(open_it(false, &store, &found), 0);
+    assert_int_equal(found.last_block, block + 1);
+    check_journal(store, &found);
+    check_lane(store, LANE_RESULTS, block + 1);
+    store_close(store);
+}
+
 static int finish(void **state)
 {
     (void)state;
@@ -413,6 +488,8 @@ int main(void)
         cmocka_unit_test(a_cut_loses_nothing_acknowledged),
         cmocka_unit_test(without_full_sync_it_loses),
         cmocka_unit_test(errors_lose_nothing),
+        cmocka_unit_test(a_full_disk_makes_room_inside_the_file),
+        cmocka_unit_test(a_refused_batch_is_stored_later),
     };
     return cmocka_run_group_tests(tests, NULL, finish);
 }
