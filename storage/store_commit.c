@@ -95,11 +95,8 @@ static int journal_write(struct store *s, const struct batch *b)
 
 static int remove_first(struct store *s, const struct batch *b, int64_t pages)
 {
-    int64_t room = store_pages_free(s);
-    if (room < 0)
-        return (int)room;
-    int64_t want = pages + store_reserve_pages(s) - room;
-    int err = retention_journal(s, b, want > 0 ? want : 0, STORE_SLICE_BLOCKS);
+    int64_t reserve = s->held_small ? 0 : store_reserve_pages(s); /* that disk is not ours to judge */
+    int err = retention_journal(s, b, pages + reserve, STORE_SLICE_BLOCKS);
     for (int lane = 0; err == 0 && lane < LANES; lane++) {
         s->next.lanes[lane] = b->lanes[lane];
         err = outbox_drop_covered(s, (enum lane)lane);
@@ -168,12 +165,14 @@ static int pages_limit(struct store *s, int64_t pages)
     return err;
 }
 
-/* Refused although the budget has room: then it is the file system. The reserve is given up, which
- * lets the WAL go back into the file and begin again, and the file is held at its present size,
- * so that retention frees pages inside it. */
+/* Refused although the budget has room: then it is the file system. The reserve is given up: half
+ * of it lets the WAL go back into the file and begin again, half lets the file grow, so that
+ * nothing need be removed for a fault that passes. Beyond that the file is held at its size, and
+ * retention frees pages inside it. */
 static int file_system_full(struct store *s)
 {
-    int64_t pages = 0;
+    int64_t pages = 0, most = store_pages_max(&s->config);
+    int64_t growth = (int64_t)(s->ballast_bytes / 2 / STORE_PAGE_BYTES);
     disk_ballast_release(s);
     s->disk_full = true;
     s->held_small = true;
@@ -181,7 +180,9 @@ static int file_system_full(struct store *s)
     if (err != 0 && err != WEIR_ENOSPC)
         return err;
     int row = sql_one(s, SQL_PAGES, &pages);
-    return row < 0 ? row : pages_limit(s, pages);
+    if (row < 0)
+        return row;
+    return pages_limit(s, pages + growth < most ? pages + growth : most);
 }
 
 static int let_grow(struct store *s)
@@ -203,6 +204,8 @@ static int commit_with_room(struct store *s, const struct batch *b)
 {
     int err = commit_once(s, b);
 
+    if (err == WEIR_ENOSPC) /* nothing acknowledged is removed for a fault that passes */
+        err = commit_once(s, b);
     for (int round = 0; err == WEIR_ENOSPC && round < STORE_ROOM_ROUNDS_MAX; round++) {
         int64_t room = store_pages_free(s);
         if (room < 0)
@@ -211,7 +214,7 @@ static int commit_with_room(struct store *s, const struct batch *b)
         if (!s->held_small && room > 2 * pages_needed(b))
             freed = file_system_full(s) == 0;
         else
-            freed = retention_make_room(s, b);
+            freed = retention_make_room(s, b, 2 * pages_needed(b));
         if (freed < 0)
             err = freed;
         if (freed <= 0)

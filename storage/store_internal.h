@@ -27,7 +27,7 @@ enum {
     STORE_WHY_BYTES = 256,
     STORE_PATH_BYTES_MAX = 512,
     STORE_ROOM_ROUNDS_MAX = 16,   /* of making room before a commit gives up */
-    STORE_BALLAST_WAIT = 256      /* commits until a lost ballast is made again */
+    STORE_BALLAST_WAIT = 32       /* commits until a lost ballast is made again */
 };
 
 enum sql {
@@ -133,11 +133,12 @@ int64_t store_pages_free(struct store *s); /* within the budget; negative: an er
 /* --- store_retention.c --------------------------------------------------------------------- */
 enum { SPACE_RESERVE_PAGES_MIN = 32 };
 int64_t store_reserve_pages(const struct store *s);
-/* Raw blocks by age, by bytes, and while `want_pages` are not yet freed; at most blocks_max. */
-int retention_journal(struct store *s, const struct batch *b, int64_t want_pages,
+/* Raw blocks by age, by bytes, and while fewer than pages_wanted are free; at most blocks_max. */
+int retention_journal(struct store *s, const struct batch *b, int64_t pages_wanted,
                       uint32_t blocks_max);
-/* A transaction of its own that removes the next in the declared order. 1: freed something. */
-int retention_make_room(struct store *s, const struct batch *b);
+/* A transaction of its own that removes the next in the declared order, no more than brings
+ * pages_wanted. 1: freed something. */
+int retention_make_room(struct store *s, const struct batch *b, int64_t pages_wanted);
 
 /* --- store_outbox.c ------------------------------------------------------------------------ */
 int outbox_insert(struct store *s, const struct outbox_row *row);

@@ -2,7 +2,7 @@
 
 #include "storage/store_internal.h"
 
-enum { ROOM_BLOCKS = 64, ROOM_PAGES = 64 };
+enum { ROOM_BLOCKS = 64 };
 
 /* Kept free for a checkpoint and for retention's own writing. */
 int64_t store_reserve_pages(const struct store *s)
@@ -51,7 +51,7 @@ static int block_remove(struct store *s, const struct block_row *row, bool aged,
     return 0;
 }
 
-int retention_journal(struct store *s, const struct batch *b, int64_t want_pages,
+int retention_journal(struct store *s, const struct batch *b, int64_t pages_wanted,
                       uint32_t blocks_max)
 {
     const struct store_config *c = &s->config;
@@ -61,8 +61,11 @@ int retention_journal(struct store *s, const struct batch *b, int64_t want_pages
         int found = oldest_block(s, &row);
         if (found != 1)
             return found;
+        int64_t room = store_pages_free(s);
+        if (room < 0)
+            return (int)room;
         bool aged = c->journal_age_max_ms > 0 && row.t_ms < s->next.t_ms - c->journal_age_max_ms;
-        bool crowded = s->next.journal_bytes > c->journal_bytes_max || want_pages > 0;
+        bool crowded = s->next.journal_bytes > c->journal_bytes_max || room < pages_wanted;
         if (!aged && !crowded)
             return 0;
         if (row.block > s->next.prune_limit) {
@@ -72,36 +75,38 @@ int retention_journal(struct store *s, const struct batch *b, int64_t want_pages
         int err = block_remove(s, &row, aged, row.block <= b->forwarded_block);
         if (err != 0)
             return err;
-        want_pages -= (int64_t)(row.bytes / STORE_PAGE_BYTES);
     }
     return 0;
 }
 
 /* Oldest raw blocks, then dead letters, then raw forwarding, results, and of alerts what may go:
  * each only when those before it have nothing left to give. */
-static int remove_next(struct store *s, const struct batch *b)
+static int remove_next(struct store *s, const struct batch *b, int64_t pages_wanted)
 {
-    int err = retention_journal(s, b, ROOM_PAGES, ROOM_BLOCKS);
+    int err = retention_journal(s, b, pages_wanted, ROOM_BLOCKS);
     if (err != 0 || s->next.journal_bytes < s->state.journal_bytes)
         return err;
     if (s->next.letters_rows > 0)
         return letters_drop(s, STORE_SLICE_ROWS);
     for (int lane = LANE_RAW; lane >= LANE_ALERTS; lane--) {
-        err = outbox_evict(s, (enum lane)lane, ROOM_PAGES * STORE_PAGE_BYTES, b->wall_ms);
+        uint64_t bytes = (uint64_t)pages_wanted * STORE_PAGE_BYTES;
+        err = outbox_evict(s, (enum lane)lane, bytes, b->wall_ms);
         if (err != 0 || s->next.outbox_bytes[lane] < s->state.outbox_bytes[lane])
             return err;
     }
     return 0;
 }
 
-int retention_make_room(struct store *s, const struct batch *b)
+int retention_make_room(struct store *s, const struct batch *b, int64_t pages_wanted)
 {
     int64_t before = store_pages_free(s);
-    int err = before < 0 ? (int)before : store_begin(s);
     if (before < 0)
-        return err;
+        return (int)before;
+    if (before >= pages_wanted) /* it is not for want of pages: removing would help nobody */
+        return 0;
+    int err = store_begin(s);
     if (err == 0)
-        err = remove_next(s, b);
+        err = remove_next(s, b, pages_wanted);
     if (err == 0)
         err = store_state_write(s);
     err = store_end(s, err);
