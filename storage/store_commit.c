@@ -95,7 +95,8 @@ static int journal_write(struct store *s, const struct batch *b)
 
 static int remove_first(struct store *s, const struct batch *b, int64_t pages)
 {
-    int64_t reserve = s->held_small ? 0 : store_reserve_pages(s); /* that disk is not ours to judge */
+    /* held small, the file's free pages say nothing about the budget */
+    int64_t reserve = s->held_small ? 0 : store_reserve_pages(s);
     int err = retention_journal(s, b, pages + reserve, STORE_SLICE_BLOCKS);
     for (int lane = 0; err == 0 && lane < LANES; lane++) {
         s->next.lanes[lane] = b->lanes[lane];
