@@ -87,8 +87,9 @@ static void alert_print(const struct cloud *c, const struct cloud_event *e, int6
            e->rule);
     if (e->has_observed)
         printf("  observed %.6g", e->observed);
-    printf("  after %.2f s%s\n", (double)(arrived_ms - e->event_ms) * 1e-3,
-           e->learning ? "  (learning)" : "");
+    if (strcmp(e->transition, "cleared") != 0) /* that one waits to be sure: no delay to speak of */
+        printf("  after %.3f s", (double)(arrived_ms - e->event_ms) * 1e-3);
+    puts(e->learning ? "  (learning)" : "");
 }
 
 /* weir/{gateway}/{lane} */

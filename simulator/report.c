@@ -27,9 +27,11 @@ struct report {
     struct list faults;    /* struct score_fault */
     struct list alerts;    /* struct score_alert */
     struct list outages;   /* struct score_outage */
+    struct list clocks;    /* uint64_t: hashes of devices whose clock is wrong */
     struct list published; /* struct score_key */
     struct list journal;   /* struct score_key */
-    uint64_t published_count, acknowledged, gateway_alerts, learning_alerts;
+    uint64_t published_count, acknowledged, gateway_alerts, clock_alerts;
+    uint64_t learning_alerts;
     uint64_t cloud_faults; /* breaches of the specification that the cloud saw, holes included */
     bool ledger_balanced;
     struct score_loss loss;
@@ -86,6 +88,8 @@ static void truth_line(struct report *r, const cJSON *line)
     const char *record = text_get(line, "record");
     if (strcmp(record, "end") == 0)
         r->published_count += (uint64_t)time_get(line, "published");
+    if (strcmp(record, "clock") == 0)
+        *(uint64_t *)list_add(&r->clocks) = device_hash(text_get(line, "device"));
     uint32_t kinds = fault_kinds_of(text_get(line, "kind"));
     if (strcmp(record, "fault") != 0 || kinds == 0)
         return;
@@ -161,6 +165,16 @@ static bool lines_read(struct report *r, const char *path,
     return good;
 }
 
+static bool clock_is_wrong(const struct report *r, const char *device)
+{
+    const uint64_t *clocks = r->clocks.items;
+    uint64_t hash = device_hash(device);
+    for (size_t i = 0; i < r->clocks.count; i++)
+        if (clocks[i] == hash)
+            return true;
+    return false;
+}
+
 static void alert_take(struct report *r, sqlite3_stmt *q)
 {
     const char *device = (const char *)sqlite3_column_text(q, 0);
@@ -169,6 +183,10 @@ static void alert_take(struct report *r, sqlite3_stmt *q)
     r->learning_alerts += learning;
     if (device[0] == '$') { /* about the gateway itself: no device to be right or wrong about */
         r->gateway_alerts++;
+        return;
+    }
+    if (metric[0] == '\0' && clock_is_wrong(r, device)) { /* about the device as a whole, rightly */
+        r->clock_alerts++;
         return;
     }
     struct score_alert *a = list_add(&r->alerts);
@@ -272,9 +290,11 @@ static void report_print(const struct report *r)
     printf("\"alert_delay_p50_ms\":%" PRId64 ",\"alert_delay_p99_ms\":%" PRId64 ",", all.p50_ms,
            all.p99_ms);
     printf("\"alerts\":%zu,\"learning_alerts\":%" PRIu64 ",\"gateway_alerts\":%" PRIu64
-           ",\"outages\":%zu,\"cloud_faults\":%" PRIu64 ",\"unknown\":%" PRIu64 ",",
-           r->alerts.count, r->learning_alerts, r->gateway_alerts, r->outages.count,
-           r->cloud_faults, r->loss.unknown);
+           ",\"wrong_clocks\":%zu,\"clock_alerts\":%" PRIu64 ",",
+           r->alerts.count, r->learning_alerts, r->gateway_alerts, r->clocks.count,
+           r->clock_alerts);
+    printf("\"outages\":%zu,\"cloud_faults\":%" PRIu64 ",\"unknown\":%" PRIu64 ",",
+           r->outages.count, r->cloud_faults, r->loss.unknown);
     printf("\"duplicates\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"ledger_balanced\":%s}\n",
            r->loss.duplicates, r->loss.lost, r->ledger_balanced ? "true" : "false");
 }
@@ -331,8 +351,9 @@ static int settings_read(struct report *r, int argc, char **argv)
         "What a run was worth, as one JSON object. A fault counts as detected by an alert of its\n"
         "series, by any rule, not marked learning, with an event time from the fault's start to\n"
         "its end and a margin (spikes 5 s, others 10 s). An alert that lies near no fault of its\n"
-        "device (30 s after the end are the fault's own) is a false alarm. Lost: acknowledged\n"
-        "by the broker and missing from the journal. Duplicates: in the journal twice.",
+        "device (30 s after the end are the fault's own) is a false alarm, but for one about\n"
+        "the clock of a device whose clock is wrong. Lost: acknowledged by the broker and missing\n"
+        "from the journal. Duplicates: in the journal twice.",
     };
     int parsed = settings_parse(table, text, argc, argv);
     if (parsed != 0)
@@ -350,6 +371,7 @@ int report_main(int argc, char **argv)
         .faults = { .item_bytes = sizeof(struct score_fault) },
         .alerts = { .item_bytes = sizeof(struct score_alert) },
         .outages = { .item_bytes = sizeof(struct score_outage) },
+        .clocks = { .item_bytes = sizeof(uint64_t) },
         .published = { .item_bytes = sizeof(struct score_key) },
         .journal = { .item_bytes = sizeof(struct score_key) },
     };

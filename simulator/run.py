@@ -31,7 +31,7 @@ Weir runs: 50 devices -> mosquitto on port {system.device_port} -> weir -> TLS -
   socket, data, logs    {system.dir}
 
 Devices are healthy for 25 s, while the gateway learns; then faults begin. Alerts, as they arrive in the cloud
-(the time behind each counts from the faulty reading):
+(the time behind each counts from the reading that raised it):
 """)
 
 

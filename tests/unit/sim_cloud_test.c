@@ -5,8 +5,11 @@
  * Libs: -lsqlite3 -lcjson -lz */
 #include <string.h>
 
+#include <zlib.h>
+
 #include "simulator/cloud_store.h"
 #include "tests/lib/check.h"
+#include "tests/lib/vectors.h"
 
 #define STORE "0123456789abcdef0123456789abcdef"
 
@@ -163,6 +166,58 @@ static void what_breaks_the_specification_is_kept_aside(void **state)
     cloud_store_close(s);
 }
 
+/* What docs/ shows to those who write a receiver is what this one understands. */
+static void the_published_vectors_are_understood(void **state)
+{
+    (void)state;
+    static const struct { const char *path, *lane; enum cloud_kind kind; } table[] = {
+        { "tests/vectors/alert-raised.json", "alerts", CLOUD_ALERT },
+        { "tests/vectors/alert-updated.json", "alerts", CLOUD_ALERT },
+        { "tests/vectors/alert-cleared.json", "alerts", CLOUD_ALERT },
+        { "tests/vectors/alert-unenriched.json", "alerts", CLOUD_ALERT },
+        { "tests/vectors/gap.json", "results", CLOUD_GAP },
+        { "tests/vectors/notice.json", "alerts", CLOUD_NOTICE },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        size_t bytes = 0;
+        char *text = file_read(table[i].path, &bytes);
+        assert_non_null(text);
+        cloud_event_read(&event, table[i].lane, (struct text){ text, (uint32_t)bytes });
+        if (event.fault != NULL)
+            fail_msg("%s: %s", table[i].path, event.fault);
+        assert_int_equal(event.kind, table[i].kind);
+        assert_true(event.sequence > 0);
+        free(text);
+    }
+}
+
+static void a_batch_becomes_rows_once(void **state)
+{
+    (void)state;
+    static uint8_t packed[1 << 20];
+    uLongf packed_bytes = sizeof packed;
+    size_t bytes = 0;
+    char *plain = file_read("tests/vectors/windows.wr", &bytes);
+    assert_non_null(plain);
+    assert_int_equal(compress(packed, &packed_bytes, (const Bytef *)plain, bytes), Z_OK);
+    free(plain);
+    struct cloud_store *s = cloud_store_open(":memory:");
+    for (int time = 0; time < 2; time++) {
+        enum cloud_effect effect;
+        struct text payload = { (const char *)packed, (uint32_t)packed_bytes };
+        cloud_event_read(&event, "results", payload);
+        assert_null(event.fault);
+        assert_true(event.batch.header.count > 0);
+        assert_int_equal(cloud_store_apply(s, "gw", &event, 5000, &effect), 0);
+        assert_int_equal(effect, time == 0 ? CLOUD_APPLIED : CLOUD_IGNORED);
+    }
+    packed[packed_bytes / 2] ^= 1;
+    cloud_event_read(&event, "results",
+                     (struct text){ (const char *)packed, (uint32_t)packed_bytes });
+    assert_non_null(event.fault);
+    cloud_store_close(s);
+}
+
 struct sent { /* row i + 1 of the lane */
     char text[1024];
     unsigned alert, revision;
@@ -228,6 +283,8 @@ int main(void)
         cmocka_unit_test(a_hole_is_known_until_it_is_filled),
         cmocka_unit_test(a_hole_that_stays_is_given_up),
         cmocka_unit_test(what_breaks_the_specification_is_kept_aside),
+        cmocka_unit_test(the_published_vectors_are_understood),
+        cmocka_unit_test(a_batch_becomes_rows_once),
         cmocka_unit_test(any_order_ends_in_the_true_state),
     };
     return cmocka_run_group_tests_name("sim_cloud", tests, NULL, NULL);
