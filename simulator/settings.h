@@ -3,7 +3,9 @@
 #ifndef SIMULATOR_SETTINGS_H
 #define SIMULATOR_SETTINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum setting_kind {
     SETTING_FLAG,     /* bool */
