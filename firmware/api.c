@@ -38,8 +38,7 @@ void api_start(struct api *api, const struct api_start *start)
     api->start = *start;
 }
 
-/* --- requests
- * ------------------------------------------------------------------------------------ */
+/* --- requests --- */
 
 static bool read_number(const char *value, uint64_t *to)
 {
@@ -83,8 +82,7 @@ void api_argument(struct api_request *r, const char *name, const char *value)
     }
 }
 
-/* --- answers
- * ------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 bool api_room(const struct json_writer *w)
 {
@@ -373,8 +371,7 @@ static bool answer_tail(struct api *api, const struct api_request *r, int64_t mo
     return give(response, &w);
 }
 
-/* --- asking for something to be done
- * --------------------------------------------------------------- */
+/* --- asking for something to be done --- */
 
 static bool done(struct api *api, struct api_response *response, int error)
 {
@@ -422,8 +419,7 @@ static bool answer_reload(struct api *api, const struct api_request *r, int64_t 
     return error == 0 ? done(api, response, 0) : api_fail(api, response, 422, why);
 }
 
-/* --- from the store
- * ------------------------------------------------------------------------------ */
+/* --- from the store --- */
 
 static bool answer_letters(struct api *api, const struct api_request *r, int64_t mono_ms,
                            struct api_response *response)

@@ -20,8 +20,7 @@ static void put_name(struct json_writer *w, const char *key, const char *value)
     json_string(w, value);
 }
 
-/* --- health: one word, and why
- * ------------------------------------------------------------------- */
+/* --- health: one word, and why --- */
 
 enum { LAG_DEGRADED_MS = 30000 };
 
@@ -104,8 +103,7 @@ static void put_connections(const struct api *api, const struct gateway_view *v,
     json_object_end(w);
 }
 
-/* --- the ledger
- * ---------------------------------------------------------------------------------- */
+/* --- the ledger --- */
 
 static void put_ledger(const struct gateway_view *v, struct json_writer *w)
 {
@@ -185,8 +183,7 @@ static void put_engine(const struct gateway_view *v, struct json_writer *w)
     json_object_end(w);
 }
 
-/* --- the machine
- * --------------------------------------------------------------------------------- */
+/* --- the machine --- */
 
 /* "VmRSS:      4176 kB" */
 static uint64_t memory_bytes(const char *status, const char *key)

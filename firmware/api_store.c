@@ -75,8 +75,7 @@ static void ask_letter(struct api *api, struct store *store)
         q->error = WEIR_EFULL;
 }
 
-/* --- the journal as lines
- * ------------------------------------------------------------------------ */
+/* --- the journal as lines --- */
 
 static const char *kind_name(enum record_kind kind)
 {
@@ -283,8 +282,7 @@ static void ask_export(struct api *api, struct store *store)
     q->body.bytes = (uint32_t)used;
 }
 
-/* --- asking
- * -------------------------------------------------------------------------------------- */
+/* --- asking --- */
 
 static void ask_store(void *ctx, struct store *store)
 {

@@ -54,8 +54,7 @@ static struct daemon the_daemon; /* large, and one; the system gives it zero and
 
 static const struct json_memory json = { json_arena_reset, json_arena_exhausted };
 
-/* --- ports
- * --------------------------------------------------------------------------------------- */
+/* --- ports --- */
 
 static void begin_store_job(void *ctx, struct store_job *job)
 {
@@ -88,8 +87,7 @@ static int reload_inventory(void *ctx, char *why)
     return inventory_file_load(d->inventory, d->gateway, why);
 }
 
-/* --- start
- * --------------------------------------------------------------------------------------- */
+/* --- start --- */
 
 static int read_configuration(struct daemon *d, const char *path)
 {
@@ -235,8 +233,7 @@ static int start(struct daemon *d, const char *config_path)
     return status;
 }
 
-/* --- the turn
- * ------------------------------------------------------------------------------------ */
+/* --- the turn --- */
 
 static int64_t sooner(int64_t a, int64_t b)
 {

@@ -43,8 +43,7 @@ struct http *http_init(struct api *api, struct arena *arena)
     return http;
 }
 
-/* --- one request
- * --------------------------------------------------------------------------------- */
+/* --- one request --- */
 
 static enum MHD_Result take_argument(void *ctx, enum MHD_ValueKind kind, const char *name,
                                      const char *value)
@@ -133,8 +132,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **ca
     *call_of = NULL;
 }
 
-/* --- the socket
- * ---------------------------------------------------------------------------------- */
+/* --- the socket --- */
 
 static bool somebody_answers(const struct sockaddr_un *address)
 {
@@ -194,8 +192,7 @@ int http_open(struct http *http, struct loop *loop, const char *path, char *why)
     return 0;
 }
 
-/* --- the turn
- * ------------------------------------------------------------------------------------ */
+/* --- the turn --- */
 
 void http_turn(struct http *http, int64_t mono_ms)
 {

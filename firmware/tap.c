@@ -55,6 +55,7 @@ struct tap {
     uint64_t callbacks;      /* that libmosquitto made; progress is measured by it */
     uint32_t unacknowledged; /* messages of this connection whose PUBACK must still wait */
     bool lost;               /* a callback or a call said that the connection is gone */
+    bool listening;      /* the last wait would have told of anything to read */
     bool had_session;
     uint8_t *held;
     size_t held_capacity, held_begin, held_end;
@@ -118,6 +119,7 @@ static void begin_waiting(struct tap *tap, const char *why)
     /* QoS 1 comes again, QoS 0 promised nothing; their PUBACKs went with the connection. */
     tap->held_begin = tap->held_end = tap->held_count = 0;
     tap->unacknowledged = 0;
+    tap->listening = false;
     tap->lost = false;
     int64_t wait_ms = backoff_fail(&tap->backoff);
     tap->retry_ms = tap->now_ms + wait_ms;
@@ -137,8 +139,7 @@ static void flush(struct tap *tap)
         tap->lost = true;
 }
 
-/* --- libmosquitto's callbacks: on the loop's thread, within one of our calls
- * ------------------------ */
+/* --- libmosquitto's callbacks: on the loop's thread, within one of our calls --- */
 
 static void log_reason(const struct tap *tap, const char *event, int code,
                        const mosquitto_property *properties)
@@ -458,8 +459,10 @@ static void take(struct tap *tap, uint32_t messages_max)
         int err = mosquitto_loop_read(tap->client, 1);
         if (err != MOSQ_ERR_SUCCESS)
             tap->lost = true;
-        if (tap->callbacks == before)
+        if (tap->callbacks == before) {
+            gateway_on_drained(tap->gateway, tap->config.index);
             break;
+        }
         taken++;
     }
 }
@@ -479,6 +482,8 @@ static void exchange(struct tap *tap, uint32_t messages_max)
         flush(tap);
     if (tap->held_count > 0 || (loop_ready(tap->watch) & LOOP_READABLE) != 0)
         take(tap, messages_max);
+    else if (tap->listening)
+        gateway_on_drained(tap->gateway, tap->config.index);
     if (!tap->lost)
         keep_alive(tap);
     if (!tap->lost && tap->unacknowledged == 0 && mosquitto_want_write(tap->client))
@@ -491,8 +496,9 @@ static void exchange(struct tap *tap, uint32_t messages_max)
         begin_waiting(tap, "connection lost or refused");
         return;
     }
-    bool take_more = tap->held_count == 0 && may_take(tap) && !flushing(tap);
-    loop_want(tap->watch, (take_more ? LOOP_READABLE : 0) | (flushing(tap) ? LOOP_WRITABLE : 0));
+    tap->listening = tap->held_count == 0 && may_take(tap) && !flushing(tap);
+    loop_want(tap->watch,
+              (tap->listening ? LOOP_READABLE : 0) | (flushing(tap) ? LOOP_WRITABLE : 0));
 }
 
 void tap_turn(struct tap *tap, int64_t mono_ms, uint32_t messages_max)

@@ -2,26 +2,22 @@
 
 #include <MQTTAsync.h>
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "firmware/backoff.h"
 #include "firmware/log.h"
+#include "firmware/uplink_queue.h"
 #include "pipeline/codec_json_receipt.h"
 #include "pipeline/err.h"
 
 enum {
-    UPLINK_MESSAGES = 8, /* receipts that wait for the loop; more are dropped: they repeat */
     UPLINK_CONNECT_S = 20,
     UPLINK_GIVE_UP_MS =
-        40000,               /* Paho owes an answer to connect or disconnect: a new client then */
+        40000,               /* Paho owes an answer to connect or disconnect: then a new client */
     UPLINK_DRAIN_MS = 10000, /* that a change of certificates waits for the window */
-    UPLINK_FILES_MS = 5000,  /* between two looks at the certificates' files */
-    UPLINK_REASON_BYTES = 160
+    UPLINK_FILES_MS = 5000   /* between two looks at the certificates' files */
 };
 
 enum uplink_state {
@@ -30,29 +26,6 @@ enum uplink_state {
     UPLINK_CONNECTED,
     UPLINK_DRAINING, /* connected; the window empties before new certificates are used */
     UPLINK_CLOSING   /* disconnect was asked */
-};
-
-enum event_kind { EVENT_CONNECTED, EVENT_ENDED, EVENT_SENT, EVENT_FAILED, EVENT_REFUSED };
-
-struct event {
-    enum event_kind kind;
-    uintptr_t token; /* SENT, FAILED, REFUSED: generation and slot */
-};
-
-struct queue { /* between Paho's threads and the loop; everything under the lock */
-    pthread_mutex_t lock;
-    int fd; /* eventfd: something is in it */
-    struct event *events;
-    uint32_t capacity, begin, count;
-    bool overrun;                     /* an event did not fit: the loop gives up the connection */
-    char reason[UPLINK_REASON_BYTES]; /* of the last end or failure */
-    uint32_t message_count;
-    struct {
-        bool replay;
-        uint32_t bytes;
-        char payload[RECEIPT_BYTES_MAX];
-    } messages[UPLINK_MESSAGES];
-    uint64_t messages_dropped;
 };
 
 struct slot { /* one row in flight */
@@ -68,14 +41,12 @@ struct uplink {
     struct loop_watch *watch;
     struct backoff backoff;
     enum uplink_state state;
-    struct queue queue;
-    struct event *taken; /* the loop's copy, as many as the queue holds */
-    struct slot *slots;  /* [config->in_flight] */
+    struct uplink_queue queue;
+    struct uplink_event *taken; /* the loop's copy, as many as the queue holds */
+    struct slot *slots;         /* [config->in_flight] */
     uint32_t in_flight;
     uint32_t generation; /* of the connection; answers from an earlier one are not ours */
     char topics[LANES][CONFIG_PATH_BYTES_MAX + 1];
-    char receipt_topic[CONFIG_PATH_BYTES_MAX + 1];
-    char replay_topic[CONFIG_PATH_BYTES_MAX + 1];
     char uri[CONFIG_PATH_BYTES_MAX + 32];
     char password[512];
     bool rotating; /* we closed it ourselves, for new certificates: come back at once */
@@ -83,26 +54,13 @@ struct uplink {
     uint64_t files; /* what the certificates' files looked like when they were last used */
 };
 
-/* "weir/{gateway}/{lane}" with its parts filled in. */
-static void fill_topic(char *to, const char *template, const char *gateway, const char *lane)
+/* "weir/site-1/{lane}" with the lane filled in. */
+static void fill_topic(char to[CONFIG_PATH_BYTES_MAX + 1], const char *template, const char *lane)
 {
-    size_t used = 0;
-    for (const char *at = template; *at != '\0' && used < CONFIG_PATH_BYTES_MAX;) {
-        const char *part = NULL;
-        if (strncmp(at, "{gateway}", 9) == 0)
-            part = gateway, at += 9;
-        else if (lane != NULL && strncmp(at, "{lane}", 6) == 0)
-            part = lane, at += 6;
-        if (part == NULL) {
-            to[used++] = *at++;
-            continue;
-        }
-        size_t bytes = strlen(part);
-        bytes = bytes < CONFIG_PATH_BYTES_MAX - used ? bytes : CONFIG_PATH_BYTES_MAX - used;
-        memcpy(to + used, part, bytes);
-        used += bytes;
-    }
-    to[used] = '\0';
+    const char *part = strstr(template, "{lane}");
+    int before = part != NULL ? (int)(part - template) : (int)strlen(template);
+    (void)snprintf(to, CONFIG_PATH_BYTES_MAX + 1, "%.*s%s%s", before, template,
+                   part != NULL ? lane : "", part != NULL ? part + 6 : ""); /* checked to fit */
 }
 
 struct uplink *uplink_init(const struct config *config, struct arena *arena)
@@ -111,98 +69,75 @@ struct uplink *uplink_init(const struct config *config, struct arena *arena)
     uint32_t capacity = 4 * in_flight + 16; /* answers of two connections, and how they went */
     struct uplink *u = arena_take(arena, 1, sizeof *u);
     struct slot *slots = arena_take(arena, in_flight, sizeof *slots);
-    struct event *events = arena_take(arena, capacity, sizeof *events);
-    struct event *taken = arena_take(arena, capacity, sizeof *taken);
+    struct uplink_event *taken = arena_take(arena, capacity, sizeof *taken);
+    if (u != NULL)
+        *u = (struct uplink){ .config = &config->uplink, .slots = slots, .taken = taken };
+    uplink_queue_init(u != NULL ? &u->queue : NULL, capacity, arena);
     if (u == NULL)
         return NULL;
-    *u = (struct uplink){ .config = &config->uplink, .slots = slots, .taken = taken };
-    u->queue.events = events;
-    u->queue.capacity = capacity;
     const struct config_broker *broker = &config->uplink.broker;
     bool six = strchr(broker->host, ':') != NULL;
     (void)snprintf(u->uri, sizeof u->uri, six ? "%s://[%s]:%u" : "%s://%s:%u",
                    broker->tls ? "ssl" : "tcp", broker->host, broker->port); /* it fits */
     for (uint32_t lane = 0; lane < LANES; lane++)
-        fill_topic(u->topics[lane], config->uplink.topic, config->gateway_name,
-                   receipt_lane_name(lane));
-    fill_topic(u->receipt_topic, config->uplink.receipt_topic, config->gateway_name, NULL);
-    fill_topic(u->replay_topic, config->uplink.replay_topic, config->gateway_name, NULL);
+        fill_topic(u->topics[lane], config->uplink.topic, receipt_lane_name(lane));
     return u;
 }
 
-/* --- on Paho's threads: note and wake, nothing else
- * ---------------------------------------------- */
+/* --- on Paho's threads: note and wake, nothing else --- */
 
-static void ring(struct queue *q)
-{
-    uint64_t one = 1;
-    ssize_t written = write(q->fd, &one, sizeof one);
-    (void)written; /* it fails only when the counter is full, and then the loop is awake anyway */
-}
-
-static void note(struct queue *q, enum event_kind kind, uintptr_t token, const char *reason)
-{
-    pthread_mutex_lock(&q->lock);
-    if (reason != NULL)
-        (void)snprintf(q->reason, sizeof q->reason, "%s", reason); /* cut */
-    if (q->count == q->capacity)
-        q->overrun = true;
-    else
-        q->events[(q->begin + q->count++) % q->capacity] = (struct event){ kind, token };
-    pthread_mutex_unlock(&q->lock);
-    ring(q);
-}
-
-static struct uplink
-    *the_uplink; /* a publish's context is its token, so its callback finds us here */
+/* A publish's context is its token, so its callback finds us here. */
+static struct uplink *the_uplink;
 
 static void on_published(void *token, MQTTAsync_successData5 *data)
 {
     bool refused = data != NULL && data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
-    note(&the_uplink->queue, refused ? EVENT_REFUSED : EVENT_SENT, (uintptr_t)token, NULL);
+    uplink_queue_note(&the_uplink->queue, refused ? UPLINK_EVENT_REFUSED : UPLINK_EVENT_SENT,
+                      (uintptr_t)token, NULL);
 }
 
 static void on_publish_failed(void *token, MQTTAsync_failureData5 *data)
 {
     bool refused = data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
-    note(&the_uplink->queue, refused ? EVENT_REFUSED : EVENT_FAILED, (uintptr_t)token,
-         refused ? MQTTReasonCode_toString(data->reasonCode) : NULL);
+    uplink_queue_note(&the_uplink->queue, refused ? UPLINK_EVENT_REFUSED : UPLINK_EVENT_FAILED,
+                      (uintptr_t)token,
+                      refused ? MQTTReasonCode_toString(data->reasonCode) : NULL);
 }
 
 static void on_connected(void *ctx, MQTTAsync_successData5 *data)
 {
     struct uplink *u = ctx;
     (void)data;
-    note(&u->queue, EVENT_CONNECTED, 0, NULL);
+    uplink_queue_note(&u->queue, UPLINK_EVENT_CONNECTED, 0, NULL);
 }
 
 static void on_connect_failed(void *ctx, MQTTAsync_failureData5 *data)
 {
     struct uplink *u = ctx;
-    const char *reason = data->message;
-    if (data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR)
-        reason = MQTTReasonCode_toString(data->reasonCode);
-    note(&u->queue, EVENT_ENDED, 0, reason != NULL ? reason : MQTTAsync_strerror(data->code));
+    bool refused = data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
+    /* Otherwise the library only says that it failed; TLS may have told us more. */
+    uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0,
+                      refused ? MQTTReasonCode_toString(data->reasonCode) : NULL);
 }
 
 static void on_connection_lost(void *ctx, char *cause)
 {
     struct uplink *u = ctx;
-    note(&u->queue, EVENT_ENDED, 0, cause != NULL ? cause : "connection lost");
+    uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, cause != NULL ? cause : "connection lost");
 }
 
 static void on_disconnected(void *ctx, MQTTProperties *properties, enum MQTTReasonCodes code)
 {
     struct uplink *u = ctx;
     (void)properties;
-    note(&u->queue, EVENT_ENDED, 0, MQTTReasonCode_toString(code));
+    uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, MQTTReasonCode_toString(code));
 }
 
 static void on_closed(void *ctx, MQTTAsync_successData5 *data)
 {
     struct uplink *u = ctx;
     (void)data;
-    note(&u->queue, EVENT_ENDED, 0, "closed by us");
+    uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, "closed by us");
 }
 
 static void on_close_failed(void *ctx, MQTTAsync_failureData5 *data)
@@ -216,51 +151,36 @@ static void on_subscribed(void *ctx, MQTTAsync_successData5 *data)
     struct uplink *u = ctx;
     for (int i = 0; i < data->alt.sub.reasonCodeCount; i++)
         if (data->alt.sub.reasonCodes[i] >= MQTTREASONCODE_UNSPECIFIED_ERROR)
-            note(&u->queue, EVENT_ENDED, 0, "the broker refused the subscription to receipts");
+            uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0,
+                              "the broker refused the subscription to receipts");
 }
 
 static void on_subscribe_failed(void *ctx, MQTTAsync_failureData5 *data)
 {
     struct uplink *u = ctx;
     (void)data;
-    note(&u->queue, EVENT_ENDED, 0, "the subscription to receipts failed");
+    uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, "the subscription to receipts failed");
 }
 
 static int on_tls_error(const char *text, size_t bytes, void *ctx)
 {
     struct uplink *u = ctx;
-    pthread_mutex_lock(&u->queue.lock);
-    (void)snprintf(u->queue.reason, sizeof u->queue.reason, "tls: %.*s",
-                   (int)(bytes < 140 ? bytes : 140), text);
-    pthread_mutex_unlock(&u->queue.lock);
+    uplink_queue_reason(&u->queue, text, bytes);
     return 1;
 }
 
 static int on_arrived(void *ctx, char *topic, int topic_bytes, MQTTAsync_message *message)
 {
     struct uplink *u = ctx;
-    struct queue *q = &u->queue;
     (void)topic_bytes; /* 0 unless the topic holds a NUL, and then it is none of ours */
-    bool replay = strcmp(topic, u->replay_topic) == 0;
-    bool fits = message->payloadlen >= 0 && message->payloadlen <= RECEIPT_BYTES_MAX;
-    pthread_mutex_lock(&q->lock);
-    if (fits && q->message_count < UPLINK_MESSAGES) {
-        uint32_t at = q->message_count++;
-        q->messages[at].replay = replay;
-        q->messages[at].bytes = (uint32_t)message->payloadlen;
-        memcpy(q->messages[at].payload, message->payload, (size_t)message->payloadlen);
-    } else {
-        q->messages_dropped++;
-    }
-    pthread_mutex_unlock(&q->lock);
-    ring(q);
+    bool replay = strcmp(topic, u->config->replay_topic) == 0;
+    uplink_queue_message(&u->queue, replay, message->payload, (size_t)message->payloadlen);
     MQTTAsync_freeMessage(&message);
     MQTTAsync_free(topic);
     return 1;
 }
 
-/* --- on the loop
- * --------------------------------------------------------------------------------- */
+/* --- on the loop --- */
 
 static int make_client(struct uplink *u)
 {
@@ -291,10 +211,9 @@ int uplink_open(struct uplink *u, const struct uplink_start *start)
         log_event("uplink_password", "why=\"%s\"", why);
         return WEIR_EINVAL;
     }
-    int err = pthread_mutex_init(&u->queue.lock, NULL);
-    assert(err == 0);
-    u->queue.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    u->watch = u->queue.fd >= 0 ? loop_watch(start->loop, u->queue.fd) : NULL;
+    if (uplink_queue_open(&u->queue) != 0)
+        return WEIR_EIO;
+    u->watch = loop_watch(start->loop, u->queue.fd);
     if (u->watch == NULL)
         return WEIR_EIO;
     loop_want(u->watch, LOOP_READABLE);
@@ -382,10 +301,12 @@ static void begin_connecting(struct uplink *u)
     options.onFailure5 = on_connect_failed;
     options.context = u;
     u->files = look_at_files(u);
+    static const char failed[] = "no connection: refused, unreachable, or no common TLS";
+    uplink_queue_reason(&u->queue, failed, sizeof failed - 1);
     int err = MQTTAsync_connect(u->client, &options);
     if (err != MQTTASYNC_SUCCESS) {
         int64_t wait_ms = backoff_fail(&u->backoff);
-        log_event("uplink_lost", "why=\"%s\" retry_ms=%lld", MQTTAsync_strerror(err),
+        log_event("uplink_closed", "why=\"%s\" retry_ms=%lld", MQTTAsync_strerror(err),
                   (long long)wait_ms);
         end_connection(u, wait_ms);
         return;
@@ -398,7 +319,7 @@ static void subscribe(struct uplink *u)
 {
     if (!u->config->receipts)
         return;
-    char *topics[] = { u->receipt_topic, u->replay_topic };
+    char *topics[] = { (char *)u->config->receipt_topic, (char *)u->config->replay_topic };
     int qos[] = { 1, 1 };
     MQTTSubscribe_options each[2] = { MQTTSubscribe_options_initializer,
                                       MQTTSubscribe_options_initializer };
@@ -410,7 +331,7 @@ static void subscribe(struct uplink *u)
     response.subscribeOptionsList = each;
     int err = MQTTAsync_subscribeMany(u->client, 2, topics, qos, &response);
     if (err != MQTTASYNC_SUCCESS)
-        note(&u->queue, EVENT_ENDED, 0, MQTTAsync_strerror(err));
+        uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, MQTTAsync_strerror(err));
 }
 
 static void begin_closing(struct uplink *u)
@@ -423,7 +344,7 @@ static void begin_closing(struct uplink *u)
     u->deadline_ms = u->now_ms + UPLINK_GIVE_UP_MS;
     set_state(u, UPLINK_CLOSING);
     if (MQTTAsync_disconnect(u->client, &options) != MQTTASYNC_SUCCESS)
-        note(&u->queue, EVENT_ENDED, 0, "already gone");
+        uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, "already gone");
 }
 
 static void on_ended(struct uplink *u, const char *reason)
@@ -438,11 +359,11 @@ static void on_ended(struct uplink *u, const char *reason)
     }
     int64_t wait_ms = u->rotating ? 0 : backoff_fail(&u->backoff);
     u->rotating = false;
-    log_event("uplink_lost", "why=\"%s\" retry_ms=%lld", reason, (long long)wait_ms);
+    log_event("uplink_closed", "why=\"%s\" retry_ms=%lld", reason, (long long)wait_ms);
     end_connection(u, wait_ms);
 }
 
-static void on_answer(struct uplink *u, const struct event *event)
+static void on_answer(struct uplink *u, const struct uplink_event *event)
 {
     uint32_t generation = (uint32_t)(event->token >> 12) & 0xFFFFFu;
     uint32_t index = (uint32_t)event->token & 0xFFFu;
@@ -453,38 +374,37 @@ static void on_answer(struct uplink *u, const struct event *event)
         return;
     slot->used = false;
     u->in_flight--;
-    if (event->kind == EVENT_SENT)
+    if (event->kind == UPLINK_EVENT_SENT)
         gateway_on_sent(u->start.gateway, slot->lane, slot->sequence);
     else
         gateway_on_send_failed(u->start.gateway, slot->lane, slot->sequence,
-                               event->kind == EVENT_REFUSED);
+                               event->kind == UPLINK_EVENT_REFUSED);
 }
 
-static void on_event(struct uplink *u, const struct event *event, const char *reason)
+static void on_event(struct uplink *u, const struct uplink_event *event, const char *reason)
 {
     switch (event->kind) {
-    case EVENT_CONNECTED:
+    case UPLINK_EVENT_CONNECTED:
         if (u->state != UPLINK_CONNECTING)
             break;
         set_state(u, UPLINK_CONNECTED);
         backoff_succeed(&u->backoff);
-        log_event("uplink_connected", "broker=%s", u->uri);
+        log_event("uplink_opened", "broker=%s", u->uri);
         subscribe(u);
         gateway_on_uplink(u->start.gateway, true);
         break;
-    case EVENT_ENDED:
+    case UPLINK_EVENT_ENDED:
         on_ended(u, reason);
         break;
-    case EVENT_SENT:
-    case EVENT_FAILED:
-    case EVENT_REFUSED:
+    case UPLINK_EVENT_SENT:
+    case UPLINK_EVENT_FAILED:
+    case UPLINK_EVENT_REFUSED:
         on_answer(u, event);
         break;
     }
 }
 
-/* --- receipts
- * ------------------------------------------------------------------------------------ */
+/* --- receipts --- */
 
 static bool ours(const struct uplink *u, const uint64_t store_id[2])
 {
@@ -515,52 +435,22 @@ static void on_replay(struct uplink *u, struct text payload)
     gateway_on_replay_request(u->start.gateway, (enum lane)wish.lane, wish.from, wish.to);
 }
 
-/* One message at a time, so that the lock is never held over a call into the gateway. */
-static bool take_message(struct uplink *u)
-{
-    struct queue *q = &u->queue;
-    char payload[RECEIPT_BYTES_MAX];
-    pthread_mutex_lock(&q->lock);
-    bool any = q->message_count > 0;
-    bool replay = any && q->messages[0].replay;
-    uint32_t bytes = any ? q->messages[0].bytes : 0;
-    if (any) {
-        memcpy(payload, q->messages[0].payload, bytes);
-        q->message_count--;
-        memmove(&q->messages[0], &q->messages[1], q->message_count * sizeof q->messages[0]);
-    }
-    pthread_mutex_unlock(&q->lock);
-    if (any && replay)
-        on_replay(u, (struct text){ payload, bytes });
-    else if (any)
-        on_receipt(u, (struct text){ payload, bytes });
-    return any;
-}
-
-/* --- the turn
- * ------------------------------------------------------------------------------------ */
+/* --- the turn --- */
 
 static void take_events(struct uplink *u)
 {
-    struct queue *q = &u->queue;
-    char reason[UPLINK_REASON_BYTES];
-    uint64_t rings;
-    ssize_t got = read(q->fd, &rings, sizeof rings);
-    (void)got; /* nothing rang, or it did: the queue tells */
-    pthread_mutex_lock(&q->lock);
-    uint32_t count = q->count;
-    for (uint32_t i = 0; i < count; i++)
-        u->taken[i] = q->events[(q->begin + i) % q->capacity];
-    q->count = 0;
-    bool overrun = q->overrun;
-    q->overrun = false;
-    memcpy(reason, q->reason, sizeof reason);
-    pthread_mutex_unlock(&q->lock);
-    for (uint32_t i = 0; i < count; i++)
-        on_event(u, &u->taken[i], reason);
-    if (overrun)
+    struct uplink_message message;
+    struct uplink_taken taken = uplink_queue_take(&u->queue, u->taken);
+    for (uint32_t i = 0; i < taken.count; i++)
+        on_event(u, &u->taken[i], taken.reason);
+    if (taken.overrun)
         on_ended(u, "more answers than room");
-    while (take_message(u)) {
+    while (uplink_queue_take_message(&u->queue, &message)) {
+        struct text payload = { message.payload, message.bytes };
+        if (message.replay)
+            on_replay(u, payload);
+        else
+            on_receipt(u, payload);
     }
 }
 
@@ -679,5 +569,5 @@ void uplink_close(struct uplink *u)
     (void)MQTTAsync_disconnect(u->client, &options); /* not connected: just as good */
     MQTTAsync_destroy(&u->client);
     loop_unwatch(u->watch);
-    (void)close(u->queue.fd);
+    uplink_queue_close(&u->queue);
 }

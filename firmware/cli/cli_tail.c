@@ -29,6 +29,8 @@ static void print_reading(struct text reading, bool json)
     json_view_text(reading, "unit", unit, sizeof unit);
     json_view_text(reading, "outcome", outcome, sizeof outcome);
     bool stored = strcmp(outcome, "stored") == 0;
+    if (metric[0] == '\0') /* a message that nobody could read has no value */
+        value[0] = '\0';
     (void)printf("%s  %-20s %-16s %12s %-6s %s%s%s\n", arrived, device, metric, value, unit,
                  stored ? "" : table_colour(stdout, "33"), outcome,
                  stored ? "" : table_colour(stdout, "0"));

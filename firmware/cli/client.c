@@ -14,8 +14,7 @@
 #include "firmware/config.h"
 #include "pipeline/err.h"
 
-/* --- one answer
- * ---------------------------------------------------------------------------------- */
+/* --- one answer --- */
 
 struct headers {
     bool chunked;
@@ -96,8 +95,7 @@ int client_parse(char *at, size_t bytes, struct client_answer *answer)
     return 0;
 }
 
-/* --- one call
- * ------------------------------------------------------------------------------------ */
+/* --- one call --- */
 
 static int connect_to(const char *path, char *why)
 {

@@ -95,7 +95,7 @@ struct text json_view_at(struct text json, const char *path)
     return json;
 }
 
-/* \uXXXX below 0x80 only: our writer escapes nothing else so. */
+/* \u escapes below 0x80 only: our writer escapes nothing else so. */
 static char unescape(struct text value, size_t *at)
 {
     char c = value.at[*at];

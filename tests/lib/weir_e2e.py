@@ -1,0 +1,183 @@
+"""What end-to-end tests share: brokers, certificates and the gateway, each with its own log in one directory that is
+removed afterwards, each stopped by its own pid. Loopback and unusual ports only.
+
+    with Place() as place:
+        port = place.start_broker("plant")
+        place.write_config(sources=[...])
+        place.start_gateway()
+"""
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WEIR = os.path.join(ROOT, os.environ.get("B", "build"), "weir")
+SKIP = 77
+
+
+def skip_without(*programs):
+    for program in programs:
+        if not shutil.which(program):
+            print(f"{program} is not installed")
+            sys.exit(SKIP)
+    if not os.access(WEIR, os.X_OK):
+        print(f"{WEIR} is not built")
+        sys.exit(SKIP)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_until(what, done, seconds=20, step=0.05):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = done()
+        if found:
+            return found
+        time.sleep(step)
+    raise AssertionError(f"waited {seconds} s in vain: {what}")
+
+
+class Place:
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="weir-e2e-")
+        self.processes, self.logs, self.ports, self.commands = {}, {}, {}, {}
+        self.config = self.path("weir.yaml")
+        self.socket = self.path("weir.sock")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind not in (None, SystemExit):
+            for name in self.logs:
+                print(f"--- {name}.log\n{self.log(name)[-3000:]}")
+        for name in list(self.processes):
+            self.stop(name, signal.SIGKILL)
+        for log in self.logs.values():
+            log.close()
+        if "WEIR_KEEP" not in os.environ:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    # --- processes ---
+
+    def start(self, name, command, **more):
+        if name not in self.logs:
+            self.logs[name] = open(self.path(name + ".log"), "ab")
+        self.processes[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.logs[name],
+                                                stderr=self.logs[name], **more)
+        return self.processes[name]
+
+    def stop(self, name, how=signal.SIGTERM, seconds=25):
+        """The exit status; the process gets `how` by its pid."""
+        process = self.processes.pop(name, None)
+        if process is None:
+            return None
+        if process.poll() is None:
+            process.send_signal(how)
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{name} did not stop within {seconds} s") from None
+
+    def log(self, name):
+        with open(self.path(name + ".log"), errors="replace") as f:
+            return f.read()
+
+    # --- brokers ---
+
+    def pki(self, *clients):
+        subprocess.run([os.path.join(ROOT, "tests/lib/pki.sh"), self.path("pki"), *clients], check=True)
+
+    def start_broker(self, name, tls=False, settings=""):
+        """A stock mosquitto with the settings that docs/operations.md gives, stock where it gives none."""
+        port = self.ports.setdefault(name, free_port())
+        directory = self.path(name)
+        os.makedirs(directory, exist_ok=True)
+        user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+        text = f"""user {user}
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence true
+persistence_location {directory}/
+autosave_interval 1000
+autosave_on_changes true
+max_inflight_messages 1000
+max_queued_messages 1000000
+"""
+        if tls:
+            text += f"""cafile {self.path("pki/ca.crt")}
+certfile {self.path("pki/server.crt")}
+keyfile {self.path("pki/server.key")}
+require_certificate true
+use_identity_as_username true
+"""
+        with open(self.path(name + ".conf"), "w") as f:
+            f.write(text + settings)
+        self.start(name, ["mosquitto", "-c", self.path(name + ".conf")])
+        wait_until(f"{name} listens", lambda: self.answers(port))
+        return port
+
+    @staticmethod
+    def answers(port):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", port)) == 0
+
+    # --- gateway ---
+
+    def write_config(self, text):
+        with open(self.config, "w") as f:
+            f.write(f"gateway:\n  name: gw-test\n  data_dir: {self.path('data')}\n  socket: {self.socket}\n" + text)
+
+    def start_gateway(self, wait=True, **more):
+        before = self.log("gateway").count("weir: ready") if "gateway" in self.logs else 0
+        process = self.start("gateway", [WEIR, "run", "-c", self.config], **more)
+
+        def ready():
+            assert process.poll() is None, f"the gateway ended with {process.returncode}"
+            return self.log("gateway").count("weir: ready") > before
+        if wait:
+            wait_until("the gateway is ready", ready)
+        return process
+
+    def weir(self, *arguments, check=True):
+        done = subprocess.run([WEIR, *arguments, "-s", self.socket], capture_output=True, text=True, timeout=60)
+        assert not check or done.returncode == 0, f"weir {arguments}: {done.returncode}: {done.stderr}"
+        return done.stdout
+
+    def status(self):
+        return json.loads(self.weir("status", "--json"))
+
+    def wait_status(self, what, judge, seconds=20):
+        last = {}
+
+        def done():
+            nonlocal last
+            last = self.status()
+            return judge(last)
+        try:
+            wait_until(what, done, seconds, 0.1)
+        except AssertionError:
+            print(json.dumps(last, indent=1))
+            raise
+        return last
+
+    def export(self):
+        return [json.loads(line) for line in self.weir("export").splitlines()]
+
+    def readings(self):
+        return [line for line in self.export() if line["kind"] == "reading"]
