@@ -35,6 +35,10 @@ def say(text):
     print(text, flush=True)
 
 
+def interrupt(_number, _frame):
+    raise KeyboardInterrupt
+
+
 class System:
     def __init__(self, learning_readings=200, learning_time="20s"):
         self.dir = tempfile.mkdtemp(prefix="weir-")
@@ -49,6 +53,7 @@ class System:
         self.environment = dict(os.environ, WEIR_CONFIG=self.config)
 
     def __enter__(self):
+        signal.signal(signal.SIGTERM, interrupt)  # nothing may be left behind by that either
         for part in ("broker", "gateway"):
             os.mkdir(self.path(part))
         for name in ("broker.conf", "cloud-broker.conf", "gateway.yaml"):
