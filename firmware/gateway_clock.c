@@ -24,6 +24,8 @@ static void fire_due(struct gateway *g)
         return;
     struct record tick = { .kind = RECORD_TICK, .t_ms = g->t_ms, .count = fired };
     fill_append(g, &tick);
+    tick.count = 0; /* they have fired here; the engine only learns what time it is */
+    engine_apply(g->engine, &tick, &g->out);
 }
 
 static void tell_step(struct gateway *g, int64_t step_ms)

@@ -139,7 +139,7 @@ void fill_notice(struct gateway *g, const char *kind, const char *message,
 
 struct block_limits gateway_block_limits_max(void)
 {
-    return (struct block_limits){ .records_max = 65535, .bytes_max = 4u << 20, .names_max = 65535 };
+    return (struct block_limits){ .records_max = 65534, .bytes_max = 4u << 20, .names_max = 65534 };
 }
 
 struct fill_limits fill_limits_of(const struct config *config)
@@ -149,9 +149,9 @@ struct fill_limits fill_limits_of(const struct config *config)
     size_t message = (size_t)config->json.payload_bytes * 2 + (size_t)config->json.readings * 64;
     struct fill_limits limits = {
         .block = {
-            .records_max = records < 65535 ? records : 65535,
+            .records_max = records < 65534 ? records : 65534,
             .bytes_max = (uint32_t)((size_t)records * 48 + message + CONFIG_FILE_BYTES_MAX),
-            .names_max = records * 3 < 65535 ? records * 3 : 65535,
+            .names_max = records * 3 < 65534 ? records * 3 : 65534,
         },
         .rows_max = FILL_ROWS_BASE + 2 * step,
         .step_rows = step,

@@ -80,6 +80,10 @@ void sender_on_fetched(struct gateway *g)
         return;
     s->fetched_next = 0;
     s->fetched_count = s->fetch.row_count;
+    /* A commit that failed unclearly may be there to read and yet not be durable: its rows wait. */
+    uint64_t committed = g->committed_lanes[s->fetch.lane].next_sequence;
+    while (s->fetched_count > 0 && s->fetch.rows[s->fetched_count - 1].sequence >= committed)
+        s->fetched_count--;
     /* Nothing from here on although the lane says so: rows were evicted behind the cursor. */
     if (s->fetched_count == 0)
         s->lanes[s->fetch.lane].next = g->committed_lanes[s->fetch.lane].next_sequence;

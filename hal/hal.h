@@ -60,7 +60,8 @@ struct hal {
     int (*led)(void *ctx, enum led_pattern pattern);
     int (*relay)(void *ctx, bool on);
     int (*temperature)(void *ctx, int32_t *milli_celsius);
-    int (*memory)(void *ctx, uint64_t *total_bytes, uint64_t *available_bytes, uint64_t *own_rss_bytes);
+    int (*memory)(void *ctx, uint64_t *total_bytes, uint64_t *available_bytes,
+                  uint64_t *own_rss_bytes);
     int (*storage)(void *ctx, struct hal_storage *storage);
     /* machine's own, hex; stable over reinstalls where the hardware has one */
     int (*unique_id)(void *ctx, char id[65]);

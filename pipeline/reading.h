@@ -38,7 +38,7 @@ struct reading {
     uint32_t index;          /* of this reading in its message, from 0 */
     int64_t device_time_ms;  /* Unix time by the device's clock */
     uint64_t sequence;       /* the device's number for the message */
-    struct text extra;       /* further fields, packed: (u8 field index, u8 value_type, f64 or text)...,
+    struct text extra;       /* further fields, packed: (u8 index, u8 value_type, f64 or text)...,
                                 in the source's order of fields; empty: none */
 };
 

@@ -82,8 +82,7 @@ static struct hal_time time_of(const struct world *w)
 static void broker_step(struct world *w)
 {
     struct world_devices *d = &w->devices;
-    if (!w->healing)
-        devices_publish(w);
+    devices_publish(w);
     if (!d->connected) {
         if (w->healing || world_chance(w, 4)) {
             d->connected = true;
@@ -154,6 +153,22 @@ static bool all_is_well(const struct world *w)
     return devices_quiet(w) && cloud_has_all(w) && view.pending == 0 && w->job == NULL;
 }
 
+static void tell_unrest(struct world *w)
+{
+    struct gateway_view view = gateway_view(w->gateway);
+    char lanes[160] = "";
+    for (int lane = 0; lane < LANES; lane++) {
+        size_t used = strlen(lanes);
+        (void)snprintf(lanes + used, sizeof lanes - used, " %d:next=%llu,covered=%llu,has=%llu",
+                       lane,
+                       (unsigned long long)view.lanes[lane].next_sequence,
+                       (unsigned long long)view.lanes[lane].covered,
+                       (unsigned long long)w->cloud.contiguous[lane]);
+    }
+    world_break(w, "E1/E2: no rest %d turns after the faults ended: messages %s, lanes%s",
+                TURNS_TO_HEAL_MAX, devices_quiet(w) ? "done" : "waiting", lanes);
+}
+
 static void heal(struct world *w)
 {
     w->healing = true;
@@ -166,9 +181,7 @@ static void heal(struct world *w)
             return;
     }
     if (!broken(w))
-        world_break(w, "E1/E2: no rest %d turns after the faults ended: messages %s, cloud %s",
-                    TURNS_TO_HEAL_MAX, devices_quiet(w) ? "done" : "waiting",
-                    cloud_has_all(w) ? "has all" : "lacks rows");
+        tell_unrest(w);
 }
 
 static void stop(struct world *w)

@@ -67,8 +67,8 @@ int cloud_send(struct world *w, const struct outbox_row *row)
     return 0;
 }
 
-/* --- the receiver --------------------------------------------------------------------------------
- * */
+/* --- the receiver
+ * -------------------------------------------------------------------------------- */
 
 static void apply_alert(struct world *w, const struct wire_row *row)
 {
@@ -118,8 +118,8 @@ static void drain_queue(struct world *w)
     c->queue_count -= take;
 }
 
-/* --- its broker ----------------------------------------------------------------------------------
- * */
+/* --- its broker
+ * ---------------------------------------------------------------------------------- */
 
 static bool refuses(struct world *w, const struct wire_row *row)
 {

@@ -17,24 +17,49 @@ static struct world_message *add_message(struct world *w)
     return m;
 }
 
+static struct world_message measure(struct world *w, uint32_t device)
+{
+    struct world_message m = { .kind = MESSAGE_GOOD, .device = device };
+    double noise = chance_between(&w->chance, -1.0, 1.0);
+    bool anomalous = world_chance(w, 15);
+    m.sequence = ++w->devices.sequence[device];
+    m.device_time_ms = w->wall_ms;
+    (void)snprintf(m.topic, sizeof m.topic, "telemetry/d%u/temp", device);
+    (void)snprintf(m.payload, sizeof m.payload,
+                   "{\"device\":\"d%u\",\"ts\":%lld,\"seq\":%llu,\"value\":%.3f}", device,
+                   (long long)m.device_time_ms, (unsigned long long)m.sequence,
+                   20.0 + noise + (anomalous ? 90.0 : 0.0));
+    return m;
+}
+
+static void publish(struct world *w, struct world_message message)
+{
+    struct world_message *m = add_message(w);
+    message.same_as = m->same_as;
+    *m = message;
+}
+
+/* Most are published at once; some are kept by the device for a while, and come late and out of
+ * order. */
 static void publish_good(struct world *w, uint32_t device)
 {
     struct world_devices *d = &w->devices;
-    struct world_message *m = add_message(w);
-    bool late = world_chance(w, 12);
-    bool anomalous = world_chance(w, 15);
-    double noise = chance_between(&w->chance, -1.0, 1.0);
-    m->kind = MESSAGE_GOOD;
-    m->device = device;
-    m->sequence = ++d->sequence[device];
-    m->device_time_ms = w->wall_ms - (late ? 4000 + chance_below(&w->chance, 60000) : 0);
-    if (late)
-        WORLD_COUNT(w, MESSAGE_LATE);
-    (void)snprintf(m->topic, sizeof m->topic, "telemetry/d%u/temp", device);
-    (void)snprintf(m->payload, sizeof m->payload,
-                   "{\"device\":\"d%u\",\"ts\":%lld,\"seq\":%llu,\"value\":%.3f}", device,
-                   (long long)m->device_time_ms, (unsigned long long)m->sequence,
-                   20.0 + noise + (anomalous ? 90.0 : 0.0));
+    struct world_message m = measure(w, device);
+    if (d->late_count < WORLD_LATE_MAX && world_chance(w, 12))
+        d->late[d->late_count++] = m;
+    else
+        publish(w, m);
+}
+
+static void publish_late(struct world *w)
+{
+    struct world_devices *d = &w->devices;
+    if (d->late_count == 0 || d->count == WORLD_MESSAGES_MAX || !(w->healing || world_chance(w, 8)))
+        return;
+    publish(w, d->late[0]);
+    d->late_count--;
+    memmove(d->late, d->late + 1, d->late_count * sizeof d->late[0]);
+    WORLD_COUNT(w, MESSAGE_LATE);
 }
 
 static void publish_bad(struct world *w, uint32_t device)
@@ -70,7 +95,8 @@ static void publish_again(struct world *w)
 void devices_publish(struct world *w)
 {
     struct world_devices *d = &w->devices;
-    uint32_t burst = chance_below(&w->chance, 6);
+    uint32_t burst = w->healing ? 0 : chance_below(&w->chance, 6);
+    publish_late(w);
     for (uint32_t i = 0; i < burst && d->count < WORLD_MESSAGES_MAX; i++) {
         uint32_t device = chance_below(&w->chance, WORLD_DEVICES);
         if (world_chance(w, 14))
@@ -141,5 +167,6 @@ void devices_acknowledge(struct world *w)
 
 bool devices_quiet(const struct world *w)
 {
-    return w->devices.oldest_open == w->devices.count;
+    return w->devices.oldest_open == w->devices.count &&
+           (w->devices.late_count == 0 || w->devices.count == WORLD_MESSAGES_MAX);
 }

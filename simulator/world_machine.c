@@ -32,6 +32,7 @@ static const char yaml[] =
     "shed: {enrichment_lag: 800ms, enter: 400ms, leave: 400ms}\n"
     "uplink:\n"
     "  url: mqtt://127.0.0.1:1884\n"
+    "  receipts: true\n"
     "  in_flight: 8\n"
     "  refusals_max: 100\n"
     "  receipt_timeout: 3s\n";
@@ -45,13 +46,16 @@ static struct config *shared_config(void)
         int errors = config_read_text("world.yaml", yaml, sizeof yaml - 1, config, stderr);
         assert(errors == 0);
         (void)errors;
+        const char *why;
+        if (!config->sources[0].topics[0].mapping.compiled.done)
+            (void)json_mapping_compile(&config->sources[0].topics[0].mapping, &why);
         json_arena_start(aligned_alloc(16, JSON_ARENA_BYTES), JSON_ARENA_BYTES);
     }
     return config;
 }
 
-/* --- ports ---------------------------------------------------------------------------------------
- * */
+/* --- ports
+ * --------------------------------------------------------------------------------------- */
 
 static void note_digest(struct world *w, const struct store_job *job)
 {
@@ -103,8 +107,8 @@ static void on_log(void *ctx, const char *event, const char *details)
         printf("  %lld %s %s\n", (long long)w->mono_ms, event, details);
 }
 
-/* --- the disk ------------------------------------------------------------------------------------
- * */
+/* --- the disk
+ * ------------------------------------------------------------------------------------ */
 
 static void arm_disk(struct world *w)
 {
@@ -114,7 +118,7 @@ static void arm_disk(struct world *w)
         faulty_vfs_cut_at(1 + chance_below(&w->chance, 12));
     else if (world_chance(w, 30))
         faulty_vfs_fail_at(1 + chance_below(&w->chance, 8), 1 + chance_below(&w->chance, 2),
-                           world_chance(w, 2) ? FAULTY_EIO : FAULTY_ENOSPC);
+                           w->small_disk && world_chance(w, 2) ? FAULTY_ENOSPC : FAULTY_EIO);
 }
 
 static void run_job(struct world *w)
@@ -155,8 +159,8 @@ void world_finish_job(struct world *w)
     gateway_on_store_done(w->gateway, job);
 }
 
-/* --- death and return ----------------------------------------------------------------------------
- * */
+/* --- death and return
+ * ---------------------------------------------------------------------------- */
 
 void world_bury(struct world *w)
 {
@@ -232,6 +236,7 @@ static void take_memory(struct world *w)
     w->fold.block = arena_take(&fold, limits.bytes_max, 1);
     w->fold.block_bytes = limits.bytes_max;
     faulty_vfs_begin(chance_branch(w->seed, 4));
+    w->small_disk = w->seed % 4 == 0;
     w->mono_ms = 1000;
     w->boot = 1;
 }

@@ -8,6 +8,7 @@
 
 enum {
     WORLD_DEVICES = 4,
+    WORLD_LATE_MAX = 4,
     WORLD_MESSAGES_MAX = 512,
     WORLD_PAYLOAD_BYTES = 192,
     WORLD_BLOCKS_MAX = 8192,
@@ -34,6 +35,8 @@ struct world_message { /* as the broker in front holds it */
 struct world_devices {
     struct world_message messages[WORLD_MESSAGES_MAX];
     uint32_t count;
+    struct world_message late[WORLD_LATE_MAX]; /* measured, not yet published */
+    uint32_t late_count;
     uint32_t oldest_open; /* messages before it are done */
     uint64_t sequence[WORLD_DEVICES];
     double level[WORLD_DEVICES];
@@ -82,6 +85,7 @@ struct world {
     /* the machine */
     int64_t mono_ms, wall_ms;
     uint64_t boot;
+    bool small_disk;          /* it fills up; raw blocks are removed: the journal is not whole */
     bool dead;                /* the process died in this turn: no port does anything any more */
     bool healing;             /* faults have ended */
     enum world_event death;   /* planned: which step kills it */
