@@ -84,6 +84,41 @@ unit-build: test-packages $(addprefix $(B)/tests/,$(UNIT_TESTS))
 test-packages:
 	@.ci/install-packages build run test $(if $(CROSS),cross)
 
+# --- longer campaigns --------------------------------------------------------------------------------------
+N    ?= 10000
+FROM ?= 1
+FUZZ_SECONDS ?= 600
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+fuzz_links = $(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
+fuzz_libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
+.PHONY: worlds fuzz bench sizes
+worlds: all ## Live through N seeded worlds from seed FROM (N=10000 FROM=1)
+	$(B)/weir-sim world --count $(N) --from $(FROM)
+
+fuzz: test-packages $(addprefix $(B)/fuzz/,$(FUZZERS)) ## Fuzz every parser for FUZZ_SECONDS each (600)
+	@for f in $(FUZZERS); do echo "== $$f"; mkdir -p $(B)/fuzz/corpus/$$f; \
+	$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(B)/fuzz/corpus/$$f \
+	$$(ls -d tests/fuzz/corpus/$${f%_fuzz} 2>/dev/null) 2>&1 | tail -n 4 || exit 1; done
+
+define fuzz_target
+$(B)/fuzz/$(1): tests/fuzz/$(1).c $(call fuzz_links,$(1)) | test-packages
+	@mkdir -p $(B)/fuzz
+	clang $(filter-out -MMD -MP,$(STRICT)) -O1 -g -fsanitize=fuzzer,address,undefined -o $$@ \
+	tests/fuzz/$(1).c $(call fuzz_links,$(1)) $(call fuzz_libs,$(1)) -lm
+endef
+$(foreach t,$(FUZZERS),$(eval $(call fuzz_target,$(t))))
+
+bench: $(B)/bench/detectors_bench ## Measure the detectors: rates, false alarms, nanoseconds a reading
+	$(B)/bench/detectors_bench
+
+$(B)/bench/detectors_bench: tests/bench/detectors_bench.c pipeline/baseline.c pipeline/statistics.c \
+    pipeline/bytes.c $(wildcard pipeline/detector*.c)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(STRICT)) $(OPTIMISE) -o $@ $^ -lm
+
+sizes: all ## Print the sizes of the programs
+	@size $(B)/weir $(B)/weir-sim
+
 # --- the house --------------------------------------------------------------------------------------------
 .PHONY: tidy pure help clean
 tidy: ## Check the house rules
