@@ -133,7 +133,7 @@ static void begin_waiting(struct tap *tap, const char *why)
 
 static void flush(struct tap *tap)
 {
-
+    assert(tap->unacknowledged == 0);
     int err = mosquitto_loop_write(tap->client, 1);
     if (err != MOSQ_ERR_SUCCESS)
         tap->lost = true;
@@ -486,7 +486,7 @@ static void exchange(struct tap *tap, uint32_t messages_max)
         gateway_on_drained(tap->gateway, tap->config.index);
     if (!tap->lost)
         keep_alive(tap);
-    if (!tap->lost && mosquitto_want_write(tap->client))
+    if (!tap->lost && tap->unacknowledged == 0 && mosquitto_want_write(tap->client))
         flush(tap);
     if (!tap->lost && tap->state == TAP_OPENING && tap->now_ms >= tap->deadline_ms) {
         begin_waiting(tap, "the broker did not confirm the subscription in time");
