@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import Place, skip_without  # noqa: E402
+from weir_e2e import Place, skip_without, wait_until  # noqa: E402
 
 CONFIG = """
 sources:
@@ -92,7 +92,7 @@ def killed_before_the_commit(place):
 
 
 def killed_at_random(place, tls=False, rounds=6):
-    plant = Plant(place, max_age="50ms", tls=tls)
+    plant = Plant(place, max_age="500ms", tls=tls)
     chance = random.Random(1)
     place.start_gateway()
     plant.connected()
@@ -172,8 +172,22 @@ def one_at_a_time(place):
     assert os.stat(place.socket).st_mode & 0o777 == 0o660
 
 
+def wrong_name(place):
+    """The broker's certificate is of our authority, but for another name."""
+    plant = Plant(place, tls=True)
+    place.stop("plant")
+    place.rename_server("other.example")
+    place.start_broker("plant", tls=True)
+    place.start_gateway()
+    wait_until("tried three times", lambda: place.log("gateway").count("source_lost") >= 3)
+    assert not place.status()["sources"][0]["connected"]
+    assert "New client connected" not in place.log("plant")
+    assert plant.published == 0
+
+
 CASES = [killed_before_the_commit, killed_at_random, killed_at_random_over_tls, small_window_stays_full,
-         broker_restarts, broker_comes_later, waits_in_the_broker, one_at_a_time]
+         broker_restarts, broker_comes_later, waits_in_the_broker, one_at_a_time,
+         wrong_name]
 
 
 def main():

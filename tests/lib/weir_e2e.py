@@ -11,9 +11,11 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -103,6 +105,16 @@ class Place:
     def pki(self, *clients):
         subprocess.run([os.path.join(ROOT, "tests/lib/pki.sh"), self.path("pki"), *clients], check=True)
 
+    def rename_server(self, name):
+        """From its next start on every TLS broker shows a certificate of our authority for `name`."""
+        pki, request, names = self.path("pki"), self.path("server.csr"), self.path("server.ext")
+        with open(names, "w") as f:
+            f.write(f"extendedKeyUsage=serverAuth\nsubjectAltName=DNS:{name}\n")
+        for command in (["openssl", "req", "-new", "-key", f"{pki}/server.key", "-subj", f"/CN={name}", "-out", request],
+                        ["openssl", "x509", "-req", "-in", request, "-CA", f"{pki}/ca.crt", "-CAkey", f"{pki}/ca.key",
+                         "-CAcreateserial", "-days", "2", "-extfile", names, "-out", f"{pki}/server.crt"]):
+            subprocess.run(command, check=True, capture_output=True)
+
     def start_broker(self, name, tls=False, settings=""):
         """A stock mosquitto with the settings that docs/operations.md gives, stock where it gives none."""
         port = self.ports.setdefault(name, free_port())
@@ -181,3 +193,61 @@ use_identity_as_username true
 
     def readings(self):
         return [line for line in self.export() if line["kind"] == "reading"]
+
+
+class Proxy:
+    """Between a client and a broker: passes bytes on until it is told to cut every connection, or to let none in."""
+
+    def __init__(self, to_port):
+        self.to_port, self.pairs, self.open, self.lock = to_port, [], True, threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.connections = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                assert self.open
+                far = socket.create_connection(("127.0.0.1", self.to_port))
+            except (OSError, AssertionError):
+                near.close()
+                continue
+            with self.lock:
+                self.connections += 1
+                self.pairs.append((near, far))
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self._pass_on, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def _pass_on(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        """In the middle of whatever is under way: reset, nothing more is delivered."""
+        with self.lock:
+            pairs, self.pairs = self.pairs, []
+        for pair in pairs:
+            for s in pair:
+                try:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def close(self):
+        self.listener.close()
+        self.cut()
