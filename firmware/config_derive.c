@@ -129,6 +129,7 @@ static void derive_rules(struct config *config)
     config->engine.rules = config->rules;
     config->engine.rule_count = config->rule_count;
     config->engine.rules_per_series = rules_per_series(config);
+    config->engine.rejects_per_minute_max = config->reject_rate_max;
 }
 
 static void derive_store(struct config *config)

@@ -30,7 +30,7 @@ static void check_config(const struct engine_config *c)
  * next anomalous reading. */
 static uint32_t alerts_max(const struct engine_config *c)
 {
-    uint32_t all = c->series_max * c->rules_per_series + c->devices_max;
+    uint32_t all = c->series_max * c->rules_per_series + c->devices_max + 1;
     uint32_t most = c->series_max > 1024 ? c->series_max : 1024;
     return all < most ? all : most;
 }
@@ -65,7 +65,7 @@ static void take_series_memory(struct engine *e, const struct engine_config *c, 
     e->watches = arena_take(arena, series * c->rules_per_series, sizeof *e->watches);
     e->states_bytes = measure_states(e, c);
     e->states = arena_take(arena, series * e->states_bytes, 1);
-    timers_init(&e->timers, c->series_max, arena);
+    timers_init(&e->timers, c->series_max + 1, arena);
 }
 
 static void take_memory(struct engine *e, const struct engine_config *c, struct arena *arena)
@@ -102,6 +102,7 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
     *e = laid_out;
     e->names_used = 1; /* the empty name */
     e->clock.state = CLOCK_UNSET;
+    engine_watch_init(&e->rejects.watch, 0);
     for (uint32_t i = 0; i < config->source_count; i++)
         e->sources[i] = (struct source_state){ .connected = true };
     for (uint32_t i = 0; i < e->alerts_max; i++)
@@ -184,6 +185,7 @@ static void apply_reading(struct engine *e, const struct record *record)
 static void apply_reject(struct engine *e, const struct record *record)
 {
     struct text name = record->reading.device;
+    engine_count_reject(e);
     if (record->reason != REJECT_TIME_FUTURE || name.bytes == 0)
         return;
     uint32_t d = engine_device_find(e, name);
@@ -196,20 +198,24 @@ static void apply_reject(struct engine *e, const struct record *record)
 
 static void fire(struct engine *e)
 {
-    uint32_t series = ENGINE_NONE;
-    int64_t deadline_ms = timers_next(&e->timers, &series);
-    assert(series != ENGINE_NONE);
+    uint32_t key = ENGINE_NONE;
+    int64_t deadline_ms = timers_next(&e->timers, &key);
+    assert(key != ENGINE_NONE);
     /* A changed configuration can set a deadline into the past; time still does not go back. */
     if (deadline_ms > e->t_ms)
         e->t_ms = deadline_ms;
-    engine_fire_series(e, series);
-    engine_arm(e, series);
+    if (key == e->config->series_max) {
+        engine_fire_rejects(e);
+        return;
+    }
+    engine_fire_series(e, key);
+    engine_arm(e, key);
 }
 
 int64_t engine_deadline(const struct engine *engine)
 {
-    uint32_t series;
-    return timers_next(&engine->timers, &series);
+    uint32_t key;
+    return timers_next(&engine->timers, &key);
 }
 
 static void apply_tick(struct engine *e, const struct record *record)

@@ -46,6 +46,7 @@ struct engine_config {
     int64_t max_skew_ms;        /* how far ahead a device's clock may be while ours is synced */
     int64_t learning_ms;        /* event time since a series' first reading, and */
     uint32_t learning_readings; /* readings, until its alerts are no longer marked learning: both */
+    double rejects_per_minute_max; /* more raise an alert of the gateway; 0: never */
     struct dedup_config dedup;
     const struct engine_source *sources;
     uint32_t source_count;

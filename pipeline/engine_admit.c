@@ -31,8 +31,8 @@ static bool is_name(struct text name)
 
 static enum reject_reason check_shape(const struct reading *reading)
 {
-    if (!is_name(reading->device) || !is_name(reading->metric))
-        return REJECT_NAME_INVALID;
+    if (!is_name(reading->device) || !is_name(reading->metric) || reading->device.at[0] == '$')
+        return REJECT_NAME_INVALID; /* names in $ are the gateway's own */
     if (reading->unit.bytes > READING_NAME_BYTES_MAX)
         return REJECT_UNIT_INVALID;
     return check_value(&reading->value);

@@ -19,7 +19,18 @@ const struct detector_config engine_clock_rule = {
     .cooldown_ms = 3600000,
 };
 
-/* What an alert is about: a rule on a series, or (series ENGINE_NONE) the clock of a device. */
+/* Raised and cleared by the count alone (engine_rejects.c), which is slow to fall. */
+const struct detector_config engine_reject_rule = {
+    .name = "reject_rate",
+    .kind = DETECTOR_LIMIT,
+    .device = "",
+    .metric = "",
+    .has_high = true,
+    .severity = SEVERITY_MAJOR,
+};
+
+/* What an alert is about: a rule on a series, or (series ENGINE_NONE) the clock of a device, or
+ * (device ENGINE_NONE too) what the gateway refuses. */
 struct subject {
     uint32_t device, series;
     struct watch *watch;
@@ -34,6 +45,11 @@ static struct subject series_subject(struct engine *e, uint32_t series, struct w
 static struct subject clock_subject(struct engine *e, uint32_t device)
 {
     return (struct subject){ device, ENGINE_NONE, &e->devices[device].clock, &engine_clock_rule };
+}
+
+static struct subject gateway_subject(struct engine *e)
+{
+    return (struct subject){ ENGINE_NONE, ENGINE_NONE, &e->rejects.watch, &engine_reject_rule };
 }
 
 void engine_watch_init(struct watch *w, uint8_t rule)
@@ -79,22 +95,25 @@ bool engine_watch_keep(struct engine *e, struct watch *w, const struct alert *al
 
 static void count_transition(struct engine *e, uint32_t device, enum alert_transition what)
 {
+    uint32_t none = 0;
+    uint32_t *of_device = device != ENGINE_NONE ? &e->devices[device].alerts_open : &none;
     switch (what) {
     case ALERT_NO_CHANGE:
         break;
     case ALERT_RAISE:
         e->counts.alerts_raised++;
         e->counts.alerts_open++;
-        e->devices[device].alerts_open++;
+        ++*of_device;
         break;
     case ALERT_UPDATE:
         e->counts.alerts_updated++;
         break;
     case ALERT_CLEAR:
         e->counts.alerts_cleared++;
-        assert(e->counts.alerts_open > 0 && e->devices[device].alerts_open > 0);
+        assert(e->counts.alerts_open > 0);
+        assert(device == ENGINE_NONE || *of_device > 0);
         e->counts.alerts_open--;
-        e->devices[device].alerts_open--;
+        --*of_device;
         break;
     }
 }
@@ -117,12 +136,17 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
         .alert = alert,
         .rule = of->rule,
         .severity = alert->learning ? SEVERITY_INFO : of->rule->severity,
-        .device = engine_name(e, e->devices[of->device].name),
         .t_ms = e->t_ms,
         .event_time_ms = what == ALERT_RAISE ? alert->onset_event_ms : alert->last_event_ms,
         .first_block = alert->onset_block,
         .last_block = e->block,
     };
+    if (of->device == ENGINE_NONE) {
+        event.device = text_of(ENGINE_GATEWAY_NAME);
+        event.metric = text_of(ENGINE_REJECT_METRIC);
+    } else {
+        event.device = engine_name(e, e->devices[of->device].name);
+    }
     if (of->series != ENGINE_NONE) {
         const struct series *s = &e->series[of->series];
         event.metric = engine_name(e, s->metric);
@@ -220,6 +244,23 @@ void engine_on_device_clock(struct engine *e, uint32_t device, bool future)
     judge(e, &of, &verdict, engine_wall_ms(e), false);
 }
 
+/* --- what the gateway refuses --- */
+
+void engine_on_reject_rate(struct engine *e, double last_minute, bool over)
+{
+    double max = e->config->rejects_per_minute_max;
+    struct verdict verdict = {
+        .known = true,
+        .anomalous = over,
+        .observed = last_minute,
+        .high = max,
+        .score = max > 0 ? last_minute / max : 0,
+        .threshold = 1,
+    };
+    struct subject of = gateway_subject(e);
+    judge(e, &of, &verdict, engine_wall_ms(e), false);
+}
+
 /* --- what people ask for: "ack ID", "shelve ID until_ms", "unshelve ID" --- */
 
 struct command {
@@ -306,4 +347,6 @@ void engine_on_command(struct engine *e, struct text text)
         if (try_command(e, &of, &command))
             return;
     }
+    struct subject of = gateway_subject(e);
+    (void)try_command(e, &of, &command); /* an id that nobody has: the alert has gone meanwhile */
 }

@@ -103,6 +103,42 @@ static void load_sources(struct loading *l)
     }
 }
 
+/* What belongs to the rule's name goes on under it: numbers above all, for an alert's identity
+ * hangs on them, and an open alert, which the rule can then clear. `device` has the watch; ENGINE_NONE: the
+ * gateway has. */
+static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
+{
+    struct engine *e = l->e;
+    watch->silence_told = get_bool(l->r);
+    watch->number = get_u32(l->r);
+    watch->suppressed = get_u32(l->r);
+    watch->cooldown_until_ms = get_i64(l->r);
+    watch->shelved_until_ms = get_i64(l->r);
+    if (!get_bool(l->r))
+        return;
+    struct alert alert;
+    alert_load(&alert, l->r);
+    need(l, alert.state != ALERT_QUIET && alert.number == watch->number);
+    if (l->r->failed || watch->open != ENGINE_NONE)
+        return;
+    if (engine_watch_keep(e, watch, &alert) && alert.state != ALERT_PENDING) {
+        e->counts.alerts_open++;
+        if (device != ENGINE_NONE)
+            e->devices[device].alerts_open++;
+    }
+}
+
+static void load_rejects(struct loading *l)
+{
+    struct rejects *r = &l->e->rejects;
+    for (int i = 0; i < ENGINE_REJECT_SLOTS; i++)
+        r->counts[i] = get_u32(l->r);
+    r->slot = get_time(l);
+    need(l, r->slot >= 0 && r->slot <= l->e->t_ms / ENGINE_REJECT_SLOT_MS);
+    need(l, get_u8(l->r) == 0); /* the place of a rule; this one is built in */
+    load_watch(l, &r->watch, ENGINE_NONE);
+}
+
 /* Returns 0, or WEIR_EFULL when more is in the state than there is room for. */
 static int load_names(struct loading *l)
 {
@@ -160,6 +196,7 @@ static int load_head(struct loading *l)
     e->clock.boot = get_u64(l->r);
     load_counts(&e->counts, l->r);
     load_sources(l);
+    load_rejects(l);
     if (l->r->failed)
         return WEIR_ECORRUPT;
     int err = load_names(l);
@@ -169,29 +206,6 @@ static int load_head(struct loading *l)
 }
 
 /* --- one device, one series --- */
-
-/* What belongs to the rule's name goes on under it: numbers above all, for an alert's identity
- * hangs on them, and an open alert, which the rule can then clear. `device` has the watch. */
-static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
-{
-    struct engine *e = l->e;
-    watch->silence_told = get_bool(l->r);
-    watch->number = get_u32(l->r);
-    watch->suppressed = get_u32(l->r);
-    watch->cooldown_until_ms = get_i64(l->r);
-    watch->shelved_until_ms = get_i64(l->r);
-    if (!get_bool(l->r))
-        return;
-    struct alert alert;
-    alert_load(&alert, l->r);
-    need(l, alert.state != ALERT_QUIET && alert.number == watch->number);
-    if (l->r->failed || watch->open != ENGINE_NONE)
-        return;
-    if (engine_watch_keep(e, watch, &alert) && alert.state != ALERT_PENDING) {
-        e->counts.alerts_open++;
-        e->devices[device].alerts_open++;
-    }
-}
 
 static void load_dedup(struct loading *l, struct device *d)
 {
@@ -367,6 +381,7 @@ int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset)
         return err;
     if (r->failed)
         return WEIR_ECORRUPT;
+    engine_arm_rejects(engine);
     *reset = count_reset(&l);
     return 0;
 }

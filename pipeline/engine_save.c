@@ -134,6 +134,27 @@ static void save_counts(const struct engine_counts *c, struct byte_writer *w)
         put_u64(w, all[i]);
 }
 
+static void save_watch(const struct engine *e, const struct watch *watch, struct byte_writer *w)
+{
+    put_u8(w, watch->rule);
+    put_bool(w, watch->silence_told);
+    put_u32(w, watch->number);
+    put_u32(w, watch->suppressed);
+    put_i64(w, watch->cooldown_until_ms);
+    put_i64(w, watch->shelved_until_ms);
+    put_bool(w, watch->open != ENGINE_NONE);
+    if (watch->open != ENGINE_NONE)
+        alert_save(&e->alerts[watch->open].alert, w);
+}
+
+static void save_rejects(const struct engine *e, struct byte_writer *w)
+{
+    for (int i = 0; i < ENGINE_REJECT_SLOTS; i++)
+        put_u32(w, e->rejects.counts[i]);
+    put_i64(w, e->rejects.slot);
+    save_watch(e, &e->rejects.watch, w);
+}
+
 static void save_head(const struct engine *e, struct byte_writer *w)
 {
     const struct engine_config *c = e->config;
@@ -158,25 +179,13 @@ static void save_head(const struct engine *e, struct byte_writer *w)
         put_bool(w, e->sources[i].connected);
         put_i64(w, e->sources[i].since_ms);
     }
+    save_rejects(e, w);
     for (uint32_t i = 0; i < ENGINE_NAMES_SHARED; i++)
         put_u32(w, e->shared[i]);
     put_u32(w, e->shared_next);
     put_u32(w, e->device_count);
     put_u32(w, e->series_count);
     put_u32(w, e->names_used);
-}
-
-static void save_watch(const struct engine *e, const struct watch *watch, struct byte_writer *w)
-{
-    put_u8(w, watch->rule);
-    put_bool(w, watch->silence_told);
-    put_u32(w, watch->number);
-    put_u32(w, watch->suppressed);
-    put_i64(w, watch->cooldown_until_ms);
-    put_i64(w, watch->shelved_until_ms);
-    put_bool(w, watch->open != ENGINE_NONE);
-    if (watch->open != ENGINE_NONE)
-        alert_save(&e->alerts[watch->open].alert, w);
 }
 
 static void save_device(const struct engine *e, uint32_t index, struct byte_writer *w)

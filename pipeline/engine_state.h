@@ -20,7 +20,9 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 24, /* and for the metric and unit of a series that are not shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 1,        /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 2,        /* of what engine_save writes */
+    ENGINE_REJECT_SLOTS = 6,          /* a minute, */
+    ENGINE_REJECT_SLOT_MS = 10000,    /* ten seconds each */
     ENGINE_SILENT_READINGS = 20    /* before these a device has no rhythm to fall out of */
 };
 
@@ -64,6 +66,13 @@ struct series {
     uint32_t recent_count;
 };
 
+/* Rejects of the last minute, in slots of pipeline time; what the gateway's own alert goes by. */
+struct rejects {
+    uint32_t counts[ENGINE_REJECT_SLOTS]; /* a ring by slot number */
+    int64_t slot;                         /* the newest: t / ENGINE_REJECT_SLOT_MS */
+    struct watch watch;
+};
+
 struct source_state {
     bool connected;
     int64_t since_ms;        /* t; silence is counted from here at the earliest */
@@ -81,7 +90,8 @@ struct engine {
     uint64_t block;
     struct clock_record clock;
     struct engine_counts counts;
-    struct timers timers;         /* keyed by series: the earliest of what each one waits for */
+    /* keyed by series: the earliest of what each one waits for; behind them the gateway itself */
+    struct timers timers;
     struct device *devices;
     struct series *series;
     uint32_t device_count, series_count;
@@ -106,12 +116,16 @@ struct engine {
     uint32_t shared[ENGINE_NAMES_SHARED];
     uint32_t shared_next;
     struct source_state *sources;
+    struct rejects rejects;
     uint8_t *scratch;             /* one part of a state being digested */
     size_t scratch_bytes;
 };
 
-/* The rule behind device-clock alerts; not among config.rules. */
+/* The rules behind the alerts of device clocks and of the gateway itself; not among config.rules. */
 extern const struct detector_config engine_clock_rule;
+extern const struct detector_config engine_reject_rule;
+#define ENGINE_GATEWAY_NAME "$gateway" /* no device can have it: engine_admit refuses names in $ */
+#define ENGINE_REJECT_METRIC "rejects"
 
 /* engine_series.c: who is known */
 struct text engine_name(const struct engine *e, uint32_t offset);
@@ -180,7 +194,13 @@ int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,
                               const struct detector_config *rule);
 void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w);
 void engine_on_device_clock(struct engine *e, uint32_t device, bool future);
+void engine_on_reject_rate(struct engine *e, double last_minute, bool over);
 void engine_on_command(struct engine *e, struct text command);
+
+/* engine_rejects.c: how many readings were refused in the last minute */
+void engine_count_reject(struct engine *e);
+void engine_arm_rejects(struct engine *e);
+void engine_fire_rejects(struct engine *e);
 
 uint32_t engine_contract_version(const struct engine *e, uint16_t source);
 bool engine_is_learning(const struct engine *e, const struct series *s, int64_t event_time_ms);

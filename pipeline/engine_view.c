@@ -56,7 +56,7 @@ static void view_alert(const struct engine *e, const struct watch *w, struct ale
     alert_id_of(key, view->id);
 }
 
-/* The cursor counts the places of all series, and after them the devices. */
+/* The cursor counts the places of all series, after them the devices, and the gateway last. */
 bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_view *view)
 {
     uint32_t stride = engine->config->rules_per_series;
@@ -84,5 +84,12 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
         ++*cursor;
         return true;
     }
-    return false;
+    if (*cursor - places > engine->device_count || engine->rejects.watch.open == ENGINE_NONE)
+        return false;
+    *view = (struct alert_view){ .device = text_of(ENGINE_GATEWAY_NAME),
+                                 .metric = text_of(ENGINE_REJECT_METRIC),
+                                 .rule = &engine_reject_rule };
+    view_alert(engine, &engine->rejects.watch, view);
+    ++*cursor;
+    return true;
 }

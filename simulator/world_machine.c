@@ -30,6 +30,7 @@ static const char yaml[] =
     "  - {name: quiet, type: silent, metric: temp, min_silence: 4s, intervals: 4}\n"
     "commit: {max_age: 300ms, max_readings: 64, retry_for: 4s}\n"
     "shed: {enrichment_lag: 800ms, enter: 400ms, leave: 400ms}\n"
+    "alerts: {reject_rate: 30/m}\n"
     "uplink:\n"
     "  url: mqtt://127.0.0.1:1884\n"
     "  receipts: true\n"

@@ -1,6 +1,6 @@
 /* Goal: the engine decides, remembers and tells as its header says. Method: a small fleet with short
  * spans, one case for each promise; engine_fold_test.c checks that the state is a fold.
- * Links: pipeline/engine.c pipeline/engine_admit.c pipeline/engine_alert.c pipeline/engine_load.c pipeline/engine_save.c pipeline/engine_series.c pipeline/engine_think.c pipeline/engine_time.c pipeline/engine_view.c pipeline/alert.c pipeline/baseline.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_rate.c pipeline/detector_shift.c pipeline/detector_silent.c pipeline/detector_spike.c pipeline/detector_stuck.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+ * Links: pipeline/engine.c pipeline/engine_admit.c pipeline/engine_alert.c pipeline/engine_load.c pipeline/engine_rejects.c pipeline/engine_save.c pipeline/engine_series.c pipeline/engine_think.c pipeline/engine_time.c pipeline/engine_view.c pipeline/alert.c pipeline/baseline.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_rate.c pipeline/detector_shift.c pipeline/detector_silent.c pipeline/detector_spike.c pipeline/detector_stuck.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
 #include "pipeline/engine.h"
 
 #include "tests/lib/check.h"
@@ -210,6 +210,52 @@ static void three_within_an_hour_or_none(void **state)
         bench_give(&b, "fan", "speed", 1, BENCH_EPOCH_MS + b.t_ms + 900000);
     }
     assert_int_equal(bench_count(&b, ALERT_RAISE), 0);
+    bench_end(&b);
+}
+
+static void give_rejects(struct bench *b, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        bench_apply(b, (struct record){ .kind = RECORD_REJECT, .reason = REJECT_JSON_SYNTAX });
+}
+
+/* The limit is passed, not met; it clears at half, looked at each ten seconds, without a reading. */
+static void too_many_rejects_are_told(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_configure(&b, 4, 4);
+    b.config.rejects_per_minute_max = 10;
+    bench_init_configured(&b);
+    bench_wait(&b, 5000);
+    give_rejects(&b, 4);
+    bench_wait(&b, 20000); /* t is 25 s */
+    give_rejects(&b, 6);
+    assert_int_equal(b.told_count, 0);
+    give_rejects(&b, 1);
+    const struct told *alert = only(&b, TOLD_ALERT);
+    assert_string_equal(alert->device, "$gateway");
+    assert_string_equal(alert->rule, "reject_rate");
+    assert_true(alert->transition == ALERT_RAISE && alert->alert.last.observed == 11);
+    struct alert_view view;
+    uint64_t cursor = 0;
+    assert_true(engine_alert(b.engine, &cursor, &view));
+    assert_string_equal(view.id, alert->id);
+    assert_false(engine_alert(b.engine, &cursor, &view));
+    assert_false(engine_alert(b.engine, &cursor, &view));
+    bench_wait(&b, 35000); /* 60 s: the first four are gone, seven are left */
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 0);
+    bench_wait(&b, 19999);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 0);
+    bench_wait(&b, 1); /* 80 s: none is left */
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 1);
+    assert_int_equal(engine_deadline(b.engine), INT64_MAX);
+    assert_int_equal(engine_counts(b.engine).alerts_open, 0);
+    bench_wait(&b, 3600000);
+    give_rejects(&b, 10);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 1);
+    assert_int_equal(bench_give(&b, "$gateway", "speed", 1, BENCH_EPOCH_MS + b.t_ms).reason,
+                     REJECT_NAME_INVALID);
     bench_end(&b);
 }
 
@@ -515,6 +561,7 @@ int main(void)
         cmocka_unit_test(event_time_follows_the_policy),
         cmocka_unit_test(a_wrong_clock_is_told),
         cmocka_unit_test(three_within_an_hour_or_none),
+        cmocka_unit_test(too_many_rejects_are_told),
         cmocka_unit_test(repeats_are_known),
         cmocka_unit_test(limits_count_the_message_itself),
         cmocka_unit_test(long_names_fill_the_room_for_names_first),
