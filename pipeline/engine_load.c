@@ -104,8 +104,8 @@ static void load_sources(struct loading *l)
 }
 
 /* What belongs to the rule's name goes on under it: numbers above all, for an alert's identity
- * hangs on them, and an open alert, which the rule can then clear. `device` has the watch; ENGINE_NONE: the
- * gateway has. */
+ * hangs on them, and an open alert, which the rule can then clear. `device` has the watch; the
+ * gateway itself where it is ENGINE_NONE. */
 static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
 {
     struct engine *e = l->e;

@@ -1,6 +1,7 @@
-/* How many readings were refused in the last minute, and the gateway's own alert about it. The count
- * moves in slots of ten seconds of pipeline time, so it looks back 50 to 60 s. While the alert is
- * open a timer looks at the end of each slot, and clears it when the count has fallen to half. */
+/* How many readings were refused in the last minute, and the gateway's own alert about it. The
+ * count moves in slots of ten seconds of pipeline time, so it looks back 50 to 60 s. While the
+ * alert is open a timer looks at the end of each slot, and clears it when the count has fallen to
+ * half. */
 #include <assert.h>
 
 #include "pipeline/engine_state.h"

@@ -121,7 +121,7 @@ struct engine {
     size_t scratch_bytes;
 };
 
-/* The rules behind the alerts of device clocks and of the gateway itself; not among config.rules. */
+/* The rules behind alerts of device clocks and of the gateway itself; not among config.rules. */
 extern const struct detector_config engine_clock_rule;
 extern const struct detector_config engine_reject_rule;
 #define ENGINE_GATEWAY_NAME "$gateway" /* no device can have it: engine_admit refuses names in $ */
