@@ -52,10 +52,10 @@ packages:
 
 # --- tests ------------------------------------------------------------------------------------------------
 # A unit test names what it links in its header (`Links: pipeline/window.c ...`), so the line is its
-# dependency list; `Libs: -lsqlite3` adds libraries.
+# dependency list (% stands for any run of characters); `Libs: -lsqlite3` adds libraries.
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 E2E_TESTS  := $(sort $(wildcard tests/e2e/*_test.py tests/e2e/*_test.sh))
-links = $(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/unit/$(1).c)
+links = $(wildcard $(subst %,*,$(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/unit/$(1).c)))
 libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/unit/$(1).c)
 
 define unit_test

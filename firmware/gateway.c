@@ -135,6 +135,14 @@ static void adopt_store_figures(struct gateway *g, const struct batch *b)
         g->bytes_committed += b->rows[i].payload.bytes;
 }
 
+/* Whether the acknowledgements of a source may go: those of a message in parts wait for its last
+ * part, and where all of a source's go together the others wait with them. */
+static bool is_committed_whole(const struct gateway *g, uint32_t source)
+{
+    bool carried = g->carried.next < g->carried.count && g->carried.source == source;
+    return !carried && (g->filling->sources >> source & 1) == 0;
+}
+
 static void commit_done(struct gateway *g, int result)
 {
     if (result != 0) {
@@ -154,7 +162,7 @@ static void commit_done(struct gateway *g, int result)
     if (f->batch.checkpoint_wanted && !g->checkpoint.active)
         g->checkpoint.wanted = true;
     for (uint32_t source = 0; source < g->config->source_count; source++)
-        if ((f->sources >> source & 1) != 0)
+        if ((f->sources >> source & 1) != 0 && is_committed_whole(g, source))
             g->ports.source_acknowledge(g->ports.ctx, source);
 }
 

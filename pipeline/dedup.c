@@ -82,8 +82,8 @@ static enum dedup_verdict check_runs(const struct dedup *d, uint64_t number, int
     if (!known)
         return DEDUP_NEW;
     struct dedup_range point = { number, number, time_ms, time_ms };
-    bool goes_on = neighbour(d, &point, BELOW) >= 0 || neighbour(d, &point, ABOVE) >= 0;
-    return goes_on ? DEDUP_NEW : DEDUP_RESTART;
+    bool touches = neighbour(d, &point, BELOW) >= 0 || neighbour(d, &point, ABOVE) >= 0;
+    return touches ? DEDUP_NEW : DEDUP_RESTART;
 }
 
 /* Put `run` at the end, in order of last use, joined with what it touches. */
@@ -105,14 +105,20 @@ static uint32_t add_run(struct dedup *d, const struct dedup_config *config, stru
     return forgotten;
 }
 
+/* The message marked last goes on with this reading. */
+static bool goes_on(const struct dedup *d, const struct reading *reading)
+{
+    return d->range_count > 0 && reading->sequence == d->last_sequence &&
+           reading->index > d->last_index;
+}
+
 static uint32_t mark_runs(struct dedup *d, const struct dedup_config *config,
                           const struct reading *reading)
 {
     uint64_t number = reading->sequence;
     int64_t time_ms = reading->device_time_ms;
     struct dedup_range run = { number, number, time_ms, time_ms };
-    bool same_message = d->range_count > 0 && number == d->last_sequence &&
-                        reading->index > d->last_index;
+    bool same_message = goes_on(d, reading);
     d->last_sequence = number;
     d->last_index = reading->index;
     if (same_message) { /* a message's readings may have times of their own */
@@ -173,6 +179,8 @@ static void add_hash(struct dedup *d, uint32_t keep, uint64_t hash)
 enum dedup_verdict dedup_check(const struct dedup *d, const struct dedup_config *config,
                                const struct reading *reading)
 {
+    if (reading->has_sequence && reading->has_device_time && goes_on(d, reading))
+        return DEDUP_NEW;
     if (reading->has_sequence && reading->has_device_time)
         return check_runs(d, reading->sequence, reading->device_time_ms);
     if (config->keep == 0 || !(reading->has_sequence || reading->has_device_time))

@@ -18,7 +18,11 @@
  * which looks like a gap. In both, a number inside the run is then taken for a repeat.
  *
  * The readings of one message share its number: all of them are judged before any of them is
- * marked, and they are marked one after the other, in order of index. */
+ * marked, and they are marked one after the other, in order of index. A later index than the last
+ * one marked, under the same number, is the rest of a message that was cut off, and is NEW.
+ *
+ * Numbers are the device's, so this can't tell two metrics with counters of their own from one
+ * another; the engine, which knows each metric's newest time, stores what that time shows to be new. */
 #ifndef PIPELINE_DEDUP_H
 #define PIPELINE_DEDUP_H
 

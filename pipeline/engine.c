@@ -171,6 +171,8 @@ static void apply_reading(struct engine *e, const struct record *record)
     device->last_t_ms = record->t_ms;
     device->last_event_ms = record->event_time_ms;
     series->last_t_ms = record->t_ms;
+    if (reading->has_device_time && reading->device_time_ms > series->device_time_max_ms)
+        series->device_time_max_ms = reading->device_time_ms;
     series->source = reading->source < e->config->source_count ? reading->source : 0;
     if (series->unit == 0 && reading->unit.bytes > 0 &&
         engine_names_room(e, reading->unit.bytes + 1u))

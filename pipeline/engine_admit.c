@@ -138,6 +138,36 @@ static void reject(struct admission *a, enum reject_reason reason)
     a->record.reason = reason;
 }
 
+/* Whether a reading whose number and time the device's runs cover may be one that its series has
+ * had. A series that has had nothing so late has not: its metric has numbers of its own. */
+static bool series_may_have(const struct engine *e, uint32_t device, const struct reading *reading)
+{
+    uint32_t series = engine_series_find(e, device, reading->metric);
+    return series != ENGINE_NONE && reading->device_time_ms <= e->series[series].device_time_max_ms;
+}
+
+/* Of the readings of a message in which a device counts from the start again, the first tells. */
+static bool restart_told(const struct admission *out, uint32_t before, const struct reading *reading)
+{
+    for (uint32_t i = 0; i < before; i++)
+        if (out[i].sequence_restart && text_equal(out[i].record.reading.device, reading->device) &&
+            out[i].record.reading.sequence == reading->sequence)
+            return true;
+    return false;
+}
+
+static void judge_repeat(const struct engine *e, uint32_t device, struct admission *out,
+                         uint32_t index)
+{
+    struct admission *a = &out[index];
+    const struct reading *reading = &a->record.reading;
+    enum dedup_verdict seen = dedup_check(&e->devices[device].dedup, &e->config->dedup, reading);
+    bool by_number = reading->has_sequence && reading->has_device_time;
+    if (seen == DEDUP_SEEN && (!by_number || series_may_have(e, device, reading)))
+        a->verdict = ADMIT_DUPLICATE;
+    a->sequence_restart = seen == DEDUP_RESTART && !restart_told(out, index, reading);
+}
+
 static void admit_one(const struct engine *e, int64_t t_ms, struct claims *claims,
                       struct admission *out, uint32_t index)
 {
@@ -156,12 +186,8 @@ static void admit_one(const struct engine *e, int64_t t_ms, struct claims *claim
         return;
     }
     uint32_t device = engine_device_find(e, reading->device);
-    if (device != ENGINE_NONE) {
-        enum dedup_verdict seen =
-            dedup_check(&e->devices[device].dedup, &e->config->dedup, reading);
-        a->verdict = seen == DEDUP_SEEN ? ADMIT_DUPLICATE : ADMIT_STORE;
-        a->sequence_restart = seen == DEDUP_RESTART;
-    }
+    if (device != ENGINE_NONE)
+        judge_repeat(e, device, out, index);
     if (a->verdict == ADMIT_DUPLICATE)
         return;
     reason = claim(e, device, claims, out, index);

@@ -352,6 +352,7 @@ static void load_series(struct loading *l)
     need(l, s->watermark_ms == INT64_MIN ||
                 (s->watermark_ms > -ENGINE_TIME_MAX && s->watermark_ms < ENGINE_TIME_MAX));
     s->last_t_ms = get_time(l);
+    s->device_time_max_ms = get_i64(l->r);
     statistics_load(&s->statistics, l->r);
     need(l, s->statistics.first_ms > -ENGINE_TIME_MAX && s->statistics.last_ms < ENGINE_TIME_MAX &&
                 s->statistics.first_ms <= s->statistics.last_ms);

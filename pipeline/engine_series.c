@@ -140,7 +140,10 @@ uint32_t engine_series_enter(struct engine *e, uint32_t device, uint32_t metric)
     assert(e->series_count < e->config->series_max);
     uint32_t index = e->series_count++;
     struct series *s = &e->series[index];
-    *s = (struct series){ .device = device, .metric = metric, .watermark_ms = INT64_MIN };
+    *s = (struct series){ .device = device,
+                          .metric = metric,
+                          .watermark_ms = INT64_MIN,
+                          .device_time_max_ms = INT64_MIN };
     statistics_init(&s->statistics);
     windows_init(&s->windows, e->windows + (size_t)index * e->config->window.slots,
                  &e->config->window);

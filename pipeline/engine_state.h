@@ -57,6 +57,7 @@ struct series {
     struct windows windows;
     int64_t watermark_ms;    /* INT64_MIN before the first reading */
     int64_t last_t_ms;       /* t of the last reading */
+    int64_t device_time_max_ms; /* the greatest that a reading carried; INT64_MIN: none did */
     uint32_t device;
     uint32_t metric, unit;   /* in engine.names */
     uint16_t source;         /* of the last reading */

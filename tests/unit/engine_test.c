@@ -279,6 +279,60 @@ static void repeats_are_known(void **state)
     bench_end(&b);
 }
 
+/* Counters of their own for each metric: number and time are known from another metric, and yet new. */
+static void metrics_may_count_for_themselves(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    static const char *const metrics[] = { "temperature", "humidity", "pressure" };
+    for (uint64_t sequence = 5; sequence < 8; sequence++) {
+        b.t_ms += 1000;
+        for (int m = 0; m < 3; m++) {
+            struct reading reading = bench_reading("pump", metrics[m], 1, 0);
+            reading.device_time_ms = BENCH_EPOCH_MS + (int64_t)sequence * 1000;
+            reading.has_sequence = true;
+            reading.sequence = sequence;
+            assert_int_equal(bench_take(&b, &reading).verdict, ADMIT_STORE);
+            assert_int_equal(bench_take(&b, &reading).verdict, ADMIT_DUPLICATE);
+        }
+    }
+    assert_int_equal(engine_counts(b.engine).readings, 9);
+    assert_int_equal(engine_counts(b.engine).sequence_restarts, 0);
+    bench_end(&b);
+}
+
+/* A device that was started again sends a message of four readings, each with a time of its own. */
+static void a_restart_is_counted_once(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4, 4);
+    for (int boot = 0; boot < 3; boot++) {
+        struct reading readings[4];
+        struct admission out[4];
+        uint32_t told = 0;
+        b.t_ms += 100000;
+        for (uint32_t i = 0; i < 4; i++) {
+            readings[i] = bench_reading("pump", "temperature", 1, 0);
+            readings[i].device_time_ms = BENCH_EPOCH_MS + b.t_ms - 4000 + 1000 * (int64_t)i;
+            readings[i].has_sequence = true;
+            readings[i].sequence = 1;
+            readings[i].index = i;
+        }
+        bench_wait(&b, 0);
+        engine_admit(b.engine, b.t_ms, readings, 4, out);
+        for (uint32_t i = 0; i < 4; i++) {
+            assert_int_equal(out[i].verdict, ADMIT_STORE);
+            told += out[i].sequence_restart;
+            engine_apply(b.engine, &out[i].record, &b.out);
+        }
+        assert_int_equal(told, boot > 0);
+        assert_int_equal(engine_counts(b.engine).sequence_restarts, boot);
+    }
+    bench_end(&b);
+}
+
 /* Of one message: two readings of one new device and one of another, where there is room for one. */
 static void limits_count_the_message_itself(void **state)
 {
@@ -563,6 +617,8 @@ int main(void)
         cmocka_unit_test(three_within_an_hour_or_none),
         cmocka_unit_test(too_many_rejects_are_told),
         cmocka_unit_test(repeats_are_known),
+        cmocka_unit_test(metrics_may_count_for_themselves),
+        cmocka_unit_test(a_restart_is_counted_once),
         cmocka_unit_test(limits_count_the_message_itself),
         cmocka_unit_test(long_names_fill_the_room_for_names_first),
         cmocka_unit_test(what_can_not_be_used_is_refused),
