@@ -36,7 +36,9 @@ void sender_reset(struct gateway *g)
 
 static bool lane_has_rows(const struct gateway *g, enum lane lane)
 {
-    return g->sender.lanes[lane].next < g->committed_lanes[lane].next_sequence;
+    const struct lane_cursor *cursor = &g->sender.lanes[lane];
+    return cursor->next < g->committed_lanes[lane].next_sequence &&
+           g->t_ms >= cursor->paused_until_ms;
 }
 
 static enum lane best_lane(const struct gateway *g)
@@ -99,12 +101,24 @@ static bool other_revision_in_flight(const struct sender *s, const struct outbox
     return false;
 }
 
-static bool in_flight_already(const struct sender *s, const struct outbox_row *row)
+static bool is_in_flight(const struct sender *s, enum lane lane, uint64_t sequence)
 {
     for (uint32_t i = 0; i < s->in_flight_count; i++)
-        if (s->in_flight[i].lane == row->lane && s->in_flight[i].sequence == row->sequence)
+        if (s->in_flight[i].lane == lane && s->in_flight[i].sequence == sequence)
             return true;
     return false;
+}
+
+/* After a rewind: what is still under way need not go twice; its failure would rewind again. */
+static void pass_over_in_flight(struct sender *s)
+{
+    while (fetched_left(s)) {
+        const struct outbox_row *row = &s->fetch.rows[s->fetched_next];
+        if (!is_in_flight(s, row->lane, row->sequence))
+            return;
+        s->lanes[row->lane].next = row->sequence + 1;
+        s->fetched_next++;
+    }
 }
 
 static uint32_t window_of(const struct gateway *g, enum lane lane)
@@ -136,8 +150,9 @@ static bool send_one(struct gateway *g)
 {
     struct sender *s = &g->sender;
     const struct outbox_row *row = &s->fetch.rows[s->fetched_next];
-    if (s->in_flight_count >= window_of(g, row->lane) || other_revision_in_flight(s, row) ||
-        in_flight_already(s, row) || !tokens_for(g, row))
+    if (g->t_ms < s->lanes[row->lane].paused_until_ms ||
+        s->in_flight_count >= window_of(g, row->lane) || other_revision_in_flight(s, row) ||
+        !tokens_for(g, row))
         return false;
     if (g->ports.uplink_send(g->ports.ctx, row) != 0)
         return false;
@@ -209,8 +224,9 @@ void sender_pump(struct gateway *g)
         return;
     check_receipts(g);
     put_back_for(g, best_lane(g));
-    while (g->t_ms >= s->paused_until_ms && fetched_left(s) && send_one(g))
-        continue;
+    do
+        pass_over_in_flight(s);
+    while (fetched_left(s) && send_one(g));
 }
 
 /* --- what became of rows -------------------------------------------------------------------------
@@ -292,7 +308,7 @@ void gateway_on_send_failed(struct gateway *g, enum lane lane, uint64_t sequence
     /* The row that breaks a connection is known only when it was alone in flight. */
     if (refused || (s->probe && alone)) {
         uint32_t refusals = count_refusal(s, lane, sequence);
-        s->paused_until_ms = g->t_ms + (int64_t)REFUSAL_PAUSE_MS * refusals;
+        s->lanes[lane].paused_until_ms = g->t_ms + (int64_t)REFUSAL_PAUSE_MS * refusals;
         if (refusals >= g->config->uplink.refusals_max)
             want_poison(g, lane, sequence);
     }
@@ -337,6 +353,6 @@ void gateway_on_replay_request(struct gateway *g, enum lane lane, uint64_t from,
 {
     assert(lane < LANES);
     (void)to; /* what follows is sent again too: the receiver ignores what it has */
-    if (from < lowest_in_flight(&g->sender, lane)) /* else it is on its way */
+    if (!is_in_flight(&g->sender, lane, from)) /* else it is on its way */
         rewind_to(g, lane, from);
 }

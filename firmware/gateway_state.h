@@ -62,6 +62,7 @@ struct lane_cursor {
     uint64_t sent;       /* highest that a PUBACK covered */
     uint64_t first;      /* oldest that the store holds */
     int64_t progress_ms; /* t when a receipt last moved, or nothing was outstanding */
+    int64_t paused_until_ms; /* t; after a refusal */
 };
 
 struct sender {
@@ -83,7 +84,6 @@ struct sender {
     } refusals[REFUSALS_SLOTS];
     struct store_job poison;
     bool poison_wanted;
-    int64_t paused_until_ms; /* t; after a refusal */
     int64_t tokens_bytes;    /* of the byte-rate cap */
     int64_t tokens_ms;
 };

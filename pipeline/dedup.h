@@ -22,7 +22,7 @@
  * one marked, under the same number, is the rest of a message that was cut off, and is NEW.
  *
  * Numbers are the device's, so this can't tell two metrics with counters of their own from one
- * another; the engine, which knows each metric's newest time, stores what that time shows to be new. */
+ * another; the engine, which knows each metric's newest time, stores what that shows to be new. */
 #ifndef PIPELINE_DEDUP_H
 #define PIPELINE_DEDUP_H
 

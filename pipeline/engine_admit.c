@@ -147,7 +147,8 @@ static bool series_may_have(const struct engine *e, uint32_t device, const struc
 }
 
 /* Of the readings of a message in which a device counts from the start again, the first tells. */
-static bool restart_told(const struct admission *out, uint32_t before, const struct reading *reading)
+static bool restart_told(const struct admission *out, uint32_t before,
+                         const struct reading *reading)
 {
     for (uint32_t i = 0; i < before; i++)
         if (out[i].sequence_restart && text_equal(out[i].record.reading.device, reading->device) &&
