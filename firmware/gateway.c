@@ -201,6 +201,34 @@ bool gateway_query(struct gateway *g, void (*query)(void *, struct store *), voi
 /* --- turns ---------------------------------------------------------------------------------------
  * */
 
+static int apply_and_journal(struct gateway *g, const struct record *record)
+{
+    if (!fill_has_step_room(g, g->filling) ||
+        block_bytes(g->filling->block) + record->content.bytes + 4096 > g->limits.block.bytes_max) {
+        g->filling->urgent = true;
+        return WEIR_EAGAIN;
+    }
+    fill_append(g, record);
+    engine_apply(g->engine, record, &g->out);
+    return 0;
+}
+
+/* What became of the sources, to the engine; what finds no room is told in the next turn. */
+static void tell_sources(struct gateway *g)
+{
+    for (uint32_t source = 0; source < g->config->source_count; source++) {
+        uint64_t bit = (uint64_t)1 << source;
+        struct record record = {
+            .kind = RECORD_SOURCE,
+            .t_ms = g->t_ms,
+            .reading = { .source = (uint16_t)source },
+            .count = (g->source_connected & bit) != 0,
+        };
+        if ((g->source_untold & bit) != 0 && apply_and_journal(g, &record) == 0)
+            g->source_untold &= ~bit;
+    }
+}
+
 static int64_t measured_lag_ms(const struct gateway *g)
 {
     int64_t lag = 0;
@@ -233,6 +261,7 @@ void gateway_begin_turn(struct gateway *g, struct hal_time now)
     clock_begin_turn(g, now);
     if (!g->timers_behind && g->carried.next < g->carried.count)
         intake_continue(g);
+    tell_sources(g);
     update_shed(g);
 }
 
@@ -302,33 +331,14 @@ bool gateway_may_take(const struct gateway *g, uint32_t source)
 /* --- other events --------------------------------------------------------------------------------
  * */
 
-static int apply_and_journal(struct gateway *g, const struct record *record)
-{
-    if (!fill_has_step_room(g, g->filling) ||
-        block_bytes(g->filling->block) + record->content.bytes + 4096 > g->limits.block.bytes_max) {
-        g->filling->urgent = true;
-        return WEIR_EAGAIN;
-    }
-    fill_append(g, record);
-    engine_apply(g->engine, record, &g->out);
-    return 0;
-}
-
 void gateway_on_source(struct gateway *g, uint32_t source, bool connected)
 {
     assert(source < g->config->source_count);
     uint64_t bit = (uint64_t)1 << source;
     g->source_connected = connected ? g->source_connected | bit : g->source_connected & ~bit;
     g->drained_ms[source] = g->t_ms;
-    struct record record = {
-        .kind = RECORD_SOURCE,
-        .t_ms = g->t_ms,
-        .reading = { .source = (uint16_t)source },
-        .count = connected,
-    };
-    /* Without room the record is left out: silence alarms may then come for a source that is away.
-     * */
-    (void)apply_and_journal(g, &record);
+    g->source_untold |= bit;
+    tell_sources(g);
 }
 
 void gateway_on_drained(struct gateway *g, uint32_t source)

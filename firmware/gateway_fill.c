@@ -245,10 +245,14 @@ void fill_append(struct gateway *g, const struct record *record)
     fill_open(g);
     if (f->raw == NULL || record->kind != RECORD_READING || g->shed.level >= SHED_OPTIONAL)
         return;
-    if (results_add_reading(f->raw, record) == WEIR_EFULL && fill_has_step_room(g, f)) {
-        flush_results(g, f->raw, LANE_RAW);
-        (void)results_add_reading(f->raw, record); /* an empty builder takes one reading */
+    if (results_add_reading(f->raw, record) != WEIR_EFULL)
+        return;
+    if (!fill_has_step_room(g, f)) {
+        g->ledger.results_left_out++;
+        return;
     }
+    flush_results(g, f->raw, LANE_RAW);
+    (void)results_add_reading(f->raw, record); /* an empty builder takes one reading */
 }
 
 static struct text copy_to_letters(struct fill *f, size_t room, struct text from)

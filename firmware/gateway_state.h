@@ -163,6 +163,7 @@ struct gateway {
     struct tail_slot tail[TAIL_SLOTS];
     uint64_t tail_count;
     uint64_t source_connected;
+    uint64_t source_untold; /* bit per source: the engine has yet to hear of its last change */
     int64_t drained_ms[CONFIG_SOURCES_MAX];
     struct batch last_batch_out; /* out fields of the last commit */
     int64_t commit_last_us, commit_max_us;
