@@ -38,7 +38,10 @@ static int row_write(struct store *s, const struct outbox_row *row, uint64_t gap
     uint8_t key[KEY_BYTES];
     struct text payload = row->payload;
     bool keyed = row->key.low != 0 || row->key.high != 0;
-    int err = row->lane == LANE_ALERTS ? 0 : store_deflate(s, row->payload, &payload);
+    /* A gap event is the same JSON in every lane: its receiver tells it from a batch by its first
+     * byte. */
+    bool packed = row->lane != LANE_ALERTS && gap_from == 0;
+    int err = packed ? store_deflate(s, row->payload, &payload) : 0;
 
     if (err != 0)
         return err;

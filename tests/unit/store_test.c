@@ -249,9 +249,11 @@ static uint64_t check_contiguous(struct bench *b, enum lane lane, uint64_t first
         for (uint32_t i = 0; i < count; i++) {
             struct text payload = rows[i].payload;
             struct gap gap = { rows[i].sequence, rows[i].sequence };
-            if (lane != LANE_ALERTS)
-                payload = inflated(payload, plain, sizeof plain);
-            held += !gap_of(payload, &gap);
+            if (!gap_of(payload, &gap)) { /* a gap event stands as it is, in every lane */
+                held++;
+                if (lane != LANE_ALERTS)
+                    (void)inflated(payload, plain, sizeof plain);
+            }
             assert_int_equal(gap.from, expected);
             assert_int_equal(gap.to, rows[i].sequence);
             expected = rows[i].sequence + 1;
