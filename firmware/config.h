@@ -22,6 +22,7 @@ enum {
     CONFIG_SOURCES_MAX = 8,
     CONFIG_TOPICS_MAX = 16,     /* a source */
     CONFIG_CONTRACTS_MAX = 8,
+    CONFIG_IN_FLIGHT_MAX = 256, /* rows sent upstream and not yet acknowledged */
     CONFIG_PATH_BYTES_MAX = 255,
     CONFIG_FILE_BYTES_MAX = 64 * 1024
 };
@@ -67,7 +68,7 @@ struct config_uplink {
     /* rows wait for the receiver's receipt, else for the broker's PUBACK */
     bool receipts;
     int64_t receipt_timeout_ms; /* sent but not covered for so long: sent again */
-    uint32_t in_flight;
+    uint32_t in_flight;         /* <= CONFIG_IN_FLIGHT_MAX */
     uint32_t refusals_max;      /* after so many an entry goes to the dead letters */
     uint32_t backlog_share_percent; /* of sends, at least, for the lanes behind alerts */
     uint64_t bytes_per_second;  /* cap; 0: none */

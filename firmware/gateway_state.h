@@ -16,7 +16,6 @@ enum {
     FILL_RAW_MAX = 1024,                /* raw readings in one message */
     FILL_RECORDS_SLACK = 64,            /* ticks, clock and source records of a turn */
     TAIL_SLOTS = 256,
-    SENDER_IN_FLIGHT_MAX = 256,
     REFUSALS_SLOTS = 16
 };
 
@@ -69,7 +68,7 @@ struct sender {
     bool connected;
     bool probe; /* after a break: one row alone, to find the one that breaks it */
     uint32_t in_flight_count;
-    struct in_flight in_flight[SENDER_IN_FLIGHT_MAX];
+    struct in_flight in_flight[CONFIG_IN_FLIGHT_MAX];
     struct lane_cursor lanes[LANES];
     /* rows fetched and not yet sent, all of one lane */
     struct store_job fetch; /* the worker's while a fetch is under way */
