@@ -37,6 +37,8 @@ struct results_builder {
     uint16_t *slots;       /* open addressing; 0: free */
     struct results_place place;
     struct column_size sizes[RESULTS_COLUMNS_MAX];
+    uint64_t first_block;  /* of the windows: the oldest; UINT64_MAX while there is none */
+    uint32_t contract;     /* version that all windows share; 0: they differ, or have none */
 };
 
 /* --- building ----------------------------------------------------------------------------- */
@@ -76,6 +78,8 @@ void results_builder_reset(struct results_builder *b)
     memset(b->slots, 0, (b->slot_mask + 1) * sizeof b->slots[0]);
     b->place = (struct results_place){ 0 };
     memset(b->sizes, 0, sizeof b->sizes);
+    b->first_block = UINT64_MAX;
+    b->contract = 0;
 }
 
 /* The number of a text, which is made where it is new; the caller has seen that there is room. */
@@ -145,6 +149,12 @@ int results_add_window(struct results_builder *b, const struct window_result *re
                                .metric = name_of(b, result->metric),
                                .unit = name_of(b, result->unit) };
     window_to_row(&b->place, &names, result, row);
+    if (result->first_block < b->first_block)
+        b->first_block = result->first_block;
+    if (b->count == 0)
+        b->contract = result->contract_version;
+    else if (b->contract != result->contract_version)
+        b->contract = 0;
     take_row(b, row);
     return 0;
 }
@@ -209,6 +219,9 @@ void results_finish(struct results_builder *b, struct results_header *header, st
     size_t start = w->used;
     header->kind = b->kind;
     header->count = b->count;
+    header->contract_version = b->contract;
+    if (b->first_block < header->first_block)
+        header->first_block = b->first_block; /* a window's readings may be older than its firing */
     put_header(header, w);
     put_varint(w, b->name_count - 1);
     put_varint(w, b->names_bytes);

@@ -43,7 +43,8 @@ void results_builder_reset(struct results_builder *b);
 int results_add_window(struct results_builder *b, const struct window_result *result);
 int results_add_reading(struct results_builder *b, const struct record *record);
 uint32_t results_count(const struct results_builder *b);
-/* header->count and ->kind are filled in here. */
+/* header->count, ->kind and ->contract_version are filled in here, and ->first_block goes back to
+ * the oldest block of the windows. */
 void results_finish(struct results_builder *b, struct results_header *header,
                     struct byte_writer *w);
 

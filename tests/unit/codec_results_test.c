@@ -99,7 +99,7 @@ static void assert_window(const struct window_result *a, const struct window_res
 static struct results_header header_example(void)
 {
     struct results_header header = { .store_id = { 0x0123456789abcdef, 0xfedcba9876543210 }, .sequence = 7,
-                                     .first_block = 40, .last_block = 41, .contract_version = 1 };
+                                     .first_block = 41, .last_block = 41 };
     for (uint8_t i = 0; i < 32; i++)
         header.config_digest[i] = i;
     return header;
@@ -266,6 +266,62 @@ static void the_documented_example_holds(void **state)
     free(b);
 }
 
+/* The oldest block of any window, and the contract's version only where all agree. */
+static void the_header_speaks_for_its_windows(void **state)
+{
+    (void)state;
+    struct results_builder *b = builder_made(RESULTS_WINDOWS, 10, RESULTS_BYTES_MIN);
+    struct window_result w = { .device = text_of("d"), .metric = text_of("m"), .first_block = 40,
+                               .last_block = 41, .contract_version = 3 };
+    static const struct { uint64_t block; uint32_t contract, want_contract; uint64_t want_block; } table[] = {
+        { 41, 3, 3, 41 }, { 38, 3, 3, 38 }, { 40, 4, 0, 38 }, { 39, 3, 0, 38 },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct results_reader r;
+        w.first_block = table[i].block;
+        w.contract_version = table[i].contract;
+        assert_int_equal(results_add_window(b, &w), 0);
+        struct text message = finished(b);
+        assert_int_equal(results_open(&r, message), 0);
+        assert_int_equal(r.header.first_block, table[i].want_block);
+        assert_int_equal(r.header.last_block, 41);
+        assert_int_equal(r.header.contract_version, table[i].want_contract);
+        free((char *)message.at);
+    }
+    free(b);
+}
+
+/* A number with device time, number and a further field; a boolean; a text without either. */
+static void raw_readings_are_the_vector(void **state)
+{
+    (void)state;
+    struct results_builder *b = builder_made(RESULTS_READINGS, 10, RESULTS_BYTES_MIN);
+    static const char quality[] = "\x00\x02\x04good"; /* field 0, a text of 4 bytes */
+    struct record r = { .kind = RECORD_READING, .t_ms = 5000, .event_time_ms = 1790000000250,
+                        .reading = { .device = text_of("pump7"), .metric = text_of("temp"),
+                                     .unit = text_of("Cel"), .value = { .number = 21.5 },
+                                     .has_device_time = true, .device_time_ms = 1790000000250,
+                                     .has_sequence = true, .sequence = 300, .index = 2,
+                                     .extra = { quality, sizeof quality - 1 } } };
+    assert_int_equal(results_add_reading(b, &r), 0);
+    r.reading.metric = text_of("door");
+    r.reading.unit = (struct text){ 0 };
+    r.reading.value = (struct value){ .type = VALUE_BOOLEAN, .number = 1 };
+    r.reading.index = 3;
+    r.reading.device_time_ms = 1790000900250; /* the device's clock is ahead, and was held back */
+    r.time_source = TIME_CLAMPED;
+    assert_int_equal(results_add_reading(b, &r), 0);
+    r = (struct record){ .kind = RECORD_READING, .t_ms = 5020, .event_time_ms = 1790000000300,
+                         .time_source = TIME_ARRIVAL,
+                         .reading = { .device = text_of("pump8"), .metric = text_of("state"), .source = 1,
+                                      .value = { .type = VALUE_TEXT, .text = text_of("idle") } } };
+    assert_int_equal(results_add_reading(b, &r), 0);
+    struct text message = finished(b);
+    vector_check("tests/vectors/readings.wr", message.at, message.bytes);
+    free((char *)message.at);
+    free(b);
+}
+
 static void what_a_window_costs(void **state)
 {
     (void)state;
@@ -366,6 +422,8 @@ int main(void)
         cmocka_unit_test(windows_come_back),
         cmocka_unit_test(readings_come_back),
         cmocka_unit_test(the_documented_example_holds),
+        cmocka_unit_test(the_header_speaks_for_its_windows),
+        cmocka_unit_test(raw_readings_are_the_vector),
         cmocka_unit_test(what_a_window_costs),
         cmocka_unit_test(damage_never_harms),
     };

@@ -85,7 +85,7 @@ static void a_gap_and_a_notice_are_the_vectors(void **state)
     (void)state;
     struct envelope e = envelope_example();
     char room[ENVELOPE_EVENT_BYTES_MAX];
-    struct text gap = envelope_gap(&e, 1, 118, 160, "space", 1790000100000, room, sizeof room);
+    struct text gap = envelope_gap(&e, 1, 118, 160, "outbox_full", 1790000100000, room, sizeof room);
     assert_in_range(gap.bytes, 1, sizeof room);
     vector_check("tests/vectors/gap.json", gap.at, gap.bytes);
     static const struct envelope_fact facts[] = { { "level", 1 }, { "lag_ms", 5210 } };
