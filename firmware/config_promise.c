@@ -130,21 +130,40 @@ void config_print_warnings(const struct config *config, FILE *out)
                     out);
 }
 
+/* Also docs/broker.conf, for the default receive_maximum: tests/e2e/broker_conf_test.py compares */
+static const char BROKER[] =
+    "# What waits for Weir while it is stopped or behind, in messages. Without it mosquitto keeps\n"
+    "# 1000 and drops every newer one, although it acknowledges it to the device. Memory: about\n"
+    "# 0.5 kB a message of 100 bytes. Not 0, which means no limit: with that, Debian's mosquitto\n"
+    "# 2.0.11 cuts off a client for one publish that the access list denies.\n"
+    "max_queued_messages 1000000\n"
+    "# What devices publish at QoS 0 while Weir is away is not kept: let them publish at QoS 1.\n"
+    "# Leave queue_qos0_messages off: with it, mosquitto 2.0.11 stops in the middle of a backlog\n"
+    "# that holds both, until the connection is made anew.\n"
+    "queue_qos0_messages false\n"
+    "# At least the receive_maximum of Weir's sources, and far below max_queued_messages. Without\n"
+    "# it: nothing changes where the broker grants what an MQTT 5 client asks for, as mosquitto\n"
+    "# 2.0 does; one that takes the smaller of the two sends 20 messages a commit.\n"
+    "max_inflight_messages %u\n"
+    "# Weir's session and what waits in it survive a restart of the broker. Without it both are\n"
+    "# gone, and so is what devices publish until Weir has subscribed again. Leave\n"
+    "# persistent_client_expiration unset: the session must outlive any stop of Weir.\n"
+    "persistence true\n"
+    "# Save after so many changes. Without these two lines the broker saves every 30 minutes, and\n"
+    "# its own crash loses all that came since, and repeats what Weir had acknowledged; with them\n"
+    "# the last %d changes at most. Saving at every change writes the whole file each time.\n"
+    "autosave_on_changes true\n"
+    "autosave_interval %d\n"
+    "# A reading is passed on at once. Without it small messages may wait for those before them.\n"
+    "set_tcp_nodelay true\n";
+
 void config_print_broker(const struct config *config, FILE *out)
 {
     uint32_t most = 20;
     for (uint32_t i = 0; i < config->source_count; i++)
         if (config->sources[i].receive_maximum > most)
             most = config->sources[i].receive_maximum;
-    (void)fprintf(out,
-                  "max_inflight_messages %u\n"
-                  "max_queued_messages 1000000\n"
-                  "persistence true\n"
-                  "autosave_on_changes true\n"
-                  "autosave_interval %d\n"
-                  "set_tcp_nodelay true\n"
-                  "allow_anonymous false\n",
-                  most, BROKER_CHANGES);
+    (void)fprintf(out, BROKER, most, BROKER_CHANGES, BROKER_CHANGES);
 }
 
 /* --- disk ------------------------------------------------------------------------------------ */
@@ -231,6 +250,8 @@ void config_print_losses(const struct config *config, FILE *out)
     bool qos0 = false;
     for (uint32_t i = 0; i < config->source_count; i++)
         qos0 = qos0 || config->sources[i].qos == 0;
+    (void)fputs("gateway stopped: what devices publish at QoS 0; the broker keeps QoS 1 and 2\n",
+                out);
     const char *unacknowledged = qos0 ? "; of sources with qos 0 up to " : "";
     (void)fprintf(out, "kill -9: nothing acknowledged%s%s\n", unacknowledged,
                   qos0 ? duration(config->commit_max_age_ms).text : "");
@@ -239,9 +260,13 @@ void config_print_losses(const struct config *config, FILE *out)
     print_day_offline(config, out);
     (void)fprintf(
         out,
-        "full disk: nothing acknowledged; acknowledgements stop, the ballast of %s is given "
-        "up, alerts still leave, and after %s without a commit the process restarts\n",
-        size(config->store.ballast_bytes).text, duration(config->commit_retry_for_ms).text);
+        "full disk: nothing acknowledged; the ballast of %s is given up, then acknowledgements "
+        "stop until there is room; alerts already committed still leave\n",
+        size(config->store.ballast_bytes).text);
+    (void)fprintf(out,
+                  "failing disk: nothing acknowledged; after %s without a commit the process ends, "
+                  "and a restart reads the store anew\n",
+                  duration(config->commit_retry_for_ms).text);
     (void)fprintf(
         out,
         "full budget: raw readings beyond %s are removed, oldest first, counted, also those "

@@ -59,6 +59,9 @@ class System:
         for name in ("broker.conf", "cloud-broker.conf", "gateway.yaml"):
             with open(os.path.join(SCENARIOS, name)) as f:
                 text = string.Template(f.read()).substitute(self.names)
+            if name == "broker.conf":
+                with open(os.path.join(ROOT, "docs", name)) as f:
+                    text += f.read()
             with open(self.path(name), "w") as f:
                 f.write(text)
         subprocess.run([os.path.join(ROOT, "tests/lib/pki.sh"), self.path("pki"), "gateway", "cloud"], check=True)

@@ -116,7 +116,7 @@ class Place:
             subprocess.run(command, check=True, capture_output=True)
 
     def start_broker(self, name, tls=False, settings=""):
-        """A stock mosquitto with the settings that docs/operations.md gives, stock where it gives none."""
+        """A stock mosquitto with the settings of docs/broker.conf."""
         port = self.ports.setdefault(name, free_port())
         directory = self.path(name)
         os.makedirs(directory, exist_ok=True)
@@ -124,13 +124,10 @@ class Place:
         text = f"""user {user}
 listener {port} 127.0.0.1
 allow_anonymous true
-persistence true
 persistence_location {directory}/
-autosave_interval 1000
-autosave_on_changes true
-max_inflight_messages 1000
-max_queued_messages 1000000
 """
+        with open(os.path.join(ROOT, "docs/broker.conf")) as f:
+            text += f.read()
         if tls:
             text += f"""cafile {self.path("pki/ca.crt")}
 certfile {self.path("pki/server.crt")}
