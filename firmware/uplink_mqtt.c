@@ -151,7 +151,7 @@ static void on_subscribed(void *ctx, MQTTAsync_successData5 *data)
     struct uplink *u = ctx;
     for (int i = 0; i < data->alt.sub.reasonCodeCount; i++)
         if (data->alt.sub.reasonCodes[i] >= MQTTREASONCODE_UNSPECIFIED_ERROR)
-            uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0,
+            uplink_queue_note(&u->queue, UPLINK_EVENT_UNFIT, 0,
                               "the broker refused the subscription to receipts");
 }
 
@@ -159,7 +159,7 @@ static void on_subscribe_failed(void *ctx, MQTTAsync_failureData5 *data)
 {
     struct uplink *u = ctx;
     (void)data;
-    uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, "the subscription to receipts failed");
+    uplink_queue_note(&u->queue, UPLINK_EVENT_UNFIT, 0, "the subscription to receipts failed");
 }
 
 static int on_tls_error(const char *text, size_t bytes, void *ctx)
@@ -331,7 +331,7 @@ static void subscribe(struct uplink *u)
     response.subscribeOptionsList = each;
     int err = MQTTAsync_subscribeMany(u->client, 2, topics, qos, &response);
     if (err != MQTTASYNC_SUCCESS)
-        uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, MQTTAsync_strerror(err));
+        uplink_queue_note(&u->queue, UPLINK_EVENT_UNFIT, 0, MQTTAsync_strerror(err));
 }
 
 static void begin_closing(struct uplink *u)
@@ -347,20 +347,24 @@ static void begin_closing(struct uplink *u)
         uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, "already gone");
 }
 
+/* Told twice, by a failed write and by the reader, it has ended once. Paho is not asked to close
+ * what it is closing by itself: such a request may never be answered. */
 static void on_ended(struct uplink *u, const char *reason)
 {
     if (u->state == UPLINK_WAITING)
-        return; /* told twice: by a failed write and by the reader */
-    if (u->state != UPLINK_CLOSING && may_be_connected(u)) {
-        /* Perhaps only the subscription failed; Paho must not think it is still connected. */
-        begin_closing(u);
-        log_event("uplink_ending", "why=\"%s\"", reason);
         return;
-    }
     int64_t wait_ms = u->rotating ? 0 : backoff_fail(&u->backoff);
     u->rotating = false;
     log_event("uplink_closed", "why=\"%s\" retry_ms=%lld", reason, (long long)wait_ms);
     end_connection(u, wait_ms);
+}
+
+static void on_unfit(struct uplink *u, const char *reason)
+{
+    if (u->state != UPLINK_CONNECTED && u->state != UPLINK_DRAINING)
+        return;
+    log_event("uplink_unfit", "why=\"%s\"", reason);
+    begin_closing(u);
 }
 
 static void on_answer(struct uplink *u, const struct uplink_event *event)
@@ -395,6 +399,9 @@ static void on_event(struct uplink *u, const struct uplink_event *event, const c
         break;
     case UPLINK_EVENT_ENDED:
         on_ended(u, reason);
+        break;
+    case UPLINK_EVENT_UNFIT:
+        on_unfit(u, reason);
         break;
     case UPLINK_EVENT_SENT:
     case UPLINK_EVENT_FAILED:
@@ -444,7 +451,7 @@ static void take_events(struct uplink *u)
     for (uint32_t i = 0; i < taken.count; i++)
         on_event(u, &u->taken[i], taken.reason);
     if (taken.overrun)
-        on_ended(u, "more answers than room");
+        on_unfit(u, "more answers than room");
     while (uplink_queue_take_message(&u->queue, &message)) {
         struct text payload = { message.payload, message.bytes };
         if (message.replay)

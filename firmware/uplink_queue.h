@@ -20,7 +20,8 @@ enum { UPLINK_MESSAGES = 8, UPLINK_REASON_BYTES = 160 };
 
 enum uplink_event_kind {
     UPLINK_EVENT_CONNECTED,
-    UPLINK_EVENT_ENDED, /* or never was */
+    UPLINK_EVENT_ENDED, /* or never was: the library has closed it */
+    UPLINK_EVENT_UNFIT, /* there is a connection, but it is of no use: ours to close */
     UPLINK_EVENT_SENT,
     UPLINK_EVENT_FAILED, /* connection trouble */
     UPLINK_EVENT_REFUSED /* by a reason code */
