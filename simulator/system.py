@@ -39,13 +39,21 @@ def interrupt(_number, _frame):
     raise KeyboardInterrupt
 
 
+DETECTORS = """\
+  - {type: spike, cooldown: 1s}
+  - {type: shift, cooldown: 1s, severity: major}
+  - {type: stuck, cooldown: 1s, severity: minor}
+  - {type: silent}
+"""
+
+
 class System:
-    def __init__(self, learning_readings=200, learning_time="20s"):
+    def __init__(self, learning_readings=200, learning_time="20s", detectors=DETECTORS):
         self.dir = tempfile.mkdtemp(prefix="weir-")
         self.device_port, self.cloud_port = free_port(), free_port()
         self.names = {"dir": self.dir, "user": getpass.getuser(), "device_port": self.device_port,
                       "cloud_port": self.cloud_port, "learning_readings": learning_readings,
-                      "learning_time": learning_time}
+                      "learning_time": learning_time, "detectors": detectors}
         self.processes = {}
         self.logs = {}
         self.keep = "WEIR_KEEP" in os.environ
