@@ -228,24 +228,15 @@ static void verdict_save(const struct verdict *v, struct byte_writer *w)
     put_f64(w, v->threshold);
 }
 
-static double get_number(struct byte_reader *r)
-{
-    double value = get_f64(r);
-    if (value == value) /* infinities are bands without an end; no NaN comes in */
-        return value;
-    r->failed = true;
-    return 0.0;
-}
-
 static void verdict_load(struct verdict *v, struct byte_reader *r)
 {
     v->known = get_bool(r);
     v->anomalous = get_bool(r);
-    v->observed = get_number(r);
-    v->low = get_number(r);
-    v->high = get_number(r);
-    v->score = get_number(r);
-    v->threshold = get_number(r);
+    v->observed = get_finite(r);
+    v->low = get_finite(r);
+    v->high = get_finite(r);
+    v->score = get_finite(r);
+    v->threshold = get_finite(r);
 }
 
 void alert_save(const struct alert *a, struct byte_writer *w)
@@ -270,15 +261,6 @@ void alert_save(const struct alert *a, struct byte_writer *w)
     verdict_save(&a->last, w);
 }
 
-static int64_t get_time(struct byte_reader *r) /* any deadline after it stays inside int64 */
-{
-    int64_t value = get_i64(r);
-    if (value > -((int64_t)1 << 53) && value < (int64_t)1 << 53)
-        return value;
-    r->failed = true;
-    return 0;
-}
-
 void alert_load(struct alert *a, struct byte_reader *r)
 {
     uint8_t state = get_u8(r);
@@ -299,7 +281,7 @@ void alert_load(struct alert *a, struct byte_reader *r)
     a->onset_event_ms = get_time(r);
     a->last_event_ms = get_time(r);
     a->onset_block = get_u64(r);
-    a->peak_score = get_number(r);
-    a->told_score = get_number(r);
+    a->peak_score = get_finite(r);
+    a->told_score = get_finite(r);
     verdict_load(&a->last, r);
 }

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "pipeline/reading.h"
+
 void put_raw(struct byte_writer *w, const void *at, size_t bytes)
 {
     if (w->failed)
@@ -161,6 +163,24 @@ double get_finite(struct byte_reader *r)
 {
     double value = get_f64(r);
     if (value - value == 0)
+        return value;
+    r->failed = true;
+    return 0;
+}
+
+double get_measure(struct byte_reader *r)
+{
+    double value = get_f64(r);
+    if (value >= -READING_NUMBER_MAX && value <= READING_NUMBER_MAX)
+        return value;
+    r->failed = true;
+    return 0;
+}
+
+int64_t get_time(struct byte_reader *r)
+{
+    int64_t value = get_i64(r);
+    if (value > -TIME_MS_MAX && value < TIME_MS_MAX)
         return value;
     r->failed = true;
     return 0;

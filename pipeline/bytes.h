@@ -48,6 +48,8 @@ int64_t get_i64(struct byte_reader *r);
 float get_f32(struct byte_reader *r);
 double get_f64(struct byte_reader *r);
 double get_finite(struct byte_reader *r);                /* as get_f64; NaN and infinities fail */
+double get_measure(struct byte_reader *r);               /* beyond READING_NUMBER_MAX fails */
+int64_t get_time(struct byte_reader *r);                 /* beyond TIME_MS_MAX fails */
 bool get_bool(struct byte_reader *r);                    /* other than 0 or 1 fails */
 uint64_t get_varint(struct byte_reader *r);              /* over 64 bits fails */
 int64_t get_zigzag(struct byte_reader *r);

@@ -158,7 +158,7 @@ static void mark_seen(struct engine *e, struct device *device, const struct read
 static void apply_reading(struct engine *e, const struct record *record)
 {
     const struct reading *reading = &record->reading;
-    assert(record->event_time_ms > -ENGINE_TIME_MAX && record->event_time_ms < ENGINE_TIME_MAX);
+    assert(record->event_time_ms > -TIME_MS_MAX && record->event_time_ms < TIME_MS_MAX);
     uint32_t s = series_of(e, reading);
     if (s == ENGINE_NONE)
         return;
@@ -259,7 +259,7 @@ static void apply(struct engine *e, const struct record *record)
 
 void engine_apply(struct engine *engine, const struct record *record, const struct engine_out *out)
 {
-    assert(record->t_ms >= engine->t_ms && record->t_ms < ENGINE_TIME_MAX);
+    assert(record->t_ms >= engine->t_ms && record->t_ms < TIME_MS_MAX);
     assert(engine->out == NULL);
     engine->out = out;
     if (record->kind == RECORD_TICK)

@@ -214,7 +214,7 @@ static bool lacks_required(const struct engine *e, const struct reading *reading
 void engine_admit(const struct engine *engine, int64_t t_ms, const struct reading *readings,
                   uint32_t count, struct admission *out)
 {
-    assert(t_ms >= engine->t_ms && t_ms < ENGINE_TIME_MAX);
+    assert(t_ms >= engine->t_ms && t_ms < TIME_MS_MAX);
     if (count == 0)
         return;
     struct claims claims = { 0 };

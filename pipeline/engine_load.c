@@ -24,13 +24,6 @@ static void need(struct loading *l, bool holds)
         l->r->failed = true;
 }
 
-static int64_t get_time(struct loading *l)
-{
-    int64_t value = get_i64(l->r);
-    need(l, value > -ENGINE_TIME_MAX && value < ENGINE_TIME_MAX);
-    return l->r->failed ? 0 : value;
-}
-
 /* A part that carries its length, as a reader of its own. */
 static struct byte_reader get_sized(struct loading *l)
 {
@@ -97,7 +90,7 @@ static void load_sources(struct loading *l)
     need(l, count <= UINT16_MAX);
     for (uint32_t i = 0; i < count && !l->r->failed; i++) {
         struct source_state source = { .connected = get_bool(l->r) };
-        source.since_ms = get_time(l);
+        source.since_ms = get_time(l->r);
         if (i < l->e->config->source_count && !l->r->failed)
             l->e->sources[i] = source;
     }
@@ -133,7 +126,7 @@ static void load_rejects(struct loading *l)
     struct rejects *r = &l->e->rejects;
     for (int i = 0; i < ENGINE_REJECT_SLOTS; i++)
         r->counts[i] = get_u32(l->r);
-    r->slot = get_time(l);
+    r->slot = get_time(l->r);
     need(l, r->slot >= 0 && r->slot <= l->e->t_ms / ENGINE_REJECT_SLOT_MS);
     need(l, get_u8(l->r) == 0); /* the place of a rule; this one is built in */
     load_watch(l, &r->watch, ENGINE_NONE);
@@ -187,9 +180,9 @@ static int load_head(struct loading *l)
     l->same_held = get_u64(l->r) == engine_held_digest(c);
     l->same_dedup = get_u64(l->r) == engine_dedup_digest(c);
     load_rules(l);
-    e->t_ms = get_time(l);
+    e->t_ms = get_time(l->r);
     e->block = get_u64(l->r);
-    e->clock.offset_ms = get_time(l);
+    e->clock.offset_ms = get_time(l->r);
     uint8_t state = get_u8(l->r);
     need(l, state <= CLOCK_SYNCED);
     e->clock.state = l->r->failed ? CLOCK_UNSET : (enum clock_state)state;
@@ -227,9 +220,9 @@ static void load_device(struct loading *l)
     uint32_t index = engine_device_enter(e, name);
     struct device *d = &e->devices[index];
     d->readings = get_u64(l->r);
-    d->last_t_ms = get_time(l);
-    d->last_event_ms = get_time(l);
-    d->future_since_ms = get_time(l);
+    d->last_t_ms = get_time(l->r);
+    d->last_event_ms = get_time(l->r);
+    d->future_since_ms = get_time(l->r);
     d->future_count = get_u32(l->r);
     need(l, get_u8(l->r) == 0); /* the place of a rule; this one is built in */
     load_watch(l, &d->clock, index);
@@ -238,9 +231,8 @@ static void load_device(struct loading *l)
 
 static struct sample get_sample(struct loading *l)
 {
-    struct sample sample = { .event_time_ms = get_time(l) };
-    sample.value = get_f64(l->r);
-    need(l, sample.value >= -READING_NUMBER_MAX && sample.value <= READING_NUMBER_MAX);
+    struct sample sample = { .event_time_ms = get_time(l->r) };
+    sample.value = get_measure(l->r);
     return sample;
 }
 
@@ -260,7 +252,7 @@ static void load_held(struct loading *l, uint32_t index)
     uint32_t count = get_u8(l->r);
     need(l, !l->same_held || l->e->held != NULL || count == 0);
     need(l, !l->same_held || count == 0 || count <= l->e->config->reorder_slots);
-    int64_t before_ms = s->statistics.count > 0 ? s->statistics.last_ms : -ENGINE_TIME_MAX;
+    int64_t before_ms = s->statistics.count > 0 ? s->statistics.last_ms : -TIME_MS_MAX;
     for (uint32_t i = 0; i < count && !l->r->failed; i++) {
         struct sample sample = get_sample(l);
         need(l, sample.event_time_ms >= before_ms);
@@ -350,11 +342,11 @@ static void load_series(struct loading *l)
     s->source = source < e->config->source_count ? source : 0;
     s->watermark_ms = get_i64(l->r);
     need(l, s->watermark_ms == INT64_MIN ||
-                (s->watermark_ms > -ENGINE_TIME_MAX && s->watermark_ms < ENGINE_TIME_MAX));
-    s->last_t_ms = get_time(l);
+                (s->watermark_ms > -TIME_MS_MAX && s->watermark_ms < TIME_MS_MAX));
+    s->last_t_ms = get_time(l->r);
     s->device_time_max_ms = get_i64(l->r);
     statistics_load(&s->statistics, l->r);
-    need(l, s->statistics.first_ms > -ENGINE_TIME_MAX && s->statistics.last_ms < ENGINE_TIME_MAX &&
+    need(l, s->statistics.first_ms > -TIME_MS_MAX && s->statistics.last_ms < TIME_MS_MAX &&
                 s->statistics.first_ms <= s->statistics.last_ms);
     load_windows(l, s);
     load_held(l, index);

@@ -11,9 +11,6 @@
 
 #define ENGINE_NONE UINT32_MAX
 
-/* Times stay inside this (the year 287,000), so that adding spans never overflows. */
-#define ENGINE_TIME_MAX ((int64_t)1 << 53)
-
 enum {
     ENGINE_NAMES_SHARED = 64,      /* of the names last stored, how many are looked through */
     ENGINE_DEVICE_NAME_BYTES = 32, /* mean room for a device's name, */

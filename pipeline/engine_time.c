@@ -32,7 +32,7 @@ static int64_t silence_ms(const struct series *s, const struct detector_config *
     if (s->statistics.count < ENGINE_SILENT_READINGS)
         return 0;
     int64_t allowed_ms = detector_ops(rule->kind)->silence_ms(rule, &s->statistics);
-    return allowed_ms < ENGINE_TIME_MAX ? allowed_ms : 0;
+    return allowed_ms < TIME_MS_MAX ? allowed_ms : 0;
 }
 
 static int64_t silence_deadline(const struct engine *e, const struct series *s,

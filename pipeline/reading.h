@@ -19,6 +19,9 @@ enum {
 /* Numbers stay inside this, so that squares and their sums stay finite. */
 #define READING_NUMBER_MAX 1e140
 
+/* Times stay inside this, either way (the year 287,000), so that adding spans never overflows. */
+#define TIME_MS_MAX ((int64_t)1 << 53)
+
 enum value_type { VALUE_NUMBER, VALUE_BOOLEAN, VALUE_TEXT };
 
 struct value {

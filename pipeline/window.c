@@ -1,15 +1,10 @@
 #include "pipeline/window.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stddef.h>
 
 #include "pipeline/err.h"
 #include "pipeline/reading.h"
-
-/* Event times stay inside this (the year 287,000), so that adding spans never overflows. */
-enum { TIME_BITS = 53 };
-static const int64_t TIME_MS_MAX = (int64_t)1 << TIME_BITS;
 
 void aggregate_push(struct aggregate *a, int64_t event_time_ms, double value)
 {
@@ -36,38 +31,6 @@ void aggregate_push(struct aggregate *a, int64_t event_time_ms, double value)
         a->last_ms = event_time_ms;
         a->last = value;
     }
-}
-
-void aggregate_merge(struct aggregate *into, const struct aggregate *from)
-{
-    if (from->count == 0)
-        return;
-    if (into->count == 0) {
-        *into = *from;
-        return;
-    }
-    double n = (double)into->count, m = (double)from->count;
-    double step = from->mean - into->mean;
-    into->count += from->count;
-    into->mean += step * (m / (n + m));
-    into->m2 += from->m2 + step * step * (n * m / (n + m));
-    if (from->min < into->min)
-        into->min = from->min;
-    if (from->max > into->max)
-        into->max = from->max;
-    if (from->first_ms < into->first_ms) {
-        into->first_ms = from->first_ms;
-        into->first = from->first;
-    }
-    if (from->last_ms >= into->last_ms) {
-        into->last_ms = from->last_ms;
-        into->last = from->last;
-    }
-}
-
-double aggregate_stddev(const struct aggregate *a)
-{
-    return a->count < 2 ? 0.0 : sqrt(a->m2 / (double)(a->count - 1));
 }
 
 void windows_init(struct windows *w, struct window *slots, const struct window_config *config)
@@ -181,33 +144,15 @@ static void aggregate_save(const struct aggregate *a, struct byte_writer *out)
     put_i64(out, a->last_ms);
 }
 
-static double get_number(struct byte_reader *in)
-{
-    double value = get_f64(in);
-    if (value >= -READING_NUMBER_MAX && value <= READING_NUMBER_MAX)
-        return value;
-    in->failed = true;
-    return 0.0;
-}
-
-static int64_t get_time(struct byte_reader *in)
-{
-    int64_t value = get_i64(in);
-    if (value > -TIME_MS_MAX && value < TIME_MS_MAX)
-        return value;
-    in->failed = true;
-    return 0;
-}
-
 static void aggregate_load(struct aggregate *a, struct byte_reader *in)
 {
     a->count = get_u64(in);
-    a->mean = get_number(in);
+    a->mean = get_measure(in);
     a->m2 = get_f64(in);
-    a->min = get_number(in);
-    a->max = get_number(in);
-    a->first = get_number(in);
-    a->last = get_number(in);
+    a->min = get_measure(in);
+    a->max = get_measure(in);
+    a->first = get_measure(in);
+    a->last = get_measure(in);
     a->first_ms = get_time(in);
     a->last_ms = get_time(in);
     if (a->count == 0 || !(a->m2 >= 0.0 && a->m2 <= 1e300) || a->first_ms > a->last_ms)

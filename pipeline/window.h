@@ -8,8 +8,8 @@
  * the caller
  * stores and counts it. When every slot is taken by an open window, the oldest is fired and closed
  * early, and that is
- * counted (`forced`): memory never grows. Aggregates are mergeable: Welford's as Chan, Golub and
- * LeVeque 1979 merge them. */
+ * counted (`forced`): memory never grows. Aggregates are Welford's, so that count, mean and m2 of
+ * two can be merged (Chan, Golub and LeVeque 1979). */
 #ifndef PIPELINE_WINDOW_H
 #define PIPELINE_WINDOW_H
 
@@ -61,8 +61,6 @@ struct window_result {
 };
 
 void aggregate_push(struct aggregate *a, int64_t event_time_ms, double value);
-void aggregate_merge(struct aggregate *into, const struct aggregate *from);
-double aggregate_stddev(const struct aggregate *a); /* n - 1 in the divisor; 0 while count < 2 */
 
 void windows_init(struct windows *w, struct window *slots, const struct window_config *config);
 

@@ -82,12 +82,55 @@ static void damaged_input_fails(void **state)
     assert_true(boolean.failed);
 }
 
+static uint8_t eight[8];
+
+static struct byte_reader reader_of(double number)
+{
+    struct byte_writer w = { .at = eight, .bytes = sizeof eight };
+    put_f64(&w, number);
+    return (struct byte_reader){ .at = eight, .bytes = sizeof eight };
+}
+
+static struct byte_reader reader_of_time(int64_t ms)
+{
+    struct byte_writer w = { .at = eight, .bytes = sizeof eight };
+    put_i64(&w, ms);
+    return (struct byte_reader){ .at = eight, .bytes = sizeof eight };
+}
+
+static void measures_and_times_are_bounded(void **state)
+{
+    (void)state;
+    static const struct { double number; bool finite, measure; } numbers[] = {
+        { 1e140, true, true }, { -1e140, true, true }, { 1.0000001e140, true, false },
+        { -INFINITY, false, false }, { NAN, false, false },
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct byte_reader r = reader_of(numbers[i].number), again = r;
+        double got = get_measure(&r);
+        assert_true(r.failed ? got == 0 : got == numbers[i].number);
+        assert_int_equal(!r.failed, numbers[i].measure);
+        (void)get_finite(&again);
+        assert_int_equal(!again.failed, numbers[i].finite);
+    }
+    static const struct { int64_t ms; bool good; } times[] = {
+        { ((int64_t)1 << 53) - 1, true }, { 1 - ((int64_t)1 << 53), true },
+        { (int64_t)1 << 53, false }, { -((int64_t)1 << 53), false }, { INT64_MIN, false },
+    };
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        struct byte_reader r = reader_of_time(times[i].ms);
+        assert_int_equal(get_time(&r), times[i].good ? times[i].ms : 0);
+        assert_int_equal(!r.failed, times[i].good);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(too_little_room_fails_and_stays_inside),
         cmocka_unit_test(damaged_input_fails),
+        cmocka_unit_test(measures_and_times_are_bounded),
     };
     return cmocka_run_group_tests_name("bytes", tests, NULL, NULL);
 }
