@@ -20,7 +20,10 @@ static void put_letter(struct json_writer *w, const struct dead_letter *letter, 
     json_key(w, "text");
     json_string(w, reject_text(letter->reason));
     json_key(w, "offset");
-    json_unsigned(w, letter->fault_offset);
+    if (letter->fault_offset == LETTER_NO_OFFSET)
+        json_null(w);
+    else
+        json_unsigned(w, letter->fault_offset);
     json_key(w, "readings");
     json_unsigned(w, letter->readings);
     json_key(w, "source");

@@ -139,8 +139,10 @@ static void reject_readings(struct gateway *g, const struct message *message)
             rejected++;
             first = first == REJECT_NONE ? g->admissions[i].reason : first;
         }
+    /* A reading that was judged unfit, by contract or time, is no longer a place in the payload. */
+    uint32_t offset = d->bad_count > 0 ? d->fault_offset : LETTER_NO_OFFSET;
     if (rejected > 0)
-        keep_letter(g, message, first, d->fault_offset, rejected);
+        keep_letter(g, message, first, offset, rejected);
 }
 
 /* --- what is taken -------------------------------------------------------------------------------
@@ -219,7 +221,7 @@ static void decode_message(struct gateway *g, const struct message *message)
     struct topic_match match = { { 0 }, { 0 } };
     const struct config_topic *topic = find_topic(g, message, &match);
     if (topic == NULL) {
-        reject_message(g, message, REJECT_TOPIC_MISMATCH, 0, match.device);
+        reject_message(g, message, REJECT_TOPIC_MISMATCH, LETTER_NO_OFFSET, match.device);
         return;
     }
     struct decoded *d = &g->decoded;

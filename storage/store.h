@@ -67,11 +67,13 @@ struct outbox_row {
     struct text payload;         /* as it is sent, byte for byte */
 };
 
+#define LETTER_NO_OFFSET UINT32_MAX /* the fault has no place in the payload */
+
 struct dead_letter {
     uint64_t id;                 /* given by the store, growing; 0 when written */
     int64_t t_ms, wall_ms;       /* of arrival */
     enum reject_reason reason;
-    uint32_t fault_offset;       /* byte of the payload */
+    uint32_t fault_offset;       /* byte of the payload, where it could not be read as a reading */
     uint32_t readings;           /* that it stands for */
     struct text source, topic, payload;
 };

@@ -318,7 +318,8 @@ int store_outbox_read(struct store *s, enum lane lane, uint64_t from, uint8_t *t
 static int poison(struct store *s, const struct outbox_row *row, const char *why, int64_t wall_ms)
 {
     struct dead_letter letter = { .t_ms = row->t_ms, .wall_ms = wall_ms,
-                                  .reason = REJECT_UPSTREAM_REFUSED, .source = text_of("uplink"),
+                                  .reason = REJECT_UPSTREAM_REFUSED,
+                                  .fault_offset = LETTER_NO_OFFSET, .source = text_of("uplink"),
                                   .topic = text_of(why), .payload = row->payload };
     int err = letter_insert(s, &letter);
     if (err == 0)

@@ -9,7 +9,8 @@
 static const char help[] =
     "usage: weir dlq list [--all] [-s SOCKET | -c FILE] [--json]\n"
     "       weir dlq show ID\n\n"
-    "Dead letters: messages that were rejected, kept whole, with the reason.\n\n"
+    "Dead letters: messages that were rejected, kept whole, with the reason and, where the\n"
+    "payload could not be read, the offset of the fault in it.\n\n"
     "  --all   every one, oldest first; without it the newest\n";
 
 static int list(const struct client_options *options, bool all)
@@ -50,7 +51,7 @@ static int show(const struct client_options *options, const char *id)
     }
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         json_view_text(answer.body, paths[i], value, sizeof value);
-        (void)printf("%-14s %s\n", paths[i], value);
+        (void)printf("%-14s %s\n", paths[i], value[0] != '\0' ? value : "none");
     }
     json_view_text(answer.body, "payload", payload, sizeof payload);
     (void)printf("\n%s\n", payload);
