@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "pipeline/detector.h"
+#include "pipeline/envelope.h"
 
 #define FIELD(type, field) offsetof(struct type, field), sizeof(((struct type *)0)->field)
 #define MAP(name, of, at_type, at_field, text) \
@@ -241,8 +242,8 @@ const struct config_key config_keys[] = {
       .fallback = "16", .doc = "Readings held back at most, a series." },
     { SECTION_WINDOW, "max_skew", KEY_DURATION, FIELD(config, engine.max_skew_ms), 1 * SECONDS,
       1 * DAYS, .fallback = "5m", .doc = "How far ahead a device's clock may be." },
-    { SECTION_WINDOW, "recent", KEY_INTEGER, FIELD(config, engine.recent), 0, 64, .fallback = "16",
-      .doc = "Readings kept of a series, as context in its alerts." },
+    { SECTION_WINDOW, "recent", KEY_INTEGER, FIELD(config, engine.recent), 0, ENVELOPE_RECENT_MAX,
+      .fallback = "16", .doc = "Readings kept of a series, as context in its alerts." },
 
     { SECTION_DEDUP, "ranges", KEY_INTEGER, FIELD(config, engine.dedup.ranges), 1, 16,
       .fallback = "8",

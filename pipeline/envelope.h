@@ -1,6 +1,7 @@
 /* envelope: what goes upstream, as CloudEvents 1.0 JSON (structured mode); schemas in docs/schemas.
  * Each function renders one event into `to` and returns its slice; an empty slice: `bytes` was too
- * little. An alert needs at most ENVELOPE_ALERT_BYTES_MAX. Rendering is done once for an (id,
+ * little. An alert of at most ENVELOPE_RECENT_MAX recent readings needs at most
+ * ENVELOPE_ALERT_BYTES_MAX. Rendering is done once for an (id,
  * revision); what is sent again is these bytes. Nothing but the arguments has a say in them. */
 #ifndef PIPELINE_ENVELOPE_H
 #define PIPELINE_ENVELOPE_H
@@ -9,7 +10,12 @@
 #include "pipeline/inventory.h"
 #include "pipeline/record.h"
 
-enum { ENVELOPE_ALERT_BYTES_MAX = 8192, ENVELOPE_EVENT_BYTES_MAX = 2048 };
+enum {
+    ENVELOPE_ALERT_BYTES_MAX = 8192,
+    ENVELOPE_EVENT_BYTES_MAX = 2048,
+    /* With names at their longest and escaped byte by byte an alert with so many still fits. */
+    ENVELOPE_RECENT_MAX = 24
+};
 
 struct envelope { /* what all events of one gateway share */
     struct text gateway;          /* its configured name */

@@ -5,10 +5,6 @@
 #include "pipeline/envelope.h"
 #include "pipeline/envelope_parts.h"
 
-/* The latest of them: with names at their longest and escaped byte by byte an alert then still
- * fits ENVELOPE_ALERT_BYTES_MAX. */
-enum { RECENT_MAX = 24 };
-
 struct severity_names {
     const char *name;
     const char *text; /* OpenTelemetry's, with its number */
@@ -95,10 +91,10 @@ static void put_expected(struct json_writer *w, const struct alert_event *event)
 
 static void put_recent(struct json_writer *w, const struct alert_event *event)
 {
-    uint32_t first = event->recent_count > RECENT_MAX ? event->recent_count - RECENT_MAX : 0;
+    assert(event->recent_count <= ENVELOPE_RECENT_MAX);
     json_key(w, "recent");
     json_array(w);
-    for (uint32_t i = first; i < event->recent_count; i++) {
+    for (uint32_t i = 0; i < event->recent_count; i++) {
         json_object(w);
         put_time(w, "time", event->recent[i].event_time_ms);
         put_number(w, "value", event->recent[i].value);

@@ -9,7 +9,7 @@
 #include "tests/lib/check.h"
 #include "tests/lib/vectors.h"
 
-enum { RECENT = 3, WORST_RECENT = 100 };
+enum { RECENT = 3 };
 
 static const struct sample recent[RECENT] = { { 1790000000000, 1.71 }, { 1790000001000, 1.69 }, { 1790000002000, 9.5 } };
 static const struct statistics usual = { .count = 5000, .mean = 1.68, .ew_mean = 1.7, .ew_variance = 0.01 };
@@ -141,8 +141,8 @@ static void the_worst_alert_fits(void **state)
     char name[READING_NAME_BYTES_MAX + 1];
     memset(name, 1, READING_NAME_BYTES_MAX); /* six bytes each when escaped */
     name[READING_NAME_BYTES_MAX] = 0;
-    struct sample samples[WORST_RECENT];
-    for (int i = 0; i < WORST_RECENT; i++)
+    struct sample samples[ENVELOPE_RECENT_MAX];
+    for (int i = 0; i < ENVELOPE_RECENT_MAX; i++)
         samples[i] = (struct sample){ INT64_MAX, -DBL_MAX };
     struct envelope e = envelope_example();
     e.gateway = text_of(name);
@@ -159,7 +159,7 @@ static void the_worst_alert_fits(void **state)
     event.device = event.metric = event.unit = text_of(name);
     event.usual = &worst;
     event.recent = samples;
-    event.recent_count = WORST_RECENT;
+    event.recent_count = ENVELOPE_RECENT_MAX;
     event.severity = SEVERITY_CRITICAL;
     event.first_block = event.last_block = UINT64_MAX;
     event.contract_version = UINT32_MAX;
@@ -171,6 +171,10 @@ static void the_worst_alert_fits(void **state)
     static char room[2 * ENVELOPE_ALERT_BYTES_MAX];
     uint32_t used = envelope_alert(&e, UINT64_MAX, &event, &device, true, room, sizeof room).bytes;
     printf("# the worst alert takes %u bytes\n", used);
+    uint32_t times = 0;
+    for (const char *at = room; (at = strstr(at, "\"time\":")) != NULL && at < room + used; at++)
+        times++;
+    assert_int_equal(times, 1 + ENVELOPE_RECENT_MAX); /* its own, and each recent reading's */
     assert_in_range(used, 1, ENVELOPE_ALERT_BYTES_MAX);
     for (uint32_t bytes = 0; bytes < used; bytes += 13) {
         char *exact = malloc(bytes + 1u);
