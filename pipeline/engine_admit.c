@@ -52,14 +52,12 @@ static enum reject_reason choose_time(const struct engine *e, int64_t t_ms, stru
     int64_t device_ms = reading->device_time_ms;
     if (device_ms < TIME_LEAST_MS || device_ms >= TIME_MOST_MS)
         return REJECT_TIME_RANGE;
-    if (synced && device_ms > arrival_ms && policy == TIME_POLICY_CLAMP) {
-        record->time_source = TIME_CLAMPED;
-        return REJECT_NONE;
-    }
-    if (synced && device_ms > arrival_ms + e->config->max_skew_ms)
+    int64_t latest_ms = arrival_ms + e->config->max_skew_ms;
+    bool ahead = synced && device_ms > latest_ms;
+    if (ahead && policy != TIME_POLICY_CLAMP)
         return REJECT_TIME_FUTURE;
-    record->event_time_ms = device_ms;
-    record->time_source = TIME_DEVICE;
+    record->event_time_ms = ahead ? latest_ms : device_ms;
+    record->time_source = ahead ? TIME_CLAMPED : TIME_DEVICE;
     return REJECT_NONE;
 }
 

@@ -27,7 +27,7 @@ enum record_kind {
 
 enum clock_state { CLOCK_UNSET, CLOCK_COARSE, CLOCK_SYNCED };
 
-/* Where a reading's event time comes from. */
+/* Where a reading's event time comes from; clamped: the device's, cut to arrival + max_skew. */
 enum time_source { TIME_DEVICE, TIME_ARRIVAL, TIME_CLAMPED };
 
 struct clock_record {

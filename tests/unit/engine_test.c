@@ -160,7 +160,9 @@ static void event_time_follows_the_policy(void **state)
         { TIME_POLICY_DEVICE, 5000, TIME_DEVICE, 5000 },
         { TIME_POLICY_ARRIVAL, -5000, TIME_ARRIVAL, 0 },
         { TIME_POLICY_CLAMP, -5000, TIME_DEVICE, -5000 },
-        { TIME_POLICY_CLAMP, 500000, TIME_CLAMPED, 0 },
+        { TIME_POLICY_CLAMP, 300000, TIME_DEVICE, 300000 },
+        { TIME_POLICY_CLAMP, 300001, TIME_CLAMPED, 300000 },
+        { TIME_POLICY_CLAMP, 500000, TIME_CLAMPED, 300000 },
     };
     struct bench b;
     bench_init(&b, 4, 4);
