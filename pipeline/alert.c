@@ -94,6 +94,10 @@ static enum alert_transition on_anomaly(struct alert *a, const struct detector_c
     case ALERT_RAISED:
         break;
     }
+    if (a->learning && !learning) {
+        a->learning = false;
+        return tell(a, ALERT_UPDATE, t_ms);
+    }
     bool grew = a->peak_score > a->told_score && a->peak_score >= 1.5 * a->told_score;
     return grew && t_ms - a->told_ms >= ALERT_UPDATE_MS ? tell(a, ALERT_UPDATE, t_ms)
                                                         : ALERT_NO_CHANGE;

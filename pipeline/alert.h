@@ -26,7 +26,7 @@ enum alert_transition { ALERT_NO_CHANGE, ALERT_RAISE, ALERT_UPDATE, ALERT_CLEAR 
 struct alert {
     enum alert_state state;
     bool acknowledged;
-    bool learning;          /* raised while the series was still learning */
+    bool learning;          /* not told yet since the series has learnt enough */
     bool last_told;         /* `last` has been told: the next anomalous verdict replaces it */
     uint32_t number;        /* how many this triple has had, this one included */
     uint32_t revision;      /* of this alert; 1 is the raise */
@@ -70,9 +70,9 @@ void alert_init(struct alert *a);
 enum alert_transition alert_acknowledge(struct alert *a, int64_t t_ms);
 enum alert_transition alert_shelve(struct alert *a, int64_t until_wall_ms, int64_t t_ms);
 
-/* One verdict at t. Returns what to tell; the caller fills the event. UPDATE comes at most once a
- * minute
- * (ALERT_UPDATE_MS) and only when the score grew by half or more since it was last told. */
+/* One verdict at t. Returns what to tell; the caller fills the event. UPDATE comes when an alert
+ * that was raised while learning is anomalous still when that is over; else at most once a minute
+ * (ALERT_UPDATE_MS), and only when the score grew by half or more since it was last told. */
 enum { ALERT_UPDATE_MS = 60000 };
 enum alert_transition alert_on_verdict(struct alert *a, const struct detector_config *rule,
                                        const struct verdict *verdict, int64_t event_time_ms,

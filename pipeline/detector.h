@@ -94,6 +94,7 @@ struct detector_state {
 struct detector_kind_ops {
     const char *name; /* in configurations: "limit", "shift", ... */
     uint32_t state_bytes; /* of detector_state that this kind uses, 1 at least; 0: all */
+    bool learns;          /* what is usual comes from the series itself; else a person has set it */
     void (*init)(struct detector_state *state);
     /* Judge a reading, then learn from it. `before` excludes it. */
     struct verdict (*on_reading)(const struct detector_config *config, struct detector_state *state,

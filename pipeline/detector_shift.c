@@ -157,6 +157,7 @@ static void load(struct detector_state *state, struct byte_reader *r)
 const struct detector_kind_ops detector_shift = {
     .name = "shift",
     .state_bytes = sizeof(struct shift),
+    .learns = true,
     .init = detector_state_clear,
     .on_reading = on_reading,
     .save = save,

@@ -43,6 +43,7 @@ static struct verdict on_reading(const struct detector_config *config, struct de
 const struct detector_kind_ops detector_silent = {
     .name = "silent",
     .state_bytes = 1, /* keeps none */
+    .learns = true,
     .init = detector_state_clear,
     .on_reading = on_reading,
     .silence_ms = silence_ms,

@@ -89,6 +89,7 @@ static void load(struct detector_state *state, struct byte_reader *r)
 const struct detector_kind_ops detector_spike = {
     .name = "spike",
     .state_bytes = sizeof(struct spike),
+    .learns = true,
     .init = detector_state_clear,
     .on_reading = on_reading,
     .save = save,

@@ -93,6 +93,7 @@ static void load(struct detector_state *state, struct byte_reader *r)
 const struct detector_kind_ops detector_stuck = {
     .name = "stuck",
     .state_bytes = sizeof(struct stuck),
+    .learns = true,
     .init = detector_state_clear,
     .on_reading = on_reading,
     .save = save,

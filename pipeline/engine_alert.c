@@ -197,7 +197,8 @@ void engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
                        const struct verdict *verdict, int64_t event_time_ms)
 {
     struct subject of = series_subject(e, series, w);
-    bool learning = engine_is_learning(e, &e->series[series], event_time_ms);
+    bool learning = detector_ops(of.rule->kind)->learns &&
+                    engine_is_learning(e, &e->series[series], event_time_ms);
     judge(e, &of, verdict, event_time_ms, learning);
 }
 

@@ -121,6 +121,25 @@ static void tells_the_most_anomalous_since_the_last_revision(void **state)
     assert_true(a.onset_event_ms == 1000 && a.last_event_ms == 1002);
 }
 
+/* Told again once, at the first anomaly after learning, and not while it is about to clear. */
+static void the_end_of_learning_is_told(void **state)
+{
+    (void)state;
+    struct detector_config rule = { .clear_after_ms = 100 };
+    struct verdict bad = { .known = true, .anomalous = true, .score = 5 }, good = { .known = true };
+    struct alert a;
+    alert_init(&a);
+    assert_int_equal(alert_on_verdict(&a, &rule, &bad, 1, 1, true), ALERT_RAISE);
+    assert_int_equal(alert_on_verdict(&a, &rule, &bad, 2, 2, true), ALERT_NO_CHANGE);
+    assert_true(a.learning);
+    assert_int_equal(alert_on_verdict(&a, &rule, &good, 3, 3, false), ALERT_NO_CHANGE);
+    assert_true(a.learning && a.state == ALERT_CLEARING);
+    through_store(&a);
+    assert_int_equal(alert_on_verdict(&a, &rule, &bad, 4, 4, false), ALERT_UPDATE);
+    assert_true(!a.learning && a.revision == 2 && a.number == 1);
+    assert_int_equal(alert_on_verdict(&a, &rule, &bad, 5, 5, false), ALERT_NO_CHANGE);
+}
+
 static void flags_are_told_once(void **state)
 {
     (void)state;
@@ -200,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follows_its_timelines),
         cmocka_unit_test(tells_the_most_anomalous_since_the_last_revision),
+        cmocka_unit_test(the_end_of_learning_is_told),
         cmocka_unit_test(flags_are_told_once),
         cmocka_unit_test(identities_differ_and_stay),
         cmocka_unit_test(walks_at_random),

@@ -5,6 +5,7 @@
 
 #include "tests/lib/check.h"
 #include "tests/lib/engine_bench.h"
+#include "tests/lib/noise.h"
 
 static void stores_a_reading(void **state)
 {
@@ -467,10 +468,10 @@ static void limit_alert_has_its_context(void **state)
     b.rules[0].high = 80;
     b.rules[0].severity = SEVERITY_MAJOR;
     bench_init_configured(&b);
-    bench_next(&b, 1000, "oven", 99); /* while learning */
+    bench_next(&b, 1000, "oven", 99); /* a new series, but the limit is a person's */
     bench_next(&b, 1000, "oven", 20);
-    assert_int_equal(b.told[0].severity, SEVERITY_INFO);
-    assert_true(b.told[0].alert.learning);
+    assert_int_equal(b.told[0].severity, SEVERITY_MAJOR);
+    assert_false(b.told[0].alert.learning);
     for (int i = 0; i < 20; i++)
         bench_next(&b, 1000, "oven", 20 + i);
     b.told_count = 0;
@@ -485,6 +486,47 @@ static void limit_alert_has_its_context(void **state)
     assert_true(engine_alert(b.engine, &cursor, &view));
     assert_string_equal(view.id, alert->id);
     assert_false(engine_alert(b.engine, &cursor, &view));
+    bench_end(&b);
+}
+
+/* The rule's alerts told so far, and the last of them. */
+static uint32_t told_of(const struct bench *b, const char *rule, struct told *last)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->told_count; i++)
+        if (b->told[i].what == TOLD_ALERT && strcmp(b->told[i].rule, rule) == 0) {
+            *last = b->told[i];
+            count++;
+        }
+    return count;
+}
+
+/* What is learnt is not trusted while the series is new; an alert that outlasts that is told again.
+ * What a person has set is trusted from the first. */
+static void learning_ends_for_open_alerts(void **state)
+{
+    (void)state;
+    uint64_t seed = check_seed();
+    struct told last;
+    struct bench b;
+    bench_configure(&b, 4, 4);
+    b.config.learning_readings = 60;
+    bench_rule(&b, DETECTOR_SHIFT, "moved");
+    bench_rule(&b, DETECTOR_RATE, "fast");
+    b.rules[0].severity = b.rules[1].severity = SEVERITY_CRITICAL;
+    b.rules[1].per_second_max = 20;
+    bench_init_configured(&b);
+    for (int i = 0; i < 60; i++)
+        bench_next(&b, 1000, "oven", (i < 40 ? 20 : 60) + rnd_normal(&seed) / 10);
+    assert_int_equal(told_of(&b, "fast", &last), 2);
+    assert_true(last.severity == SEVERITY_CRITICAL && !last.alert.learning);
+    assert_int_equal(told_of(&b, "moved", &last), 1);
+    assert_true(last.severity == SEVERITY_INFO && last.alert.learning);
+    for (int i = 0; i < 20; i++)
+        bench_next(&b, 1000, "oven", 60 + rnd_normal(&seed) / 10);
+    assert_int_equal(told_of(&b, "moved", &last), 2);
+    assert_true(last.severity == SEVERITY_CRITICAL && !last.alert.learning);
+    assert_true(last.transition == ALERT_UPDATE && last.alert.revision == 2);
     bench_end(&b);
 }
 
@@ -628,6 +670,7 @@ int main(void)
         cmocka_unit_test(a_series_keeps_its_first_unit),
         cmocka_unit_test(text_moves_the_watermark_only),
         cmocka_unit_test(limit_alert_has_its_context),
+        cmocka_unit_test(learning_ends_for_open_alerts),
         cmocka_unit_test(people_acknowledge_and_shelve),
         cmocka_unit_test(silence_is_told_once_and_ends),
         cmocka_unit_test(a_lost_source_silences_nobody),
