@@ -80,16 +80,38 @@ static void alerts_are_the_vectors(void **state)
     }
 }
 
+/* An alert of the device itself: of no metric, and so without a band, a unit and recent readings. */
+static void an_alert_of_a_device_is_the_vector(void **state)
+{
+    (void)state;
+    struct envelope e = envelope_example();
+    struct detector_config rule = { .name = "device_clock", .kind = DETECTOR_LIMIT, .severity = SEVERITY_WARNING };
+    struct alert alert = alert_example();
+    alert.last = (struct verdict){ .known = true, .anomalous = true, .observed = 3, .low = 0, .high = 2, .score = 3,
+                                   .threshold = 3 };
+    struct alert_event event = event_example(&alert, &rule);
+    memcpy(event.id, "01J8Q4W3ZK5T8N2V6R0B7D1F9K", sizeof event.id);
+    event.severity = SEVERITY_WARNING;
+    event.metric = event.unit = (struct text){ 0 };
+    event.usual = NULL;
+    event.recent_count = 0;
+    event.contract_version = 0;
+    char room[ENVELOPE_ALERT_BYTES_MAX];
+    struct text text = envelope_alert(&e, 22, &event, NULL, true, room, sizeof room);
+    assert_in_range(text.bytes, 1, sizeof room);
+    vector_check("tests/vectors/alert-device.json", text.at, text.bytes);
+}
+
 static void a_gap_and_a_notice_are_the_vectors(void **state)
 {
     (void)state;
     struct envelope e = envelope_example();
     char room[ENVELOPE_EVENT_BYTES_MAX];
-    struct text gap = envelope_gap(&e, 1, 118, 160, "outbox_full", 1790000100000, room, sizeof room);
+    struct text gap = envelope_gap(&e, 1, 8, 12, "outbox_full", 1790000100000, room, sizeof room);
     assert_in_range(gap.bytes, 1, sizeof room);
     vector_check("tests/vectors/gap.json", gap.at, gap.bytes);
     static const struct envelope_fact facts[] = { { "level", 1 }, { "lag_ms", 5210 } };
-    struct text notice = envelope_notice(&e, 19, "shed_level", "enrichment is left out", facts, 2, 1790000200000, room,
+    struct text notice = envelope_notice(&e, 21, "shed_level", "enrichment is left out", facts, 2, 1790000200000, room,
                                          sizeof room);
     assert_in_range(notice.bytes, 1, sizeof room);
     vector_check("tests/vectors/notice.json", notice.at, notice.bytes);
@@ -195,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alerts_are_the_vectors),
+        cmocka_unit_test(an_alert_of_a_device_is_the_vector),
         cmocka_unit_test(a_gap_and_a_notice_are_the_vectors),
         cmocka_unit_test(the_state_is_told_as_it_is),
         cmocka_unit_test(the_worst_alert_fits),

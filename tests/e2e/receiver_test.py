@@ -1,0 +1,328 @@
+#!/usr/bin/env python3
+"""Goal: what docs/receiver.md tells those who write a receiver is true of what Weir sends.
+Method: the example receiver (docs/examples, another program in another language) fed with the published vectors in any
+order; with a real run over a real broker, killed in the middle of it, against the gateway's own journal and alerts;
+and with that run's messages shuffled and repeated. The guide's SQL is run as it stands there."""
+import collections
+import json
+import os
+import random
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+import zlib
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from weir_e2e import ROOT, Place, skip_without, wait_until  # noqa: E402
+
+EXAMPLE = os.path.join(ROOT, "docs/examples/receiver.py")
+GUIDE = os.path.join(ROOT, "docs/receiver.md")
+STORE = "0123456789abcdeffedcba9876543210"
+# Each published vector with its lane; batches are published as they are before compression.
+VECTORS = [("alert-raised.json", "alerts"), ("alert-updated.json", "alerts"), ("alert-cleared.json", "alerts"),
+           ("alert-unenriched.json", "alerts"), ("notice.json", "alerts"), ("alert-device.json", "alerts"),
+           ("windows.wr", "results"), ("gap.json", "results"), ("readings.wr", "raw")]
+TABLES = ["alerts", "results", "readings", "others"]
+
+
+def vector(name):
+    with open(os.path.join(ROOT, "tests/vectors", name), "rb") as f:
+        plain = f.read()
+    return plain if plain[:1] == b"{" else zlib.compress(plain)
+
+
+def line(lane, payload):
+    return f"weir/site-a/{lane} {payload.hex()}\n"
+
+
+def receive(db, lines):
+    """The receipts that the example says after these lines."""
+    done = subprocess.run([sys.executable, EXAMPLE, db], input="".join(lines), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    return [json.loads(receipt) for receipt in done.stdout.splitlines()]
+
+
+def held(db):
+    with sqlite3.connect(db) as connection:
+        return {table: sorted(connection.execute(f"SELECT * FROM {table}").fetchall(), key=repr) for table in TABLES}
+
+
+def before(lane, to):
+    """A gap event for what came before the vectors."""
+    gap = json.loads(vector("gap.json"))
+    gap.update(source=f"urn:weir:{STORE}:{lane}", id=f"gap.1.{to}", sequence=f"{to:020}")
+    gap["data"].update({"lane": lane, "from": 1, "to": to})
+    return line(lane, json.dumps(gap).encode())
+
+
+def vectors_in_any_order(place):
+    lines = [line(lane, vector(name)) for name, lane in VECTORS]
+    lines += [before("alerts", 16), before("results", 6), before("raw", 6)]
+    with open(os.path.join(ROOT, "tests/vectors/receipt.json")) as f:
+        published = json.load(f)
+    chance, first = random.Random(1), None
+    for round_ in range(20):
+        order = lines + chance.choices(lines, k=8)
+        chance.shuffle(order)
+        receipts = receive(place.path(f"{round_}.db"), order)
+        assert receipts[-1] == published, receipts[-1]
+        now = held(place.path(f"{round_}.db"))
+        first = first or now
+        assert now == first, f"round {round_} ends in another state"
+    alerts = {alert_id: (revision, state) for alert_id, revision, state, *_ in first["alerts"]}
+    assert alerts == {"01J8Q4W3ZK5T8N2V6R0B7D1F9H": (3, "cleared"), "01J8Q4W3ZK5T8N2V6R0B7D1F9J": (1, "raised"),
+                      "01J8Q4W3ZK5T8N2V6R0B7D1F9K": (1, "raised")}, alerts
+    assert [len(first[table]) for table in TABLES] == [3, 2, 3, 1]
+    assert ("0123456789abcdeffedcba9876543210", "pump7", "temp", 1790000000000, 1790000010000, 0, 3, 21.5, 21.0,
+            22.0) in first["results"]
+    assert [row[-1] for row in first["readings"]] == [21.5, 1, "idle"], first["readings"]
+
+
+# --- a real run ---
+
+CONFIG = """
+clock: {{trust: system}}
+sources:
+  - name: plant
+    url: mqtt://localhost:{plant}
+    topics: ["t/{{device}}"]
+    payload: {{readings: "", metric: /m, value: /v, time: /t, sequence: /n, unit: /u, fields: {{quality: /q}}}}
+commit: {{max_age: 100ms}}
+window: {{size: 1s, lateness: 1s, out_of_orderness: 500ms, idle: 1s}}
+detectors: [{{type: limit, name: high, metric: level, high: 50, clear_after: 0s}}]
+uplink:
+  url: mqtt://localhost:{cloud}
+  receipts: true
+  receipt_timeout: 2s
+  backoff_max: 1s
+  raw: true
+"""
+MORE = "store: {disk_max: 8MiB, wal_max: 2MiB, ballast: 64KiB, results_share: 1, raw_share: 1}\n"
+
+
+class Receiver:
+    """The pipe of docs/examples/receiver.py, with a tee in it."""
+
+    def __init__(self, place, port):
+        self.place, self.port, self.parts = place, port, []
+        self.lines = place.path("lines")
+
+    def start(self):
+        port, topics = str(self.port), [word for lane in ("alerts", "results", "raw")
+                                        for word in ("-t", f"weir/gw-test/{lane}")]
+        last = None
+        for command in (["mosquitto_sub", "-p", port, "-q", "1", "-c", "-i", "cloud", "-F", "%t %x", *topics],
+                        ["tee", "-a", self.lines], [sys.executable, EXAMPLE, self.place.path("cloud.db")],
+                        ["mosquitto_pub", "-p", port, "-q", "1", "-r", "-l", "-t", "weir/gw-test/receipt"]):
+            part = subprocess.Popen(command, stdin=last or subprocess.DEVNULL, stdout=subprocess.PIPE)
+            if last:
+                last.close()
+            self.place.processes[f"{command[0]} of the receiver"] = part  # so that it ends with the place
+            self.parts, last = self.parts + [part], part.stdout
+
+    def kill(self):
+        for part in self.parts:
+            part.kill()
+        for part in self.parts:
+            part.wait()
+            part.stdout.close()
+        self.parts = []
+
+
+def publish(place, port, rounds, first):
+    """Each round is one message a device: a level that goes over its limit and back, and a state."""
+    now = int(time.time() * 1000)
+    for device in range(5):
+        lines = ""
+        for n in range(first, first + rounds):
+            base = {"t": now + (n - first) * 20, "n": n, "q": "good"}
+            lines += json.dumps([{**base, "m": "level", "v": 100.5 if n // 10 % 2 else n % 7 + 0.25, "u": "cm"},
+                                 {**base, "m": "door", "v": n % 3 == 0}, {**base, "m": "mode", "v": f"mode {n % 4}"}]) + "\n"
+        subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", f"t/dev-{device}", "-l"], input=lines.encode(),
+                       check=True, timeout=60)
+
+
+def everything_covered(status):
+    return all(lane["covered"] + 1 == lane["next"] for lane in status["lanes"].values()) and \
+        status["lanes"]["results"]["next"] > 1 and status["ledger"]["pending"] == 0
+
+
+def start(place, more=""):
+    plant, cloud = place.start_broker("plant"), place.start_broker("cloud")
+    place.write_config(CONFIG.format(plant=plant, cloud=cloud) + more)
+    return plant, Receiver(place, cloud)
+
+
+def check_readings(place, db):
+    want = collections.Counter((r["device"], r["metric"], r["event_time_ms"], r["value"]) for r in place.readings())
+    got = collections.Counter((r[3], r[4], r[5], bool(r[6]) if r[4] == "door" else r[6]) for r in db["readings"])
+    assert got == want, f"{sum(got.values())} readings arrived, {sum(want.values())} are in the journal"
+    return want
+
+
+def check_results(want, db):
+    windows = collections.defaultdict(list)
+    for (device, metric, time_ms, value), count in want.items():
+        if metric != "mode":
+            windows[device, metric, time_ms // 1000 * 1000] += [float(value)] * count
+    got = {(device, metric, start_ms): row for _, device, metric, start_ms, _, *row in db["results"]}
+    assert got.keys() == windows.keys(), (len(got), len(windows))
+    for key, values in windows.items():
+        _, count, mean, least, most = got[key]
+        assert (count, least, most) == (len(values), min(values), max(values)), (key, got[key], values)
+        assert abs(mean - sum(values) / len(values)) < 1e-9, key
+    return len(windows)
+
+
+def check_schemas(lines):
+    try:
+        import jsonschema
+    except ImportError:
+        print("  python3-jsonschema is not installed: what was sent is not held against the schemas")
+        return
+    for text in sorted(set(lines)):
+        payload = bytes.fromhex(text.split()[1])
+        if payload[:1] == b"{":
+            event = json.loads(payload)
+            with open(os.path.join(ROOT, f"docs/schemas/{event['type'].split('.')[2]}.v1.json")) as f:
+                jsonschema.Draft202012Validator(json.load(f)).validate(event)
+
+
+def a_real_run(place):
+    plant, receiver = start(place)
+    receiver.start()
+    place.start_gateway()
+    place.wait_status("connected", lambda s: s["sources"][0]["connected"] and s["uplink"]["connected"])
+    for round_ in range(4):
+        publish(place, plant, 50, 1 + 50 * round_)
+        if round_ == 1:  # what mosquitto_sub had taken and nobody applied comes again, by itself
+            receiver.kill()
+            publish(place, plant, 20, 1001)
+            receiver.start()
+        if round_ == 2:
+            place.stop("cloud", 9)
+            place.start_broker("cloud")
+    time.sleep(2)  # idle: the last windows close
+    status = place.wait_status("everything covered", everything_covered, 60)
+    receiver.kill()
+    db = held(place.path("cloud.db"))
+    windows = check_results(check_readings(place, db), db)
+    alerts = {row[0]: row[1] for row in db["alerts"] if row[2] == "raised"}
+    ours = {a["id"]: a["revision"] for a in map(json.loads, place.weir("alerts", "--json").splitlines())}
+    assert alerts == ours, (alerts, ours)
+    raised = status["engine"]["alerts_raised"]
+    assert raised >= 50 and len(db["alerts"]) == raised, (raised, len(db["alerts"]))
+    with open(receiver.lines) as f:
+        lines = f.read().splitlines(keepends=True)
+    check_schemas(lines)
+    print(f"  {len(db['readings'])} readings, {windows} windows, {raised} alerts in {len(lines)} messages")
+    chance = random.Random(2)
+    for round_ in range(3):
+        order = lines + chance.choices(lines, k=len(lines) // 2)
+        chance.shuffle(order)
+        receipts = receive(place.path(f"again-{round_}.db"), order)
+        assert receipts[-1]["lanes"] == {name: lane["covered"] for name, lane in status["lanes"].items()}
+        assert held(place.path(f"again-{round_}.db")) == db, "another order ends in another state"
+
+
+def what_was_evicted_leaves_a_gap(place):
+    """The cloud is away until the lanes of results and raw readings are over their share."""
+    plant, receiver = start(place, MORE)
+    place.stop("cloud")
+    place.start_gateway()
+    place.wait_status("source connected", lambda s: s["sources"][0]["connected"])
+    for round_ in range(60):
+        publish(place, plant, 100, 1 + 100 * round_)
+        lanes = place.status()["lanes"]
+        if all(lanes[lane]["next"] - lanes[lane]["rows"] > 20 for lane in ("results", "raw")):
+            break
+    time.sleep(2)
+    place.start_broker("cloud")
+    receiver.start()
+    status = place.wait_status("everything covered", everything_covered, 60)
+    receiver.kill()
+    with open(receiver.lines) as f:
+        events = [json.loads(bytes.fromhex(text.split()[1])) for text in f if text.split()[1].startswith("7b")]
+    gaps = collections.Counter(e["data"]["lane"] for e in events if e["type"] == "dev.weir.gap.v1")
+    print(f"  gap events: {dict(gaps)}, covered: { {n: l['covered'] for n, l in status['lanes'].items()} }")
+    assert gaps["results"] > 0 and gaps["raw"] > 0
+    check_schemas(open(receiver.lines))
+
+
+# --- the guide ---
+
+def the_guide_s_sql_runs(place):
+    with open(GUIDE) as f:
+        blocks = re.findall(r"```sql\n(.*?)```", f.read(), re.S)
+    assert len(blocks) >= 3, "docs/receiver.md has its tables, upserts and queries in ```sql blocks"
+    db = sqlite3.connect(place.path("guide.db"))
+    db.executescript(blocks[0])
+    uncommented = re.sub(r"--.*", "", "".join(blocks[1:]))
+    statements = [s.strip() for s in uncommented.split(";") if s.strip()]
+    alert, result, raw = (next(s for s in statements if s.startswith(f"INSERT INTO {table}"))
+                          for table in ("alerts", "results", "readings"))
+    chance = random.Random(3)
+    rows = [("A", r, "g", STORE, "cleared" if r == 9 else "raised", f"{{\"r\": {r}}}") for r in range(1, 10)]
+    for _ in range(50):
+        for row in chance.sample(rows, len(rows)):
+            db.execute(alert, named(alert, row))
+        assert db.execute("SELECT revision, state FROM alerts").fetchall() == [(9, "cleared")]
+        db.execute("DELETE FROM alerts") if chance.random() < 0.5 else None
+    for revision in (0, 2, 1, 2):
+        db.execute(result, named(result, (STORE, "d", "m", 0, 10, revision, 5 + revision, 1.5, 1.0, 2.0)))
+        db.execute(raw, named(raw, (STORE, 7, 1, "d", "m", 5, 1.5)))
+    assert db.execute("SELECT revision, count FROM results").fetchall() == [(2, 7)]
+    assert db.execute("SELECT count(*) FROM readings").fetchone() == (1,)
+    arrivals(db, statements, chance)
+    db.execute(next(s for s in statements if "'lost'" in s), {"1": "another store", "2": "g"})
+    assert set(db.execute("SELECT state FROM alerts").fetchall()) <= {("cleared",), ("lost",)}
+    db.close()
+
+
+def arrivals(db, statements, chance):
+    """The statements on `arrived`, in the order of the guide, against plain sets."""
+    begin, note, covered, keep, forget, hole = (s for s in statements if "arrived" in s)
+    for _ in range(30):
+        lane, seen, rest = f"lane {chance.random()}", set(), list(range(1, 41))
+        chance.shuffle(rest)
+        db.execute(begin, named(begin, (STORE, lane)))
+        while rest:
+            first = rest.pop()
+            last = min(40, first + chance.choice([0, 0, 0, 1, 5]))
+            seen.update(range(first, last + 1))
+            for _ in range(chance.choice([1, 2])):
+                db.execute(note, named(note, (STORE, lane, first, last)))
+            want = next(n for n in range(42) if n + 1 not in seen)
+            got, = db.execute(covered, named(covered, (STORE, lane))).fetchone()
+            assert got == want, (got, want, seen)
+            db.execute(keep, named(keep, (STORE, lane, want)))
+            db.execute(forget, named(forget, (STORE, lane, want)))
+            ahead = min((n for n in seen if n > want), default=None)
+            assert db.execute(hole, named(hole, (STORE, lane, want))).fetchone() == (ahead and ahead - 1,)
+        assert db.execute("SELECT first, last FROM arrived WHERE lane = ?", (lane,)).fetchall() == [(0, 40)]
+
+
+def named(statement, values):
+    count = max(map(int, re.findall(r"\$(\d+)", statement)), default=0)
+    assert count <= len(values), f"{statement} wants {count} values"
+    return {str(i + 1): value for i, value in enumerate(values[:count])}
+
+
+CASES = [vectors_in_any_order, the_guide_s_sql_runs, a_real_run, what_was_evicted_leaves_a_gap]
+
+
+def main():
+    skip_without("mosquitto", "mosquitto_pub", "mosquitto_sub", "tee")
+    for case in CASES:
+        if len(sys.argv) > 1 and case.__name__ not in sys.argv[1:]:
+            continue
+        began = time.monotonic()
+        with Place() as place:
+            case(place)
+        print(f"ok {case.__name__} {time.monotonic() - began:.1f} s", flush=True)
+    return 0
+
+
+sys.exit(main())
