@@ -1,57 +1,12 @@
 #include "hal/linux/hal_linux.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
-#include <sys/timex.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "pipeline/err.h"
-#include "pipeline/hash.h"
-
-/* No wall time before this is believed: the first commit of this project, 2026-01-01. */
-static const int64_t FLOOR_MS = 1767225600000;
-
-static struct linux_state {
-    const struct hal_board *board;
-    bool trust_system_clock;
-    uint64_t boot;
-} the_machine;
-
-static int64_t clock_ms(clockid_t id)
-{
-    struct timespec now;
-    int err = clock_gettime(id, &now);
-    assert(err == 0);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static uint64_t boot_of_machine(void)
-{
-    char id[64];
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t bytes = fd >= 0 ? read(fd, id, sizeof id) : -1;
-    if (fd >= 0)
-        (void)close(fd); /* read only */
-    struct hash_key key = { 0x77656972, 0x626f6f74 };
-    return bytes > 0 ? hash64(key, id, (size_t)bytes) : 0;
-}
-
-static struct hal_time linux_time(void *ctx)
-{
-    struct linux_state *state = ctx;
-    struct hal_time time = { clock_ms(CLOCK_BOOTTIME), clock_ms(CLOCK_REALTIME), CLOCK_COARSE,
-                             state->boot };
-    struct timex timex = { .modes = 0 };
-    bool kernel_synced = adjtimex(&timex) >= 0 && (timex.status & STA_UNSYNC) == 0;
-    if (time.wall_ms < FLOOR_MS)
-        time.state = CLOCK_UNSET;
-    else if (kernel_synced || state->trust_system_clock)
-        time.state = CLOCK_SYNCED;
-    return time;
-}
+#include "hal/linux/parts.h"
 
 static int linux_entropy(void *ctx, void *to, uint32_t bytes)
 {
@@ -69,66 +24,87 @@ static int linux_entropy(void *ctx, void *to, uint32_t bytes)
     return 0;
 }
 
-static int no_watchdog_start(void *ctx, uint32_t timeout_s)
+/* --- what is there --- */
+
+/* A thing that the board names: there when the path can be opened as it will be. */
+static void describe_named(struct hal_presence *part, const char *name, const char *path, int mode)
 {
-    (void)ctx, (void)timeout_s;
-    return WEIR_ENOTFOUND;
+    part->there = name[0] != '\0' && access(path, mode) == 0;
+    if (name[0] == '\0')
+        (void)snprintf(part->what, sizeof part->what, "the board names none");
+    else if (part->there)
+        (void)snprintf(part->what, sizeof part->what, "%.100s", path);
+    else
+        (void)snprintf(part->what, sizeof part->what, "%.100s: %.50s", path, strerror(errno));
 }
 
-static int no_watchdog(void *ctx)
+/* A thing that every machine may have: there when its call says so. */
+static void describe_found(struct hal_presence *part, bool there, const char *found,
+                           const char *missing)
 {
-    (void)ctx;
-    return WEIR_ENOTFOUND;
+    part->there = there;
+    (void)snprintf(part->what, sizeof part->what, "%s", there ? found : missing);
 }
 
-static int no_led(void *ctx, enum led_pattern pattern)
+static void describe_devices(const struct hal_linux *m, struct hal_presence parts[HAL_PARTS])
 {
-    (void)ctx, (void)pattern;
-    return WEIR_ENOTFOUND;
+    const struct hal_board *board = m->config.board;
+    char path[TREE_PATH_BYTES];
+    tree_path(m, path, "/dev/%s", board->watchdog);
+    describe_named(&parts[HAL_WATCHDOG], board->watchdog, path, W_OK);
+    tree_path(m, path, "/sys/class/leds/%s/brightness", board->led);
+    describe_named(&parts[HAL_LED], board->led, path, W_OK);
+    tree_path(m, path, "/sys/class/thermal/%s/temp", board->thermal);
+    describe_named(&parts[HAL_TEMPERATURE], board->thermal, path, R_OK);
+    tree_path(m, path, "/sys/block/%s/stat", board->storage);
+    describe_named(&parts[HAL_STORAGE], board->storage, path, R_OK);
 }
 
-static int no_relay(void *ctx, bool on)
+void linux_describe(void *ctx, struct hal_presence parts[HAL_PARTS])
 {
-    (void)ctx, (void)on;
-    return WEIR_ENOTFOUND;
+    struct hal_linux *m = ctx;
+    struct hal_memory memory;
+    enum reset_reason reason = RESET_UNKNOWN;
+    const char *chip = m->config.board->relay_chip;
+    describe_devices(m, parts);
+    describe_found(&parts[HAL_RELAY], linux_relay_find(m) == 0, chip,
+                   chip[0] != '\0' ? "no GPIO chip of that name can be opened"
+                                   : "the board names none");
+    describe_found(&parts[HAL_MEMORY], linux_memory(m, &memory) == 0, "/proc/meminfo",
+                   "/proc/meminfo can't be read");
+    const char *source = linux_unique_id_source(m);
+    describe_found(&parts[HAL_UNIQUE_ID], source != NULL, source, "the machine has none");
+    bool told = linux_reset_reason(m, &reason) == 0;
+    describe_found(&parts[HAL_RESET_REASON], told, reset_reason_name(reason),
+                   "neither the watchdog nor wtmp tells");
 }
 
-static int no_temperature(void *ctx, int32_t *milli_celsius)
+struct hal hal_linux(struct hal_linux *machine, const struct hal_linux_config *config)
 {
-    (void)ctx, (void)milli_celsius;
-    return WEIR_ENOTFOUND;
+    *machine = (struct hal_linux){ .config = *config, .watchdog_fd = -1 };
+    machine->boot = linux_boot(machine);
+    return (struct hal){
+        .ctx = machine,
+        .time = linux_time,
+        .entropy = linux_entropy,
+        .watchdog_start = linux_watchdog_start,
+        .watchdog_feed = linux_watchdog_feed,
+        .watchdog_stop = linux_watchdog_stop,
+        .led = linux_led,
+        .relay = linux_relay,
+        .temperature = linux_temperature,
+        .memory = linux_memory,
+        .storage = linux_storage,
+        .unique_id = linux_unique_id,
+        .reset_reason = linux_reset_reason,
+        .describe = linux_describe,
+    };
 }
 
-static int no_memory(void *ctx, uint64_t *total_bytes, uint64_t *available_bytes,
-                     uint64_t *own_rss_bytes)
+void hal_linux_close(struct hal_linux *machine)
 {
-    (void)ctx, (void)total_bytes, (void)available_bytes, (void)own_rss_bytes;
-    return WEIR_ENOTFOUND;
-}
-
-static int no_storage(void *ctx, struct hal_storage *storage)
-{
-    (void)ctx, (void)storage;
-    return WEIR_ENOTFOUND;
-}
-
-static int no_unique_id(void *ctx, char id[65])
-{
-    (void)ctx, (void)id;
-    return WEIR_ENOTFOUND;
-}
-
-static int no_reset_reason(void *ctx, enum reset_reason *reason)
-{
-    (void)ctx, (void)reason;
-    return WEIR_ENOTFOUND;
-}
-
-struct hal hal_linux(const struct hal_board *board, bool trust_system_clock)
-{
-    the_machine = (struct linux_state){ board, trust_system_clock, boot_of_machine() };
-    return (struct hal){ &the_machine,   linux_time,  linux_entropy, no_watchdog_start,
-                         no_watchdog,    no_watchdog, no_led,        no_relay,
-                         no_temperature, no_memory,   no_storage,    no_unique_id,
-                         no_reset_reason };
+    linux_relay_close(machine);
+    if (machine->watchdog_fd >= 0)
+        (void)close(machine->watchdog_fd); /* without the magic character: it counts on */
+    machine->watchdog_fd = -1;
 }
