@@ -23,7 +23,8 @@ LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SYSROOT),--sysroot=$
 SEAL     := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=asprintf
 
 PIPELINE  := $(wildcard pipeline/*.c)
-HAL       := $(wildcard hal/*.c hal/linux/*.c hal/sim/*.c)
+HAL       := $(wildcard hal/*.c)
+HAL_LINUX := $(wildcard hal/linux/*.c)
 STORAGE   := $(wildcard storage/*.c)
 FIRMWARE  := $(wildcard firmware/*.c firmware/cli/*.c)
 # What the simulator takes of firmware/: the turn and the configuration, no adapter.
@@ -31,12 +32,12 @@ GATEWAY   := $(wildcard firmware/gateway*.c firmware/config*.c firmware/json_are
 SIMULATOR := $(wildcard simulator/*.c)
 
 WEIR_LIBS := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedcrypto -luv -lmicrohttpd -lyaml -lgpiod -lz -lm
-SIM_LIBS  := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedcrypto -lyaml -lgpiod -lz -lm -lpthread
+SIM_LIBS  := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedcrypto -lyaml -lz -lm -lpthread
 
 .PHONY: all
 all: $(B)/weir $(B)/weir-sim ## Build the gateway and the simulator
 
-$(B)/weir: $(patsubst %.c,$(B)/obj/%.o,$(PIPELINE) $(HAL) $(STORAGE) $(FIRMWARE))
+$(B)/weir: $(patsubst %.c,$(B)/obj/%.o,$(PIPELINE) $(HAL) $(HAL_LINUX) $(STORAGE) $(FIRMWARE))
 	$(CC) $(OPTIMISE) $(LINK) $(SEAL) -o $@ $^ $(WEIR_LIBS)
 
 $(B)/weir-sim: $(patsubst %.c,$(B)/obj/%.o,$(PIPELINE) $(HAL) $(STORAGE) $(GATEWAY) $(SIMULATOR))
@@ -150,7 +151,7 @@ help: ## List the targets
 clean: ## Remove everything that was built
 	rm -rf build
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path '*/sysroot' -prune -o -name '*.d' -type f -print 2>/dev/null)
 
 # --- the whole system -------------------------------------------------------------------------------------
 .PHONY: run demo run-packages

@@ -1,7 +1,7 @@
 /* api: what may be asked of a running gateway, as JSON; it knows no transport. http.c brings the
  * requests of the Unix socket; a network transport can use the same handlers later.
  *
- *   GET  /api/v1/status                     health, ledger, lanes, disk, memory
+ *   GET  /api/v1/status                     health, ledger, lanes, disk, memory, machine
  *   GET  /api/v1/devices?after=&max=        known devices, in order of first appearance
  *   GET  /api/v1/series?device=&after=&max= series with their running statistics
  *   GET  /api/v1/alerts?after=              alerts that are not quiet
@@ -28,8 +28,10 @@ struct api; /* opaque */
 /* NULL while the arena only measures. `config` outlives the api. */
 struct api *api_init(const struct config *config, struct arena *arena);
 
+struct board; /* firmware/board.h */
 struct api_start {
     struct gateway *gateway;
+    const struct board *board;
     struct store_recovery recovery;
     int64_t recovered_in_ms;
     /* reads the inventory's file again; a sentence in `why` (256 bytes) on error */

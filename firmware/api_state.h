@@ -43,6 +43,9 @@ struct api {
 /* api_status.c */
 void api_write_status(struct api *api, struct json_writer *w);
 
+/* api_machine.c */
+void api_write_machine(const struct board *b, struct json_writer *w);
+
 /* api_store.c: true when the answer is there */
 bool api_ask(struct api *api, const struct api_request *request, const struct question *question,
              struct api_response *response);

@@ -1,11 +1,7 @@
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "firmware/api_state.h"
-#include "firmware/log.h"
+#include "firmware/board.h"
 #include "pipeline/codec_json_receipt.h"
 
 static void put(struct json_writer *w, const char *key, uint64_t value)
@@ -20,36 +16,14 @@ static void put_name(struct json_writer *w, const char *key, const char *value)
     json_string(w, value);
 }
 
-/* --- health: one word, and why --- */
-
-enum { LAG_DEGRADED_MS = 30000 };
-
 static void put_health(const struct api *api, const struct gateway_view *v, struct json_writer *w)
 {
-    const struct config *config = api->config;
-    const char *reasons[8];
-    uint32_t count = 0;
-    bool failed = false;
-    if (!ledger_balances(&v->ledger))
-        reasons[count++] = "ledger_unbalanced", failed = true;
-    for (uint32_t i = 0; i < config->source_count && count < 7; i++)
-        if ((v->source_connected >> i & 1) == 0) {
-            reasons[count++] = "source_lost";
-            break;
-        }
-    if (config->uplink.given && !v->uplink_connected)
-        reasons[count++] = "uplink_lost";
-    if (v->clock == CLOCK_UNSET)
-        reasons[count++] = "clock_unset";
-    if (v->shed != SHED_NORMAL)
-        reasons[count++] = "shedding";
-    if (v->lag_ms > LAG_DEGRADED_MS)
-        reasons[count++] = "lagging";
-    put_name(w, "health", failed ? "failed" : count > 0 ? "degraded" : "good");
+    struct health health = health_of(api->config, v, api->start.board->worn);
+    put_name(w, "health", health_name(health.state));
     json_key(w, "reasons");
     json_array(w);
-    for (uint32_t i = 0; i < count; i++)
-        json_string(w, reasons[i]);
+    for (uint32_t i = 0; i < health.count; i++)
+        json_string(w, health.reasons[i]);
     json_array_end(w);
 }
 
@@ -183,31 +157,6 @@ static void put_engine(const struct gateway_view *v, struct json_writer *w)
     json_object_end(w);
 }
 
-/* --- the machine --- */
-
-/* "VmRSS:      4176 kB" */
-static uint64_t memory_bytes(const char *status, const char *key)
-{
-    const char *at = strstr(status, key);
-    return at != NULL ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
-}
-
-static void put_memory(struct json_writer *w)
-{
-    char status[4096];
-    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-    ssize_t bytes = fd >= 0 ? read(fd, status, sizeof status - 1) : -1;
-    if (fd >= 0)
-        (void)close(fd); /* read only */
-    status[bytes > 0 ? bytes : 0] = '\0';
-    json_key(w, "memory");
-    json_object(w);
-    put(w, "rss_bytes", memory_bytes(status, "VmRSS:"));
-    put(w, "anon_bytes", memory_bytes(status, "RssAnon:"));
-    put(w, "peak_bytes", memory_bytes(status, "VmHWM:"));
-    json_object_end(w);
-}
-
 static void put_store(const struct api *api, const struct gateway_view *v, struct json_writer *w)
 {
     json_key(w, "store");
@@ -245,6 +194,6 @@ void api_write_status(struct api *api, struct json_writer *w)
     json_object_end(w);
     put_engine(&view, w);
     put_store(api, &view, w);
-    put_memory(w);
+    api_write_machine(api->start.board, w);
     json_object_end(w);
 }

@@ -89,6 +89,7 @@ struct config {
     char store_path[CONFIG_PATH_BYTES_MAX + 16];   /* data_dir/weir.db */
     char socket_path[CONFIG_PATH_BYTES_MAX + 1];
     char board_file[CONFIG_PATH_BYTES_MAX + 1];    /* a board's hal.conf; empty: none */
+    struct hal_board board;     /* what that file says; nothing, before it was read */
     char inventory_file[CONFIG_PATH_BYTES_MAX + 1];/* .csv or .json; empty: none */
     uint32_t inventory_max;
     /* clock.trust: system, where the kernel can't tell whether it is synced */
@@ -101,6 +102,7 @@ struct config {
     int64_t commit_retry_for_ms;
     int64_t recovery_max_ms;
     double reject_rate_max;     /* rejects a minute above which an alert is raised */
+    enum severity signal_severity; /* from here on an alert moves the relay and the LED */
     struct json_limits json;
     uint32_t json_arena_bytes;
     struct engine_config engine; /* rules and sources point below */
@@ -139,7 +141,10 @@ int config_read_text(const char *name, const char *text, size_t bytes, struct co
  * than 0600). */
 int config_secret(const char *path, char *to, size_t bytes, char *why);
 
-/* Whether a memory budget of `total_bytes` stays within gateway.memory_max; 0, or 1 with the
+/* The most that may be set aside: gateway.memory_max, or what the board allows, where that is
+ * less. */
+uint64_t config_memory_max(const struct config *config);
+/* Whether a memory budget of `total_bytes` stays within that; 0, or 1 with the
  * sentence printed. */
 int config_check_budget(const struct config *config, uint64_t total_bytes, FILE *errors);
 

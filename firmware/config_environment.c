@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "hal/board.h"
+
 static void check_readable(struct config_reader *r, const char *path, const char *what)
 {
     if (path[0] == '\0' || access(path, R_OK) == 0)
@@ -38,6 +40,28 @@ static void check_broker(struct config_reader *r, const struct config_broker *br
     check_secret(r, broker->password_file, "password file");
 }
 
+static void check_board(struct config_reader *r)
+{
+    char why[HAL_WHY_BYTES];
+    struct config *config = r->config;
+    struct config_fault *f;
+    if (config->board_file[0] == '\0')
+        return;
+    if (hal_board_read(config->board_file, &config->board, why) != 0) {
+        f = fault_at(r, config->board_file, "environment: the board file can't be used");
+        fault_why(f, "%s", why);
+        fault_fix(f, "boards/README.md says what stands in it; empty: the machine has no parts");
+        return;
+    }
+    if (config->board.devices_max > 0 && config->engine.devices_max > config->board.devices_max) {
+        f = fault_at(r, &config->engine.devices_max,
+                     "environment: %u devices are more than the board is good for",
+                     config->engine.devices_max);
+        fault_why(f, "%s says devices_max = %u", config->board_file, config->board.devices_max);
+        fault_fix(f, "lower limits.devices, or correct the board file");
+    }
+}
+
 void config_check_environment(struct config_reader *r)
 {
     const struct config *config = r->config;
@@ -45,6 +69,6 @@ void config_check_environment(struct config_reader *r)
         check_broker(r, &config->sources[i].broker);
     if (config->uplink.given)
         check_broker(r, &config->uplink.broker);
-    check_readable(r, config->board_file, "board file");
+    check_board(r);
     check_readable(r, config->inventory_file, "inventory");
 }

@@ -179,19 +179,32 @@ int config_secret(const char *path, char *to, size_t bytes, char *why)
     return WEIR_EINVAL;
 }
 
+static bool board_allows_less(const struct config *config)
+{
+    uint64_t board = config->board.memory_bytes_max;
+    return board > 0 && board < config->memory_bytes_max;
+}
+
+uint64_t config_memory_max(const struct config *config)
+{
+    return board_allows_less(config) ? config->board.memory_bytes_max : config->memory_bytes_max;
+}
+
 int config_check_budget(const struct config *config, uint64_t total_bytes, FILE *errors)
 {
     char total[32], most[32];
-    if (total_bytes <= config->memory_bytes_max)
+    if (total_bytes <= config_memory_max(config))
         return 0;
     units_print_size((total_bytes + 1023) / 1024 * 1024, total, sizeof total);
-    units_print_size(config->memory_bytes_max, most, sizeof most);
+    units_print_size(config_memory_max(config), most, sizeof most);
+    const char *whose =
+        board_allows_less(config) ? "what the board allows" : "gateway.memory_max";
     if (errors != NULL)
         (void)fprintf(errors,
-                      "%s: error: the memory budget is %s, over gateway.memory_max, %s\n"
+                      "%s: error: the memory budget is %s, over %s, %s\n"
                       "  why: everything is set aside at start, so that it can't run out later\n"
                       "  fix: lower limits.devices, limits.series or commit.max_readings, or raise "
-                      "gateway.memory_max\n",
-                      config->path, total, most);
+                      "%s\n",
+                      config->path, total, whose, most, whose);
     return 1;
 }

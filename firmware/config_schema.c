@@ -121,7 +121,7 @@ const struct config_key config_keys[] = {
       .fallback = "/run/weir/weir.sock",
       .doc = "Unix socket through which the command line talks to the daemon." },
     { SECTION_GATEWAY, "board", KEY_PATH, FIELD(config, board_file), .fallback = "",
-      .doc = "The board's hal.conf (LED, relay, watchdog names); empty: none." },
+      .doc = "The board's hal.conf (LED, relay, watchdog names, limits); empty: none." },
     { SECTION_GATEWAY, "memory_max", KEY_SIZE, FIELD(config, memory_bytes_max), 4 * MIB, 16 * GIB,
       .fallback = "64MiB", .doc = "Refuse to start when the memory budget is above this." },
 
@@ -348,6 +348,9 @@ const struct config_key config_keys[] = {
 
     { SECTION_ALERTS, "reject_rate", KEY_RATE, FIELD(config, reject_rate_max), 0, 60e6,
       .fallback = "60/m", .doc = "More rejected readings than this raise an alert; 0: never." },
+    { SECTION_ALERTS, "signal_severity", KEY_ENUM, FIELD(config, signal_severity),
+      .fallback = "major", .choices = "info|warning|minor|major|critical",
+      .doc = "Open alerts at least so bad turn the relay on and show on the LED." },
     { SECTION_INVENTORY, "file", KEY_PATH, FIELD(config, inventory_file), .fallback = "",
       .doc = "A .csv or .json file of devices, read again when it changes; empty: none." },
     { SECTION_INVENTORY, "entries_max", KEY_INTEGER, FIELD(config, inventory_max), 1, 20000,

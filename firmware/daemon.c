@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "firmware/api.h"
+#include "firmware/board.h"
 #include "firmware/budget.h"
 #include "firmware/cli/cli.h"
 #include "firmware/committer.h"
@@ -32,8 +33,9 @@ enum {
 
 struct daemon {
     struct config config;
+    struct hal_linux machine;
     struct hal hal;
-    struct hal_board board;
+    struct board board;
     struct hal_time now;
     struct loop *loop;
     struct store *store;
@@ -195,8 +197,8 @@ static int open_adapters(struct daemon *d)
         return CLI_PROBLEM;
     }
     committer_init(&d->committer, d->loop, d->store);
-    api_start(d->api, &(struct api_start){ d->gateway, d->recovery, d->recovered_in_ms,
-                                           reload_inventory, d });
+    api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->recovery,
+                                           d->recovered_in_ms, reload_inventory, d });
     if (http_open(d->http, d->loop, d->config.socket_path, why) != 0) {
         (void)fprintf(stderr, "weir: %s\n", why);
         return CLI_PROBLEM;
@@ -222,8 +224,9 @@ static int start(struct daemon *d, const char *config_path)
     if (status != 0)
         return status;
     (void)signal(SIGPIPE, SIG_IGN); /* fails for no valid signal */
-    d->board = (struct hal_board){ .relay_line = -1 };
-    d->hal = hal_linux(&d->board, d->config.clock_trusted);
+    d->hal = hal_linux(&d->machine, &(struct hal_linux_config){ &d->config.board, "",
+                                                                d->config.clock_trusted });
+    board_init(&d->board, &d->hal, &d->config);
     status = take_memory(d);
     status = status != 0 ? status : open_store(d);
     status = status != 0 ? status : recover(d);
@@ -257,7 +260,8 @@ static void tell_manager(struct daemon *d)
     if (d->now.mono_ms - d->notified_ms < DAEMON_NOTIFY_MS)
         return;
     d->notified_ms = d->now.mono_ms;
-    notify("WATCHDOG=1");
+    if (board_moves(&d->board.judgement, d->now.mono_ms))
+        notify("WATCHDOG=1");
 }
 
 static void take_turn(struct daemon *d)
@@ -279,6 +283,9 @@ static void take_turn(struct daemon *d)
         log_event("inventory_reload", "ok=%d why=\"%s\"", error == 0, why);
     }
     http_turn(d->http, d->now.mono_ms);
+    struct gateway_view view = gateway_view(d->gateway);
+    if (board_turn(&d->board, &view, d->now.mono_ms))
+        gateway_self_test(d->gateway);
     gateway_end_turn(d->gateway);
     tell_manager(d);
 }
@@ -301,6 +308,8 @@ static int stop(struct daemon *d)
     if (d->uplink != NULL)
         uplink_close(d->uplink);
     http_close(d->http);
+    board_stop(&d->board, in_order);
+    hal_linux_close(&d->machine);
     if (!in_order)
         return CLI_PROBLEM; /* the worker may still be in the store: the kernel closes it */
     store_close(d->store);
@@ -326,6 +335,7 @@ int daemon_run(const char *config_path)
         if (gateway_failed(d->gateway)) {
             log_event("giving_up",
                       "what=\"nothing of what waits was acknowledged; it comes again\"");
+            board_stop(&d->board, false);
             return CLI_PROBLEM;
         }
         loop_wait(d->loop, wait_ms(d));

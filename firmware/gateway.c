@@ -186,6 +186,12 @@ void gateway_on_store_done(struct gateway *g, struct store_job *job)
     }
 }
 
+void gateway_self_test(struct gateway *g)
+{
+    fill_open(g);
+    g->filling->urgent = true;
+}
+
 bool gateway_query(struct gateway *g, void (*query)(void *, struct store *), void (*done)(void *),
                    void *ctx)
 {
@@ -399,6 +405,7 @@ struct gateway_view gateway_view(const struct gateway *g)
         .commit_max_us = g->commit_max_us,
         .commits = g->commits,
         .commit_failures = g->commit_failures,
+        .failing_with = g->failing_with,
         .bytes_committed = g->bytes_committed,
         .recovered_blocks = g->recovered_blocks,
         .uplink_connected = g->sender.connected,

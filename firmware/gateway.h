@@ -148,6 +148,10 @@ int gateway_on_inventory(struct gateway *g, const uint8_t digest[32], struct tex
  * WEIR_EAGAIN. */
 int gateway_command(struct gateway *g, struct text command);
 
+/* Let a commit go through the store and back, though nothing waits for one: the caller sees it in
+ * gateway_view().commits. Costs a row's write and a flush. */
+void gateway_self_test(struct gateway *g);
+
 /* A store query for the API; false: one is already waiting. */
 bool gateway_query(struct gateway *g, void (*query)(void *, struct store *), void (*done)(void *),
                    void *ctx);
@@ -169,6 +173,7 @@ struct gateway_view {
     uint64_t sent[LANES];        /* highest sequence that a PUBACK covered */
     int64_t commit_last_us, commit_max_us;
     uint64_t commits, commit_failures;
+    int failing_with;            /* what the last commit came back with; 0: it went well */
     uint64_t bytes_committed;    /* journal and rows handed to the store */
     int64_t recovered_in_ms;     /* what the last start took; set by main */
     uint64_t recovered_blocks;

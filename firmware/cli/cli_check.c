@@ -64,7 +64,7 @@ static void print_budgets(const struct budget *budget)
 {
     const struct store_config *s = &config.store;
     (void)printf(",\"memory\":{\"total_bytes\":%" PRIu64 ",\"max_bytes\":%" PRIu64 ",\"modules\":{",
-                 budget->total_bytes, config.memory_bytes_max);
+                 budget->total_bytes, config_memory_max(&config));
     for (uint32_t i = 0; i < budget->count; i++)
         (void)printf("%s\"%s\":%" PRIu64, i > 0 ? "," : "", budget->lines[i].module,
                      budget->lines[i].bytes);
@@ -85,7 +85,7 @@ static int report_json(const char *path)
         budget = budget_of(&config);
     if (config_check_budget(&config, budget.total_bytes, NULL) != 0) {
         struct config_fault *f = fault_at(&reader, &config.memory_bytes_max,
-                                          "the memory budget is over gateway.memory_max");
+                                          "the memory budget is over its maximum");
         fault_why(f, "it is %" PRIu64 " bytes, all set aside at start", budget.total_bytes);
         fault_fix(f, "lower limits or commit.max_readings, or raise gateway.memory_max");
     }

@@ -52,6 +52,28 @@ static void print_lines(struct text status)
     }
 }
 
+/* What the machine does not have is left out. */
+static void print_machine(struct text status)
+{
+    static const struct {
+        const char *label, *path;
+    } lines[] = { { "board", "machine.board" },
+                  { "machine id", "machine.unique_id" },
+                  { "last reset", "machine.last_reset" },
+                  { "temperature (C)", "machine.temperature_c" },
+                  { "storage", "machine.storage.device" },
+                  { "  life used (%)", "machine.storage.life_used_percent" },
+                  { "  reserve", "machine.storage.reserve" },
+                  { "  written (bytes)", "machine.storage.written_bytes" },
+                  { "watchdog (s)", "machine.watchdog.timeout_s" } };
+    char value[256];
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        json_view_text(status, lines[i].path, value, sizeof value);
+        if (value[0] != '\0')
+            (void)printf("  %-20s %s\n", lines[i].label, value);
+    }
+}
+
 static void print_sources(struct text status)
 {
     size_t cursor = 0;
@@ -117,14 +139,17 @@ static void print_lanes(struct text status)
 static void print_sizes(struct text status)
 {
     (void)printf("\ndisk %.1f of %.1f MiB, WAL %.1f MiB; commit %.1f ms, at most %.1f ms; "
-                 "memory %.1f MiB resident, %.1f MiB anonymous\n",
+                 "memory %.1f MiB resident, %.1f MiB anonymous, of the machine's %.0f MiB "
+                 "%.0f free\n",
                  json_view_number(status, "store.disk_bytes") / 1048576,
                  json_view_number(status, "store.disk_bytes_max") / 1048576,
                  json_view_number(status, "store.wal_bytes") / 1048576,
                  json_view_number(status, "store.commit_last_us") / 1000,
                  json_view_number(status, "store.commit_max_us") / 1000,
                  json_view_number(status, "memory.rss_bytes") / 1048576,
-                 json_view_number(status, "memory.anon_bytes") / 1048576);
+                 json_view_number(status, "memory.anon_bytes") / 1048576,
+                 json_view_number(status, "memory.machine_bytes") / 1048576,
+                 json_view_number(status, "memory.machine_available_bytes") / 1048576);
 }
 
 int cli_status(int argc, char **argv)
@@ -144,6 +169,7 @@ int cli_status(int argc, char **argv)
     } else {
         print_health(answer.body);
         print_lines(answer.body);
+        print_machine(answer.body);
         print_sources(answer.body);
         print_ledger(answer.body);
         print_lanes(answer.body);

@@ -4,7 +4,7 @@
  * be read before it is committed); examples as tables; then random damage to a full file, which must
  * never crash, and what is accepted nevertheless must read back from `weir config show` as the same.
  * Runs from the root of the repository.
- * Links: firmware/config_check.c firmware/config_check_out.c firmware/config_derive.c firmware/config_docs.c firmware/config_environment.c firmware/config_parse.c firmware/config_promise.c firmware/config_read.c firmware/config_report.c firmware/config_schema.c firmware/config_show.c firmware/config_units.c firmware/config_yaml.c pipeline/topic.c pipeline/codec_json_pointer.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/baseline.c pipeline/statistics.c pipeline/bytes.c
+ * Links: firmware/config_check.c firmware/config_check_out.c firmware/config_derive.c firmware/config_docs.c firmware/config_environment.c firmware/config_parse.c firmware/config_promise.c firmware/config_read.c firmware/config_report.c firmware/config_schema.c firmware/config_show.c firmware/config_units.c firmware/config_yaml.c hal/board.c pipeline/topic.c pipeline/codec_json_pointer.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/baseline.c pipeline/statistics.c pipeline/bytes.c
  * Libs: -lyaml -lmbedcrypto */
 #include <dirent.h>
 #include <fcntl.h>
@@ -578,6 +578,65 @@ static void the_disk_budget_adds_up(void **state)
     assert_true(used <= s->disk_bytes_max - room / 100 * CONFIG_SPARE_PERCENT);
 }
 
+/* --- the board's file, which stage environment reads ------------------------------------------ */
+
+/* Read the minimal configuration with this board; what was said is the caller's to free. */
+static int read_with_board(const char *board, const char *more, char **said)
+{
+    char folder[] = "/tmp/weir-config-XXXXXX", board_path[64], path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(board_path, sizeof board_path, "%s/hal.conf", folder);
+    snprintf(path, sizeof path, "%s/weir.yaml", folder);
+    FILE *file = fopen(board_path, "w");
+    fputs(board, file);
+    (void)fclose(file);
+    file = fopen(path, "w");
+    fprintf(file, "gateway: {board: %s}\n%s%s", board_path, more, minimal);
+    (void)fclose(file);
+    size_t said_bytes;
+    FILE *memory = open_memstream(said, &said_bytes);
+    int errors = config_read(path, &config, memory);
+    (void)fclose(memory);
+    (void)unlink(path);
+    (void)unlink(board_path);
+    (void)rmdir(folder);
+    return errors;
+}
+
+static void the_board_is_read_and_its_limits_hold(void **state)
+{
+    (void)state;
+    char *said;
+    assert_int_equal(read_with_board("name = bench\nled = ACT\n", "", &said), 0);
+    assert_string_equal(config.board.name, "bench");
+    assert_string_equal(config.board.led, "ACT");
+    assert_true(config_memory_max(&config) == config.memory_bytes_max);
+    free(said);
+
+    assert_int_equal(read_with_board("led = ACT\nlamp = x\n", "", &said), 1);
+    assert_non_null(strstr(said, "1:18: error: environment: the board file can't be used"));
+    assert_non_null(strstr(said, "why: line 2: `lamp` is no key of a board"));
+    free(said);
+
+    assert_int_equal(read_with_board("devices_max = 50\n", "limits: {devices: 51}\n", &said), 1);
+    assert_non_null(strstr(said, "2:19: error: environment: 51 devices are more than the board"));
+    free(said);
+    assert_int_equal(read_with_board("devices_max = 51\n", "limits: {devices: 51}\n", &said), 0);
+    free(said);
+
+    assert_int_equal(read_with_board("memory_bytes_max = 5000000\n", "", &said), 0);
+    free(said);
+    assert_true(config_memory_max(&config) == 5000000);
+    assert_int_equal(config_check_budget(&config, 5000000, NULL), 0);
+    char *text;
+    size_t bytes;
+    FILE *memory = open_memstream(&text, &bytes);
+    assert_int_equal(config_check_budget(&config, 5000001, memory), 1);
+    (void)fclose(memory);
+    assert_non_null(strstr(text, "over what the board allows"));
+    free(text);
+}
+
 /* --- chance ---------------------------------------------------------------------------------- */
 
 static size_t damage(char *text, size_t bytes, uint64_t *seed)
@@ -656,6 +715,7 @@ int main(void)
         cmocka_unit_test(promises_follow_the_configuration),
         cmocka_unit_test(sources_that_stall_or_repeat_are_warned_of),
         cmocka_unit_test(the_disk_budget_adds_up),
+        cmocka_unit_test(the_board_is_read_and_its_limits_hold),
         cmocka_unit_test(damage_never_harms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,53 @@
+#include "firmware/health.h"
+
+#include <assert.h>
+
+#include "pipeline/err.h"
+
+static void add(struct health *h, bool given, enum health_state state, const char *reason)
+{
+    if (!given)
+        return;
+    assert(h->count < HEALTH_REASONS_MAX);
+    h->reasons[h->count++] = reason;
+    h->state = state > h->state ? state : h->state;
+}
+
+struct health health_of(const struct config *config, const struct gateway_view *view, bool worn)
+{
+    struct health h = { .state = HEALTH_GOOD };
+    uint64_t all_sources = ((uint64_t)1 << config->source_count) - 1;
+    add(&h, !ledger_balances(&view->ledger), HEALTH_FAILED, "ledger_unbalanced");
+    add(&h, view->failing_with == WEIR_ENOSPC, HEALTH_FAILED, "disk_full");
+    add(&h, view->failing_with != 0 && view->failing_with != WEIR_ENOSPC, HEALTH_FAILED,
+        "store_failing");
+    add(&h, (view->source_connected & all_sources) != all_sources, HEALTH_DEGRADED, "source_lost");
+    add(&h, config->uplink.given && !view->uplink_connected, HEALTH_DEGRADED, "uplink_lost");
+    add(&h, view->clock == CLOCK_UNSET, HEALTH_DEGRADED, "clock_unset");
+    add(&h, view->shed != SHED_NORMAL, HEALTH_DEGRADED, "shedding");
+    add(&h, view->lag_ms > HEALTH_LAG_MS, HEALTH_DEGRADED, "lagging");
+    add(&h, worn, HEALTH_DEGRADED, "storage_worn");
+    return h;
+}
+
+const char *health_name(enum health_state state)
+{
+    static const char *const names[] = { "good", "degraded", "failed" };
+    return names[state];
+}
+
+bool health_alarm(const struct gateway_view *view, enum severity least)
+{
+    struct alert_view alert;
+    uint64_t cursor = 0;
+    if (engine_counts(view->engine).alerts_open == 0)
+        return false;
+    while (engine_alert(view->engine, &cursor, &alert)) {
+        const struct alert *a = alert.alert;
+        enum severity severity = a->learning ? SEVERITY_INFO : alert.rule->severity;
+        bool open = a->state == ALERT_RAISED || a->state == ALERT_CLEARING;
+        if (open && severity >= least && a->shelved_until_ms <= view->wall_ms)
+            return true;
+    }
+    return false;
+}
