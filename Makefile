@@ -50,6 +50,7 @@ $(B)/obj/%.o: %.c | packages
 .PHONY: packages
 packages:
 	@.ci/install-packages build $(if $(CROSS),cross)
+	$(if $(SYSROOT),@.ci/make-sysroot $(ARCH) $(SYSROOT))
 
 # --- tests ------------------------------------------------------------------------------------------------
 # A unit test names what it links in its header (`Links: pipeline/window.c ...`), so the line is its
@@ -65,16 +66,24 @@ $(B)/tests/$(1): $(patsubst %.c,$(B)/asan/%.o,tests/unit/$(1).c $(call links,$(1
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
 
-$(B)/asan/%.o: %.c | test-packages
+$(B)/asan/%.o: %.c | test-packages packages
 	@mkdir -p $(@D) $(B)/tests
 	$(CC) $(STRICT) $(if $(CROSS),-O2,-O1 -g $(SANITIZE)) -c -o $@ $<
 
-.PHONY: test unit e2e test-packages
-test: unit-build all ## Run every test
-	@tests/run.py tests/house_test.sh $(addprefix $(B)/tests/,$(UNIT_TESTS)) $(E2E_TESTS)
+.PHONY: test unit e2e test-packages digests-here
+# For another processor the unit tests run under its emulator, and its digests are compared with this machine's; what the
+# end-to-end tests prove does not differ between processors.
+HERE := build/tests/digest_test build/tests/digest_engine_test
+test: unit-build all $(if $(CROSS),digests-here) ## Run every test; with BOARD=name the unit tests, emulated
+	@$(if $(CROSS),WEIR_RUNNER="$(RUNNER)" WEIR_BUILD=$(B)) tests/run.py $(if $(RUNNER),--runner="$(RUNNER)") \
+	$(if $(CROSS),tests/cross/digest_test.sh,tests/house_test.sh) $(addprefix $(B)/tests/,$(UNIT_TESTS)) \
+	$(if $(CROSS),,$(E2E_TESTS))
+
+digests-here:
+	@$(MAKE) --no-print-directory BOARD=pc $(HERE)
 
 unit: unit-build ## Run the unit tests only
-	@tests/run.py $(addprefix $(B)/tests/,$(UNIT_TESTS))
+	@tests/run.py $(if $(RUNNER),--runner="$(RUNNER)") $(addprefix $(B)/tests/,$(UNIT_TESTS))
 
 e2e: all test-packages ## Run the end-to-end tests only
 	@tests/run.py $(E2E_TESTS)

@@ -147,7 +147,7 @@ static int listen_at(const char *path, char *why)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     if (strlen(path) >= sizeof address.sun_path) {
-        (void)snprintf(why, 256, "%s: a socket's path has at most %zu bytes", path,
+        (void)snprintf(why, 256, "%.190s: a socket's path has at most %zu bytes", path,
                        sizeof address.sun_path - 1);
         return WEIR_EINVAL;
     }

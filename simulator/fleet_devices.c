@@ -81,8 +81,8 @@ struct fleet_devices *devices_open(const struct fleet_config *config, int64_t st
     if (config->duration_ms > 0)
         d->total =
             (uint64_t)((double)config->duration_ms * 1e-3 * config->rate) * d->series_count;
-    d->devices = calloc(config->devices + 1, sizeof *d->devices);
-    d->series = calloc(d->series_count + 1, sizeof *d->series);
+    d->devices = calloc((size_t)config->devices + 1, sizeof *d->devices);
+    d->series = calloc((size_t)d->series_count + 1, sizeof *d->series);
     if (d->devices == NULL || d->series == NULL) {
         devices_close(d);
         return NULL;

@@ -246,8 +246,8 @@ static struct kind_score kind_score(const struct report *r, enum fault_kind kind
         if (faults[i].detected)
             delays[k.detected++] = score_delay_ms(&faults[i], r->outages.items, r->outages.count);
     }
-    k.p50_ms = score_percentile(delays, k.detected, 50);
-    k.p99_ms = score_percentile(delays, k.detected, 99);
+    k.p50_ms = score_percentile(delays, (size_t)k.detected, 50);
+    k.p99_ms = score_percentile(delays, (size_t)k.detected, 99);
     free(delays);
     return k;
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Run every test and count. `tests/run.py [--only WORD] [--list]`
+"""Run every test and count. `tests/run.py [--runner=COMMAND] PATH...`
 
 A test is a program: a cmocka binary, or a script in tests/e2e. It exits 0 (passed), 77 (skipped; its last line says
 why) or otherwise (failed). Binaries are counted by their own [       OK ] and [  FAILED  ] lines, so a program with
-twelve cases counts twelve. Ends with `N passed, N failed, N skipped`, and exits 1 if anything failed.
+twelve cases counts twelve. Ends with `N passed, N failed, N skipped`, and exits 1 if anything failed. COMMAND stands before each binary: an
+emulator, for those of another processor.
 """
 import os
 import re
@@ -17,10 +18,11 @@ CASE_SKIP = re.compile(r"^\[  SKIPPED \] [A-Za-z_]", re.M)
 TIMEOUT_S = 900
 
 
-def run_one(path):
+def run_one(path, runner):
     start = time.monotonic()
     try:
-        done = subprocess.run([path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S,
+        script = path.endswith((".py", ".sh"))
+        done = subprocess.run([path] if script else [*runner, path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S,
                               stdin=subprocess.DEVNULL)
         code, text = done.returncode, done.stdout.decode("utf-8", "replace")
     except subprocess.TimeoutExpired as late:
@@ -37,9 +39,10 @@ def run_one(path):
 
 def main():
     paths = [a for a in sys.argv[1:] if not a.startswith("--")]
+    runner = next((a.removeprefix("--runner=").split() for a in sys.argv[1:] if a.startswith("--runner=")), [])
     total_ok = total_bad = total_skipped = 0
     for path in paths:
-        ok, bad, skipped, seconds, text = run_one(os.path.join(".", path))
+        ok, bad, skipped, seconds, text = run_one(os.path.join(".", path), runner)
         total_ok, total_bad, total_skipped = total_ok + ok, total_bad + bad, total_skipped + skipped
         word = "FAILED" if bad else "skipped" if skipped and not ok else "ok"
         why = text.strip().splitlines()[-1] if word == "skipped" and text.strip() else ""

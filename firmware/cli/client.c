@@ -101,7 +101,7 @@ static int connect_to(const char *path, char *why)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     if (strlen(path) >= sizeof address.sun_path) {
-        (void)snprintf(why, 256, "%s: too long for a socket's path", path);
+        (void)snprintf(why, 256, "%.200s: too long for a socket's path", path);
         return -1;
     }
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);

@@ -21,6 +21,11 @@ static inline uint64_t rnd(uint64_t *state)
     return z ^ (z >> 31);
 }
 
+static inline size_t rnd_below(uint64_t *state, size_t limit) /* [0, limit) */
+{
+    return (size_t)(rnd(state) % limit);
+}
+
 static inline double rnd_unit(uint64_t *state) /* [0, 1) */
 {
     return (double)(rnd(state) >> 11) * 0x1p-53;

@@ -643,7 +643,7 @@ static size_t damage(char *text, size_t bytes, uint64_t *seed)
 {
     static const char bits[] = ":-{}[]\"'#&*!|>%@`,?~0123456789abcdefghij \t\n\r\\\x7f\xc3\xff";
     for (uint64_t n = rnd(seed) % 6 + 1; n > 0 && bytes > 8; n--) {
-        size_t at = rnd(seed) % (bytes - 4), piece = rnd(seed) % 40 + 1;
+        size_t at = rnd_below(seed, bytes - 4), piece = rnd_below(seed, 40) + 1;
         piece = piece < bytes - at ? piece : bytes - at;
         switch (rnd(seed) % 4) {
         case 0:

@@ -3,21 +3,18 @@
  * are constants here, made on amd64. Where another processor's differ, so would a gateway's replay. A detector that is changed on
  * purpose changes them: copy what the test prints.
  * Links: pipeline/statistics.c pipeline/baseline.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/bytes.c pipeline/hash.c */
-#include <dirent.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "pipeline/detector.h"
 #include "pipeline/hash.h"
 #include "tests/lib/noise.h"
-#include "tests/lib/series.h"
+#include "tests/lib/series_files.h"
 
 static const struct hash128 SEEDED = { .high = 0x98acf97a6f825700u, .low = 0x2d3a5cf959354702u };
 static const struct hash128 REAL = { .high = 0x0218d907b37f935du, .low = 0x1b15f8f48c428bb8u };
 
 enum {
     STATES_EVERY = 64,     /* readings between two looks at the states */
-    FOLDER_DEPTH_MAX = 5,
     SEEDED_SERIES = 24,
     SEEDED_READINGS = 1500
 };
@@ -119,45 +116,25 @@ static void seeded_series_give_the_same_bits(void **state)
 
 /* --- real --- */
 
-static void hash_file(const char *path, struct hash_state *hash, uint64_t *readings)
+struct real {
+    struct hash_state hash;
+    uint64_t readings;
+};
+
+static void hash_file(void *ctx, const char *path, const char *name)
 {
+    struct real *real = ctx;
     FILE *file = fopen(path, "r");
+    (void)name;
     assert_non_null(file);
     struct run run;
     run_init(&run);
     int64_t last_ms = 0;
     struct sample sample;
     while (series_next(file, &last_ms, &sample))
-        run_reading(&run, &sample, hash);
-    *readings += run.statistics.count;
+        run_reading(&run, &sample, &real->hash);
+    real->readings += run.statistics.count;
     fclose(file);
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name); /* alphasort goes by the locale */
-}
-
-/* Every CSV under `path`, by name, at most `depth` folders down. */
-static void hash_folder(const char *path, int depth, struct hash_state *hash, uint64_t *readings)
-{
-    struct dirent **entries;
-    int count = depth > 0 ? scandir(path, &entries, NULL, by_name) : -1;
-    for (int i = 0; i < count; i++) {
-        char inner[2 * SERIES_PATH_BYTES];
-        struct stat stat_of;
-        const char *name = entries[i]->d_name, *dot = strrchr(name, '.');
-        snprintf(inner, sizeof inner, "%s/%s", path, name);
-        if (name[0] != '.' && stat(inner, &stat_of) == 0) {
-            if (S_ISDIR(stat_of.st_mode))
-                hash_folder(inner, depth - 1, hash, readings);
-            else if (dot != NULL && strcmp(dot, ".csv") == 0)
-                hash_file(inner, hash, readings);
-        }
-        free(entries[i]);
-    }
-    if (count >= 0)
-        free(entries);
 }
 
 static void real_series_give_the_same_bits(void **state)
@@ -165,14 +142,13 @@ static void real_series_give_the_same_bits(void **state)
     (void)state;
     char folder[SERIES_PATH_BYTES];
     series_folder(folder);
-    struct hash_state hash;
-    hash_begin(&hash, (struct hash_key){ 1, 2 }, 1);
-    uint64_t readings = 0;
-    hash_folder(folder, FOLDER_DEPTH_MAX, &hash, &readings);
-    if (readings == 0)
+    struct real real = { .readings = 0 };
+    hash_begin(&real.hash, (struct hash_key){ 1, 2 }, 1);
+    series_each(folder, SERIES_DEPTH_MAX, hash_file, &real);
+    if (real.readings == 0)
         skip();
-    printf("# %" PRIu64 " readings\n", readings);
-    assert_digest(&hash, REAL);
+    printf("# %" PRIu64 " readings\n", real.readings);
+    assert_digest(&real.hash, REAL);
 }
 
 int main(void)

@@ -170,7 +170,7 @@ static void any_bytes_do_no_harm(void **state)
     struct inventory *inventory = inventory_made(4);
     for (int round = 0; round < 20000; round++) {
         char file[64], why[256];
-        size_t bytes = rnd(&chance) % (sizeof file - 1);
+        size_t bytes = rnd_below(&chance, sizeof file - 1);
         for (size_t i = 0; i < bytes; i++)
             file[i] = alphabet[rnd(&chance) % (sizeof alphabet - 1)];
         if (bytes > 7)

@@ -137,7 +137,7 @@ static void any_bytes_become_utf8_in_bounds(void **state)
             bytes[i] = rnd(&chance) % 2 ? favoured[rnd(&chance) % sizeof favoured] : (uint8_t)rnd(&chance);
         char *exact = malloc(count + 1u); /* of its own, so that reading past it is seen */
         memcpy(exact, bytes, count);
-        size_t limit = rnd(&chance) % 200;
+        size_t limit = rnd_below(&chance, 200);
         struct json_writer w = json_writer_over(room, limit);
         json_text(&w, (struct text){ count > 0 ? exact : NULL, count });
         free(exact);

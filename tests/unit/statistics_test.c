@@ -105,7 +105,7 @@ static void agrees_with_two_passes(void **state)
     uint64_t seed = check_seed();
     for (int round = 0; round < 300; round++) {
         double values[200], sum = 0, squares = 0, offset = (rnd_unit(&seed) - 0.5) * 1e6;
-        size_t count = 2 + rnd(&seed) % 199;
+        size_t count = 2 + rnd_below(&seed, 199);
         for (size_t i = 0; i < count; i++)
             sum += values[i] = offset + rnd_unit(&seed);
         double mean = sum / (double)count;
