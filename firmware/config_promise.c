@@ -261,8 +261,9 @@ void config_print_losses(const struct config *config, FILE *out)
     (void)fprintf(
         out,
         "full disk: nothing acknowledged; the ballast of %s is given up, then acknowledgements "
-        "stop until there is room; alerts already committed still leave\n",
-        size(config->store.ballast_bytes).text);
+        "stop until there is room; alerts already committed still leave; after %s the oldest raw "
+        "readings make room, counted\n",
+        size(config->store.ballast_bytes).text, duration(config->commit_retry_for_ms).text);
     (void)fprintf(out,
                   "failing disk: nothing acknowledged; after %s without a commit the process ends, "
                   "and a restart reads the store anew\n",

@@ -302,7 +302,8 @@ const struct config_key config_keys[] = {
       .fallback = "10000", .doc = "Readings in one commit." },
     { SECTION_COMMIT, "retry_for", KEY_DURATION, FIELD(config, commit_retry_for_ms), 1 * SECONDS,
       1 * HOURS, .fallback = "60s",
-      .doc = "A commit that fails so long ends the process, unacknowledged." },
+      .doc = "A commit that fails so long ends the process, unacknowledged; on a full disk it "
+             "lets old raw readings make room instead." },
     { SECTION_RECOVERY, "max", KEY_DURATION, FIELD(config, recovery_max_ms), 100, 10 * MINUTES,
       .fallback = "2s", .doc = "Checkpoints are taken often enough for a restart within this." },
 

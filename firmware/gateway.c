@@ -8,8 +8,7 @@
 
 enum {
     HEARTBEAT_MS = 1000, /* a turn at least so often: clock, receipts, shedding */
-    COMMIT_RETRY_MS = 200,
-    FOLD_NS_PER_READING = 2000 /* assumed until a recovery measured it */
+    COMMIT_RETRY_MS = 200
 };
 
 /* --- the store's one job -------------------------------------------------------------------------
@@ -107,13 +106,16 @@ static void commit_failed(struct gateway *g, int error)
     if (g->failing_since_mono_ms == INT64_MAX)
         g->failing_since_mono_ms = g->now.mono_ms;
     g->retry_at_mono_ms = g->now.mono_ms + COMMIT_RETRY_MS;
-    /* A full disk is waited out: room may come. Anything else that lasts means that a restart,
-     * which reads the store anew, is the better try. */
+    /* A full disk is waited out: room may come, and where none does, old raw readings make it.
+     * Anything else that lasts means that a restart, which reads the store anew, is the better
+     * try. */
     bool lasting = g->now.mono_ms - g->failing_since_mono_ms >= g->config->commit_retry_for_ms;
     if (error == WEIR_ECORRUPT || (error != WEIR_ENOSPC && lasting))
         g->failed = true;
-    if (error == WEIR_ENOSPC)
+    if (error == WEIR_ENOSPC) {
         g->checkpoint.wanted = true;
+        g->committing->batch.may_remove = lasting;
+    }
 }
 
 static void adopt_store_figures(struct gateway *g, const struct batch *b)

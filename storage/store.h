@@ -108,6 +108,9 @@ struct batch {
     struct checkpoint_piece checkpoint;
     uint64_t forwarded_block;    /* raw data up to here has been forwarded; 0: none */
     int64_t wall_ms;             /* written into gap events */
+    /* the file system has been full for long: from now on, until a ballast fits again, the oldest
+     * raw readings make room inside the file */
+    bool may_remove;
     /* how gap events are rendered; NULL: as with the last batch. Its slices outlive the store */
     const struct envelope *envelope;
     /* out, valid when store_commit returned 0: */
@@ -156,7 +159,9 @@ void store_close(struct store *store);
 /* 0; or nothing was stored and
  *   WEIR_EIO       try again
  *   WEIR_ENOSPC    disk or budget, and nothing more may be removed: try again later. Where only the
- *                  older checkpoint holds blocks, earlier commits said checkpoint_wanted
+ *                  older checkpoint holds blocks, earlier commits said checkpoint_wanted. On a full
+ *                  file system nothing is removed before a batch says may_remove: somebody else may
+ *                  make room
  *   WEIR_ECORRUPT  the file is damaged, or the batch does not follow the last one (its ledger, its
  *                  block, a row's sequence): see store_why */
 int store_commit(struct store *store, struct batch *batch);

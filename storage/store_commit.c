@@ -73,11 +73,24 @@ static int wal_empty(struct store *s)
     return 0;
 }
 
+/* What the WAL holds beyond the file's end is never more than half the ballast, so that a full file
+ * system leaves a way to empty it; on one that is full already, every commit goes into the file
+ * before the next. */
 static int wal_make_room(struct store *s, int64_t pages)
 {
     uint64_t after = ((uint64_t)s->wal_pages + 2 * (uint64_t)pages) * STORE_FRAME_BYTES;
+    int64_t file_pages = 0;
 
-    return s->wal_pages > 0 && after > s->config.wal_bytes_max ? wal_empty(s) : 0;
+    if (s->wal_pages == 0)
+        return 0;
+    if (s->disk_full || after > s->config.wal_bytes_max)
+        return wal_empty(s);
+    int row = sql_one(s, SQL_PAGES, &file_pages);
+    if (row < 0)
+        return row;
+    uint64_t grown = (uint64_t)(file_pages + pages) * STORE_PAGE_BYTES;
+    uint64_t half = disk_ballast_half(s);
+    return half > 0 && grown > disk_file_bytes(s) + half ? wal_empty(s) : 0;
 }
 
 static int journal_write(struct store *s, const struct batch *b)
@@ -166,24 +179,27 @@ static int pages_limit(struct store *s, int64_t pages)
     return err;
 }
 
-/* Refused although the budget has room: then it is the file system. The reserve is given up: half
- * of it lets the WAL go back into the file and begin again, half lets the file grow, so that
- * nothing need be removed for a fault that passes. Beyond that the file is held at its size, and
- * retention frees pages inside it. */
+/* Refused although the budget has room: then it is the file system. First half of the reserve is
+ * given up, for what is under way, and then commits are refused: nothing is removed for a fault
+ * that passes. When it lasts, the other half lets the WAL go back into the file and begin again;
+ * the file is held at its size, and retention frees pages inside it. 1: something was given up. */
 static int file_system_full(struct store *s)
 {
-    int64_t pages = 0, most = store_pages_max(&s->config);
-    int64_t growth = (int64_t)(s->ballast_bytes / 2 / STORE_PAGE_BYTES);
-    disk_ballast_release(s);
+    int64_t pages = 0;
+
     s->disk_full = true;
-    s->held_small = true;
+    if (disk_ballast_halve(s))
+        return 1;
+    if (!s->removing)
+        return 0;
+    disk_ballast_release(s);
     int err = wal_empty(s);
     if (err != 0 && err != WEIR_ENOSPC)
         return err;
     int row = sql_one(s, SQL_PAGES, &pages);
-    if (row < 0)
-        return row;
-    return pages_limit(s, pages + growth < most ? pages + growth : most);
+    err = row < 0 ? row : pages_limit(s, pages);
+    s->held_small = err == 0;
+    return err == 0 ? 1 : err;
 }
 
 static int let_grow(struct store *s)
@@ -198,6 +214,7 @@ static int ballast_again(struct store *s)
     if (!s->disk_full || --s->ballast_wait > 0 || disk_ballast_make(s) != 0)
         return 0;
     s->disk_full = false;
+    s->removing = false;
     return let_grow(s);
 }
 
@@ -211,11 +228,8 @@ static int commit_with_room(struct store *s, const struct batch *b)
         int64_t room = store_pages_free(s);
         if (room < 0)
             return (int)room;
-        int freed = 1;
-        if (!s->held_small && room > 2 * pages_needed(b))
-            freed = file_system_full(s) == 0;
-        else
-            freed = retention_make_room(s, b, 2 * pages_needed(b));
+        bool budget = s->held_small || room <= 2 * pages_needed(b);
+        int freed = budget ? retention_make_room(s, b, 2 * pages_needed(b)) : file_system_full(s);
         if (freed < 0)
             err = freed;
         if (freed <= 0)
@@ -297,6 +311,7 @@ int store_commit(struct store *s, struct batch *b)
         return err;
     if (b->envelope != NULL)
         s->envelope = *b->envelope;
+    s->removing = s->removing || (b->may_remove && s->disk_full);
     if (b->block > s->state.block) {
         err = batch_check(s, b);
         if (err == 0)

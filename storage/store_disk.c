@@ -53,7 +53,7 @@ static void side_delete(struct store *s, const char *suffix)
 }
 
 /* Noise, because some file systems do not allocate what compresses away. */
-static int ballast_fill(struct store *s, sqlite3_file *file)
+static int ballast_fill(struct store *s, sqlite3_file *file, uint64_t from)
 {
     uint64_t x = s->state.store_id[0] | 1;
     int code = SQLITE_OK;
@@ -65,7 +65,7 @@ static int ballast_fill(struct store *s, sqlite3_file *file)
         x ^= x << 17;
         memcpy(s->packed + i, &x, sizeof x);
     }
-    for (uint64_t at = 0; code == SQLITE_OK && at < s->config.ballast_bytes; at += FILL_BYTES) {
+    for (uint64_t at = from; code == SQLITE_OK && at < s->config.ballast_bytes; at += FILL_BYTES) {
         uint64_t left = s->config.ballast_bytes - at;
         code = file->pMethods->xWrite(file, s->packed, left < FILL_BYTES ? (int)left : FILL_BYTES,
                                       (sqlite3_int64)at);
@@ -73,26 +73,54 @@ static int ballast_fill(struct store *s, sqlite3_file *file)
     return code == SQLITE_OK ? file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) : code;
 }
 
+uint64_t disk_ballast_half(const struct store *s)
+{
+    return s->config.ballast_bytes / 2 / STORE_PAGE_BYTES * STORE_PAGE_BYTES;
+}
+
+/* As much of it as fits: the whole, half of it, or nothing. */
 int disk_ballast_make(struct store *s)
 {
     struct side_file side;
+    uint64_t whole = s->config.ballast_bytes, half = disk_ballast_half(s);
     sqlite3_int64 bytes = 0;
 
     s->ballast_wait = STORE_BALLAST_WAIT;
-    if (s->config.ballast_bytes == 0)
+    if (whole == 0)
         return 0;
     int code = side_open(s, ".ballast", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &side);
     if (code == SQLITE_OK)
         code = side.file->pMethods->xFileSize(side.file, &bytes);
-    if (code == SQLITE_OK && (uint64_t)bytes != s->config.ballast_bytes)
-        code = bytes == 0 ? SQLITE_OK : side.file->pMethods->xTruncate(side.file, 0);
-    if (code == SQLITE_OK && (uint64_t)bytes != s->config.ballast_bytes)
-        code = ballast_fill(s, side.file);
+    uint64_t from = (uint64_t)bytes == half ? half : 0;
+    if (code == SQLITE_OK && (uint64_t)bytes != whole)
+        code = side.file->pMethods->xTruncate(side.file, (sqlite3_int64)from);
+    if (code == SQLITE_OK && (uint64_t)bytes != whole)
+        code = ballast_fill(s, side.file, from);
+    if (code != SQLITE_OK && from > 0)
+        (void)side.file->pMethods->xTruncate(side.file, (sqlite3_int64)from); /* as it was */
     side_close(&side);
-    s->ballast_bytes = code == SQLITE_OK ? s->config.ballast_bytes : 0;
-    if (code != SQLITE_OK)
+    s->ballast_bytes = code == SQLITE_OK ? whole : from;
+    if (s->ballast_bytes == 0)
         side_delete(s, ".ballast");
     return code == SQLITE_OK ? 0 : WEIR_ENOSPC;
+}
+
+bool disk_ballast_halve(struct store *s)
+{
+    struct side_file side;
+    uint64_t half = disk_ballast_half(s);
+
+    if (s->ballast_bytes <= half)
+        return false;
+    int code = side_open(s, ".ballast", SQLITE_OPEN_READWRITE, &side);
+    if (code == SQLITE_OK)
+        code = side.file->pMethods->xTruncate(side.file, (sqlite3_int64)half);
+    side_close(&side);
+    s->ballast_bytes = half;
+    if (code != SQLITE_OK || half == 0)
+        disk_ballast_release(s);
+    s->ballast_wait = STORE_BALLAST_WAIT;
+    return true;
 }
 
 void disk_ballast_release(struct store *s)

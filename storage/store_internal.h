@@ -74,7 +74,8 @@ struct store {
     uint32_t wal_pages;
     bool reopen;                  /* an I/O error makes this connection unusable */
     bool scrub;                   /* the WAL has to be written again before it is trusted */
-    bool disk_full;               /* the file system, not the budget; the ballast is given up */
+    bool disk_full;               /* the file system, not the budget; half the ballast is gone */
+    bool removing;                /* for so long that old readings make room; all of it is gone */
     bool held_small;              /* pages_max is the file's present size */
     uint32_t ballast_wait;        /* commits left until it is tried again */
     uint64_t ballast_bytes;       /* held now */
@@ -162,7 +163,9 @@ int checkpoint_verify(struct store *s);
 int checkpoint_newest(const struct store_state *state); /* its slot, or -1 */
 
 /* --- store_disk.c: files beside the database, through the same VFS ------------------------- */
-int disk_ballast_make(struct store *s);
+int disk_ballast_make(struct store *s);    /* 0: it is whole */
+uint64_t disk_ballast_half(const struct store *s);
+bool disk_ballast_halve(struct store *s); /* false: there is no more than half of it */
 void disk_ballast_release(struct store *s);
 int disk_scrub_wal(struct store *s);
 void disk_set_aside(struct store *s);

@@ -34,6 +34,7 @@ struct bench {
     uint32_t sent_count;
     uint64_t acknowledged; /* calls */
     bool cloud_is_dumb;    /* what is sent has no PUBACK of its own accord */
+    int commits_fail_with; /* 0: they don't */
     char log[16384];
 };
 
@@ -165,7 +166,10 @@ static inline void bench_begin(struct bench *b, int64_t ms)
     if (b->job != NULL) {
         struct store_job *job = b->job;
         b->job = NULL;
-        store_job_run(job, b->store);
+        if (job->kind == STORE_JOB_COMMIT && b->commits_fail_with != 0)
+            job->result = b->commits_fail_with;
+        else
+            store_job_run(job, b->store);
         gateway_on_store_done(b->gateway, job);
     }
     for (uint32_t i = 0; i < b->sent_count && !b->cloud_is_dumb; i++)

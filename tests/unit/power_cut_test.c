@@ -402,46 +402,70 @@ static void errors_lose_nothing(void **state)
 
 /* --- a full disk ---------------------------------------------------------------------------------- */
 
-static int commit_until_refused(struct store *store, uint64_t *block)
+static int commit_until_refused(struct store *store, uint64_t *block, bool may_remove)
 {
     struct material m;
     int err = 0;
     while (err == 0 && *block < 400) {
         struct batch batch = batch_at(&m, *block + 1);
+        batch.may_remove = may_remove;
         err = store_commit(store, &batch);
         *block += err == 0;
     }
     return err;
 }
 
-/* The file system is full long before the budget is. The reserve goes, old blocks make room for
- * new ones inside the file, and no commit is refused; when there is room again, so is the reserve. */
+/* So many commits, all good; what the last one said of the disk and of what was removed. */
+static struct batch commit_some(struct store *store, uint64_t *block, uint64_t commits)
+{
+    static struct material m;
+    struct batch batch = { 0 };
+    for (uint64_t last = *block + commits; *block < last; ++*block) {
+        batch = batch_at(&m, *block + 1);
+        assert_int_equal(store_commit(store, &batch), 0);
+    }
+    return batch;
+}
+
+static uint64_t removed_for_space(const struct batch *batch)
+{
+    return batch->removed[REMOVED_SPACE_FORWARDED] + batch->removed[REMOVED_SPACE_UNFORWARDED];
+}
+
+/* The file system is full long before the budget is. The reserve goes, then commits are refused and
+ * nothing is removed; when that lasts, old blocks make room for new ones inside the file, and no
+ * commit is refused. When there is room again, so is the reserve, and nothing is removed. */
 static void a_full_disk_makes_room_inside_the_file(void **state)
 {
     struct store *store;
     struct store_recovery found;
-    struct material m;
-    uint64_t block = 30;
+    uint64_t block = 0, entropy[2] = { 1, 2 };
+    char why[256];
+    struct store_config config = config_of(false);
+    config.journal_bytes_max = 4 << 20;
 
     (void)state;
     faulty_vfs_begin(5);
-    assert_int_equal(open_it(false, &store, &found), 0);
-    for (uint64_t i = 1; i <= block; i++) {
-        struct batch batch = batch_at(&m, i);
-        assert_int_equal(store_commit(store, &batch), 0);
-    }
-    struct batch batch = batch_at(&m, ++block);
-    assert_int_equal(store_commit(store, &batch), 0);
-    uint64_t held = batch.disk_bytes;
-    faulty_vfs_room(held + 4096);
-    assert_int_equal(commit_until_refused(store, &block), 0);
-    batch = batch_at(&m, ++block);
-    assert_int_equal(store_commit(store, &batch), 0);
-    assert_true(batch.disk_bytes <= held + 4096);
+    assert_int_equal(store_open(&config, entropy, &store, &found, why), 0);
+    struct batch batch = commit_some(store, &block, 30);
+    faulty_vfs_room(batch.disk_bytes + 4096);
+    assert_int_equal(commit_until_refused(store, &block, false), WEIR_ENOSPC);
+    assert_true(block > 31); /* the reserve took some */
+    assert_int_equal(commit_until_refused(store, &block, false), WEIR_ENOSPC);
+    faulty_vfs_room(batch.disk_bytes + 4096 + 65536);
+    batch = commit_some(store, &block, 2);
+    assert_int_equal(removed_for_space(&batch), 0);
+    faulty_vfs_room(batch.disk_bytes + 4096);
+    assert_int_equal(commit_until_refused(store, &block, true), 0);
+    faulty_vfs_room(0);
+    batch = commit_some(store, &block, 40);
+    uint64_t removed = removed_for_space(&batch);
+    assert_true(removed > 0);
+    batch = commit_some(store, &block, 40);
+    assert_int_equal(removed_for_space(&batch), removed);
     store_close(store);
 
-    faulty_vfs_room(0);
-    assert_int_equal(open_it(false, &store, &found), 0);
+    assert_int_equal(store_open(&config, entropy, &store, &found, why), 0);
     assert_int_equal(found.last_block, block);
     assert_false(found.set_aside);
     check_journal(store, &found);
@@ -461,7 +485,7 @@ static void a_refused_batch_is_stored_later(void **state)
     faulty_vfs_begin(6);
     assert_int_equal(open_it(false, &store, &found), 0);
     faulty_vfs_room(48 * 1024); /* before there is anything that could make room */
-    assert_int_equal(commit_until_refused(store, &block), WEIR_ENOSPC);
+    assert_int_equal(commit_until_refused(store, &block, false), WEIR_ENOSPC);
     struct batch batch = batch_at(&m, block + 1);
     assert_int_equal(store_commit(store, &batch), WEIR_ENOSPC);
     faulty_vfs_room(0);
