@@ -12,11 +12,14 @@ include boards/$(BOARD)/board.mk
 B       := build$(if $(CROSS),/$(ARCH))
 CC      := $(if $(CROSS),$(CROSS)gcc,$(if $(filter default,$(origin CC)),gcc,$(CC)))
 VERSION := $(shell sed -n 's/^## \[\{0,1\}\([0-9][0-9.]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n 1)
+# In seconds since 1970: no clock of a gateway is believed before it. The same commit, the same bits.
+BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1767225600)
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=all
 
 STRICT   := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fsigned-char -ffp-contract=off \
             -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla \
-            -MMD -MP -I. -DWEIR_VERSION='"$(or $(VERSION),0.0.0)"' $(if $(SYSROOT),--sysroot=$(SYSROOT))
+            -MMD -MP -I. -DWEIR_VERSION='"$(or $(VERSION),0.0.0)"' -DWEIR_BUILD_TIME=$(BUILD_TIME) \
+            $(if $(SYSROOT),--sysroot=$(SYSROOT))
 OPTIMISE := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SYSROOT),--sysroot=$(SYSROOT))
 # Our own heap is sealed after start: any later call of ours through these asserts (firmware/heap_seal.c).

@@ -351,6 +351,8 @@ static bool answer_tail(struct api *api, const struct api_request *r, int64_t mo
         json_time(&w, e->wall_ms);
         json_key(&w, "event_time");
         json_time(&w, e->event_time_ms);
+        json_key(&w, "time_source");
+        json_string(&w, api_time_source(e->time_source));
         json_key(&w, "device");
         json_string(&w, e->device);
         json_key(&w, "metric");

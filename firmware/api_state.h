@@ -49,6 +49,7 @@ void api_write_machine(const struct board *b, struct json_writer *w);
 /* api_store.c: true when the answer is there */
 bool api_ask(struct api *api, const struct api_request *request, const struct question *question,
              struct api_response *response);
+const char *api_time_source(enum time_source source);
 
 /* api.c */
 bool api_fail(struct api *api, struct api_response *response, uint32_t status, const char *why);

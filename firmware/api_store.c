@@ -142,9 +142,14 @@ static void put_fields(const struct api *api, struct json_writer *w, const struc
     json_object_end(w);
 }
 
+const char *api_time_source(enum time_source source)
+{
+    static const char *const names[] = { "device", "arrival", "clamped", "coarse" };
+    return names[source];
+}
+
 static void put_reading(const struct api *api, struct json_writer *w, const struct record *record)
 {
-    static const char *const time_sources[] = { "device", "arrival", "clamped" };
     const struct reading *r = &record->reading;
     json_key(w, "device");
     json_text(w, r->device);
@@ -161,7 +166,7 @@ static void put_reading(const struct api *api, struct json_writer *w, const stru
     json_key(w, "event_time");
     json_time(w, record->event_time_ms);
     json_key(w, "time_source");
-    json_string(w, time_sources[record->time_source]);
+    json_string(w, api_time_source(record->time_source));
     if (r->has_device_time) {
         json_key(w, "device_time_ms");
         json_integer(w, r->device_time_ms);

@@ -52,6 +52,8 @@ struct daemon {
     uint32_t first_source; /* of this turn: each in rotation */
 };
 
+static const int64_t BUILT_MS = WEIR_BUILD_TIME * INT64_C(1000);
+
 static struct daemon the_daemon; /* large, and one; the system gives it zero and untouched */
 
 static const struct json_memory json = { json_arena_reset, json_arena_exhausted };
@@ -173,6 +175,8 @@ static int recover(struct daemon *d)
     struct fold_memory memory = { NULL, malloc(limits.bytes_max), limits.bytes_max };
     int64_t began_ms = d->hal.time(d->hal.ctx).mono_ms;
     int error = WEIR_EFULL;
+    if (d->recovery.wall_ms < BUILT_MS)
+        d->recovery.wall_ms = BUILT_MS;
     if (reader != NULL && memory.block != NULL) {
         struct arena arena = arena_over(reader, measure.used);
         memory.reader = block_reader_init(&limits, &arena);

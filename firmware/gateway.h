@@ -81,8 +81,9 @@ struct fold_memory {
 };
 
 /* Load the checkpoint and fold the journal behind it. Uses the store directly, before any job.
- * Journals what
- * is new (configuration, clock) with the first commit. `why` has 256 bytes.
+ * Journals what is new (configuration, clock) with the first commit. A clock that is not synced is
+ * not believed below recovery->wall_ms, the last time stored; main raises it to the time of the
+ * build. `why` has 256 bytes.
  * Errors: WEIR_ECORRUPT when the journal can't be read, or the store's. */
 int gateway_recover(struct gateway *g, struct store *store, const struct store_recovery *recovery,
                     struct hal_time now, struct fold_memory memory, char *why);
@@ -196,6 +197,7 @@ struct tail_entry {
     uint64_t number;             /* counts readings since the start */
     int64_t wall_ms;             /* of arrival */
     int64_t event_time_ms;
+    enum time_source time_source;
     char device[READING_NAME_BYTES_MAX + 1], metric[READING_NAME_BYTES_MAX + 1];
     char unit[READING_NAME_BYTES_MAX + 1];
     char value[64];              /* printed */

@@ -38,20 +38,41 @@ static void tell_step(struct gateway *g, int64_t step_ms)
     fill_notice(g, "clock_step", message, &fact, 1);
 }
 
-static void follow_wall_clock(struct gateway *g)
+/* A synced clock is believed. Any other is a guess, and of no use when it leads back behind the
+ * last time stored, or the build: then it is unset, and after clock.wait the time goes on from
+ * there. */
+static struct clock_record read_wall_clock(const struct gateway *g)
 {
     struct clock_record seen = {
         .offset_ms = g->now.wall_ms - g->t_ms,
         .state = g->now.state,
         .boot = g->now.boot,
     };
+    bool onward = seen.offset_ms >= g->clock.offset_ms;
+    if (seen.state == CLOCK_SYNCED || (seen.state == CLOCK_COARSE && onward))
+        return seen;
+    bool waited = g->t_ms - g->started_ms >= g->config->clock_wait_ms;
+    seen.state = waited ? CLOCK_COARSE : CLOCK_UNSET;
+    seen.offset_ms = g->clock.offset_ms;
+    return seen;
+}
+
+/* Before the first record the last known is the floor, which a restart only ever leaves behind. */
+static bool is_step(const struct gateway *g, const struct clock_record *seen, int64_t moved_ms)
+{
+    bool same_run = g->clock_known && seen->boot == g->clock.boot && g->clock.state != CLOCK_UNSET;
+    return moved_ms <= -CLOCK_STEP_MS || (same_run && moved_ms >= CLOCK_STEP_MS);
+}
+
+static void follow_wall_clock(struct gateway *g)
+{
+    struct clock_record seen = read_wall_clock(g);
     int64_t moved = seen.offset_ms - g->clock.offset_ms;
     bool same = g->clock_known && seen.state == g->clock.state && seen.boot == g->clock.boot &&
                 moved < CLOCK_DRIFT_MS && moved > -CLOCK_DRIFT_MS;
     if (same || !fill_has_step_room(g, g->filling))
         return;
-    bool stepped = g->clock_known && seen.boot == g->clock.boot && g->clock.state != CLOCK_UNSET &&
-                   (moved >= CLOCK_STEP_MS || moved <= -CLOCK_STEP_MS);
+    bool stepped = is_step(g, &seen, moved);
     g->clock = seen;
     g->clock_known = true;
     struct record record = { .kind = RECORD_CLOCK, .t_ms = g->t_ms, .clock = seen };
@@ -70,13 +91,9 @@ void clock_begin_turn(struct gateway *g, struct hal_time now)
     follow_wall_clock(g);
 }
 
-/* While the clock is unset nothing is taken, and so nothing acknowledged, until it is set or
- * clock.wait has
- * passed: a reading without a time of its own would otherwise be given a wrong one for ever. */
+/* While the clock is unset nothing is taken, and so nothing acknowledged: a reading without a time
+ * of its own would otherwise be given a wrong one for ever. */
 bool clock_usable(const struct gateway *g)
 {
-    if (!g->clock_known)
-        return false;
-    return g->clock.state != CLOCK_UNSET ||
-           g->t_ms - g->clock_waited_since_ms >= g->config->clock_wait_ms;
+    return g->clock_known && g->clock.state != CLOCK_UNSET;
 }

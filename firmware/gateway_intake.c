@@ -25,6 +25,7 @@ static void tail_add(struct gateway *g, const struct record *record, const char 
     slot->entry.number = ++g->tail_count;
     slot->entry.wall_ms = gateway_wall_ms(g);
     slot->entry.event_time_ms = record->event_time_ms;
+    slot->entry.time_source = record->time_source;
     copy_name(slot->entry.device, r->device);
     copy_name(slot->entry.metric, r->metric);
     copy_name(slot->entry.unit, r->unit);

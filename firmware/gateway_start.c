@@ -133,12 +133,6 @@ static void engine_anew(struct gateway *g)
     g->engine = engine_init(&g->config->engine, &again);
 }
 
-static void note_clock(struct gateway *g, const struct record *record)
-{
-    if (record->kind == RECORD_CLOCK)
-        g->clock = record->clock;
-}
-
 static int fold_block(struct fold *f, uint64_t number, size_t bytes)
 {
     struct record record;
@@ -148,7 +142,6 @@ static int fold_block(struct fold *f, uint64_t number, size_t bytes)
     engine_begin_block(f->g->engine, number);
     while ((error = block_next(f->reader, &record)) == 1) {
         engine_apply(f->g->engine, &record, NULL);
-        note_clock(f->g, &record);
         f->readings += record.kind == RECORD_READING;
     }
     return error;
@@ -221,7 +214,8 @@ static void adopt(struct gateway *g, const struct store_recovery *recovery, stru
         g->sender.lanes[lane].first = recovery->first_sequence[lane];
     g->t_ms = g->t_base_ms = recovery->t_ms;
     g->mono_base_ms = now.mono_ms;
-    g->clock_waited_since_ms = g->t_ms;
+    g->started_ms = g->t_ms;
+    g->clock = (struct clock_record){ .offset_ms = recovery->wall_ms - g->t_ms };
     g->now = now;
     /* The journal says that readings up to here were fed: checkpoints are taken before a fold would
      * take too long. */

@@ -148,9 +148,9 @@ struct gateway {
     /* time */
     struct hal_time now;
     int64_t t_ms, t_base_ms, mono_base_ms;
-    struct clock_record clock; /* as last journalled */
+    int64_t started_ms;        /* t at the start */
+    struct clock_record clock; /* as last journalled; before that what the floor gives */
     bool clock_known;
-    int64_t clock_waited_since_ms;
     uint64_t clock_steps;
     bool timers_behind; /* due timers wait for room: nothing is taken before them */
     /* failure and stop */

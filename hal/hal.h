@@ -29,7 +29,7 @@ struct hal_board { /* names of one board, from its hal.conf; empty: not there */
 struct hal_time { /* read once a turn */
     int64_t mono_ms; /* since boot, suspended time included */
     int64_t wall_ms; /* Unix time by this machine's clock */
-    /* unset below the floor; synced when the kernel says so, or when the configuration trusts the
+    /* unset before the build; synced when the kernel says so, or when the configuration trusts the
      * clock */
     enum clock_state state;
     uint64_t boot;   /* of this boot */

@@ -200,7 +200,7 @@ int reading_of_row(struct results_place *place, const uint64_t row[RESULTS_COLUM
     uint64_t flags = step_from(&place->flags, row[READING_FLAGS]);
     uint64_t source = step_from(&place->source, row[READING_SOURCE]);
     uint64_t index = step_from(&place->index, row[READING_INDEX]);
-    if (flags >> FLAG_TIME_SOURCE_SHIFT > TIME_CLAMPED || (flags & FLAG_TYPE) > VALUE_TEXT ||
+    if (flags >> FLAG_TIME_SOURCE_SHIFT > TIME_COARSE || (flags & FLAG_TYPE) > VALUE_TEXT ||
         source > UINT16_MAX || index > UINT32_MAX)
         return WEIR_ECORRUPT;
     record->kind = RECORD_READING;

@@ -46,7 +46,7 @@ static enum reject_reason choose_time(const struct engine *e, int64_t t_ms, stru
     int64_t arrival_ms = t_ms + e->clock.offset_ms;
     bool synced = e->clock.state == CLOCK_SYNCED;
     record->event_time_ms = arrival_ms;
-    record->time_source = TIME_ARRIVAL;
+    record->time_source = synced ? TIME_ARRIVAL : TIME_COARSE;
     if (!reading->has_device_time || policy == TIME_POLICY_ARRIVAL)
         return REJECT_NONE;
     int64_t device_ms = reading->device_time_ms;

@@ -144,7 +144,7 @@ static struct text text_get(struct block_reader *r, enum block_column index)
 static void series_new(struct block_reader *r)
 {
     struct block_series *s = &r->series[r->series_count];
-    const unsigned flags_max = 2u << SERIES_TIME_SOURCE_SHIFT | (SERIES_SEQUENCE * 2u - 1);
+    const unsigned flags_max = ((TIME_COARSE + 1u) << SERIES_TIME_SOURCE_SHIFT) - 1;
     *s = (struct block_series){ .next = SERIES_NONE };
     s->device = name_get(r, COLUMN_SERIES);
     s->metric = name_get(r, COLUMN_SERIES);
@@ -300,7 +300,7 @@ static void get_whole_reading(struct block_reader *r, uint64_t fields, struct re
     if (fields & FIELD_EVENT_TIME)
         record->event_time_ms = (int64_t)unzigzag(whole_get(r, UINT64_MAX));
     if (fields & FIELD_TIME_SOURCE)
-        record->time_source = (enum time_source)whole_get(r, TIME_CLAMPED);
+        record->time_source = (enum time_source)whole_get(r, TIME_COARSE);
 }
 
 static void get_whole(struct block_reader *r, struct record *record)

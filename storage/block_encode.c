@@ -413,7 +413,7 @@ int block_append(struct block_builder *b, const struct record *record)
 {
     assert(record->kind >= RECORD_READING && record->kind <= RECORD_COMMAND);
     assert((unsigned)record->reading.value.type <= VALUE_TEXT);
-    assert((unsigned)record->time_source <= TIME_CLAMPED);
+    assert((unsigned)record->time_source <= TIME_COARSE);
     assert(isfinite(record->reading.value.number));
     if (b->record_count == b->limits.records_max ||
         pool_free(&b->pool) < texts_bytes(record) + POOL_RESERVE_BYTES)

@@ -107,7 +107,7 @@ struct batch {
     struct ledger ledger;
     struct checkpoint_piece checkpoint;
     uint64_t forwarded_block;    /* raw data up to here has been forwarded; 0: none */
-    int64_t wall_ms;             /* written into gap events */
+    int64_t wall_ms;             /* kept as the last time stored, and written into gap events */
     /* the file system has been full for long: from now on, until a ballast fits again, the oldest
      * raw readings make room inside the file */
     bool may_remove;
@@ -132,6 +132,7 @@ struct store_recovery { /* what an opened store knows */
     bool set_aside;
     uint64_t last_block;         /* 0: none */
     int64_t t_ms;                /* pipeline time reached */
+    int64_t wall_ms;             /* of the last commit; 0: none */
     struct lane_state lanes[LANES];
     uint64_t first_sequence[LANES];
     struct ledger ledger;

@@ -137,6 +137,7 @@ static int batch_write(struct store *s, const struct batch *b, int64_t pages)
     memcpy(s->next.ledger.removed, kept.removed, sizeof kept.removed);
     s->next.block = b->block;
     s->next.t_ms = b->t_ms;
+    s->next.wall_ms = b->wall_ms;
 
     int err = remove_first(s, b, pages);
     if (err == 0)

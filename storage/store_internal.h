@@ -52,7 +52,7 @@ struct checkpoint_slot {
 struct store_state {
     uint64_t store_id[2];
     uint64_t block;               /* last committed */
-    int64_t t_ms;
+    int64_t t_ms, wall_ms;        /* of the last commit */
     struct lane_state lanes[LANES];
     struct ledger ledger;
     uint64_t journal_bytes;

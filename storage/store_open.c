@@ -159,6 +159,7 @@ static int recovery_fill(struct store *s, struct store_recovery *r)
     r->store_id[1] = s->state.store_id[1];
     r->last_block = s->state.block;
     r->t_ms = s->state.t_ms;
+    r->wall_ms = s->state.wall_ms;
     r->ledger = s->state.ledger;
     int newest = checkpoint_newest(&s->state);
     r->checkpoint_block = newest < 0 ? 0 : s->state.slots[newest].block;

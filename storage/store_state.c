@@ -31,6 +31,7 @@ static void state_save(const struct store_state *state, struct byte_writer *w)
     put_u64(w, state->store_id[1]);
     put_varint(w, state->block);
     put_zigzag(w, state->t_ms);
+    put_zigzag(w, state->wall_ms);
     put_u8(w, LANES);
     for (int lane = 0; lane < LANES; lane++) {
         put_varint(w, state->lanes[lane].next_sequence);
@@ -57,6 +58,7 @@ static bool state_take(struct store_state *state, struct byte_reader *r)
     state->store_id[1] = get_u64(r);
     state->block = get_varint(r);
     state->t_ms = get_zigzag(r);
+    state->wall_ms = get_zigzag(r);
     if (get_u8(r) != LANES)
         return false;
     for (int lane = 0; lane < LANES; lane++) {

@@ -13,9 +13,9 @@ static const char help[] =
     "  --from BLOCK      0: from the oldest held\n"
     "  --format FORMAT   jsonl (default) or csv\n";
 
-static const char *const columns[] = { "block",         "position", "source", "device",
-                                       "metric",        "value",    "unit",   "event_time",
-                                       "event_time_ms", "sequence", "index" };
+static const char *const columns[] = { "block",         "position",    "source",   "device",
+                                       "metric",        "value",       "unit",     "event_time",
+                                       "event_time_ms", "time_source", "sequence", "index" };
 
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
 

@@ -17,7 +17,7 @@ enum { TAIL_MAX = 128 }; /* as the API has it */
 
 static void print_reading(struct text reading, bool json)
 {
-    char arrived[40], device[80], metric[80], value[96], unit[80], outcome[32];
+    char arrived[40], device[80], metric[80], value[96], unit[80], outcome[32], time[16];
     if (json) {
         (void)printf("%.*s\n", (int)reading.bytes, reading.at);
         return;
@@ -28,12 +28,14 @@ static void print_reading(struct text reading, bool json)
     json_view_text(reading, "value", value, sizeof value);
     json_view_text(reading, "unit", unit, sizeof unit);
     json_view_text(reading, "outcome", outcome, sizeof outcome);
+    json_view_text(reading, "time_source", time, sizeof time);
     bool stored = strcmp(outcome, "stored") == 0;
     if (metric[0] == '\0') /* a message that nobody could read has no value */
         value[0] = '\0';
-    (void)printf("%s  %-20s %-16s %12s %-6s %s%s%s\n", arrived, device, metric, value, unit,
+    (void)printf("%s  %-20s %-16s %12s %-6s %s%s%s%s\n", arrived, device, metric, value, unit,
                  stored ? "" : table_colour(stdout, "33"), outcome,
-                 stored ? "" : table_colour(stdout, "0"));
+                 stored ? "" : table_colour(stdout, "0"),
+                 strcmp(time, "coarse") == 0 ? ", coarse time" : "");
 }
 
 /* A page; with *after it waits for one. */

@@ -11,8 +11,8 @@
 
 static_assert(sizeof(time_t) == 8, "a time_t of 32 bits ends in 2038");
 
-/* No wall time before this is believed: the first commit of this project, 2026-01-01. */
-static const int64_t FLOOR_MS = 1767225600000;
+/* No wall time before the build is believed. */
+static const int64_t FLOOR_MS = WEIR_BUILD_TIME * INT64_C(1000);
 
 static int64_t clock_ms(clockid_t id)
 {

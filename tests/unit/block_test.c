@@ -114,7 +114,7 @@ static struct record any_reading(uint64_t *chance, int64_t t_ms)
     if (reading->has_sequence)
         reading->sequence = (uint64_t)t_ms / 10;
     reading->extra = any_text(chance, rnd(chance) % 3 == 0 ? 12 : 0);
-    record.time_source = (enum time_source)(rnd(chance) % 3);
+    record.time_source = (enum time_source)(rnd(chance) % 4);
     record.event_time_ms = record.time_source == TIME_DEVICE ? reading->device_time_ms : 1790000000123 + t_ms;
     return record;
 }

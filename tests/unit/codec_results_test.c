@@ -170,7 +170,7 @@ static struct record any_reading(uint64_t *chance)
     else
         reading->value.number = any_number(chance);
     record.event_time_ms = any_integer(chance);
-    record.time_source = (enum time_source)(rnd(chance) % 3);
+    record.time_source = (enum time_source)(rnd(chance) % 4);
     return record;
 }
 
