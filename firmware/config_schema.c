@@ -381,7 +381,7 @@ const struct config_key config_keys[] = {
     { SECTION_UPLINK, "rate_max", KEY_BYTE_RATE, FIELD(config_uplink, bytes_per_second), 1 * KIB,
       1 * GIB, .zero_off = true, .fallback = "0", .doc = "Cap on what is sent; 0: none." },
     { SECTION_UPLINK, "raw", KEY_BOOLEAN, FIELD(config_uplink, raw), .fallback = "false",
-      .doc = "Send raw readings too." },
+      .doc = "Send raw readings too; else all that retention removes counts as unforwarded." },
 
     { SECTION_WATCHDOG, "timeout", KEY_DURATION, FIELD(config, watchdog_s), 5, 3600,
       .zero_off = true,

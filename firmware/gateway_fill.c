@@ -193,7 +193,7 @@ void fill_reset(struct gateway *g, struct fill *f)
         .letter_bytes = f->letter_bytes,
         .results = f->results,
         .raw = f->raw,
-        .batch = { .block = ++g->last_block },
+        .batch = { .block = ++g->last_block, .raw_whole = true },
     };
     block_builder_reset(f->block);
     results_builder_reset(f->results);
@@ -236,6 +236,22 @@ void fill_open(struct gateway *g)
     g->filling->opened_ms = g->t_ms;
 }
 
+/* False: the reading is in no row of the raw lane. */
+static bool forward_raw(struct gateway *g, const struct record *record)
+{
+    struct fill *f = g->filling;
+    if (f->raw == NULL || g->shed.level >= SHED_OPTIONAL)
+        return false;
+    if (results_add_reading(f->raw, record) == 0)
+        return true;
+    if (!fill_has_step_room(g, f)) {
+        g->ledger.results_left_out++;
+        return false;
+    }
+    flush_results(g, f->raw, LANE_RAW);
+    return results_add_reading(f->raw, record) == 0;
+}
+
 void fill_append(struct gateway *g, const struct record *record)
 {
     struct fill *f = g->filling;
@@ -243,16 +259,8 @@ void fill_append(struct gateway *g, const struct record *record)
     assert(appended == 0); /* room was asked for before */
     (void)appended;
     fill_open(g);
-    if (f->raw == NULL || record->kind != RECORD_READING || g->shed.level >= SHED_OPTIONAL)
-        return;
-    if (results_add_reading(f->raw, record) != WEIR_EFULL)
-        return;
-    if (!fill_has_step_room(g, f)) {
-        g->ledger.results_left_out++;
-        return;
-    }
-    flush_results(g, f->raw, LANE_RAW);
-    (void)results_add_reading(f->raw, record); /* an empty builder takes one reading */
+    if (record->kind == RECORD_READING && !forward_raw(g, record))
+        f->batch.raw_whole = false;
 }
 
 static struct text copy_to_letters(struct fill *f, size_t room, struct text from)

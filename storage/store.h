@@ -12,9 +12,10 @@
  *
  * Retention runs inside commits, a bounded piece each time, so that it is part of the same ledger.
  * Raw blocks go by age, by bytes, and when the file nears its share of the disk; never one behind
- * the older checkpoint. Of an outbox lane over its share the oldest rows go; of alerts superseded
- * revisions, then cleared ones and notices, never an alert that stands. A gap event takes the
- * place of what went.
+ * the older checkpoint. One counts as forwarded when the raw lane held all its readings and what is
+ * covered holds them too, none evicted or refused before. Of an outbox lane over its share the
+ * oldest rows go; of alerts superseded revisions, then cleared ones and notices, never an alert
+ * that stands. A gap event takes the place of what went.
  *
  * A file that can't be read (its header, a table, the state's checksum; every page, but only after
  * an earlier run met damage, since that takes minutes on a memory card) is renamed
@@ -106,7 +107,7 @@ struct batch {
     /* intake as it is after this batch; held and removed are the store's */
     struct ledger ledger;
     struct checkpoint_piece checkpoint;
-    uint64_t forwarded_block;    /* raw data up to here has been forwarded; 0: none */
+    bool raw_whole;              /* its rows of the raw lane hold every reading of the block */
     int64_t wall_ms;             /* kept as the last time stored, and written into gap events */
     /* the file system has been full for long: from now on, until a ballast fits again, the oldest
      * raw readings make room inside the file */

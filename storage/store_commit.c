@@ -100,7 +100,11 @@ static int journal_write(struct store *s, const struct batch *b)
     sql_i64(s, SQL_JOURNAL_INSERT, 1, (int64_t)b->block);
     sql_i64(s, SQL_JOURNAL_INSERT, 2, b->t_ms);
     sql_i64(s, SQL_JOURNAL_INSERT, 3, b->readings);
-    sql_blob(s, SQL_JOURNAL_INSERT, 4, b->journal);
+    if (b->raw_whole) {
+        sql_i64(s, SQL_JOURNAL_INSERT, 4, (int64_t)s->state.lanes[LANE_RAW].next_sequence);
+        sql_i64(s, SQL_JOURNAL_INSERT, 5, (int64_t)b->lanes[LANE_RAW].next_sequence - 1);
+    }
+    sql_blob(s, SQL_JOURNAL_INSERT, 6, b->journal);
     s->next.journal_bytes += b->journal.bytes + STORE_ROW_BYTES;
     s->next.ledger.held += b->readings;
     return sql_run(s, SQL_JOURNAL_INSERT);
@@ -110,11 +114,10 @@ static int remove_first(struct store *s, const struct batch *b, int64_t pages)
 {
     /* held small, the file's free pages say nothing about the budget */
     int64_t reserve = s->held_small ? 0 : store_reserve_pages(s);
-    int err = retention_journal(s, b, pages + reserve, STORE_SLICE_BLOCKS);
-    for (int lane = 0; err == 0 && lane < LANES; lane++) {
-        s->next.lanes[lane] = b->lanes[lane];
+    memcpy(s->next.lanes, b->lanes, sizeof b->lanes);
+    int err = retention_journal(s, pages + reserve, STORE_SLICE_BLOCKS);
+    for (int lane = 0; err == 0 && lane < LANES; lane++)
         err = outbox_drop_covered(s, (enum lane)lane);
-    }
     return err;
 }
 

@@ -33,7 +33,7 @@ enum {
 enum sql {
     SQL_BEGIN, SQL_COMMIT, SQL_ROLLBACK, SQL_PAGES, SQL_FREE_PAGES,
     SQL_STATE_READ, SQL_STATE_WRITE, SQL_JOURNAL_INSERT, SQL_JOURNAL_DELETE, SQL_BLOCK_READ,
-    SQL_BLOCK_OLDEST,
+    SQL_BLOCK_OLDEST, SQL_RAW_LOST, SQL_RAW_FORGET,
     SQL_OUTBOX_INSERT, SQL_OUTBOX_DELETE, SQL_OUTBOX_READ, SQL_OUTBOX_FIRST, SQL_OUTBOX_SLICE,
     SQL_ALERT_NEWEST, SQL_ALERT_FORGET,
     SQL_LETTER_INSERT, SQL_LETTER_OLDEST, SQL_LETTER_DELETE, SQL_LETTERS_AFTER,
@@ -135,8 +135,7 @@ int64_t store_pages_free(struct store *s); /* within the budget; negative: an er
 enum { SPACE_RESERVE_PAGES_MIN = 32 };
 int64_t store_reserve_pages(const struct store *s);
 /* Raw blocks by age, by bytes, and while fewer than pages_wanted are free; at most blocks_max. */
-int retention_journal(struct store *s, const struct batch *b, int64_t pages_wanted,
-                      uint32_t blocks_max);
+int retention_journal(struct store *s, int64_t pages_wanted, uint32_t blocks_max);
 /* A transaction of its own that removes the next in the declared order, no more than brings
  * pages_wanted. 1: freed something. */
 int retention_make_room(struct store *s, const struct batch *b, int64_t pages_wanted);

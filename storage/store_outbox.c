@@ -80,9 +80,16 @@ int outbox_gap(struct store *s, enum lane lane, uint64_t from, uint64_t to, cons
     struct outbox_row row = { .lane = lane, .sequence = to, .t_ms = s->next.t_ms,
                               .payload = payload };
 
+    int err = 0;
+
     assert(from <= to);
     assert(payload.bytes > 0);
-    return row_write(s, &row, from);
+    if (lane == LANE_RAW) {
+        sql_i64(s, SQL_RAW_LOST, 1, (int64_t)from);
+        sql_i64(s, SQL_RAW_LOST, 2, (int64_t)to);
+        err = sql_run(s, SQL_RAW_LOST);
+    }
+    return err == 0 ? row_write(s, &row, from) : err;
 }
 
 int outbox_row_remove(struct store *s, enum lane lane, uint64_t sequence, uint64_t bytes)

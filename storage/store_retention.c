@@ -16,6 +16,8 @@ int64_t store_reserve_pages(const struct store *s)
 struct block_row {
     uint64_t block, bytes, readings;
     int64_t t_ms;
+    uint64_t raw_last; /* through which the raw lane holds all of it; 0: it does not */
+    bool forwarded;
 };
 
 /* 1: there is one */
@@ -28,19 +30,26 @@ static int oldest_block(struct store *s, struct block_row *row)
     row->t_ms = sql_column(s, SQL_BLOCK_OLDEST, 1);
     row->readings = (uint64_t)sql_column(s, SQL_BLOCK_OLDEST, 2);
     row->bytes = (uint64_t)sql_column(s, SQL_BLOCK_OLDEST, 3) + STORE_ROW_BYTES;
+    row->raw_last = (uint64_t)sql_column(s, SQL_BLOCK_OLDEST, 4);
+    bool lost = sql_column(s, SQL_BLOCK_OLDEST, 5) != 0;
+    row->forwarded = row->raw_last > 0 && !lost && row->raw_last <= s->next.lanes[LANE_RAW].covered;
     sql_end(s, SQL_BLOCK_OLDEST);
     return 1;
 }
 
-static int block_remove(struct store *s, const struct block_row *row, bool aged, bool forwarded)
+static int block_remove(struct store *s, const struct block_row *row, bool aged)
 {
     struct ledger *l = &s->next.ledger;
     enum removal why = aged ? REMOVED_AGE_UNFORWARDED : REMOVED_SPACE_UNFORWARDED;
 
-    if (forwarded)
+    if (row->forwarded)
         why = aged ? REMOVED_AGE_FORWARDED : REMOVED_SPACE_FORWARDED;
     sql_i64(s, SQL_JOURNAL_DELETE, 1, (int64_t)row->block);
     int err = sql_run(s, SQL_JOURNAL_DELETE);
+    if (err == 0 && row->raw_last > 0) {
+        sql_i64(s, SQL_RAW_FORGET, 1, (int64_t)row->raw_last);
+        err = sql_run(s, SQL_RAW_FORGET);
+    }
     if (err != 0)
         return err;
     assert(l->held >= row->readings);
@@ -51,8 +60,7 @@ static int block_remove(struct store *s, const struct block_row *row, bool aged,
     return 0;
 }
 
-int retention_journal(struct store *s, const struct batch *b, int64_t pages_wanted,
-                      uint32_t blocks_max)
+int retention_journal(struct store *s, int64_t pages_wanted, uint32_t blocks_max)
 {
     const struct store_config *c = &s->config;
 
@@ -72,7 +80,7 @@ int retention_journal(struct store *s, const struct batch *b, int64_t pages_want
             s->checkpoint_wanted = crowded;
             return 0;
         }
-        int err = block_remove(s, &row, aged, row.block <= b->forwarded_block);
+        int err = block_remove(s, &row, aged);
         if (err != 0)
             return err;
     }
@@ -83,7 +91,7 @@ int retention_journal(struct store *s, const struct batch *b, int64_t pages_want
  * each only when those before it have nothing left to give. */
 static int remove_next(struct store *s, const struct batch *b, int64_t pages_wanted)
 {
-    int err = retention_journal(s, b, pages_wanted, ROOM_BLOCKS);
+    int err = retention_journal(s, pages_wanted, ROOM_BLOCKS);
     if (err != 0 || s->next.journal_bytes < s->state.journal_bytes)
         return err;
     if (s->next.letters_rows > 0)

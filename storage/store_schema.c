@@ -4,7 +4,9 @@
 
 /* One step a version; a step, once released, is never changed. */
 static const char *const STEPS[STORE_SCHEMA_VERSION] = {
-    "CREATE TABLE journal(id INTEGER PRIMARY KEY, t INTEGER, readings INTEGER, bytes BLOB);"
+    "CREATE TABLE journal(id INTEGER PRIMARY KEY, t INTEGER, readings INTEGER,"
+    " raw_first INTEGER, raw_last INTEGER, bytes BLOB);"
+    "CREATE TABLE raw_lost(last INTEGER PRIMARY KEY, first INTEGER);"
     "CREATE TABLE outbox(id INTEGER PRIMARY KEY, t INTEGER, revision INTEGER, cleared INTEGER,"
     " gap INTEGER, key BLOB, payload BLOB);"
     "CREATE TABLE alert(key BLOB PRIMARY KEY, newest INTEGER) WITHOUT ROWID;"

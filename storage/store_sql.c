@@ -15,24 +15,28 @@ static const char *const SQL_TEXT[SQLS] = {
     [SQL_PAGES] = "PRAGMA page_count",
     [SQL_FREE_PAGES] = "PRAGMA freelist_count",
     [SQL_STATE_READ] = "SELECT bytes FROM journal WHERE id = " STATE_KEY,
-    [SQL_STATE_WRITE] = "INSERT OR REPLACE INTO journal(id, t, readings, bytes) "
-                        "VALUES(" STATE_KEY ", 0, 0, ?1)",
-    [SQL_JOURNAL_INSERT] = "INSERT INTO journal(id, t, readings, bytes) VALUES(?1, ?2, ?3, ?4)",
+    [SQL_STATE_WRITE] =
+        "INSERT OR REPLACE INTO journal(id, t, readings, raw_first, raw_last, bytes) "
+        "VALUES(" STATE_KEY ", 0, 0, 0, 0, ?1)",
+    [SQL_JOURNAL_INSERT] = "INSERT INTO journal(id, t, readings, raw_first, raw_last, bytes) "
+                           "VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [SQL_JOURNAL_DELETE] = "DELETE FROM journal WHERE id = ?1",
     [SQL_BLOCK_READ] = "SELECT id, bytes FROM journal "
                        "WHERE id >= ?1 AND id < " STATE_KEY " ORDER BY id LIMIT 1",
-    [SQL_BLOCK_OLDEST] = "SELECT id, t, readings, length(bytes) FROM journal "
-                         "WHERE id < " STATE_KEY " ORDER BY id LIMIT 1",
+    [SQL_BLOCK_OLDEST] = "SELECT id, t, readings, length(bytes), raw_last, EXISTS("
+                         "SELECT 1 FROM raw_lost WHERE last >= raw_first AND first <= raw_last) "
+                         "FROM journal WHERE id < " STATE_KEY " ORDER BY id LIMIT 1",
+    [SQL_RAW_LOST] = "INSERT OR REPLACE INTO raw_lost(first, last) VALUES(?1, ?2)",
+    [SQL_RAW_FORGET] = "DELETE FROM raw_lost WHERE last <= ?1",
     [SQL_OUTBOX_INSERT] = "INSERT INTO outbox(id, t, revision, cleared, gap, key, payload) "
                           "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [SQL_OUTBOX_DELETE] = "DELETE FROM outbox WHERE id = ?1",
     [SQL_OUTBOX_READ] = "SELECT id, t, revision, cleared, key, payload FROM outbox "
                         "WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
     [SQL_OUTBOX_FIRST] = "SELECT id FROM outbox WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1",
-    [SQL_OUTBOX_SLICE] =
-        "SELECT id, length(payload), gap, cleared, key IS NOT NULL, "
-        "(SELECT newest FROM alert WHERE alert.key = outbox.key) "
-        "FROM outbox WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
+    [SQL_OUTBOX_SLICE] = "SELECT id, length(payload), gap, cleared, key IS NOT NULL, "
+                         "(SELECT newest FROM alert WHERE alert.key = outbox.key) "
+                         "FROM outbox WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
     [SQL_ALERT_NEWEST] = "INSERT OR REPLACE INTO alert(key, newest) VALUES(?1, ?2)",
     [SQL_ALERT_FORGET] = "DELETE FROM alert WHERE newest = ?1 "
                          "AND key = (SELECT key FROM outbox WHERE id = ?1)",

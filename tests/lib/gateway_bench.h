@@ -195,6 +195,16 @@ static inline void bench_turns(struct bench *b, int turns)
         bench_turn(b, 100);
 }
 
+/* An orderly stop: everything committed, a checkpoint written. */
+static inline void bench_stop(struct bench *b)
+{
+    gateway_begin_stop(b->gateway);
+    for (int i = 0; i < 1000 && !gateway_idle(b->gateway); i++)
+        bench_turn(b, 10);
+    assert_true(gateway_idle(b->gateway));
+    bench_kill(b);
+}
+
 /* A message of source 0, in a turn of its own. False: the gateway takes none now. */
 static inline bool bench_publish(struct bench *b, const char *topic, const char *payload)
 {

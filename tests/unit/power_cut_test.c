@@ -129,7 +129,7 @@ static struct batch batch_at(struct material *m, uint64_t block)
         batch.lanes[lane] = lane_at((enum lane)lane, block);
     batch.ledger = ledger_at(block);
     batch.checkpoint = piece_at(m, block);
-    batch.forwarded_block = block / 2;
+    batch.raw_whole = true;
     return batch;
 }
 

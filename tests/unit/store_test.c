@@ -478,13 +478,59 @@ static void never_prunes_behind_the_older_checkpoint(void **state)
     assert_int_equal(number, 1);
     write_checkpoint(b, 1, 1);
     struct batch batch = batch_of(b, big, sizeof big, 10);
-    batch.forwarded_block = 1;
     commit(b, &batch);
     assert_int_equal(store_block_read(b->store, 1, got, sizeof got, &number, &used), 0);
     assert_true(number > 1);
-    assert_int_equal(batch.held + batch.removed[REMOVED_SPACE_UNFORWARDED] +
-                     batch.removed[REMOVED_SPACE_FORWARDED], 50);
-    assert_int_equal(batch.removed[REMOVED_SPACE_FORWARDED], 10);
+    assert_int_equal(batch.held + batch.removed[REMOVED_SPACE_UNFORWARDED], 50);
+}
+
+/* A block of so many readings, its raw rows with payloads of `bytes`; whole: they hold all of it. */
+static void commit_raw(struct bench *b, uint32_t readings, uint32_t row_count, uint32_t bytes,
+                       bool whole)
+{
+    static char noise[256 * 1024];
+    struct outbox_row rows[4];
+    uint64_t seed = b->block;
+    assert_in_range(row_count, 0, 4);
+    fill_noise(noise, bytes + 1, &seed);
+    for (uint32_t i = 0; i < row_count; i++) {
+        rows[i] = row_of(b, LANE_RAW, "");
+        rows[i].payload = (struct text){ noise, bytes };
+    }
+    struct batch batch = batch_of(b, "x", 1, readings);
+    batch.rows = rows;
+    batch.row_count = row_count;
+    batch.raw_whole = whole;
+    commit(b, &batch);
+}
+
+/* Each block has its own power of two of readings, so the sums say which blocks counted as what. */
+static void a_removal_says_whether_it_had_been_forwarded(void **state)
+{
+    struct bench *b = *state;
+    commit_raw(b, 1, 1, 100, true);       /* arrives */
+    commit_raw(b, 2, 0, 0, false);        /* raw forwarding was shed */
+    commit_raw(b, 4, 2, 100, true);       /* arrives, in two rows */
+    commit_raw(b, 8, 1, 100, false);      /* only a part of it was put in */
+    commit_raw(b, 16, 2, 100, true);      /* one of two is refused */
+    assert_int_equal(store_outbox_poison(b->store, LANE_RAW, 5, "no", 5, 6), 0);
+    b->lanes[LANE_RAW].covered = 6;
+    commit_raw(b, 32, 1, 150000, true);   /* these two are evicted: the share is 256 KiB */
+    commit_raw(b, 64, 1, 100000, true);
+    commit_raw(b, 128, 1, 200000, true);  /* arrives */
+    b->lanes[LANE_RAW].covered = b->lanes[LANE_RAW].next_sequence - 1;
+    commit_raw(b, 256, 1, 100, true);     /* never covered */
+    write_checkpoint(b, 1, 1);
+    bench_close(b);
+    assert_int_equal(bench_open(b), 0);
+    b->t_ms = 11 * (int64_t)DAY_MS;
+    struct batch batch = batch_of(b, "", 0, 0);
+    commit(b, &batch);
+    batch = batch_of(b, "", 0, 0);
+    commit(b, &batch);
+    assert_int_equal(batch.removed[REMOVED_AGE_FORWARDED], 1 + 4 + 128);
+    assert_int_equal(batch.removed[REMOVED_AGE_UNFORWARDED], 2 + 8 + 16 + 32 + 64 + 256);
+    assert_int_equal(batch.held, 0);
 }
 
 /* Without any checkpoint the budget runs out; the refused batch is stored once there is one. */
@@ -564,7 +610,7 @@ static void month_commit(struct bench *b, struct month *m, int day)
     batch.row_count = LANES;
     batch.letters = &letter;
     batch.letter_count = 1;
-    batch.forwarded_block = b->block > 50 ? b->block - 50 : 0;
+    batch.raw_whole = true;
     commit(b, &batch);
     uint64_t removed = 0;
     for (int i = 0; i < REMOVALS; i++)
@@ -617,8 +663,9 @@ static void stays_inside_its_budget_for_a_month(void **state)
     bench_close(b);
     assert_int_equal(bench_open(b), 0);
     assert_int_equal(b->found.ledger.held + ledger_removed(&b->found.ledger), b->ledger.stored);
-    assert_true(b->found.ledger.removed[REMOVED_SPACE_FORWARDED] +
-                b->found.ledger.removed[REMOVED_AGE_FORWARDED] > 0);
+    const uint64_t *removed = b->found.ledger.removed;
+    assert_true(removed[REMOVED_SPACE_FORWARDED] + removed[REMOVED_AGE_FORWARDED] > 0);
+    assert_true(removed[REMOVED_SPACE_UNFORWARDED] + removed[REMOVED_AGE_UNFORWARDED] > 0);
     check_blocks(b, b->found.ledger.held);
 }
 
@@ -734,6 +781,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bounds_dead_letters_oldest_first, setup, teardown),
         cmocka_unit_test_setup_teardown(falls_back_to_the_older_checkpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(never_prunes_behind_the_older_checkpoint, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_removal_says_whether_it_had_been_forwarded, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_when_only_a_checkpoint_helps, setup, teardown),
         cmocka_unit_test_setup_teardown(stays_inside_its_budget_for_a_month, setup, teardown),
         cmocka_unit_test_setup_teardown(one_process_at_a_time, setup, teardown),
