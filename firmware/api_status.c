@@ -172,8 +172,7 @@ static void put_store(const struct api *api, const struct gateway_view *v, struc
     put(w, "bytes_committed", v->bytes_committed);
     put(w, "recovered_in_ms", (uint64_t)api->start.recovered_in_ms);
     put(w, "recovered_blocks", v->recovered_blocks);
-    json_key(w, "set_aside");
-    json_bool(w, api->start.recovery.set_aside);
+    put(w, "set_aside", api->start.recovery.set_aside);
     json_object_end(w);
 }
 

@@ -159,7 +159,7 @@ static int open_store(struct daemon *d)
                       why);
         return CLI_PROBLEM;
     }
-    if (d->recovery.set_aside)
+    if (d->recovery.created && d->recovery.set_aside > 0)
         log_event("store_set_aside", "file=%s what=\"it was damaged; a new one begins\"",
                   d->config.store.path);
     return 0;
@@ -188,6 +188,8 @@ static int recover(struct daemon *d)
     d->recovered_in_ms = d->hal.time(d->hal.ctx).mono_ms - began_ms;
     if (error == 0)
         return 0;
+    if (error == WEIR_ECORRUPT)
+        store_condemn(d->store); /* or every start would end here */
     (void)fprintf(stderr, "weir: the state can't be rebuilt: %s: %s\n", weir_err_text(error), why);
     return CLI_PROBLEM;
 }

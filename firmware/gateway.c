@@ -264,9 +264,23 @@ static void update_shed(struct gateway *g)
     fill_notice(g, "shed_level", message, facts, 2);
 }
 
+/* With the first commit of a new store that took the place of a damaged one. */
+static void tell_set_aside(struct gateway *g)
+{
+    if (g->set_aside == 0 || !g->clock_known)
+        return;
+    struct envelope_fact files = { "files", (double)g->set_aside };
+    g->set_aside = 0;
+    fill_notice(
+        g, "store_set_aside",
+        "the store was damaged and is set aside; a new one begins, and all counters with it",
+        &files, 1);
+}
+
 void gateway_begin_turn(struct gateway *g, struct hal_time now)
 {
     clock_begin_turn(g, now);
+    tell_set_aside(g);
     if (!g->timers_behind && g->carried.next < g->carried.count)
         intake_continue(g);
     tell_sources(g);

@@ -206,6 +206,7 @@ static void adopt(struct gateway *g, const struct store_recovery *recovery, stru
 {
     g->store_id[0] = recovery->store_id[0];
     g->store_id[1] = recovery->store_id[1];
+    g->set_aside = recovery->last_block == 0 ? recovery->set_aside : 0;
     g->ledger = g->committed = recovery->ledger;
     g->last_block = g->committed_block = recovery->last_block;
     memcpy(g->lanes, recovery->lanes, sizeof g->lanes);

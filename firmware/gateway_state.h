@@ -138,6 +138,7 @@ struct gateway {
     struct ledger ledger;    /* of everything taken so far */
     struct ledger committed; /* as of the last commit */
     uint64_t store_id[2];
+    uint64_t set_aside;  /* damaged files before this store, as long as nobody was told */
     uint64_t last_block; /* given to a fill; the committed one is `committed_block` */
     uint64_t committed_block;
     struct lane_state lanes[LANES]; /* next_sequence as of the filling batch */

@@ -200,7 +200,7 @@ static void open_store(struct world *w, struct store_recovery *recovery)
     int error = store_open(&config, entropy, &w->store, recovery, why);
     if (error != 0)
         world_break(w, "A1: the store does not open: %s", why);
-    else if (recovery->set_aside)
+    else if (recovery->set_aside > 0)
         world_break(w, "A1: the store was found damaged and set aside");
 }
 

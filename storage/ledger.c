@@ -41,8 +41,6 @@ const char *removal_name(enum removal removal)
         return "space_forwarded";
     case REMOVED_SPACE_UNFORWARDED:
         return "space_unforwarded";
-    case REMOVED_DAMAGED:
-        return "damaged";
     case REMOVALS:
         break;
     }

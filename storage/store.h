@@ -20,7 +20,7 @@
  * A file that can't be read (its header, a table, the state's checksum; every page, but only after
  * an earlier run met damage, since that takes minutes on a memory card) is renamed
  * PATH.damaged-1 to -3 with its WAL and a new one begins; the third such place is used again, and
- * removing them is left to people. */
+ * removing them is left to people. PATH.damaged counts them. */
 #ifndef STORAGE_STORE_H
 #define STORAGE_STORE_H
 
@@ -129,8 +129,7 @@ struct batch {
 struct store_recovery { /* what an opened store knows */
     uint64_t store_id[2];        /* random, made with the file */
     bool created;                /* the file is new */
-    /* a damaged file was renamed to PATH.damaged-N and a new one begun */
-    bool set_aside;
+    uint64_t set_aside;          /* damaged files so far, at this path */
     uint64_t last_block;         /* 0: none */
     int64_t t_ms;                /* pipeline time reached */
     int64_t wall_ms;             /* of the last commit; 0: none */
@@ -157,6 +156,8 @@ const char *store_why(const struct store *store);
 int store_open(const struct store_config *config, uint64_t entropy[2], struct store **store,
                struct store_recovery *recovery, char *why);
 void store_close(struct store *store);
+/* What it holds makes no sense: the next open sets the file aside. */
+void store_condemn(struct store *store);
 
 /* 0; or nothing was stored and
  *   WEIR_EIO       try again

@@ -177,11 +177,40 @@ static void move_aside(struct store *s, const char *suffix, const char *to_suffi
         side_delete(s, suffix); /* also when it can't be renamed: a new file must begin */
 }
 
+/* A line for each file that was set aside: a new store can't know what the damaged one knew. (Of a
+ * single byte SQLite's xFileSize says 0.) */
+static void count_set_aside(struct store *s)
+{
+    struct side_file side;
+    sqlite3_int64 bytes = 0;
+    int code = side_open(s, ".damaged", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &side);
+
+    if (code == SQLITE_OK)
+        code = side.file->pMethods->xFileSize(side.file, &bytes);
+    if (code == SQLITE_OK)
+        code = side.file->pMethods->xWrite(side.file, "+\n", 2, bytes);
+    if (code == SQLITE_OK)
+        (void)side.file->pMethods->xSync(side.file, SQLITE_SYNC_NORMAL);
+    side_close(&side); /* a disk that does not even take this has worse to tell */
+}
+
+uint64_t disk_set_aside_count(struct store *s)
+{
+    struct side_file side;
+    sqlite3_int64 bytes = 0;
+
+    if (side_open(s, ".damaged", SQLITE_OPEN_READWRITE, &side) == SQLITE_OK)
+        (void)side.file->pMethods->xFileSize(side.file, &bytes);
+    side_close(&side);
+    return (uint64_t)bytes / 2;
+}
+
 void disk_set_aside(struct store *s)
 {
     char suffix[32];
     int n = 1;
 
+    count_set_aside(s);
     (void)snprintf(suffix, sizeof suffix, ".damaged-%d", n);
     while (n < DAMAGED_MAX && side_exists(s, suffix))
         (void)snprintf(suffix, sizeof suffix, ".damaged-%d", ++n);
@@ -190,27 +219,36 @@ void disk_set_aside(struct store *s)
     move_aside(s, "", suffix);
     move_aside(s, "-wal", suffix);
     move_aside(s, "-journal", suffix);
-    disk_suspect(s, false);
+    disk_doubt(s, DOUBT_NONE);
 }
 
-void disk_suspect(struct store *s, bool suspect)
+void disk_doubt(struct store *s, enum doubt doubt)
 {
     struct side_file side;
+    const char *mark = doubt == DOUBT_ALL ? "!" : "?";
 
-    if (!suspect) {
+    if (doubt == DOUBT_NONE) {
         side_delete(s, ".suspect");
         return;
     }
     /* if even this can't be written, the next start meets the damage again and tries again */
     int code = side_open(s, ".suspect", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &side);
     if (code == SQLITE_OK) /* SQLite's xAccess takes an empty file for none */
-        (void)side.file->pMethods->xWrite(side.file, "?", 1, 0);
+        (void)side.file->pMethods->xWrite(side.file, mark, 1, 0);
     side_close(&side);
 }
 
-bool disk_is_suspect(struct store *s)
+enum doubt disk_doubted(struct store *s)
 {
-    return side_exists(s, ".suspect");
+    struct side_file side;
+    char mark = '?';
+
+    if (!side_exists(s, ".suspect"))
+        return DOUBT_NONE;
+    if (side_open(s, ".suspect", SQLITE_OPEN_READWRITE, &side) == SQLITE_OK)
+        (void)side.file->pMethods->xRead(side.file, &mark, 1, 0); /* unreadable: every page */
+    side_close(&side);
+    return mark == '!' ? DOUBT_ALL : DOUBT_PAGES;
 }
 
 static uint64_t file_bytes(struct store *s, int which)

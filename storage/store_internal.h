@@ -168,8 +168,11 @@ bool disk_ballast_halve(struct store *s); /* false: there is no more than half o
 void disk_ballast_release(struct store *s);
 int disk_scrub_wal(struct store *s);
 void disk_set_aside(struct store *s);
-void disk_suspect(struct store *s, bool suspect); /* the next start checks every page */
-bool disk_is_suspect(struct store *s);
+uint64_t disk_set_aside_count(struct store *s);
+/* What the next start has to do about damage that was met in this one. */
+enum doubt { DOUBT_NONE, DOUBT_PAGES /* check every page */, DOUBT_ALL /* set the file aside */ };
+void disk_doubt(struct store *s, enum doubt doubt);
+enum doubt disk_doubted(struct store *s);
 uint64_t disk_file_bytes(struct store *s);
 uint64_t disk_wal_bytes(struct store *s);
 /* store_deflate.c */

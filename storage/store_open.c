@@ -54,15 +54,18 @@ static int connection_settings(struct store *s)
 static int connection_check(struct store *s)
 {
     int64_t bad = 0;
+    enum doubt doubt = disk_doubted(s);
 
-    if (!disk_is_suspect(s))
+    if (doubt == DOUBT_NONE)
         return 0;
+    if (doubt == DOUBT_ALL)
+        return store_fail(s, WEIR_ECORRUPT, "%s could not be made sense of", s->path);
     int err = store_sql_number(
         s, "SELECT count(*) FROM pragma_quick_check(1) WHERE quick_check <> 'ok'", &bad);
     if (err == 0 && bad != 0)
         return store_fail(s, WEIR_ECORRUPT, "%s is damaged: a page fails its check", s->path);
     if (err == 0)
-        disk_suspect(s, false);
+        disk_doubt(s, DOUBT_NONE);
     return err;
 }
 
@@ -81,11 +84,14 @@ static int connection_open(struct store *s)
 static int tables_readable(struct store *s)
 {
     int64_t rows = 0;
-    return store_sql_number(s, "SELECT (SELECT max(id) FROM outbox) IS NULL "
-                               "+ (SELECT max(id) FROM letters) IS NULL "
-                               "+ (SELECT min(id) FROM journal) IS NULL "
-                               "+ (SELECT max(id) FROM piece) IS NULL "
-                               "+ (SELECT max(key) FROM alert) IS NULL", &rows);
+    return store_sql_number(s,
+                            "SELECT (SELECT max(id) FROM outbox) IS NULL "
+                            "+ (SELECT max(id) FROM letters) IS NULL "
+                            "+ (SELECT min(id) FROM journal) IS NULL "
+                            "+ (SELECT max(id) FROM piece) IS NULL "
+                            "+ (SELECT max(key) FROM alert) IS NULL "
+                            "+ (SELECT max(last) FROM raw_lost) IS NULL",
+                            &rows);
 }
 
 static int connection_load(struct store *s)
@@ -158,6 +164,7 @@ static int recovery_fill(struct store *s, struct store_recovery *r)
     r->store_id[0] = s->state.store_id[0];
     r->store_id[1] = s->state.store_id[1];
     r->last_block = s->state.block;
+    r->set_aside = disk_set_aside_count(s);
     r->t_ms = s->state.t_ms;
     r->wall_ms = s->state.wall_ms;
     r->ledger = s->state.ledger;
@@ -184,7 +191,6 @@ static int open_file(struct store *s, const uint64_t entropy[2], struct store_re
     }
     if (err == WEIR_ECORRUPT) {
         disk_set_aside(s);
-        r->set_aside = true;
         err = store_connect(s);
     }
     r->created = err == 0 && s->fresh;
@@ -251,6 +257,11 @@ void store_close(struct store *s)
     free(s->zip_at);
     free(s->packed);
     free(s);
+}
+
+void store_condemn(struct store *s)
+{
+    disk_doubt(s, DOUBT_ALL);
 }
 
 const char *store_why(const struct store *s)

@@ -81,7 +81,7 @@ int store_error(struct store *s, int code)
         return WEIR_EBUSY;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        disk_suspect(s, true);
+        disk_doubt(s, DOUBT_PAGES);
         return WEIR_ECORRUPT;
     case SQLITE_NOMEM: /* the heap's cap: the transaction failed, the connection is good */
         return WEIR_EIO;

@@ -44,7 +44,8 @@ static void print_lines(struct text status)
                   { "open alerts", "engine.alerts_open" },
                   { "shed level", "shed.level" },
                   { "lag (ms)", "shed.lag_ms" },
-                  { "recovered in (ms)", "store.recovered_in_ms" } };
+                  { "recovered in (ms)", "store.recovered_in_ms" },
+                  { "stores set aside", "store.set_aside" } };
     char value[256];
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         json_view_text(status, lines[i].path, value, sizeof value);

@@ -12,7 +12,7 @@ static struct ledger balanced(void)
     l.rejected[REJECT_UPSTREAM_REFUSED] = 4;
     l.shed[SHED_QOS0_OVERLOAD] = 3;
     l.removed[REMOVED_AGE_FORWARDED] = 6;
-    l.removed[REMOVED_DAMAGED] = 4;
+    l.removed[REMOVED_SPACE_UNFORWARDED] = 4;
     return l;
 }
 

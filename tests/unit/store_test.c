@@ -732,9 +732,13 @@ static void sets_a_damaged_file_aside(void **state)
         bench_close(b);
         overwrite(b->path, n % 2 == 0 ? 0 : 4096, 8192); /* the header; the first tables */
         assert_int_equal(bench_open(b), 0);
-        assert_true(b->found.set_aside);
+        assert_int_equal(b->found.set_aside, n);
         assert_true(b->found.created);
         assert_int_equal(b->found.last_block, 0);
+        bench_close(b);
+        assert_int_equal(bench_open(b), 0);
+        assert_int_equal(b->found.set_aside, n); /* for good */
+        assert_false(b->found.created);
         (void)snprintf(aside, sizeof aside, "%s.damaged-%d", b->path, n < 3 ? n : 3);
         assert_int_equal(access(aside, F_OK), 0);
     }
@@ -766,7 +770,23 @@ static void damage_met_later_is_not_forgotten(void **state)
     assert_int_equal(err, WEIR_ECORRUPT);
     bench_close(b);
     assert_int_equal(bench_open(b), 0);
-    assert_true(b->found.set_aside);
+    assert_int_equal(b->found.set_aside, 1);
+}
+
+/* Every page is good, and yet its user can't make sense of it. */
+static void a_condemned_file_is_set_aside(void **state)
+{
+    struct bench *b = *state;
+    struct batch batch = batch_of(b, "x", 1, 1);
+    commit(b, &batch);
+    store_condemn(b->store);
+    bench_close(b);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(bench_open(b), 0);
+        assert_int_equal(b->found.set_aside, 1);
+        assert_int_equal(b->found.last_block, 0);
+        bench_close(b);
+    }
 }
 
 int main(void)
@@ -789,6 +809,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(migrates_a_version_0_file, setup, teardown),
         cmocka_unit_test_setup_teardown(sets_a_damaged_file_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_met_later_is_not_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_condemned_file_is_set_aside, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
