@@ -33,7 +33,6 @@ struct api_start {
     struct gateway *gateway;
     const struct board *board;
     struct store_recovery recovery;
-    int64_t recovered_in_ms;
     /* reads the inventory's file again; a sentence in `why` (256 bytes) on error */
     int (*reload_inventory)(void *ctx, char *why);
     void *ctx;

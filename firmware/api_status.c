@@ -170,8 +170,9 @@ static void put_store(const struct api *api, const struct gateway_view *v, struc
     put(w, "commit_last_us", (uint64_t)v->commit_last_us);
     put(w, "commit_max_us", (uint64_t)v->commit_max_us);
     put(w, "bytes_committed", v->bytes_committed);
-    put(w, "recovered_in_ms", (uint64_t)api->start.recovered_in_ms);
+    put(w, "recovered_in_ms", (uint64_t)v->recovered_in_ms);
     put(w, "recovered_blocks", v->recovered_blocks);
+    put(w, "fold_ns_per_reading", v->fold_ns_per_reading);
     put(w, "set_aside", api->start.recovery.set_aside);
     json_object_end(w);
 }

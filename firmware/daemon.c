@@ -47,7 +47,6 @@ struct daemon {
     struct inventory_file *inventory;
     struct api *api;
     struct http *http;
-    int64_t recovered_in_ms;
     int64_t notified_ms;
     uint32_t first_source; /* of this turn: each in rotation */
 };
@@ -173,7 +172,6 @@ static int recover(struct daemon *d)
     (void)block_reader_init(&limits, &measure);
     void *reader = calloc(1, measure.used);
     struct fold_memory memory = { NULL, malloc(limits.bytes_max), limits.bytes_max };
-    int64_t began_ms = d->hal.time(d->hal.ctx).mono_ms;
     int error = WEIR_EFULL;
     if (d->recovery.wall_ms < BUILT_MS)
         d->recovery.wall_ms = BUILT_MS;
@@ -182,10 +180,10 @@ static int recover(struct daemon *d)
         memory.reader = block_reader_init(&limits, &arena);
         d->now = d->hal.time(d->hal.ctx);
         error = gateway_recover(d->gateway, d->store, &d->recovery, d->now, memory, why);
+        gateway_on_recovered(d->gateway, d->hal.time(d->hal.ctx).mono_ms - d->now.mono_ms);
     }
     free(reader);
     free(memory.block);
-    d->recovered_in_ms = d->hal.time(d->hal.ctx).mono_ms - began_ms;
     if (error == 0)
         return 0;
     if (error == WEIR_ECORRUPT)
@@ -203,8 +201,8 @@ static int open_adapters(struct daemon *d)
         return CLI_PROBLEM;
     }
     committer_init(&d->committer, d->loop, d->store);
-    api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->recovery,
-                                           d->recovered_in_ms, reload_inventory, d });
+    api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->recovery, reload_inventory,
+                                           d });
     if (http_open(d->http, d->loop, d->config.socket_path, why) != 0) {
         (void)fprintf(stderr, "weir: %s\n", why);
         return CLI_PROBLEM;
@@ -330,9 +328,9 @@ int daemon_run(const char *config_path)
     int status = start(d, config_path);
     if (status != 0)
         return status;
+    struct gateway_view view = gateway_view(d->gateway);
     (void)fprintf(stderr, "weir: recovered %llu blocks in %lld ms\n",
-                  (unsigned long long)gateway_view(d->gateway).recovered_blocks,
-                  (long long)d->recovered_in_ms);
+                  (unsigned long long)view.recovered_blocks, (long long)view.recovered_in_ms);
     (void)fprintf(stderr, "weir: ready gateway=%s version=%s socket=%s\n", d->config.gateway_name,
                   WEIR_VERSION, d->config.socket_path);
     notify("READY=1");

@@ -423,7 +423,9 @@ struct gateway_view gateway_view(const struct gateway *g)
         .commit_failures = g->commit_failures,
         .failing_with = g->failing_with,
         .bytes_committed = g->bytes_committed,
+        .recovered_in_ms = g->recovered_in_ms,
         .recovered_blocks = g->recovered_blocks,
+        .fold_ns_per_reading = g->checkpoint.fold_ns_per_reading,
         .uplink_connected = g->sender.connected,
         .source_connected = g->source_connected,
     };

@@ -88,6 +88,10 @@ struct fold_memory {
 int gateway_recover(struct gateway *g, struct store *store, const struct store_recovery *recovery,
                     struct hal_time now, struct fold_memory memory, char *why);
 
+/* How long that took, by main's clock: from it follows how much may be journalled before the next
+ * checkpoint. */
+void gateway_on_recovered(struct gateway *g, int64_t took_ms);
+
 /* --- turns ---------------------------------------------------------------------------------------
  * */
 
@@ -176,8 +180,9 @@ struct gateway_view {
     uint64_t commits, commit_failures;
     int failing_with;            /* what the last commit came back with; 0: it went well */
     uint64_t bytes_committed;    /* journal and rows handed to the store */
-    int64_t recovered_in_ms;     /* what the last start took; set by main */
+    int64_t recovered_in_ms;     /* what the last start took */
     uint64_t recovered_blocks;
+    uint64_t fold_ns_per_reading; /* measured by it, or assumed where it folded too few to tell */
     bool uplink_connected;
     uint64_t source_connected;   /* bit per source */
 };

@@ -8,11 +8,13 @@
 
 enum { CHECKPOINT_JOURNAL_RATIO = 4 };
 
-static bool grown_enough(const struct checkpointer *c)
+static bool grown_enough(const struct gateway *g)
 {
+    const struct checkpointer *c = &g->checkpoint;
+    uint64_t fold_ms = c->readings_since * c->fold_ns_per_reading / 1000000;
     uint64_t size = c->total_bytes > 0 ? c->total_bytes : STORE_PIECE_BYTES;
     return c->journal_bytes_since > CHECKPOINT_JOURNAL_RATIO * size ||
-           c->readings_since > c->fold_readings_max;
+           fold_ms > (uint64_t)g->config->recovery_max_ms;
 }
 
 bool checkpoint_due(const struct gateway *g)
@@ -39,7 +41,7 @@ void checkpoint_at_seal(struct gateway *g, struct batch *batch)
 {
     struct checkpointer *c = &g->checkpoint;
     c->journal_bytes_since += batch->journal.bytes;
-    if (!c->active && (c->wanted || grown_enough(c)))
+    if (!c->active && (c->wanted || grown_enough(g)))
         take_copy(g, batch->block);
     if (!c->active)
         return;

@@ -6,7 +6,7 @@
 
 #include "firmware/gateway_state.h"
 
-enum { JOURNAL_READ_RATIO = 2 };
+enum { FOLD_NS_ASSUMED = 2000, FOLD_READINGS_MIN = 10000 /* to measure by */ };
 
 struct parts { /* the sizes that only depend on the configuration */
     struct fill_limits limits;
@@ -218,9 +218,7 @@ static void adopt(struct gateway *g, const struct store_recovery *recovery, stru
     g->started_ms = g->t_ms;
     g->clock = (struct clock_record){ .offset_ms = recovery->wall_ms - g->t_ms };
     g->now = now;
-    /* The journal says that readings up to here were fed: checkpoints are taken before a fold would
-     * take too long. */
-    g->checkpoint.fold_readings_max = (uint64_t)g->config->recovery_max_ms * 1000000 / 2000;
+    g->checkpoint.fold_ns_per_reading = FOLD_NS_ASSUMED;
 }
 
 /* What the pipeline must know before the first reading: the configuration, and that no source is
@@ -258,4 +256,12 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
     fill_reset(g, g->filling);
     journal_start(g);
     return 0;
+}
+
+void gateway_on_recovered(struct gateway *g, int64_t took_ms)
+{
+    uint64_t readings = g->checkpoint.readings_since;
+    g->recovered_in_ms = took_ms;
+    if (readings >= FOLD_READINGS_MIN && took_ms > 0)
+        g->checkpoint.fold_ns_per_reading = (uint64_t)took_ms * 1000000 / readings;
 }

@@ -95,7 +95,7 @@ struct checkpointer {
     uint32_t total_bytes, offset;
     uint64_t journal_bytes_since; /* bytes journalled since the last copy */
     uint64_t readings_since;
-    uint64_t fold_readings_max; /* folding more than this would exceed recovery.max */
+    uint64_t fold_ns_per_reading;
     /* at the next seal, whatever the size: stopping, or space ran out */
     bool wanted;
 };
@@ -168,6 +168,7 @@ struct gateway {
     struct batch last_batch_out; /* out fields of the last commit */
     int64_t commit_last_us, commit_max_us;
     uint64_t commits, commit_failures, bytes_committed, recovered_blocks;
+    int64_t recovered_in_ms;
     char config_digest_hex[65];
 };
 
