@@ -51,7 +51,19 @@ bool api_ask(struct api *api, const struct api_request *request, const struct qu
              struct api_response *response);
 const char *api_time_source(enum time_source source);
 
+/* api_lists.c: as api_answer, of one resource each */
+bool api_list_devices(struct api *api, const struct api_request *request, int64_t mono_ms,
+                      struct api_response *response);
+bool api_list_series(struct api *api, const struct api_request *request, int64_t mono_ms,
+                     struct api_response *response);
+bool api_list_alerts(struct api *api, const struct api_request *request, int64_t mono_ms,
+                     struct api_response *response);
+bool api_list_tail(struct api *api, const struct api_request *request, int64_t mono_ms,
+                   struct api_response *response);
+
 /* api.c */
+uint32_t api_most(const struct api_request *request, uint32_t otherwise, uint32_t limit);
+bool api_give(struct api_response *response, struct json_writer *w);
 bool api_fail(struct api *api, struct api_response *response, uint32_t status, const char *why);
 bool api_room(const struct json_writer *w);
 

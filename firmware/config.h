@@ -156,8 +156,8 @@ void config_print_losses(const struct config *config, FILE *out); /* promise P7 
 /* The whole configuration as it applies, defaults included, as YAML or as JSON. */
 void config_print_effective(const struct config *config, bool json, FILE *out);
 /* `weir config explain KEY` (a dotted path, a section, or a key's bare name): 0, or WEIR_ENOTFOUND
- * with near names printed. */
-int config_explain(const char *key, FILE *out);
+ * with near names printed to `errors`. */
+int config_explain(const char *key, FILE *out, FILE *errors);
 /* docs/configuration.md, whole. */
 void config_print_reference(FILE *out);
 

@@ -162,7 +162,7 @@ static uint32_t explain_matches(const char *wanted, FILE *out)
     return found;
 }
 
-int config_explain(const char *key, FILE *out)
+int config_explain(const char *key, FILE *out, FILE *errors)
 {
     char wanted[CONFIG_KEY_PATH_BYTES], path[CONFIG_KEY_PATH_BYTES], plain[CONFIG_KEY_PATH_BYTES];
     without_brackets(key, wanted);
@@ -171,16 +171,16 @@ int config_explain(const char *key, FILE *out)
     const char *dot = strrchr(wanted, '.');
     const char *last = dot != NULL ? dot + 1 : wanted;
     uint32_t near = 0;
-    (void)fprintf(out, "there is no key `%s`\n", wanted);
+    (void)fprintf(errors, "there is no key `%s`\n", wanted);
     for (uint32_t i = 0; i < config_key_count; i++) {
         without_brackets(config_key_path(&config_keys[i], path), plain);
         bool alike = config_distance(text_of(plain), text_of(wanted)) <= 2
                      || config_distance(text_of(config_keys[i].name), text_of(last)) <= 1;
         if (alike)
-            (void)fprintf(out, "%s %s\n", near++ == 0 ? "did you mean:" : "             ", path);
+            (void)fprintf(errors, "%s %s\n", near++ == 0 ? "did you mean:" : "             ", path);
     }
     if (near == 0)
-        (void)fputs("`weir config explain all` lists the sections\n", out);
+        (void)fputs("`weir config explain all` lists the sections\n", errors);
     return WEIR_ENOTFOUND;
 }
 

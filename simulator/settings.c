@@ -112,6 +112,7 @@ static void help_print(const struct setting *table, struct command_text text)
     }
     printf("  %-24s %s\n  %-24s %s\n\nDURATION: 250ms, 30s, 5m, 2h. SHARE: 1%% or 0.01.\n",
            "--help", "this text", "--version", "the version");
+    printf("Exit status: 0 good, 1 something failed, 2 not understood.\n");
 }
 
 static const struct setting *setting_find(const struct setting *table, const char *name,

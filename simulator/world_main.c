@@ -107,11 +107,13 @@ static int run_worlds(uint64_t from, uint64_t count, bool trace, bool json)
 
 int world_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "count", required_argument, NULL, 'n' }, { "from", required_argument, NULL, 'f' },
-        { "trace", no_argument, NULL, 't' },       { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 }
-    };
+    static const struct option options[] = { { "count", required_argument, NULL, 'n' },
+                                             { "from", required_argument, NULL, 'f' },
+                                             { "trace", no_argument, NULL, 't' },
+                                             { "json", no_argument, NULL, 'j' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { "version", no_argument, NULL, 'V' },
+                                             { NULL, 0, NULL, 0 } };
     uint64_t from = 1, count = 0;
     bool trace = false, json = false;
     int option;
@@ -131,6 +133,8 @@ int world_main(int argc, char **argv)
             break;
         case 'h':
             return fputs(help, stdout) < 0;
+        case 'V':
+            return puts("weir-sim " WEIR_VERSION) < 0;
         default:
             fputs(help, stderr);
             return 2;

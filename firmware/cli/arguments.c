@@ -12,6 +12,21 @@ const char *cli_config_path(void)
     return path != NULL && path[0] != '\0' ? path : "/etc/weir/weir.yaml";
 }
 
+static const char shared_help[] =
+    "\n"
+    "  -s, --socket PATH   where the gateway listens; else what its configuration says\n"
+    "  -c, --config FILE   that configuration; WEIR_CONFIG, else /etc/weir/weir.yaml\n"
+    "  --json              for programs\n\n"
+    "Exit status: 0 done, 1 not there, refused, or no gateway answers, 2 not understood,\n"
+    "78 wrong configuration.\n";
+
+static void print_help(const struct arguments *a)
+{
+    (void)fputs(a->help, stdout);
+    if (a->asks_gateway)
+        (void)fputs(shared_help, stdout);
+}
+
 int arguments_usage(const struct arguments *a, const char *what, const char *word)
 {
     (void)fprintf(stderr, "weir: %s \"%s\"\n%s", what, word, a->help);
@@ -38,7 +53,11 @@ int arguments_parse(struct arguments *a, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
-            (void)fputs(a->help, stdout);
+            print_help(a);
+            return CLI_OK;
+        }
+        if (strcmp(word, "--version") == 0) {
+            (void)puts("weir " WEIR_VERSION);
             return CLI_OK;
         }
         const struct flag *flag = find(a->flags, word);
@@ -47,8 +66,8 @@ int arguments_parse(struct arguments *a, int argc, char **argv)
         if (flag == NULL && word[0] == '-' && word[1] != '\0')
             return arguments_usage(a, "unknown option", word);
         if (flag == NULL) {
-            if (a->word_count == ARGUMENTS_WORDS_MAX)
-                return arguments_usage(a, "one word too many", word);
+            if (a->word_count == a->words_max)
+                return arguments_usage(a, "what is", word);
             a->words[a->word_count++] = word;
         } else if (flag->value == NULL) {
             *flag->given = true;

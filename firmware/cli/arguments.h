@@ -1,5 +1,5 @@
-/* arguments: what follows a subcommand. Every command has -h, --help; those that ask a gateway
- * have -s, --socket PATH, -c, --config FILE and --json too. */
+/* arguments: what follows a subcommand. Every command has -h, --help and --version; those that ask
+ * a gateway have -s, --socket PATH, -c, --config FILE and --json too. */
 #ifndef FIRMWARE_CLI_ARGUMENTS_H
 #define FIRMWARE_CLI_ARGUMENTS_H
 
@@ -15,16 +15,17 @@ struct flag {           /* of one command; ended by a NULL name */
 };
 
 struct arguments {
-    const char *help;         /* printed whole by --help */
+    const char *help;         /* printed whole by --help; behind it what all that ask share */
     const struct flag *flags; /* may be NULL */
     bool asks_gateway;
-    int word_count; /* out: what is no flag */
+    int words_max;  /* that it takes beside flags; <= ARGUMENTS_WORDS_MAX */
+    int word_count; /* out */
     const char *words[ARGUMENTS_WORDS_MAX];
     const char *config, *socket;
     bool json;
 };
 
-/* -1: go on; else the exit status: help was printed, or it was not understood. */
+/* -1: go on; else the exit status: help or version was printed, or it was not understood. */
 int arguments_parse(struct arguments *a, int argc, char **argv);
 
 /* arguments_parse, then client_find. */

@@ -8,7 +8,7 @@
 #include "firmware/cli/listing.h"
 
 static const char help[] =
-    "usage: weir alerts [-s SOCKET | -c FILE] [--json]\n"
+    "usage: weir alerts [-s PATH | -c FILE] [--json]\n"
     "       weir alerts ack ID\n"
     "       weir alerts shelve ID [--for MINUTES]\n"
     "       weir alerts unshelve ID\n\n"
@@ -31,7 +31,7 @@ int cli_alerts(int argc, char **argv)
 {
     const char *minutes = "60";
     const struct flag flags[] = { { "--for", NULL, &minutes, NULL }, { 0 } };
-    struct arguments a = { .help = help, .flags = flags };
+    struct arguments a = { .help = help, .flags = flags, .words_max = 2 };
     struct client_options options;
     struct client_answer answer;
     char id[128], target[256];

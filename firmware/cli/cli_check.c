@@ -1,21 +1,21 @@
 /* `weir check`: what is wrong with a configuration; when nothing is, what it costs and loses. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "firmware/budget.h"
+#include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
 #include "firmware/config_parts.h"
 
-static const char usage[] =
-    "usage: weir check [-c FILE] [--no-environment] [--json]\n"
+static const char help[] =
+    "usage: weir check [-c FILE] [--no-environment] [--json]\n\n"
     "Check a configuration: syntax, types, ranges, contradictions, and the files it names.\n"
     "Prints every fault with its place, why and the fix; when there is none, what the\n"
-    "configuration costs in memory and on disk, and what it can lose.\n"
-    "  -c FILE           the configuration (default: WEIR_CONFIG, else /etc/weir/weir.yaml)\n"
-    "  --no-environment  don't look for the files that it names\n"
-    "  --json            one JSON object\n"
-    "Exit: 0 good, 78 wrong, 2 usage.\n";
+    "configuration costs in memory and on disk, and what it can lose.\n\n"
+    "  -c, --config FILE   the configuration; WEIR_CONFIG, else /etc/weir/weir.yaml\n"
+    "  --no-environment    don't look for the files that it names\n"
+    "  --json              one JSON object\n\n"
+    "Exit status: 0 good, 2 not understood, 78 wrong configuration.\n";
 
 static struct config config; /* large; untouched pages of it cost nothing */
 static struct config_reader reader;
@@ -130,37 +130,16 @@ static int report(const char *path)
 
 int cli_check(int argc, char **argv)
 {
-    static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-                                             { "no-environment", no_argument, NULL, 'e' },
-                                             { "json", no_argument, NULL, 'j' },
-                                             { "help", no_argument, NULL, 'h' },
-                                             { NULL, 0, NULL, 0 } };
     const char *path = cli_config_path();
-    bool json = false, environment = true;
-    optind = 0;
-    for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        switch (c) {
-        case 'c':
-            path = optarg;
-            break;
-        case 'e':
-            environment = false;
-            break;
-        case 'j':
-            json = true;
-            break;
-        case 'h':
-            (void)fputs(usage, stdout);
-            return CLI_OK;
-        default:
-            (void)fputs(usage, stderr);
-            return CLI_USAGE;
-        }
-    }
-    if (optind < argc) {
-        (void)fputs(usage, stderr);
-        return CLI_USAGE;
-    }
-    config_reader_run(&reader, path, &config, environment);
+    bool json = false, no_environment = false;
+    const struct flag flags[] = { { "--config", "-c", &path, NULL },
+                                  { "--no-environment", NULL, NULL, &no_environment },
+                                  { "--json", NULL, NULL, &json },
+                                  { 0 } };
+    struct arguments a = { .help = help, .flags = flags };
+    int status = arguments_parse(&a, argc, argv);
+    if (status != -1)
+        return status;
+    config_reader_run(&reader, path, &config, !no_environment);
     return json ? report_json(path) : report(path);
 }

@@ -5,7 +5,7 @@
 #include "firmware/cli/listing.h"
 
 static const char devices_help[] =
-    "usage: weir devices [-s SOCKET | -c FILE] [--json]\n\n"
+    "usage: weir devices [-s PATH | -c FILE] [--json]\n\n"
     "The devices that the gateway knows, in order of first appearance. --json: one a line.\n";
 
 int cli_devices(int argc, char **argv)
@@ -23,7 +23,7 @@ int cli_devices(int argc, char **argv)
 }
 
 static const char show_help[] =
-    "usage: weir show DEVICE [-s SOCKET | -c FILE] [--json]\n\n"
+    "usage: weir show DEVICE [-s PATH | -c FILE] [--json]\n\n"
     "One device: its series, what is usual for each, and how each is now.\n";
 
 int cli_show(int argc, char **argv)
@@ -32,14 +32,14 @@ int cli_show(int argc, char **argv)
                                            ">min",   ">max",  ">count", ">alerts", "learning" };
     static const char *const paths[] = { "metric", "last", "unit",  "mean",        "stddev",
                                          "min",    "max",  "count", "alerts_open", "learning" };
-    struct arguments a = { .help = show_help };
+    struct arguments a = { .help = show_help, .words_max = 1 };
     struct client_options options;
     char device[256], target[300];
     int status = arguments_for_gateway(&a, argc, argv, &options);
     if (status != -1)
         return status;
     if (a.word_count != 1)
-        return arguments_usage(&a, "want one device, not", a.word_count > 1 ? a.words[1] : "");
+        return arguments_usage(&a, "want a device, not", "");
     client_escape(device, sizeof device, a.words[0]);
     (void)snprintf(target, sizeof target, "/api/v1/series?device=%s", device);
     const struct listing listing = { target,  "series", "no series of this device",

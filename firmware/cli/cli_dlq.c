@@ -7,7 +7,7 @@
 #include "firmware/cli/listing.h"
 
 static const char help[] =
-    "usage: weir dlq list [--all] [-s SOCKET | -c FILE] [--json]\n"
+    "usage: weir dlq list [--all] [-s PATH | -c FILE] [--json]\n"
     "       weir dlq show ID\n\n"
     "Dead letters: messages that were rejected, kept whole, with the reason and, where the\n"
     "payload could not be read, the offset of the fault in it.\n\n"
@@ -62,7 +62,7 @@ int cli_dlq(int argc, char **argv)
 {
     bool all = false;
     const struct flag flags[] = { { "--all", NULL, NULL, &all }, { 0 } };
-    struct arguments a = { .help = help, .flags = flags };
+    struct arguments a = { .help = help, .flags = flags, .words_max = 2 };
     struct client_options options;
     int status = arguments_for_gateway(&a, argc, argv, &options);
     if (status != -1)

@@ -7,7 +7,7 @@
 #include "firmware/cli/json_view.h"
 
 static const char help[] =
-    "usage: weir export [--from BLOCK] [--format jsonl|csv] [-s SOCKET | -c FILE]\n\n"
+    "usage: weir export [--from BLOCK] [--format jsonl|csv] [-s PATH | -c FILE]\n\n"
     "The journal from a block on, to stdout: every record as JSON Lines, or the readings as "
     "CSV.\n\n"
     "  --from BLOCK      0: from the oldest held\n"

@@ -6,7 +6,8 @@ static const char help[] =
     "usage: weir run [-c FILE]\n\n"
     "Run the gateway until SIGTERM or SIGINT. SIGHUP reads the inventory again.\n\n"
     "  -c, --config FILE   the configuration; WEIR_CONFIG, else /etc/weir/weir.yaml\n\n"
-    "Exit status: 0 stopped in order, 1 could not start or gave up, 78 wrong configuration.\n";
+    "Exit status: 0 stopped in order, 1 could not start or gave up, 2 not understood, 78 wrong\n"
+    "configuration.\n";
 
 int cli_run(int argc, char **argv)
 {
@@ -16,7 +17,5 @@ int cli_run(int argc, char **argv)
     int status = arguments_parse(&a, argc, argv);
     if (status != -1)
         return status;
-    if (a.word_count > 0)
-        return arguments_usage(&a, "what is", a.words[0]);
     return daemon_run(config);
 }

@@ -7,9 +7,9 @@
 #include "firmware/cli/table.h"
 
 static const char help[] =
-    "usage: weir status [-s SOCKET | -c FILE] [--json]\n\n"
+    "usage: weir status [-s PATH | -c FILE] [--json]\n\n"
     "How the running gateway is: connections, ledger, lanes, disk and memory.\n"
-    "Exit status: 0 good or degraded, 1 failed or not running.\n";
+    "A health of `failed` is exit status 1.\n";
 
 static void print_health(struct text status)
 {

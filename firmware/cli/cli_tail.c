@@ -8,7 +8,7 @@
 #include "firmware/cli/table.h"
 
 static const char help[] =
-    "usage: weir tail [-n COUNT] [-f] [-s SOCKET | -c FILE] [--json]\n\n"
+    "usage: weir tail [-n COUNT] [-f] [-s PATH | -c FILE] [--json]\n\n"
     "The last readings that the gateway took, what came of each included.\n\n"
     "  -n COUNT        so many, at most 128; 20\n"
     "  -f, --follow    go on with each new one\n";

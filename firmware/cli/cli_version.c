@@ -5,7 +5,8 @@
 #include "firmware/cli/cli.h"
 #include "storage/store.h"
 
-static const char help[] = "usage: weir version [--json]\n\nPrint the version.\n";
+static const char help[] = "usage: weir version [--json]\n\nPrint the version.\n\n"
+                           "Exit status: 0 done, 2 not understood.\n";
 
 int cli_version(int argc, char **argv)
 {

@@ -132,7 +132,7 @@ static void explains_every_key(void **state)
         char *text = NULL;
         size_t bytes;
         FILE *memory = open_memstream(&text, &bytes);
-        int got = config_explain(table[i].key, memory);
+        int got = config_explain(table[i].key, memory, memory);
         (void)fclose(memory);
         if (got != table[i].want || strstr(text, table[i].says) == NULL)
             fail_msg("explain %s: %d: %s", table[i].key, got, text);

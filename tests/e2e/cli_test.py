@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Goal: every subcommand of weir and weir-sim knows --help and --version, and says by its exit status what happened: 0
+done, 1 not there or nobody answers, 2 not understood, 78 wrong configuration; its --help says so too.
+Method: every one against a running gateway, against none, and with words that nobody understands."""
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from weir_e2e import ROOT, WEIR, Place, skip_without  # noqa: E402
+
+SIM = os.path.join(os.path.dirname(WEIR), "weir-sim")
+COMMANDS = {WEIR: ["run", "status", "devices", "show", "tail", "alerts", "dlq", "export", "check", "config", "version"],
+            SIM: ["fleet", "cloud", "report", "world"]}
+NO_ID = "0" * 26
+# What asks the gateway: its words, and its exit status while the gateway runs.
+ASKING = [(["status"], 0), (["devices"], 0), (["show", "pump"], 0), (["show", "NOSUCH"], 1), (["tail"], 0),
+          (["alerts"], 0), (["alerts", "ack", NO_ID], 1), (["alerts", "shelve", NO_ID], 1), (["alerts", "ack", "x"], 1),
+          (["dlq", "list"], 0), (["dlq", "show", "1"], 0), (["dlq", "show", "999"], 1), (["dlq", "show", "x"], 1),
+          (["export"], 0), (["export", "--from", "99999"], 0)]
+MISUSED = [["show"], ["show", "a", "b"], ["alerts", "eat", NO_ID], ["alerts", "ack"], ["dlq"], ["dlq", "show"],
+           ["tail", "-n", "0"], ["export", "--format", "xml"], ["export", "--from", "x"], ["config"], ["config", "eat"],
+           ["check", "x"], ["version", "x"], ["run", "x"], ["status", "x"], ["devices", "x"], ["tail", "x"], ["export", "x"],
+           ["nosuch"]]
+CONFIG = """
+sources: [{{name: plant, url: "mqtt://localhost:{port}", topics: ["t/{{device}}/{{metric}}"]}}]
+clock: {{trust: system}}
+"""
+
+
+def run(program, *words):
+    done = subprocess.run([program, *words], capture_output=True, text=True, timeout=30, cwd=ROOT)
+    return done.returncode, done.stdout, done.stderr
+
+
+def check(program, words, status):
+    code, out, err = run(program, *words)
+    assert code == status, f"{os.path.basename(program)} {words}: {code}, not {status}: {out}{err}"
+    assert status == 0 or err, f"{words}: nothing on stderr"
+    return out
+
+
+def help_and_version():
+    version = check(WEIR, ["--version"], 0).split()[1]
+    for program, commands in COMMANDS.items():
+        for command in commands:
+            name = os.path.basename(program)
+            text = check(program, [command, "--help"], 0)
+            assert text.startswith(f"usage: {name} {command}"), text
+            assert re.search(r"Exit status:? 0", text), text
+            assert check(program, [command, "--version"], 0) == f"{name} {version}\n"
+            check(program, [command, "--nonsense"], 2)
+
+
+def without_a_gateway(place):
+    for words, _ in ASKING:
+        check(WEIR, [*words, "-s", place.path("nobody.sock")], 1)
+    for words in MISUSED:
+        check(WEIR, words, 2)
+    for words in (["run"], ["check"], ["status"], ["show", "pump"]):
+        check(WEIR, [*words, "-c", place.path("nothing.yaml")], 78)
+    check(WEIR, ["config", "show", "-c", place.path("nothing.yaml")], 78)
+    check(WEIR, ["config", "explain", "nosuch"], 1)
+    check(WEIR, ["config", "explain", "window.size"], 0)
+
+
+def with_a_gateway(place):
+    port = place.start_broker("plant")
+    place.write_config(CONFIG.format(port=port))
+    place.start_gateway()
+    place.wait_status("connected", lambda s: s["sources"][0]["connected"])
+    for payload in ('{"value":20}', "no JSON"):
+        subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", "t/pump/temp", "-m", payload], check=True)
+    place.wait_status("both taken", lambda s: s["ledger"]["received"] == 2)
+    for words, status in ASKING:
+        check(WEIR, [*words, "-c", place.config], status)
+        check(WEIR, [*words, "--json", "-s", place.socket], status)
+    check(WEIR, ["check", "-c", place.config], 0)
+
+
+def main():
+    skip_without("mosquitto", "mosquitto_pub")
+    help_and_version()
+    with Place() as place:
+        without_a_gateway(place)
+        with_a_gateway(place)
+    print(f"ok {sum(map(len, COMMANDS.values()))} commands, {len(ASKING)} questions, {len(MISUSED)} misuses")
+    return 0
+
+
+sys.exit(main())
