@@ -30,7 +30,8 @@ const struct config_section_doc config_sections[SECTIONS] = {
                          "The brokers that readings come from, at least one." },
     [SECTION_TOPIC] = { "sources[].topics[]", sizeof(struct config_topic),
                         "The topics to read. A plain text is a template that uses the "
-                        "source's payload." },
+                        "source's payload. A message that the broker retains is taken once, when "
+                        "its session for us is new; later it is old news." },
     [SECTION_PAYLOAD] = { "sources[].payload", sizeof(struct json_mapping),
                           "Where in the JSON things are. A topic's own payload begins with "
                           "the source's." },

@@ -121,7 +121,6 @@ bool gateway_may_take(const struct gateway *g, uint32_t source);
 struct message {
     uint32_t source;        /* index in the configuration */
     uint8_t qos;
-    bool retained;
     struct text topic, payload;
 };
 /* gateway_may_take was true. Never fails: what can't be used becomes a dead letter. */

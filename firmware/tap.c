@@ -38,7 +38,6 @@ enum tap_state {
 struct held_header {
     uint32_t topic_bytes, payload_bytes;
     uint8_t qos;
-    bool retained;
 };
 
 struct tap {
@@ -175,8 +174,9 @@ static void on_connect(struct mosquitto *client, void *ctx, int code, int flags,
         topic_filter(&source->topics[i].template, filters[i]);
         list[i] = filters[i];
     }
+    /* What is retained is old news to a session that had it: only a new subscription gets it. */
     int err = mosquitto_subscribe_multiple(client, NULL, (int)source->topic_count, list,
-                                           source->qos, 0, NULL);
+                                           source->qos, MQTT_SUB_OPT_SEND_RETAIN_NEW, NULL);
     if (err != MOSQ_ERR_SUCCESS)
         tap->lost = true;
     log_event("source_connected", "source=%s session_present=%d", source_name(tap),
@@ -214,7 +214,7 @@ static void on_disconnect(struct mosquitto *client, void *ctx, int code,
 static void hold(struct tap *tap, const struct mosquitto_message *message)
 {
     struct held_header header = { (uint32_t)strlen(message->topic), (uint32_t)message->payloadlen,
-                                  (uint8_t)message->qos, message->retain };
+                                  (uint8_t)message->qos };
     size_t bytes = sizeof header + header.topic_bytes + header.payload_bytes;
     if (tap->held_capacity - tap->held_end < bytes) {
         log_event("source_overrun", "source=%s held=%u", source_name(tap), tap->held_count);
@@ -247,7 +247,6 @@ static void on_message(struct mosquitto *client, void *ctx,
     gateway_on_message(tap->gateway,
                        &(struct message){ tap->config.index,
                                           (uint8_t)message->qos,
-                                          message->retain,
                                           text_of(message->topic),
                                           { message->payload, (uint32_t)message->payloadlen } });
 }
@@ -429,7 +428,6 @@ static uint32_t take_held(struct tap *tap, uint32_t messages_max)
         const char *topic = (const char *)tap->held + tap->held_begin + sizeof header;
         gateway_on_message(tap->gateway, &(struct message){ tap->config.index,
                                                             header.qos,
-                                                            header.retained,
                                                             { topic, header.topic_bytes },
                                                             { topic + header.topic_bytes,
                                                               header.payload_bytes } });

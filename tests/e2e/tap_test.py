@@ -160,6 +160,31 @@ def waits_in_the_broker(place):
     plant.check()
 
 
+def retained_is_old_news(place):
+    """The broker sends what is retained whenever somebody subscribes; without a sequence or a time of its own nobody
+    could tell it from a new reading."""
+    plant = Plant(place)
+    retained = ["mosquitto_pub", "-p", str(plant.port), "-q", "1", "-t", "telemetry/pump-2/level", "-m", '{"value": 7}']
+    subprocess.run([*retained, "-r"], check=True)
+    for start in range(3):
+        place.start_gateway()
+        plant.connected()
+        plant.publish(10)
+        place.wait_status("stored", lambda s: s["ledger"]["stored"] >= plant.published + 1)
+        if start == 1:
+            place.stop("plant")
+            place.wait_status("loss noticed", lambda s: not s["sources"][0]["connected"])
+            place.start_broker("plant")
+            plant.connected()
+        time.sleep(1)
+        assert place.status()["ledger"]["stored"] == plant.published + 1, place.status()["ledger"]
+        place.stop("gateway", signal.SIGKILL if start == 0 else signal.SIGTERM)
+    place.start_gateway()
+    plant.connected()
+    subprocess.run([*retained, "-r"], check=True)  # a new one, while we listen, is news
+    place.wait_status("the new one", lambda s: s["ledger"]["stored"] == plant.published + 2)
+
+
 def one_at_a_time(place):
     plant = Plant(place)
     place.start_gateway()
@@ -186,7 +211,7 @@ def wrong_name(place):
 
 
 CASES = [killed_before_the_commit, killed_at_random, killed_at_random_over_tls, small_window_stays_full,
-         broker_restarts, broker_comes_later, waits_in_the_broker, one_at_a_time,
+         broker_restarts, broker_comes_later, waits_in_the_broker, retained_is_old_news, one_at_a_time,
          wrong_name]
 
 
