@@ -1,14 +1,13 @@
 #include "firmware/loop.h"
 
 #include <assert.h>
-#include <netdb.h>
 #include <signal.h>
-#include <string.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "pipeline/err.h"
 
-enum { LOOP_WATCHES_MAX = 48, LOOP_NAMES_MAX = 12 };
+enum { LOOP_WATCHES_MAX = 48, LOOP_CALLS_MAX = 12, LOOP_STACK_BYTES = 256 * 1024 };
 
 struct loop_watch {
     uv_poll_t poll;
@@ -17,9 +16,12 @@ struct loop_watch {
     int ready;
 };
 
-struct name_request {
-    uv_getaddrinfo_t request;
-    struct loop_name *name; /* NULL: free */
+struct call_slot {
+    uv_thread_t thread;
+    struct loop_call *of; /* NULL: free */
+    void (*call)(void *ctx);
+    void *ctx;
+    atomic_bool ended;
 };
 
 struct loop {
@@ -28,7 +30,7 @@ struct loop {
     uv_async_t wake;
     uv_signal_t signals[3];
     struct loop_watch watches[LOOP_WATCHES_MAX];
-    struct name_request names[LOOP_NAMES_MAX];
+    struct call_slot calls[LOOP_CALLS_MAX];
     uv_work_t work;
     void (*work_call)(void *ctx);
     void *work_ctx;
@@ -37,6 +39,53 @@ struct loop {
 };
 
 static struct loop the_loop; /* libuv's handles must not move; there is one loop in the process */
+
+/* --- calls that may block for minutes ------------------------------------------------------------
+ */
+
+/* Not libuv's pool: its threads are few, and the store's commits must not wait for one. */
+static void on_thread(void *ctx)
+{
+    struct call_slot *slot = ctx;
+    slot->call(slot->ctx);
+    atomic_store(&slot->ended, true);
+    loop_wake(&the_loop);
+}
+
+int loop_call(struct loop *loop, struct loop_call *of, void (*call)(void *ctx), void *ctx)
+{
+    const uv_thread_options_t options = { .flags = UV_THREAD_HAS_STACK_SIZE,
+                                          .stack_size = LOOP_STACK_BYTES };
+    assert(!of->busy);
+    for (int i = 0; i < LOOP_CALLS_MAX; i++) {
+        struct call_slot *slot = &loop->calls[i];
+        if (slot->of != NULL)
+            continue;
+        *slot = (struct call_slot){ .of = of, .call = call, .ctx = ctx };
+        *of = (struct loop_call){ .busy = true };
+        if (uv_thread_create_ex(&slot->thread, &options, on_thread, slot) == 0)
+            return 0;
+        slot->of = NULL;
+        of->busy = false;
+        return WEIR_EIO;
+    }
+    return WEIR_EIO;
+}
+
+static void collect_calls(struct loop *loop)
+{
+    for (int i = 0; i < LOOP_CALLS_MAX; i++) {
+        struct call_slot *slot = &loop->calls[i];
+        if (slot->of == NULL || !atomic_load(&slot->ended))
+            continue;
+        (void)uv_thread_join(&slot->thread); /* it has said that it ended */
+        *slot->of = (struct loop_call){ .done = true };
+        slot->of = NULL;
+    }
+}
+
+/* --- waiting -----------------------------------------------------------------------------------
+ */
 
 static void on_signal(uv_signal_t *signal, int number)
 {
@@ -81,9 +130,12 @@ static void close_handle(uv_handle_t *handle, void *unused)
 
 void loop_close(struct loop *loop)
 {
+    for (int i = 0; i < LOOP_CALLS_MAX; i++)
+        if (loop->calls[i].of != NULL)
+            return; /* its thread will want to wake us; the process ends instead */
     uv_walk(&loop->uv, close_handle, NULL);
     (void)uv_run(&loop->uv, UV_RUN_NOWAIT); /* lets the closing callbacks run */
-    (void)uv_loop_close(&loop->uv);         /* a look-up still under way only leaves it open */
+    (void)uv_loop_close(&loop->uv);         /* a handle that is left only leaves it open */
 }
 
 void loop_wait(struct loop *loop, int64_t timeout_ms)
@@ -100,6 +152,7 @@ void loop_wait(struct loop *loop, int64_t timeout_ms)
     }
     (void)uv_run(&loop->uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     (void)uv_timer_stop(&loop->timer); /* never fails */
+    collect_calls(loop);
 }
 
 void loop_wake(struct loop *loop)
@@ -170,48 +223,6 @@ void loop_want(struct loop_watch *watch, int events)
 int loop_ready(const struct loop_watch *watch)
 {
     return watch->ready;
-}
-
-/* --- names -------------------------------------------------------------------------------------
- */
-
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
-{
-    struct name_request *slot = request->data;
-    struct loop_name *name = slot->name;
-    slot->name = NULL;
-    name->error = status;
-    if (status == 0 && getnameinfo(found->ai_addr, found->ai_addrlen, name->address,
-                                   sizeof name->address, NULL, 0, NI_NUMERICHOST) != 0)
-        name->error = UV_EAI_FAIL;
-    uv_freeaddrinfo(found);
-    name->busy = false;
-    name->done = true;
-}
-
-int loop_resolve(struct loop *loop, struct loop_name *name, const char *host)
-{
-    assert(!name->busy);
-    struct name_request *slot = NULL;
-    for (int i = 0; i < LOOP_NAMES_MAX && slot == NULL; i++)
-        if (loop->names[i].name == NULL)
-            slot = &loop->names[i];
-    if (slot == NULL)
-        return WEIR_EIO;
-    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-    name->done = false;
-    slot->request.data = slot;
-    name->error = uv_getaddrinfo(&loop->uv, &slot->request, on_resolved, host, NULL, &hints);
-    if (name->error != 0)
-        return WEIR_EIO;
-    slot->name = name;
-    name->busy = true;
-    return 0;
-}
-
-const char *loop_error_text(int error)
-{
-    return error == 0 ? "ok" : uv_strerror(error);
 }
 
 /* --- the worker --------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 /* loop: waiting, on libuv. It only waits and remembers: its callbacks set what is ready, and the
- * turn that follows asks. So everything that a turn does stands in one place (run.c), in one
+ * turn that follows asks. So everything that a turn does stands in one place (daemon.c), in one
  * order.
  *
  * Watches are level-triggered: what is still ready when the next wait begins is ready again. One
- * thread, but for the work that loop_work hands to libuv's pool. Handles come from a fixed set. */
+ * thread, but for what loop_work and loop_call hand to others. Handles come from a fixed set. */
 #ifndef FIRMWARE_LOOP_H
 #define FIRMWARE_LOOP_H
 
@@ -13,8 +13,6 @@
 struct loop; /* opaque */
 
 enum { LOOP_READABLE = 1, LOOP_WRITABLE = 2 };
-
-enum { LOOP_HOST_BYTES = 256, LOOP_ADDRESS_BYTES = 64 };
 
 /* The one loop of the process; before the heap is sealed. NULL: the system refused. */
 struct loop *loop_open(void);
@@ -39,20 +37,17 @@ void loop_want(struct loop_watch *watch, int events);
 /* What the last wait found, of what was wanted. An error or hang-up counts as both. */
 int loop_ready(const struct loop_watch *watch);
 
-/* --- names -------------------------------------------------------------------------------------
+/* --- calls that may block for minutes ------------------------------------------------------------
  */
 
-struct loop_name { /* one look-up; the caller's memory, zero at first */
+struct loop_call { /* one of them; the caller's memory, zero at first */
     bool busy;
     bool done;
-    int error;                        /* 0, or libuv's */
-    char address[LOOP_ADDRESS_BYTES]; /* numeric, the first that was found */
 };
 
-/* Begin a look-up of a name or a numeric address; `done` is set in a later wait. WEIR_EIO: could
- * not begin. */
-int loop_resolve(struct loop *loop, struct loop_name *name, const char *host);
-const char *loop_error_text(int error);
+/* Run call(ctx) on a thread of its own; `done` is set in a later wait. The process may end before
+ * it does. WEIR_EIO: there is no thread for it. */
+int loop_call(struct loop *loop, struct loop_call *of, void (*call)(void *ctx), void *ctx);
 
 /* --- the worker --------------------------------------------------------------------------------
  */

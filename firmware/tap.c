@@ -4,32 +4,27 @@
 #include <errno.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
-#include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "firmware/backoff.h"
 #include "firmware/log.h"
 #include "pipeline/err.h"
 
 enum {
-    TAP_MISC_MS = 500,      /* between two looks at the keepalive */
-    TAP_CONNECT_MS = 20000, /* from the first packet to the subscription */
-    TAP_KNOCK_MS = 5000,
+    TAP_MISC_MS = 500,            /* between two looks at the keepalive */
+    TAP_CONNECT_MS = 20000,       /* from the first packet to the subscription */
     TAP_PACKET_SLACK = 64 * 1024, /* over the payload limit: so much too large is still taken and
                                      becomes a dead letter; more the broker keeps to itself */
     TAP_HELD_BYTES = 64 * 1024
 };
 
 enum tap_state {
-    TAP_WAITING,   /* for the time of the next attempt */
-    TAP_RESOLVING, /* the broker's name */
-    TAP_KNOCKING,  /* a connection of our own, to learn without blocking whether somebody listens:
-                      libmosquitto's connect blocks until the network answers */
-    TAP_OPENING,   /* CONNECT was sent */
+    TAP_WAITING,    /* for the time of the next attempt */
+    TAP_CONNECTING, /* on a thread of its own, which has the client to itself: libmosquitto's
+                       connect looks names up, and blocks until the network answers */
+    TAP_OPENING,    /* CONNECT was sent */
     TAP_SUBSCRIBED
 };
 
@@ -46,10 +41,10 @@ struct tap {
     struct gateway *gateway;
     struct mosquitto *client;
     struct loop_watch *watch;
-    struct loop_name name;
+    struct loop_call connecting;
+    int connect_error, connect_errno; /* what came of it */
     struct backoff backoff;
     enum tap_state state;
-    int knock_fd;
     int64_t now_ms, retry_ms, misc_ms, deadline_ms;
     uint64_t callbacks;      /* that libmosquitto made; progress is measured by it */
     uint32_t unacknowledged; /* messages of this connection whose PUBACK must still wait */
@@ -70,9 +65,7 @@ struct tap *tap_init(const struct tap_config *config, struct arena *arena)
     uint8_t *held = arena_take(arena, held_bytes, 1);
     if (tap == NULL)
         return NULL;
-    *tap = (struct tap){
-        .config = *config, .knock_fd = -1, .held = held, .held_capacity = held_bytes
-    };
+    *tap = (struct tap){ .config = *config, .held = held, .held_capacity = held_bytes };
     return tap;
 }
 
@@ -94,21 +87,9 @@ static void set_state(struct tap *tap, enum tap_state state)
 /* --- losing ------------------------------------------------------------------------------------
  */
 
-static void stop_knocking(struct tap *tap)
-{
-    if (tap->knock_fd < 0)
-        return;
-    if (tap->watch != NULL)
-        loop_unwatch(tap->watch);
-    tap->watch = NULL;
-    (void)close(tap->knock_fd); /* nothing was written to it */
-    tap->knock_fd = -1;
-}
-
 static void begin_waiting(struct tap *tap, const char *why)
 {
     const struct config_broker *broker = &tap->config.source->broker;
-    stop_knocking(tap);
     if (tap->watch != NULL)
         loop_unwatch(tap->watch); /* a new connection may get the same descriptor number */
     tap->watch = NULL;
@@ -317,42 +298,6 @@ int tap_open(struct tap *tap, struct loop *loop, struct gateway *gateway, uint64
     return use_credentials(tap);
 }
 
-static void begin_resolving(struct tap *tap)
-{
-    if (loop_resolve(tap->loop, &tap->name, tap->config.source->broker.host) != 0) {
-        begin_waiting(tap, loop_error_text(tap->name.error));
-        return;
-    }
-    set_state(tap, TAP_RESOLVING);
-}
-
-static void begin_knocking(struct tap *tap)
-{
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-                              .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
-    struct addrinfo *address = NULL;
-    char port[8];
-    (void)snprintf(port, sizeof port, "%u", tap->config.source->broker.port); /* it fits */
-    if (getaddrinfo(tap->name.address, port, &hints, &address) != 0) {
-        begin_waiting(tap, "the address can't be used");
-        return;
-    }
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int err = fd >= 0 ? connect(fd, address->ai_addr, address->ai_addrlen) : -1;
-    bool under_way = fd >= 0 && (err == 0 || errno == EINPROGRESS);
-    const char *why = strerror(errno);
-    freeaddrinfo(address);
-    tap->knock_fd = fd;
-    tap->watch = under_way ? loop_watch(tap->loop, fd) : NULL;
-    if (tap->watch == NULL) {
-        begin_waiting(tap, why);
-        return;
-    }
-    loop_want(tap->watch, LOOP_WRITABLE);
-    tap->deadline_ms = tap->now_ms + TAP_KNOCK_MS;
-    set_state(tap, TAP_KNOCKING);
-}
-
 static mosquitto_property *connect_properties(const struct tap *tap)
 {
     mosquitto_property *properties = NULL;
@@ -368,24 +313,36 @@ static mosquitto_property *connect_properties(const struct tap *tap)
     return properties;
 }
 
+/* On the thread. TLS compares the certificate with the host that is named here. */
+static void connect_client(void *ctx)
+{
+    struct tap *tap = ctx;
+    const struct config_broker *broker = &tap->config.source->broker;
+    mosquitto_property *properties = connect_properties(tap);
+    tap->connect_error = MOSQ_ERR_NOMEM;
+    if (properties != NULL)
+        tap->connect_error =
+            mosquitto_connect_bind_v5(tap->client, broker->host, broker->port,
+                                      (int)(broker->keepalive_ms / 1000), NULL, properties);
+    tap->connect_errno = errno;
+    mosquitto_property_free_all(&properties);
+}
+
+static void begin_connecting(struct tap *tap)
+{
+    set_state(tap, TAP_CONNECTING);
+    if (loop_call(tap->loop, &tap->connecting, connect_client, tap) != 0)
+        begin_waiting(tap, "there is no thread to connect on");
+}
+
 static void begin_opening(struct tap *tap)
 {
-    const struct config_broker *broker = &tap->config.source->broker;
-    stop_knocking(tap);
-    /* Somebody answered a moment ago, so this connect does not block for long. Over TLS the
-     * library checks the certificate against the host that it was given, so it must be the name
-     * and is looked up again, now from a warm cache. */
-    const char *host = broker->tls ? broker->host : tap->name.address;
-    mosquitto_property *properties = connect_properties(tap);
-    int err = properties == NULL ? MOSQ_ERR_NOMEM
-                                 : mosquitto_connect_bind_v5(tap->client, host, broker->port,
-                                                             (int)(broker->keepalive_ms / 1000),
-                                                             NULL, properties);
-    mosquitto_property_free_all(&properties);
+    int err = tap->connect_error;
     if (err == MOSQ_ERR_SUCCESS)
         tap->watch = loop_watch(tap->loop, mosquitto_socket(tap->client));
     if (err != MOSQ_ERR_SUCCESS || tap->watch == NULL) {
-        begin_waiting(tap, err == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(err));
+        begin_waiting(tap, err == MOSQ_ERR_ERRNO ? strerror(tap->connect_errno)
+                                                 : mosquitto_strerror(err));
         return;
     }
     tap->unacknowledged = 0; /* of this connection there is none yet, so CONNECT may go out */
@@ -394,21 +351,6 @@ static void begin_opening(struct tap *tap)
     tap->misc_ms = tap->now_ms + TAP_MISC_MS;
     set_state(tap, TAP_OPENING);
     flush(tap);
-}
-
-static void on_knock(struct tap *tap)
-{
-    int err = 0;
-    socklen_t bytes = sizeof err;
-    if (loop_ready(tap->watch) != 0) {
-        int failed = getsockopt(tap->knock_fd, SOL_SOCKET, SO_ERROR, &err, &bytes);
-        if (failed == 0 && err == 0)
-            begin_opening(tap);
-        else
-            begin_waiting(tap, strerror(err));
-    } else if (tap->now_ms >= tap->deadline_ms) {
-        begin_waiting(tap, "nobody answers at that address");
-    }
 }
 
 /* --- taking ------------------------------------------------------------------------------------
@@ -505,18 +447,11 @@ void tap_turn(struct tap *tap, int64_t mono_ms, uint32_t messages_max)
     switch (tap->state) {
     case TAP_WAITING:
         if (mono_ms >= tap->retry_ms)
-            begin_resolving(tap);
+            begin_connecting(tap);
         break;
-    case TAP_RESOLVING:
-        if (!tap->name.done)
-            break;
-        if (tap->name.error != 0)
-            begin_waiting(tap, loop_error_text(tap->name.error));
-        else
-            begin_knocking(tap);
-        break;
-    case TAP_KNOCKING:
-        on_knock(tap);
+    case TAP_CONNECTING:
+        if (tap->connecting.done)
+            begin_opening(tap);
         break;
     case TAP_OPENING:
     case TAP_SUBSCRIBED:
@@ -530,10 +465,8 @@ int64_t tap_next_turn_ms(const struct tap *tap)
     switch (tap->state) {
     case TAP_WAITING:
         return tap->retry_ms;
-    case TAP_RESOLVING:
-        return tap->name.done ? tap->now_ms : INT64_MAX;
-    case TAP_KNOCKING:
-        return tap->deadline_ms;
+    case TAP_CONNECTING:
+        return INT64_MAX; /* the end of the call wakes the loop */
     case TAP_OPENING:
     case TAP_SUBSCRIBED:
         break;
@@ -552,13 +485,12 @@ void tap_acknowledge(struct tap *tap)
 
 void tap_close(struct tap *tap)
 {
-    if (tap->client == NULL)
-        return;
+    if (tap->client == NULL || tap->connecting.busy)
+        return; /* the thread has the client; the process ends without waiting for it */
     if (tap->state == TAP_SUBSCRIBED && tap->unacknowledged == 0 &&
         mosquitto_disconnect_v5(tap->client, 0, NULL) == MOSQ_ERR_SUCCESS)
         (void)mosquitto_loop_write(tap->client,
                                    1); /* a broker that hears nothing waits for keepalive */
-    stop_knocking(tap);
     if (tap->watch != NULL)
         loop_unwatch(tap->watch);
     tap->watch = NULL;
