@@ -210,6 +210,8 @@ static void print_day_offline(const struct config *config, FILE *out)
     const struct engine_config *e = &config->engine;
     double results_an_hour = 3600e3 / (double)e->window.size_ms * e->series_max;
     double held = (double)s->outbox_bytes_max[LANE_RESULTS] / RESULT_BYTES / results_an_hour;
+    double aged = (double)s->outbox_age_max_ms[LANE_RESULTS] / 3600e3;
+    held = aged < held ? aged : held;
     if (!config->uplink.given) {
         (void)fputs("a day offline: nothing is sent at all; there is no uplink\n", out);
         return;

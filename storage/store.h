@@ -14,8 +14,8 @@
  * Raw blocks go by age, by bytes, and when the file nears its share of the disk; never one behind
  * the older checkpoint. One counts as forwarded when the raw lane held all its readings and what is
  * covered holds them too, none evicted or refused before. Of an outbox lane over its share the
- * oldest rows go; of alerts superseded revisions, then cleared ones and notices, never an alert
- * that stands. A gap event takes the place of what went.
+ * oldest rows go, and of results and raw those over their age; of alerts superseded revisions, then
+ * cleared ones and notices, never an alert that stands. A gap event takes the place of what went.
  *
  * A file that can't be read (its header, a table, the state's checksum; every page, but only after
  * an earlier run met damage, since that takes minutes on a memory card) is renamed
@@ -51,6 +51,7 @@ struct store_config {
     uint64_t ballast_bytes;      /* reserve given up when the disk is full */
     uint64_t journal_bytes_max;  /* share of raw blocks */
     uint64_t outbox_bytes_max[LANES];
+    int64_t outbox_age_max_ms[LANES]; /* pipeline time; 0: never. ALERTS: 0 */
     uint64_t letters_bytes_max;
     int64_t journal_age_max_ms;  /* pipeline time */
     int64_t letters_age_max_ms;

@@ -128,6 +128,8 @@ static int outbox_retain(struct store *s, const struct batch *b)
         uint64_t held = s->next.outbox_bytes[lane], most = s->config.outbox_bytes_max[lane];
         if (held > most)
             err = outbox_evict(s, (enum lane)lane, held - most, b->wall_ms);
+        if (err == 0)
+            err = outbox_evict_old(s, (enum lane)lane, b->wall_ms);
     }
     return err;
 }

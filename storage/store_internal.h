@@ -35,6 +35,7 @@ enum sql {
     SQL_STATE_READ, SQL_STATE_WRITE, SQL_JOURNAL_INSERT, SQL_JOURNAL_DELETE, SQL_BLOCK_READ,
     SQL_BLOCK_OLDEST, SQL_RAW_LOST, SQL_RAW_FORGET,
     SQL_OUTBOX_INSERT, SQL_OUTBOX_DELETE, SQL_OUTBOX_READ, SQL_OUTBOX_FIRST, SQL_OUTBOX_SLICE,
+    SQL_OUTBOX_AGE,
     SQL_ALERT_NEWEST, SQL_ALERT_FORGET,
     SQL_LETTER_INSERT, SQL_LETTER_OLDEST, SQL_LETTER_DELETE, SQL_LETTERS_AFTER,
     SQL_LETTERS_NEWEST, SQL_LETTER_READ,
@@ -145,6 +146,8 @@ int outbox_insert(struct store *s, const struct outbox_row *row);
 int outbox_drop_covered(struct store *s, enum lane lane);
 /* Evict about `bytes` of a lane in the declared order, at most a slice. */
 int outbox_evict(struct store *s, enum lane lane, uint64_t bytes, int64_t wall_ms);
+/* Evict what is over the lane's age, at most a slice. */
+int outbox_evict_old(struct store *s, enum lane lane, int64_t wall_ms);
 int outbox_first(struct store *s, enum lane lane, uint64_t *sequence);
 int outbox_row_remove(struct store *s, enum lane lane, uint64_t sequence, uint64_t bytes);
 int outbox_gap(struct store *s, enum lane lane, uint64_t from, uint64_t to, const char *reason,

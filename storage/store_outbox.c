@@ -8,6 +8,7 @@ enum { KEY_BYTES = 16, ALERT_SLICES = 8, COVERED_SLICES = 4 };
 struct slice_row {
     uint64_t sequence, bytes;
     uint64_t from;    /* first sequence that the row stands for; its own, unless it is a gap */
+    int64_t t_ms;
     bool gap, cleared, keyed;
     bool superseded;  /* a later revision of the same alert is held */
 };
@@ -135,6 +136,7 @@ static int slice_read(struct store *s, enum lane lane, uint64_t from, uint64_t t
             .cleared = sql_column(s, q, 3) != 0,
             .keyed = sql_column(s, q, 4) != 0,
             .superseded = sql_column(s, q, 5) > sql_column(s, q, 0),
+            .t_ms = sql_column(s, q, 6),
         };
     }
     return row < 0 ? row : count;
@@ -175,13 +177,20 @@ static bool may_go(const struct store *s, enum lane lane, const struct slice_row
     return !row->superseded && (row->cleared || !row->keyed);
 }
 
+struct eviction {
+    uint64_t bytes;     /* still to be freed */
+    int64_t older_ms;   /* only rows made before this */
+    const char *reason; /* of the gap event */
+    int64_t wall_ms;
+};
+
 struct run { /* neighbours that one gap event will stand for */
     int first, count;  /* in the slice */
     bool evicts;       /* an old gap alone is left as it is */
 };
 
 static int run_end(struct store *s, enum lane lane, const struct slice_row *rows, struct run *run,
-                   int64_t wall_ms)
+                   const struct eviction *e)
 {
     int err = 0;
     if (run->evicts) {
@@ -191,23 +200,23 @@ static int run_end(struct store *s, enum lane lane, const struct slice_row *rows
         }
         if (err == 0)
             err = outbox_gap(s, lane, rows[run->first].from,
-                             rows[run->first + run->count - 1].sequence, "outbox_full", wall_ms);
+                             rows[run->first + run->count - 1].sequence, e->reason, e->wall_ms);
     }
     *run = (struct run){ 0 };
     return err;
 }
 
 static int slice_evict(struct store *s, enum lane lane, const struct slice_row *rows, int count,
-                       uint64_t *bytes, int64_t wall_ms)
+                       struct eviction *e)
 {
     struct run run = { 0 };
     int err = 0;
 
     for (int i = 0; err == 0 && i < count; i++) {
-        bool goes = *bytes > 0 && may_go(s, lane, &rows[i]);
+        bool goes = e->bytes > 0 && rows[i].t_ms < e->older_ms && may_go(s, lane, &rows[i]);
         bool joins = run.count > 0 && rows[i].from == rows[i - 1].sequence + 1;
         if (run.count > 0 && !((goes || rows[i].gap) && joins))
-            err = run_end(s, lane, rows, &run, wall_ms);
+            err = run_end(s, lane, rows, &run, e);
         if (!goes && !rows[i].gap)
             continue;
         if (run.count == 0)
@@ -216,23 +225,23 @@ static int slice_evict(struct store *s, enum lane lane, const struct slice_row *
         run.evicts = run.evicts || goes;
         s->alert_pass_found = s->alert_pass_found || (goes && lane == LANE_ALERTS);
         if (goes)
-            *bytes -= rows[i].bytes < *bytes ? rows[i].bytes : *bytes;
+            e->bytes -= rows[i].bytes < e->bytes ? rows[i].bytes : e->bytes;
     }
-    return err == 0 ? run_end(s, lane, rows, &run, wall_ms) : err;
+    return err == 0 ? run_end(s, lane, rows, &run, e) : err;
 }
 
 /* The search goes round the lane a bounded piece at a time and stays where it stopped, since what
  * may go can stand anywhere between alerts that may not. */
-static int evict_alerts(struct store *s, uint64_t bytes, int64_t wall_ms)
+static int evict_alerts(struct store *s, struct eviction *e)
 {
     struct slice_row rows[STORE_SLICE_ROWS];
     uint64_t last = s->next.lanes[LANE_ALERTS].next_sequence;
 
-    for (int slice = 0; slice < ALERT_SLICES && bytes > 0; slice++) {
+    for (int slice = 0; slice < ALERT_SLICES && e->bytes > 0; slice++) {
         int count = slice_read(s, LANE_ALERTS, s->alert_scan + 1, last, rows);
         if (count < 0)
             return count;
-        int err = slice_evict(s, LANE_ALERTS, rows, count, &bytes, wall_ms);
+        int err = slice_evict(s, LANE_ALERTS, rows, count, e);
         if (err != 0)
             return err;
         if (count == STORE_SLICE_ROWS) {
@@ -246,14 +255,31 @@ static int evict_alerts(struct store *s, uint64_t bytes, int64_t wall_ms)
     return 0;
 }
 
-int outbox_evict(struct store *s, enum lane lane, uint64_t bytes, int64_t wall_ms)
+static int evict_oldest(struct store *s, enum lane lane, struct eviction *e)
 {
     struct slice_row rows[STORE_SLICE_ROWS];
-
-    if (lane == LANE_ALERTS)
-        return evict_alerts(s, bytes, wall_ms);
     int count = slice_read(s, lane, 1, s->next.lanes[lane].next_sequence, rows);
-    return count < 0 ? count : slice_evict(s, lane, rows, count, &bytes, wall_ms);
+    return count < 0 ? count : slice_evict(s, lane, rows, count, e);
+}
+
+int outbox_evict(struct store *s, enum lane lane, uint64_t bytes, int64_t wall_ms)
+{
+    struct eviction e = { bytes, INT64_MAX, "outbox_full", wall_ms };
+    return lane == LANE_ALERTS ? evict_alerts(s, &e) : evict_oldest(s, lane, &e);
+}
+
+int outbox_evict_old(struct store *s, enum lane lane, int64_t wall_ms)
+{
+    int64_t age_ms = s->config.outbox_age_max_ms[lane], oldest_ms = 0;
+    struct eviction e = { UINT64_MAX, s->next.t_ms - age_ms, "outbox_age", wall_ms };
+
+    assert(lane != LANE_ALERTS || age_ms == 0); /* one that stands has no age */
+    if (age_ms == 0 || s->next.outbox_rows[lane] == 0)
+        return 0;
+    sql_i64(s, SQL_OUTBOX_AGE, 1, row_key(lane, 1));
+    sql_i64(s, SQL_OUTBOX_AGE, 2, row_key(lane, s->next.lanes[lane].next_sequence));
+    int row = sql_one(s, SQL_OUTBOX_AGE, &oldest_ms);
+    return row == 1 && oldest_ms < e.older_ms ? evict_oldest(s, lane, &e) : row < 0 ? row : 0;
 }
 
 /* --- reading ------------------------------------------------------------------------------- */

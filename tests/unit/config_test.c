@@ -529,6 +529,8 @@ static void promises_follow_the_configuration(void **state)
         { "", config_print_losses, "kill -9: nothing acknowledged" },
         { "", config_print_losses, "power cut" },
         { "", config_print_losses, "a day offline" },
+        { "uplink: {url: \"mqtt://127.0.0.1\"}\nstore: {results_age: 90m}\n", config_print_losses,
+          "results older than 1.5 hours" },
         { "", config_print_losses, "full disk" },
         { "", config_print_losses, "broker in front" },
         { "store: {disk_max: 512MiB}\n", config_print_disk, "512 MiB" },

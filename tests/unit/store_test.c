@@ -297,6 +297,50 @@ static void evicts_the_oldest_results_with_one_gap(void **state)
     assert_int_equal(held + evicted, 320);
 }
 
+static void commit_rows(struct bench *b, enum lane lane, int count)
+{
+    struct outbox_row rows[16];
+    assert_in_range(count, 0, 16);
+    for (int i = 0; i < count; i++)
+        rows[i] = row_of(b, lane, "W");
+    struct batch batch = batch_of(b, "x", 1, 1);
+    batch.rows = rows;
+    batch.row_count = (uint32_t)count;
+    commit(b, &batch);
+}
+
+static void old_rows_of_a_lane_go_and_old_alerts_stay(void **state)
+{
+    struct bench *b = *state;
+    static uint8_t bytes[65536], plain[65536];
+    struct outbox_row got;
+    uint32_t count;
+    bench_close(b);
+    b->config.outbox_age_max_ms[LANE_RESULTS] = 2 * (int64_t)DAY_MS;
+    assert_int_equal(bench_open(b), 0);
+    for (int i = 0; i < 10; i++)
+        for (int lane = 0; lane < LANES; lane++)
+            commit_rows(b, (enum lane)lane, 12);
+    b->t_ms = 2 * (int64_t)DAY_MS - 1;
+    commit_rows(b, LANE_RESULTS, 5);
+    assert_int_equal(check_contiguous(b, LANE_RESULTS, 1), 125);
+    b->t_ms += 2;
+    for (int i = 0; i < 3; i++)
+        commit_rows(b, LANE_RESULTS, 1);
+    assert_int_equal(check_contiguous(b, LANE_RESULTS, 1), 8);
+    assert_int_equal(check_contiguous(b, LANE_RAW, 1), 120);
+    assert_int_equal(check_contiguous(b, LANE_ALERTS, 1), 120);
+    assert_int_equal(store_outbox_read(b->store, LANE_RESULTS, 1, bytes, sizeof bytes, &got, 1,
+                                       &count), 0);
+    assert_int_equal(got.sequence, 120);
+    struct text gap = inflated(got.payload, plain, sizeof plain);
+    plain[gap.bytes] = '\0';
+    assert_non_null(strstr((const char *)plain, "\"reason\":\"outbox_age\""));
+    b->t_ms += 2 * (int64_t)DAY_MS + 1;
+    commit_rows(b, LANE_RESULTS, 0);
+    assert_int_equal(check_contiguous(b, LANE_RESULTS, 1), 0);
+}
+
 static struct outbox_row alert_row(struct bench *b, uint64_t alert, uint32_t revision, bool cleared)
 {
     static char text[4096];
@@ -796,6 +840,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stores_a_block_once, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_ledger_that_does_not_balance, setup, teardown),
         cmocka_unit_test_setup_teardown(evicts_the_oldest_results_with_one_gap, setup, teardown),
+        cmocka_unit_test_setup_teardown(old_rows_of_a_lane_go_and_old_alerts_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_every_alert_that_stands, setup, teardown),
         cmocka_unit_test_setup_teardown(moves_a_poisoned_row_to_the_dead_letters, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_dead_letters_oldest_first, setup, teardown),
