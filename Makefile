@@ -14,7 +14,7 @@ CC      := $(if $(CROSS),$(CROSS)gcc,$(if $(filter default,$(origin CC)),gcc,$(C
 VERSION := $(shell sed -n 's/^## \[\{0,1\}\([0-9][0-9.]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n 1)
 # In seconds since 1970: no clock of a gateway is believed before it. The same commit, the same bits.
 BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1767225600)
-SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE ?= -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 
 STRICT   := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fsigned-char -ffp-contract=off \
             -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla \
@@ -119,7 +119,7 @@ fuzz: test-packages $(addprefix $(B)/fuzz/,$(FUZZERS)) ## Fuzz every parser for 
 define fuzz_target
 $(B)/fuzz/$(1): tests/fuzz/$(1).c $(call fuzz_links,$(1)) | test-packages
 	@mkdir -p $(B)/fuzz
-	clang $(filter-out -MMD -MP,$(STRICT)) -O1 -g -fsanitize=fuzzer,address,undefined -o $$@ \
+	clang $(filter-out -MMD -MP,$(STRICT)) -O1 -g -fsanitize=fuzzer,address,undefined,float-cast-overflow -o $$@ \
 	tests/fuzz/$(1).c $(call fuzz_links,$(1)) $(call fuzz_libs,$(1)) -lm
 endef
 $(foreach t,$(FUZZERS),$(eval $(call fuzz_target,$(t))))
