@@ -99,9 +99,11 @@ struct detector_kind_ops {
     /* Judge a reading, then learn from it. `before` excludes it. */
     struct verdict (*on_reading)(const struct detector_config *config, struct detector_state *state,
                                  const struct sample *sample, const struct statistics *before);
-    /* SILENT only, else NULL: how long after the last reading silence begins; 0: not yet known. */
-    int64_t (*silence_ms)(const struct detector_config *config,
-                          const struct statistics *statistics);
+    /* SILENT only, else NULL. A reading came, gap_ms > 0 of pipeline time after the one before; and
+     * how long after the last one silence begins, 0: not yet known. */
+    void (*on_arrival)(const struct detector_config *config, struct detector_state *state,
+                       int64_t gap_ms);
+    int64_t (*silence_ms)(const struct detector_config *config, const struct detector_state *state);
     void (*save)(const struct detector_state *state, struct byte_writer *w);
     void (*load)(struct detector_state *state, struct byte_reader *r);
 };

@@ -155,6 +155,21 @@ static void mark_seen(struct engine *e, struct device *device, const struct read
     e->counts.dedup_forgotten += dedup_mark(&device->dedup, dedup, reading);
 }
 
+static void note_reading(struct engine *e, struct series *s, const struct record *record)
+{
+    const struct reading *reading = &record->reading;
+    s->last_t_ms = record->t_ms;
+    if (s->readings == 0)
+        s->first_event_ms = s->last_event_ms = record->event_time_ms;
+    if (record->event_time_ms > s->last_event_ms)
+        s->last_event_ms = record->event_time_ms;
+    if (reading->has_device_time && reading->device_time_ms > s->device_time_max_ms)
+        s->device_time_max_ms = reading->device_time_ms;
+    s->source = reading->source < e->config->source_count ? reading->source : 0;
+    if (s->unit == 0 && reading->unit.bytes > 0 && engine_names_room(e, reading->unit.bytes + 1u))
+        s->unit = engine_name_store(e, reading->unit);
+}
+
 static void apply_reading(struct engine *e, const struct record *record)
 {
     const struct reading *reading = &record->reading;
@@ -165,21 +180,17 @@ static void apply_reading(struct engine *e, const struct record *record)
     struct series *series = &e->series[s];
     struct device *device = &e->devices[series->device];
     mark_seen(e, device, reading);
+    engine_on_arrival(e, s, record->t_ms);
     e->counts.readings++;
     device->last_series = s;
     device->readings++;
     device->last_t_ms = record->t_ms;
     device->last_event_ms = record->event_time_ms;
-    series->last_t_ms = record->t_ms;
-    if (reading->has_device_time && reading->device_time_ms > series->device_time_max_ms)
-        series->device_time_max_ms = reading->device_time_ms;
-    series->source = reading->source < e->config->source_count ? reading->source : 0;
-    if (series->unit == 0 && reading->unit.bytes > 0 &&
-        engine_names_room(e, reading->unit.bytes + 1u))
-        series->unit = engine_name_store(e, reading->unit);
+    note_reading(e, series, record);
     if (record->time_source == TIME_DEVICE)
         engine_on_device_clock(e, series->device, false);
     engine_think(e, s, record);
+    series->readings += series->readings < UINT32_MAX;
     engine_arm(e, s);
 }
 

@@ -198,7 +198,7 @@ void engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
 {
     struct subject of = series_subject(e, series, w);
     bool learning = detector_ops(of.rule->kind)->learns &&
-                    engine_is_learning(e, &e->series[series], event_time_ms);
+                    engine_is_learning(e, &e->series[series]);
     judge(e, &of, verdict, event_time_ms, learning);
 }
 

@@ -344,6 +344,10 @@ static void load_series(struct loading *l)
     need(l, s->watermark_ms == INT64_MIN ||
                 (s->watermark_ms > -TIME_MS_MAX && s->watermark_ms < TIME_MS_MAX));
     s->last_t_ms = get_time(l->r);
+    s->first_event_ms = get_time(l->r);
+    s->last_event_ms = get_time(l->r);
+    s->readings = get_u32(l->r);
+    need(l, s->first_event_ms <= s->last_event_ms);
     s->device_time_max_ms = get_i64(l->r);
     statistics_load(&s->statistics, l->r);
     need(l, s->statistics.first_ms > -TIME_MS_MAX && s->statistics.last_ms < TIME_MS_MAX &&

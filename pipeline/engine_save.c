@@ -229,6 +229,9 @@ static void save_series(const struct engine *e, uint32_t index, struct byte_writ
     put_u16(w, s->source);
     put_i64(w, s->watermark_ms);
     put_i64(w, s->last_t_ms);
+    put_i64(w, s->first_event_ms);
+    put_i64(w, s->last_event_ms);
+    put_u32(w, s->readings);
     put_i64(w, s->device_time_max_ms);
     statistics_save(&s->statistics, w);
     size_t from = begin_sized(w);

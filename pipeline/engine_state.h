@@ -17,10 +17,9 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 24, /* and for the metric and unit of a series that are not shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 2,        /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 3,        /* of what engine_save writes */
     ENGINE_REJECT_SLOTS = 6,          /* a minute, */
-    ENGINE_REJECT_SLOT_MS = 10000,    /* ten seconds each */
-    ENGINE_SILENT_READINGS = 20    /* before these a device has no rhythm to fall out of */
+    ENGINE_REJECT_SLOT_MS = 10000     /* ten seconds each */
 };
 
 /* One rule on one series (or the clock rule on one device): what outlives an alert, and where the
@@ -54,12 +53,15 @@ struct series {
     struct windows windows;
     int64_t watermark_ms;    /* INT64_MIN before the first reading */
     int64_t last_t_ms;       /* t of the last reading */
+    int64_t first_event_ms;  /* event time of the first reading to arrive, */
+    int64_t last_event_ms;   /* and the greatest of all */
     int64_t device_time_max_ms; /* the greatest that a reading carried; INT64_MIN: none did */
     uint32_t device;
     uint32_t metric, unit;   /* in engine.names */
     uint16_t source;         /* of the last reading */
     uint8_t watch_count;
     uint8_t held;            /* readings held back, sorted by event time */
+    uint32_t readings;       /* of every type; stays at UINT32_MAX */
     uint32_t recent_next;    /* slot to write next */
     uint32_t recent_count;
 };
@@ -172,6 +174,7 @@ static inline struct sample *engine_held(const struct engine *e, uint32_t series
 /* engine_time.c: what a series waits for */
 int64_t engine_wall_ms(const struct engine *e);
 void engine_arm(struct engine *e, uint32_t series);
+void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms);
 void engine_on_source(struct engine *e, const struct record *record);
 void engine_fire_series(struct engine *e, uint32_t series);
 void engine_watermark_move(struct engine *e, uint32_t series, int64_t to_ms);
@@ -201,7 +204,7 @@ void engine_arm_rejects(struct engine *e);
 void engine_fire_rejects(struct engine *e);
 
 uint32_t engine_contract_version(const struct engine *e, uint16_t source);
-bool engine_is_learning(const struct engine *e, const struct series *s, int64_t event_time_ms);
+bool engine_is_learning(const struct engine *e, const struct series *s);
 
 /* engine_save.c: the largest part (a device, a series) that a state is saved in */
 size_t engine_part_bytes_max(const struct engine_config *config);

@@ -53,10 +53,10 @@ static void push_window(struct engine *e, uint32_t series, const struct record *
         engine_tell_window(e, series, &forced, true);
 }
 
-bool engine_is_learning(const struct engine *e, const struct series *s, int64_t event_time_ms)
+bool engine_is_learning(const struct engine *e, const struct series *s)
 {
-    return s->statistics.count < e->config->learning_readings ||
-           event_time_ms - s->statistics.first_ms < e->config->learning_ms;
+    return s->readings < e->config->learning_readings ||
+           s->last_event_ms - s->first_event_ms < e->config->learning_ms;
 }
 
 static void keep_recent(struct engine *e, uint32_t series, const struct sample *sample)

@@ -26,27 +26,47 @@ static int64_t idle_deadline(const struct engine *e, const struct series *s)
     return waits ? s->last_t_ms + e->config->idle_ms : INT64_MAX;
 }
 
-/* How long the series may be silent; 0: no saying. */
-static int64_t silence_ms(const struct series *s, const struct detector_config *rule)
+/* When the series was last heard of, or could have been: a lost source is no silence of its own. */
+static int64_t heard_ms(const struct engine *e, const struct series *s)
 {
-    if (s->statistics.count < ENGINE_SILENT_READINGS)
-        return 0;
-    int64_t allowed_ms = detector_ops(rule->kind)->silence_ms(rule, &s->statistics);
-    return allowed_ms < TIME_MS_MAX ? allowed_ms : 0;
+    int64_t since_ms = e->sources[s->source].since_ms;
+    return since_ms > s->last_t_ms ? since_ms : s->last_t_ms;
 }
 
-static int64_t silence_deadline(const struct engine *e, const struct series *s,
-                                const struct watch *w)
+/* How long the series may be silent; 0: no saying. */
+static int64_t silence_ms(const struct engine *e, uint32_t series, uint32_t place)
 {
-    const struct detector_config *rule = &e->config->rules[w->rule];
-    if (rule->kind != DETECTOR_SILENT || w->silence_told)
+    const struct detector_config *rule = &e->config->rules[engine_watches(e, series)[place].rule];
+    struct detector_state state = engine_state_get(e, series, place);
+    return detector_ops(rule->kind)->silence_ms(rule, &state);
+}
+
+static int64_t silence_deadline(const struct engine *e, uint32_t series, uint32_t place)
+{
+    const struct series *s = &e->series[series];
+    const struct watch *w = &engine_watches(e, series)[place];
+    if (e->config->rules[w->rule].kind != DETECTOR_SILENT || w->silence_told ||
+        !e->sources[s->source].connected)
         return INT64_MAX;
-    const struct source_state *source = &e->sources[s->source];
-    int64_t allowed_ms = silence_ms(s, rule);
-    if (!source->connected || allowed_ms <= 0)
-        return INT64_MAX;
-    int64_t from_ms = source->since_ms > s->last_t_ms ? source->since_ms : s->last_t_ms;
-    return from_ms + allowed_ms;
+    int64_t allowed_ms = silence_ms(e, series, place);
+    return allowed_ms > 0 ? heard_ms(e, s) + allowed_ms : INT64_MAX;
+}
+
+/* Before the reading counts as the last one. */
+void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms)
+{
+    const struct series *s = &e->series[series];
+    int64_t gap_ms = t_ms - heard_ms(e, s);
+    if (s->readings == 0 || gap_ms <= 0)
+        return;
+    for (uint32_t i = 0; i < s->watch_count; i++) {
+        const struct detector_config *rule = &e->config->rules[engine_watches(e, series)[i].rule];
+        if (rule->kind != DETECTOR_SILENT)
+            continue;
+        struct detector_state state = engine_state_get(e, series, i);
+        detector_ops(rule->kind)->on_arrival(rule, &state, gap_ms);
+        engine_state_put(e, series, i, &state);
+    }
 }
 
 enum wait_kind { WAIT_NONE, WAIT_IDLE, WAIT_ALERT, WAIT_SILENCE };
@@ -74,7 +94,7 @@ static struct wait earliest_wait(const struct engine *e, uint32_t series)
     for (uint32_t i = 0; i < s->watch_count; i++) {
         const struct detector_config *rule = &e->config->rules[watches[i].rule];
         consider(&earliest, engine_watch_deadline(e, &watches[i], rule), WAIT_ALERT, i);
-        consider(&earliest, silence_deadline(e, s, &watches[i]), WAIT_SILENCE, i);
+        consider(&earliest, silence_deadline(e, series, i), WAIT_SILENCE, i);
     }
     return earliest;
 }
@@ -91,11 +111,11 @@ static void on_idle(struct engine *e, uint32_t series)
     engine_watermark_move(e, series, windows_end(&s->windows, &e->config->window));
 }
 
-static void on_silence(struct engine *e, uint32_t series, struct watch *w)
+static void on_silence(struct engine *e, uint32_t series, uint32_t place)
 {
     const struct series *s = &e->series[series];
-    const struct detector_config *rule = &e->config->rules[w->rule];
-    int64_t allowed_ms = silence_ms(s, rule);
+    struct watch *w = &engine_watches(e, series)[place];
+    int64_t allowed_ms = silence_ms(e, series, place);
     int64_t silent_ms = e->t_ms - s->last_t_ms;
     w->silence_told = true;
     struct verdict verdict = {
@@ -106,7 +126,7 @@ static void on_silence(struct engine *e, uint32_t series, struct watch *w)
         .score = allowed_ms > 0 ? (double)silent_ms / (double)allowed_ms : 1.0,
         .threshold = 1.0,
     };
-    engine_on_verdict(e, series, w, &verdict, s->statistics.last_ms + allowed_ms);
+    engine_on_verdict(e, series, w, &verdict, s->last_event_ms + allowed_ms);
 }
 
 void engine_fire_series(struct engine *e, uint32_t series)
@@ -121,7 +141,7 @@ void engine_fire_series(struct engine *e, uint32_t series)
         engine_on_alert_timer(e, series, w);
         break;
     case WAIT_SILENCE:
-        on_silence(e, series, w);
+        on_silence(e, series, wait.watch);
         break;
     case WAIT_NONE:
         assert(false);

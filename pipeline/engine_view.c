@@ -41,7 +41,7 @@ bool engine_series(const struct engine *engine, uint32_t index, struct series_vi
         .unit = engine_name(engine, s->unit),
         .statistics = &s->statistics,
         .watermark_ms = s->watermark_ms,
-        .learning = engine_is_learning(engine, s, s->statistics.last_ms),
+        .learning = engine_is_learning(engine, s),
     };
     for (uint32_t i = 0; i < s->watch_count; i++)
         view->alerts_open += is_told(engine, &engine_watches(engine, index)[i]);

@@ -7,7 +7,7 @@
  *   ew_mean, ew_variance    exponentially weighted by reading, weight STATISTICS_EW_WEIGHT
  *                           (Finch, "Incremental calculation of weighted mean and variance", 2009)
  *   min, max, last, rate    rate is the last change a second, 0 while unknown
- *   interval_ms             exponentially weighted time between readings: the device's own rhythm
+ *   interval_ms             exponentially weighted event time between readings of different times
  */
 #ifndef PIPELINE_STATISTICS_H
 #define PIPELINE_STATISTICS_H

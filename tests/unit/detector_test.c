@@ -27,10 +27,13 @@ static struct rig rig_of(enum detector_kind kind)
 
 static struct verdict feed(struct rig *rig, double value)
 {
+    const struct detector_kind_ops *ops = detector_ops(rig->config.kind);
     rig->time_ms += rig->step_ms;
     struct sample sample = { rig->time_ms, value };
-    struct verdict verdict = detector_ops(rig->config.kind)
-                                 ->on_reading(&rig->config, &rig->state, &sample, &rig->statistics);
+    if (ops->on_arrival != NULL && rig->step_ms > 0)
+        ops->on_arrival(&rig->config, &rig->state, rig->step_ms);
+    struct verdict verdict =
+        ops->on_reading(&rig->config, &rig->state, &sample, &rig->statistics);
     statistics_push(&rig->statistics, rig->time_ms, value);
     return verdict;
 }
@@ -62,6 +65,7 @@ static void kinds_have_names(void **state)
         assert_int_equal(detector_kind_of(text_of(ops->name)), kind);
         assert_int_equal(detector_defaults((enum detector_kind)kind).kind, kind);
         assert_true((ops->silence_ms != NULL) == (kind == DETECTOR_SILENT));
+        assert_true((ops->on_arrival != NULL) == (kind == DETECTOR_SILENT));
     }
     assert_int_equal(detector_kind_of(text_of("spikes")), -1);
     assert_int_equal(detector_kind_of(text_of("")), -1);
@@ -129,21 +133,76 @@ static void rate_counts_the_change_a_second(void **state)
     assert_false(feed(&rig, 500).known); /* no time has passed */
 }
 
+static int64_t allowed(const struct rig *rig)
+{
+    return detector_ops(DETECTOR_SILENT)->silence_ms(&rig->config, &rig->state);
+}
+
+/* `count` arrivals, the first after `gap_ms`, the others `step_ms` apart. */
+static void arrive(struct rig *rig, int64_t gap_ms, int count, int64_t step_ms)
+{
+    for (int i = 0; i < count; i++) {
+        rig->step_ms = i == 0 ? gap_ms : step_ms;
+        assert_false(feed(rig, 1).anomalous);
+    }
+}
+
 static void silent_goes_by_the_own_rhythm(void **state)
 {
     (void)state;
+    enum { MINUTE = 60000 };
     struct rig rig = rig_of(DETECTOR_SILENT);
-    const struct detector_kind_ops *ops = detector_ops(DETECTOR_SILENT);
-    rig.step_ms = 60000;
-    feed_same(&rig, 5, 1);
-    assert_int_equal(ops->silence_ms(&rig.config, &rig.statistics), 0); /* no rhythm yet */
-    feed_same(&rig, 20, 1);
-    assert_int_equal(ops->silence_ms(&rig.config, &rig.statistics), 600000);
-    rig.config.silent_min_ms = 3600000;
-    assert_int_equal(ops->silence_ms(&rig.config, &rig.statistics), 3600000);
-    rig.config.silent_intervals = 1e300;
-    assert_true(ops->silence_ms(&rig.config, &rig.statistics) > 0);
-    assert_false(feed(&rig, 1).anomalous);
+    arrive(&rig, MINUTE, 9, MINUTE);
+    assert_int_equal(allowed(&rig), 0); /* no rhythm yet */
+    arrive(&rig, MINUTE, 1, 0);
+    assert_int_equal(allowed(&rig), 10 * MINUTE);
+    rig.config.silent_intervals = 1000;
+    assert_int_equal(allowed(&rig), 0); /* not heard of for so long */
+    rig = rig_of(DETECTOR_SILENT);
+    arrive(&rig, 100, 1799, 100);
+    assert_int_equal(allowed(&rig), 0);
+    arrive(&rig, 100, 1, 0);
+    assert_int_equal(allowed(&rig), 3 * MINUTE); /* min_silence */
+    rig.config.silent_intervals = 1;
+    rig.config.silent_min_ms = 100;
+    assert_in_range(allowed(&rig), 99, 100);
+}
+
+/* Sixty readings within a tenth of a second, each minute: its rhythm is the minute. */
+static void silent_knows_bursts(void **state)
+{
+    (void)state;
+    static const int64_t LEAST_MS[] = { 100, 3000, 180000 };
+    for (size_t i = 0; i < 3; i++) {
+        struct rig rig = rig_of(DETECTOR_SILENT);
+        rig.config.silent_min_ms = LEAST_MS[i];
+        for (int burst = 0; burst < 200; burst++) {
+            arrive(&rig, 59900, 60, 2);
+            int64_t ms = allowed(&rig);
+            assert_true(ms == 0 ? burst < 12 : ms > 400000 && ms < 700000);
+        }
+    }
+}
+
+/* An outage of an hour adds little to the silence that is allowed, and that is soon forgotten. */
+static void silent_forgets_an_outage(void **state)
+{
+    (void)state;
+    static const struct { int64_t step_ms; int readings; int64_t least_ms, before_ms, after_ms; } table[] = {
+        { 100, 40000, 180000, 180000, 200000 },
+        { 100, 40000, 2000, 2000, 3000 },
+        { 60000, 500, 180000, 600000, 800000 },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct rig rig = rig_of(DETECTOR_SILENT);
+        rig.config.silent_min_ms = table[i].least_ms;
+        arrive(&rig, table[i].step_ms, table[i].readings, table[i].step_ms);
+        assert_in_range(allowed(&rig), table[i].before_ms - 1, table[i].before_ms);
+        arrive(&rig, 3600000, 1, 0);
+        assert_in_range(allowed(&rig), table[i].before_ms, table[i].after_ms);
+        arrive(&rig, table[i].step_ms, table[i].readings, table[i].step_ms);
+        assert_in_range(allowed(&rig), table[i].before_ms - 1, table[i].before_ms + 100);
+    }
 }
 
 static void stuck_needs_more_than_the_habit(void **state)
@@ -342,7 +401,7 @@ static void a_broken_state_is_refused(void **state)
 {
     (void)state;
     static const enum detector_kind KINDS[] = { DETECTOR_SPIKE, DETECTOR_SHIFT, DETECTOR_STUCK,
-                                                DETECTOR_LIMIT };
+                                                DETECTOR_LIMIT, DETECTOR_SILENT };
     for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
         uint8_t bytes[DETECTOR_STATE_BYTES];
         memset(bytes, 0xff, sizeof bytes);
@@ -361,6 +420,8 @@ int main(void)
         cmocka_unit_test(limit_ends_only_inside_the_hysteresis),
         cmocka_unit_test(rate_counts_the_change_a_second),
         cmocka_unit_test(silent_goes_by_the_own_rhythm),
+        cmocka_unit_test(silent_knows_bursts),
+        cmocka_unit_test(silent_forgets_an_outage),
         cmocka_unit_test(stuck_needs_more_than_the_habit),
         cmocka_unit_test(spike_finds_ten_deviations_either_way),
         cmocka_unit_test(spike_says_nothing_before_it_knows),
