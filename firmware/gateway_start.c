@@ -191,7 +191,7 @@ static int load_checkpoint(struct fold *f, const struct store_recovery *recovery
         return error;
     }
     if (error != 0) {
-        g->ports.log(g->ports.ctx, "checkpoint_unreadable", "the journal alone is folded");
+        g->ports.log(g->ports.ctx, "checkpoint_unreadable", weir_err_text(error));
         engine_anew(g);
         return 0;
     }
@@ -219,6 +219,32 @@ static void adopt(struct gateway *g, const struct store_recovery *recovery, stru
     g->clock = (struct clock_record){ .offset_ms = recovery->wall_ms - g->t_ms };
     g->now = now;
     g->checkpoint.fold_ns_per_reading = FOLD_NS_ASSUMED;
+}
+
+/* Without a checkpoint the state is what is left of the journal. Where that does not begin with the
+ * first block, the rest is gone: another checkpoint is taken at once, and people are told in the
+ * first turn, which finds out what time it is. */
+static void note_loss(struct gateway *g, const struct store_recovery *recovery)
+{
+    if (recovery->last_block == 0 || recovery->first_block == 1)
+        return;
+    bool empty = recovery->first_block == 0;
+    g->state_from = empty ? recovery->last_block + 1 : recovery->first_block;
+    g->checkpoint.wanted = true;
+}
+
+void start_tell_loss(struct gateway *g)
+{
+    char message[256];
+    if (g->state_from == 0 || !fill_has_step_room(g, g->filling))
+        return;
+    (void)snprintf(message, sizeof message,
+                   "no checkpoint could be read: what was learnt and known before block %llu is "
+                   "gone, and what was raised before it and not cleared will not be cleared",
+                   (unsigned long long)g->state_from);
+    struct envelope_fact fact = { "first_block", (double)g->state_from };
+    g->state_from = 0;
+    fill_notice(g, "state_lost", message, &fact, 1);
 }
 
 /* What the pipeline must know before the first reading: the configuration, and that no source is
@@ -252,6 +278,8 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
         error = fold_journal(&f, block + 1, why);
     if (error != 0)
         return error;
+    if (block == 0)
+        note_loss(g, recovery);
     g->checkpoint.readings_since = f.readings;
     fill_reset(g, g->filling);
     journal_start(g);

@@ -152,6 +152,7 @@ struct gateway {
     int64_t started_ms;        /* t at the start */
     struct clock_record clock; /* as last journalled; before that what the floor gives */
     bool clock_known;
+    uint64_t state_from; /* not told yet: the state is that of the journal from this block on */
     uint64_t clock_steps;
     bool timers_behind; /* due timers wait for room: nothing is taken before them */
     /* failure and stop */
@@ -186,6 +187,9 @@ void fill_notice(struct gateway *g, const char *kind, const char *message,
 /* hands the filling batch over and turns to the other one */
 void fill_seal(struct gateway *g);
 struct engine_out fill_engine_out(struct gateway *g);
+
+/* gateway_start.c */
+void start_tell_loss(struct gateway *g); /* once: what the start could not rebuild */
 
 /* gateway_intake.c */
 void intake_continue(struct gateway *g);          /* what is left of the carried message */

@@ -197,15 +197,16 @@ static void add_text(struct hash_state *h, struct text text)
 }
 
 struct hash128 alert_key(struct hash_key store, struct text device, struct text metric,
-                         struct text rule, uint32_t number)
+                         struct text rule, uint64_t number)
 {
     struct hash_state h;
     hash_begin(&h, store, 1);
     add_text(&h, device);
     add_text(&h, metric);
     add_text(&h, rule);
-    uint8_t bytes[4] = { (uint8_t)number, (uint8_t)(number >> 8), (uint8_t)(number >> 16),
-                         (uint8_t)(number >> 24) };
+    uint8_t bytes[8];
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    put_u64(&w, number);
     hash_add(&h, bytes, sizeof bytes);
     return hash_end128(&h);
 }
@@ -249,7 +250,7 @@ void alert_save(const struct alert *a, struct byte_writer *w)
     put_bool(w, a->acknowledged);
     put_bool(w, a->learning);
     put_bool(w, a->last_told);
-    put_u32(w, a->number);
+    put_u64(w, a->number);
     put_u32(w, a->revision);
     put_u32(w, a->count);
     put_u32(w, a->suppressed);
@@ -274,7 +275,7 @@ void alert_load(struct alert *a, struct byte_reader *r)
     a->acknowledged = get_bool(r);
     a->learning = get_bool(r);
     a->last_told = get_bool(r);
-    a->number = get_u32(r);
+    a->number = get_u64(r);
     a->revision = get_u32(r);
     a->count = get_u32(r);
     a->suppressed = get_u32(r);

@@ -17,7 +17,12 @@
 #include "pipeline/detector.h"
 #include "pipeline/hash.h"
 
-enum { ALERT_ID_BYTES = 26 }; /* 128 bits in Crockford's base32 */
+enum {
+    ALERT_ID_BYTES = 26, /* 128 bits in Crockford's base32 */
+    /* Alerts of a triple are numbered from the journal block in which it appeared, times 2^20, so
+     * that no number comes twice, whatever was forgotten: in a block fewer of them are raised. */
+    ALERT_NUMBER_SHIFT = 20
+};
 
 enum alert_state { ALERT_QUIET, ALERT_PENDING, ALERT_RAISED, ALERT_CLEARING };
 
@@ -28,7 +33,7 @@ struct alert {
     bool acknowledged;
     bool learning;          /* not told yet since the series has learnt enough */
     bool last_told;         /* `last` has been told: the next anomalous verdict replaces it */
-    uint32_t number;        /* how many this triple has had, this one included */
+    uint64_t number;        /* of the triple's alerts: one more than the one before */
     uint32_t revision;      /* of this alert; 1 is the raise */
     uint32_t count;         /* anomalous readings since the onset */
     uint32_t suppressed;    /* anomalies that cool-down kept from becoming alerts */
@@ -86,7 +91,7 @@ enum alert_transition alert_on_timer(struct alert *a, const struct detector_conf
 
 /* hash(store, device, metric, rule, number): the same after every restart and replay. */
 struct hash128 alert_key(struct hash_key store, struct text device, struct text metric,
-                         struct text rule, uint32_t number);
+                         struct text rule, uint64_t number);
 void alert_id_of(struct hash128 key, char id[ALERT_ID_BYTES + 1]);
 
 void alert_save(const struct alert *a, struct byte_writer *w);

@@ -102,7 +102,7 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
     *e = laid_out;
     e->names_used = 1; /* the empty name */
     e->clock.state = CLOCK_UNSET;
-    engine_watch_init(&e->rejects.watch, 0);
+    engine_watch_init(e, &e->rejects.watch, 0);
     for (uint32_t i = 0; i < config->source_count; i++)
         e->sources[i] = (struct source_state){ .connected = true };
     for (uint32_t i = 0; i < e->alerts_max; i++)
@@ -125,7 +125,11 @@ uint32_t engine_out_max(const struct engine_config *config)
 void engine_begin_block(struct engine *engine, uint64_t block)
 {
     assert(block >= engine->block);
+    bool first = engine->block == 0;
     engine->block = block;
+    assert(!first || engine->rejects.watch.open == ENGINE_NONE);
+    if (first) /* the gateway's own alerts appear with the state itself */
+        engine_watch_init(engine, &engine->rejects.watch, 0);
 }
 
 /* The reading's series, made when it is new. ENGINE_NONE: there is no room, which only a rebuild

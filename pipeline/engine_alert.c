@@ -52,9 +52,14 @@ static struct subject gateway_subject(struct engine *e)
     return (struct subject){ ENGINE_NONE, ENGINE_NONE, &e->rejects.watch, &engine_reject_rule };
 }
 
-void engine_watch_init(struct watch *w, uint8_t rule)
+/* A watch that is new to the state may be an old one whose numbers were forgotten: with a damaged
+ * checkpoint, or because its rule was away for a while. */
+void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule)
 {
-    *w = (struct watch){ .cooldown_until_ms = INT64_MIN, .open = ENGINE_NONE, .rule = rule };
+    *w = (struct watch){ .cooldown_until_ms = INT64_MIN,
+                         .number = e->block << ALERT_NUMBER_SHIFT,
+                         .open = ENGINE_NONE,
+                         .rule = rule };
 }
 
 struct alert engine_watch_alert(const struct engine *e, const struct watch *w)

@@ -103,7 +103,7 @@ static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
 {
     struct engine *e = l->e;
     watch->silence_told = get_bool(l->r);
-    watch->number = get_u32(l->r);
+    watch->number = get_u64(l->r);
     watch->suppressed = get_u32(l->r);
     watch->cooldown_until_ms = get_i64(l->r);
     watch->shelved_until_ms = get_i64(l->r);
@@ -317,15 +317,6 @@ static void load_rule_state(struct loading *l, uint32_t series, uint64_t *loaded
     end_part(l, &part);
 }
 
-/* A rule that is new to a series may be an old one back again, whose numbers were forgotten. It
- * counts from the block on, which no earlier number of it has reached. */
-static void number_new_rules(struct engine *e, uint32_t series, uint64_t loaded)
-{
-    for (uint32_t i = 0; i < e->series[series].watch_count; i++)
-        if ((loaded & (uint64_t)1 << i) == 0)
-            engine_watches(e, series)[i].number = (uint32_t)e->block;
-}
-
 static void load_series(struct loading *l)
 {
     struct engine *e = l->e;
@@ -359,10 +350,8 @@ static void load_series(struct loading *l)
     uint64_t loaded = 0;
     for (uint32_t i = 0; i < watches && !l->r->failed; i++)
         load_rule_state(l, index, &loaded);
-    if (l->r->failed)
-        return;
-    number_new_rules(e, index, loaded);
-    engine_arm(e, index);
+    if (!l->r->failed)
+        engine_arm(e, index);
 }
 
 int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset)

@@ -138,7 +138,7 @@ static void save_watch(const struct engine *e, const struct watch *watch, struct
 {
     put_u8(w, watch->rule);
     put_bool(w, watch->silence_told);
-    put_u32(w, watch->number);
+    put_u64(w, watch->number);
     put_u32(w, watch->suppressed);
     put_i64(w, watch->cooldown_until_ms);
     put_i64(w, watch->shelved_until_ms);

@@ -74,7 +74,7 @@ uint32_t engine_device_enter(struct engine *e, uint32_t name)
     const struct dedup_config *dedup = &e->config->dedup;
     dedup_init(&d->dedup, e->ranges + (size_t)index * dedup->ranges,
                e->hashes + (size_t)index * dedup->keep);
-    engine_watch_init(&d->clock, 0);
+    engine_watch_init(e, &d->clock, 0);
     enter(e->device_table, e->device_table_mask, device_hash(e, engine_name(e, name)), index);
     return index;
 }
@@ -125,7 +125,7 @@ static void choose_rules(struct engine *e, uint32_t index)
         if (!detector_matches(&c->rules[r], device, metric))
             continue;
         struct watch *watch = &engine_watches(e, index)[s->watch_count];
-        engine_watch_init(watch, (uint8_t)r);
+        engine_watch_init(e, watch, (uint8_t)r);
         watch->state_offset = (uint16_t)offset;
         offset += e->state_bytes[r];
         assert(offset <= e->states_bytes);

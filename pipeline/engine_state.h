@@ -27,7 +27,7 @@ enum {
 struct watch {
     int64_t cooldown_until_ms;
     int64_t shelved_until_ms;
-    uint32_t number;
+    uint64_t number;        /* of the last alert */
     uint32_t suppressed;
     uint32_t open;          /* in engine.alerts; ENGINE_NONE while quiet */
     uint16_t state_offset;  /* of the detector's state in the series' stretch of engine.states */
@@ -186,7 +186,7 @@ void engine_tell_window(struct engine *e, uint32_t series, const struct window *
                         bool forced);
 
 /* engine_alert.c: from verdicts to alerts */
-void engine_watch_init(struct watch *w, uint8_t rule);
+void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule);
 struct alert engine_watch_alert(const struct engine *e, const struct watch *w);
 bool engine_watch_keep(struct engine *e, struct watch *w, const struct alert *alert);
 void engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,

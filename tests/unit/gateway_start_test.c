@@ -1,0 +1,168 @@
+/* Goal: a start takes up what there is and says what it can't. Method: a gateway over a real store; its checkpoints are
+ * damaged in the file, behind its back.
+ * Links: pipeline/%.c storage/%.c firmware/gateway%.c firmware/config%.c firmware/json_arena.c
+ * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
+ */
+#include "tests/lib/gateway_bench.h"
+
+#include <sqlite3.h>
+
+static const char yaml[] = "clock: {trust: system}\n"
+                           "sources:\n"
+                           "  - name: plant\n"
+                           "    url: mqtt://127.0.0.1:1883\n"
+                           "    topics: [\"t/{device}/{metric}\"]\n"
+                           "    payload: {value: \"\"}\n"
+                           "detectors: [{name: hot, type: limit, high: 80, clear_after: 0s}]\n"
+                           "alerts: {reject_rate: 2/m}\n"
+                           "commit: {max_age: 100ms}\n"
+                           "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n";
+
+/* Ids of the alerts' lane, in order of first appearance. */
+struct ids {
+    char id[16][ALERT_ID_BYTES + 1];
+    uint32_t count;
+};
+
+static void note_ids(const struct bench *b, struct ids *ids)
+{
+    for (uint32_t i = 0; i < b->sent_count; i++) {
+        const char *at = strstr(b->sent[i].payload, "\"alert_id\":\"");
+        if (at == NULL || strstr(b->sent[i].payload, "\"revision\":1,") == NULL)
+            continue;
+        assert_in_range(ids->count, 0, 15);
+        memcpy(ids->id[ids->count++], at + strlen("\"alert_id\":\""), ALERT_ID_BYTES);
+    }
+}
+
+static uint32_t different(const struct ids *ids)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ids->count; i++) {
+        uint32_t j = 0;
+        while (j < i && strcmp(ids->id[i], ids->id[j]) != 0)
+            j++;
+        count += j == i;
+    }
+    return count;
+}
+
+static void begin(struct bench *b)
+{
+    gateway_on_uplink(b->gateway, true);
+    bench_turns(b, 5);
+    gateway_on_source(b->gateway, 0, true);
+}
+
+static void stop(struct bench *b)
+{
+    gateway_begin_stop(b->gateway);
+    for (int i = 0; i < 100 && !gateway_idle(b->gateway); i++)
+        bench_turn(b, 100);
+    assert_true(gateway_idle(b->gateway));
+    bench_kill(b);
+}
+
+/* A limit is passed and is well again, and some rejects: an alert of a device, and of the gateway. */
+static void live(struct bench *b)
+{
+    assert_true(bench_publish(b, "t/oven/temp", "99"));
+    bench_turns(b, 3);
+    assert_true(bench_publish(b, "t/oven/temp", "20"));
+    for (int i = 0; i < 3; i++)
+        assert_true(bench_publish(b, "t/oven/temp", "?"));
+    bench_turns(b, 3);
+}
+
+static void damage_checkpoints(const struct bench *b)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(b->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE piece SET bytes = zeroblob(length(bytes))", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_in_range(sqlite3_changes(db), 1, 100);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* The same life from the start on, but nothing of the earlier one is known: the same devices, rules and
+ * numbers of alerts must not come to the same ids, for a receiver would ignore them. */
+static void a_lost_state_never_uses_an_id_again(void **state)
+{
+    (void)state;
+    static struct bench b;
+    struct ids ids = { 0 };
+    bench_open(&b, yaml);
+    b.config->store.journal_age_max_ms = 1;
+    for (int start = 0; start < 6; start++) { /* blocks behind the older checkpoint go */
+        begin(&b);
+        if (start < 3)
+            live(&b);
+        stop(&b);
+        bench_start(&b);
+    }
+    begin(&b);
+    bench_turns(&b, 5);
+    assert_null(bench_told(&b, "state_lost"));
+    note_ids(&b, &ids);
+    assert_int_equal(ids.count, 4); /* one a start, and one of the gateway that stands */
+    assert_int_equal(different(&ids), 4);
+    bench_kill(&b);
+
+    damage_checkpoints(&b);
+    b.sent_count = 0;
+    bench_start(&b);
+    assert_int_equal(b.found.checkpoint_block, 0);
+    assert_true(b.found.first_block > 1);
+    begin(&b);
+    bench_turns(&b, 5);
+    const char *notice = bench_told(&b, "\"kind\":\"state_lost\"");
+    assert_non_null(notice);
+    char fact[64];
+    (void)snprintf(fact, sizeof fact, "\"first_block\":%d", (int)b.found.first_block);
+    assert_non_null(strstr(notice, fact));
+    assert_non_null(strstr(notice, "\"time\":\"2026-"));
+    live(&b);
+    note_ids(&b, &ids);
+    assert_int_equal(ids.count, 6);
+    assert_int_equal(different(&ids), 6);
+    bench_kill(&b);
+
+    b.sent_count = 0; /* a checkpoint was taken at once: the next start loses nothing */
+    bench_start(&b);
+    assert_true(b.found.checkpoint_block > 0);
+    begin(&b);
+    bench_turns(&b, 5);
+    assert_null(bench_told(&b, "state_lost"));
+    bench_close(&b);
+}
+
+/* One damaged checkpoint is what the other one is for; and a journal that is whole is as good as both. */
+static void a_whole_journal_is_a_state(void **state)
+{
+    (void)state;
+    static struct bench b;
+    struct ids ids = { 0 };
+    bench_open(&b, yaml);
+    begin(&b);
+    live(&b);
+    stop(&b);
+    damage_checkpoints(&b);
+    bench_start(&b);
+    assert_int_equal(b.found.first_block, 1);
+    begin(&b);
+    live(&b);
+    assert_null(bench_told(&b, "state_lost"));
+    note_ids(&b, &ids);
+    assert_int_equal(ids.count, 3);
+    assert_int_equal(different(&ids), 3);
+    bench_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lost_state_never_uses_an_id_again),
+        cmocka_unit_test(a_whole_journal_is_a_state),
+    };
+    return cmocka_run_group_tests_name("gateway_start", tests, NULL, NULL);
+}
