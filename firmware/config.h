@@ -148,6 +148,13 @@ uint64_t config_memory_max(const struct config *config);
  * sentence printed. */
 int config_check_budget(const struct config *config, uint64_t total_bytes, FILE *errors);
 
+/* The contracts against those that the store accepted last, each by its name. 0 when all may
+ * follow: `changed` has a bit for each that is new or newer. Else the number of errors, each
+ * printed with what is incompatible, why, and the fix; or, negative, the store's. Changes nothing.
+ */
+int config_check_contracts(const struct config *config, struct store *store, FILE *errors,
+                           uint32_t *changed);
+
 /* What `weir check` prints behind the verdict: warnings, budget, promises. One line each. */
 void config_print_warnings(const struct config *config, FILE *out); /* each "warning: ..." */
 void config_print_broker(const struct config *config, FILE *out); /* mosquitto.conf for sources */

@@ -36,7 +36,11 @@ const struct config_section_doc config_sections[SECTIONS] = {
                           "Where in the JSON things are. A topic's own payload begins with "
                           "the source's." },
     [SECTION_CONTRACT] = { "contracts[]", sizeof(struct contract),
-                           "What readings must look like; a source names the one it follows." },
+                           "What readings must look like; a source names the one it follows. "
+                           "The store remembers each as it was last accepted. Under its name a "
+                           "contract may only grow, by a greater version: a new optional metric, "
+                           "a wider range, a unit no longer asked for. Any other change needs "
+                           "another name; a start with it is refused." },
     [SECTION_METRIC] = { "contracts[].metrics[]", sizeof(struct contract_metric),
                          "The metrics of a contract." },
     [SECTION_WINDOW] = { "window", sizeof(struct config), "Windows and event time." },

@@ -192,6 +192,23 @@ static int recover(struct daemon *d)
     return CLI_PROBLEM;
 }
 
+static int take_contracts(struct daemon *d)
+{
+    uint32_t changed;
+    int error = config_check_contracts(&d->config, d->store, stderr, &changed);
+    if (error < 0)
+        (void)fprintf(stderr, "weir: %s: %s\n", d->config.store.path, store_why(d->store));
+    if (error != 0)
+        return error < 0 ? CLI_PROBLEM : CLI_CONFIG;
+    for (uint32_t i = 0; i < d->config.contract_count; i++)
+        if ((changed >> i & 1) != 0)
+            log_event("contract_accepted", "contract=%s version=%u", d->config.contracts[i].name,
+                      d->config.contracts[i].version);
+    if (changed != 0)
+        gateway_accept_contracts(d->gateway);
+    return 0;
+}
+
 static int open_adapters(struct daemon *d)
 {
     char why[256] = "";
@@ -234,6 +251,7 @@ static int start(struct daemon *d, const char *config_path)
     status = take_memory(d);
     status = status != 0 ? status : open_store(d);
     status = status != 0 ? status : recover(d);
+    status = status != 0 ? status : take_contracts(d);
     status = status != 0 ? status : open_adapters(d);
     if (status == 0)
         heap_seal();

@@ -92,6 +92,10 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
  * checkpoint. */
 void gateway_on_recovered(struct gateway *g, int64_t took_ms);
 
+/* The configuration's contracts are those accepted last, from the first commit on. After
+ * gateway_recover, where they differ from what the store holds. */
+void gateway_accept_contracts(struct gateway *g);
+
 /* --- turns ---------------------------------------------------------------------------------------
  * */
 

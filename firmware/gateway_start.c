@@ -293,3 +293,10 @@ void gateway_on_recovered(struct gateway *g, int64_t took_ms)
     if (readings >= FOLD_READINGS_MIN && took_ms > 0)
         g->checkpoint.fold_ns_per_reading = (uint64_t)took_ms * 1000000 / readings;
 }
+
+void gateway_accept_contracts(struct gateway *g)
+{
+    g->filling->batch.contracts = g->config->contracts;
+    g->filling->batch.contract_count = g->config->contract_count;
+    fill_open(g);
+}

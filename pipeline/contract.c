@@ -56,19 +56,34 @@ static bool narrowed(const struct contract_metric *old, const struct contract_me
            (new_one->has_max && (!old->has_max || new_one->max < old->max));
 }
 
-/* What of a reading made for `old` is no longer good; NULL: nothing. */
-static const char *metric_fault(const struct contract_metric *old,
-                                const struct contract_metric *new_one)
+static void print_range(const struct contract_metric *metric, char to[64])
 {
+    char min[28] = "any", max[28] = "any";
+    if (metric->has_min)
+        (void)snprintf(min, sizeof min, "%.10g", metric->min);
+    if (metric->has_max)
+        (void)snprintf(max, sizeof max, "%.10g", metric->max);
+    (void)snprintf(to, 64, "[%s, %s]", min, max);
+}
+
+/* What of a reading made for `old` is no longer good, where something is. Cut short is fine. */
+static void metric_fault(const struct contract_metric *old, const struct contract_metric *new_one,
+                         char *why, size_t bytes)
+{
+    static const char *const types[] = { "number", "boolean", "text" };
+    char from[64], to[64];
     if (new_one->type != old->type)
-        return "type changed";
-    if (new_one->unit[0] != '\0' && strcmp(new_one->unit, old->unit) != 0)
-        return old->unit[0] == '\0' ? "unit added" : "unit changed";
-    if (new_one->type == VALUE_NUMBER && narrowed(old, new_one))
-        return "range narrowed";
-    if (new_one->required && !old->required)
-        return "became required";
-    return NULL;
+        (void)snprintf(why, bytes, "type changed from %s to %s", types[old->type],
+                       types[new_one->type]);
+    else if (new_one->unit[0] != '\0' && strcmp(new_one->unit, old->unit) != 0)
+        (void)snprintf(why, bytes, "unit changed from %s to %s",
+                       old->unit[0] != '\0' ? old->unit : "any", new_one->unit);
+    else if (new_one->type == VALUE_NUMBER && narrowed(old, new_one)) {
+        print_range(old, from);
+        print_range(new_one, to);
+        (void)snprintf(why, bytes, "range narrowed from %s to %s", from, to);
+    } else if (new_one->required && !old->required)
+        (void)snprintf(why, bytes, "became required");
 }
 
 bool contract_compatible(const struct contract *old, const struct contract *new_one, char *why,
@@ -79,13 +94,15 @@ bool contract_compatible(const struct contract *old, const struct contract *new_
     for (uint32_t i = 0; i < old->metric_count; i++) {
         const struct contract_metric *before = &old->metrics[i];
         const struct contract_metric *after = find(new_one, text_of(before->name));
-        const char *fault = after != NULL              ? metric_fault(before, after)
-                            : !new_one->allow_unknown ? "removed, and unknown metrics are refused"
-                                                       : NULL;
-        if (fault != NULL) {
-            (void)snprintf(why, why_bytes, "metric %s: %s", before->name, fault); /* cut is fine */
-            return false;
-        }
+        char fault[CONTRACT_WHY_BYTES] = "";
+        if (after == NULL && !new_one->allow_unknown)
+            (void)snprintf(fault, sizeof fault, "removed, and unknown metrics are refused");
+        if (after != NULL)
+            metric_fault(before, after, fault, sizeof fault);
+        if (fault[0] == '\0')
+            continue;
+        (void)snprintf(why, why_bytes, "metric %s: %s", before->name, fault); /* cut is fine */
+        return false;
     }
     for (uint32_t i = 0; i < new_one->metric_count; i++) {
         const struct contract_metric *after = &new_one->metrics[i];
@@ -99,4 +116,89 @@ bool contract_compatible(const struct contract *old, const struct contract *new_
         return false;
     }
     return true;
+}
+
+static bool same_metric(const struct contract_metric *a, const struct contract_metric *b)
+{
+    return a->type == b->type && strcmp(a->unit, b->unit) == 0 && a->required == b->required &&
+           a->has_min == b->has_min && a->has_max == b->has_max &&
+           (!a->has_min || (a->min <= b->min && a->min >= b->min)) &&
+           (!a->has_max || (a->max <= b->max && a->max >= b->max));
+}
+
+bool contract_same(const struct contract *a, const struct contract *b)
+{
+    if (a->version != b->version || a->allow_unknown != b->allow_unknown ||
+        a->metric_count != b->metric_count)
+        return false;
+    for (uint32_t i = 0; i < a->metric_count; i++) {
+        const struct contract_metric *other = find(b, text_of(a->metrics[i].name));
+        if (other == NULL || !same_metric(&a->metrics[i], other))
+            return false;
+    }
+    return true;
+}
+
+/* --- keeping --- */
+
+enum { LAYOUT_VERSION = 1 };
+
+void contract_save(const struct contract *contract, struct byte_writer *w)
+{
+    put_u8(w, LAYOUT_VERSION);
+    put_text(w, text_of(contract->name));
+    put_u32(w, contract->version);
+    put_bool(w, contract->allow_unknown);
+    put_u32(w, contract->metric_count);
+    for (uint32_t i = 0; i < contract->metric_count; i++) {
+        const struct contract_metric *m = &contract->metrics[i];
+        put_text(w, text_of(m->name));
+        put_u8(w, (uint8_t)m->type);
+        put_text(w, text_of(m->unit));
+        put_bool(w, m->required);
+        put_bool(w, m->has_min);
+        put_bool(w, m->has_max);
+        put_f64(w, m->min);
+        put_f64(w, m->max);
+    }
+}
+
+static void get_name(char to[READING_NAME_BYTES_MAX + 1], struct byte_reader *r)
+{
+    struct text name = get_text(r);
+    if (name.bytes > READING_NAME_BYTES_MAX) {
+        r->failed = true;
+        return;
+    }
+    if (name.bytes > 0)
+        memcpy(to, name.at, name.bytes);
+    to[name.bytes] = '\0';
+}
+
+void contract_load(struct contract *contract, struct byte_reader *r)
+{
+    *contract = (struct contract){ 0 };
+    if (get_u8(r) != LAYOUT_VERSION)
+        r->failed = true;
+    get_name(contract->name, r);
+    contract->version = get_u32(r);
+    contract->allow_unknown = get_bool(r);
+    uint32_t count = get_u32(r);
+    if (count > CONTRACT_METRICS_MAX)
+        r->failed = true;
+    for (uint32_t i = 0; i < count && !r->failed; i++) {
+        struct contract_metric *m = &contract->metrics[i];
+        get_name(m->name, r);
+        uint8_t type = get_u8(r);
+        if (type > VALUE_TEXT)
+            r->failed = true;
+        m->type = r->failed ? VALUE_NUMBER : (enum value_type)type;
+        get_name(m->unit, r);
+        m->required = get_bool(r);
+        m->has_min = get_bool(r);
+        m->has_max = get_bool(r);
+        m->min = get_finite(r);
+        m->max = get_finite(r);
+        contract->metric_count = i + 1;
+    }
 }

@@ -3,10 +3,15 @@
 #ifndef PIPELINE_CONTRACT_H
 #define PIPELINE_CONTRACT_H
 
+#include "pipeline/bytes.h"
 #include "pipeline/reading.h"
 #include "pipeline/reject.h"
 
-enum { CONTRACT_METRICS_MAX = 64 };
+enum {
+    CONTRACT_METRICS_MAX = 64,
+    CONTRACT_BYTES_MAX = 128 + CONTRACT_METRICS_MAX * 160, /* that contract_save can write */
+    CONTRACT_WHY_BYTES = 256
+};
 
 struct contract_metric {
     char name[READING_NAME_BYTES_MAX + 1];
@@ -37,8 +42,15 @@ const struct contract_metric *contract_missing(const struct contract *contract,
 
 /* Whether readings made for `old` are still good under `new`: a new optional metric, a widened
  * range, a dropped unit are.
- * On false, *why names the first thing that is not ("metric temperature: range narrowed"). */
+ * On false, *why names the first thing that is not, from what to what ("metric temperature: range
+ * narrowed from [-40, 125] to [-40, 80]"). Versions are not looked at. */
 bool contract_compatible(const struct contract *old, const struct contract *new_one, char *why,
                          size_t why_bytes);
+/* Whether nothing differs but the order of the metrics. */
+bool contract_same(const struct contract *a, const struct contract *b);
+
+void contract_save(const struct contract *contract, struct byte_writer *w);
+/* Fails the reader on what contract_save does not write; never breaks on any bytes. */
+void contract_load(struct contract *contract, struct byte_reader *r);
 
 #endif

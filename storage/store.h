@@ -1,4 +1,5 @@
-/* store: what must survive, in one SQLite file: journal, outbox, dead letters, ledger, checkpoints.
+/* store: what must survive, in one SQLite file: journal, outbox, dead letters, ledger, checkpoints,
+ * contracts.
  *
  * One call of store_commit is one transaction, WAL with synchronous=FULL: when it returns 0,
  * everything in the batch is on disk; when it does not, nothing of it is. A block's number is its
@@ -38,7 +39,8 @@ enum lane { LANE_ALERTS, LANE_RESULTS, LANE_RAW, LANES };
 enum {
     STORE_PIECE_BYTES = 64 * 1024,  /* of a checkpoint, a commit */
     STORE_PAYLOAD_BYTES_MAX = 256 * 1024, /* of one outbox row, before it is compressed */
-    STORE_SCHEMA_VERSION = 1
+    STORE_SCHEMA_VERSION = 2,
+    STORE_CONTRACTS_MAX = 64        /* kept: the latest accepted */
 };
 
 struct store_config {
@@ -94,6 +96,8 @@ struct checkpoint_piece { /* bytes NULL: none in this commit */
     bool last;
 };
 
+struct contract;
+
 /* everything that one commit holds; slices are the gateway's and stand still until it is done */
 struct batch {
     uint64_t block;              /* number: last committed + 1; also for a batch without records */
@@ -108,6 +112,8 @@ struct batch {
     /* intake as it is after this batch; held and removed are the store's */
     struct ledger ledger;
     struct checkpoint_piece checkpoint;
+    const struct contract *contracts; /* accepted with this commit */
+    uint32_t contract_count;
     bool raw_whole;              /* its rows of the raw lane hold every reading of the block */
     int64_t wall_ms;             /* kept as the last time stored, and written into gap events */
     /* the file system has been full for long: from now on, until a ballast fits again, the oldest
@@ -191,6 +197,9 @@ int store_letters_read(struct store *store, uint64_t after, uint8_t *to, size_t 
                        struct dead_letter *letters, uint32_t letters_max, uint32_t *count);
 int store_letter_read(struct store *store, uint64_t id, uint8_t *to, size_t bytes,
                       struct dead_letter *letter); /* WEIR_ENOTFOUND */
+
+/* The contract of this name as it was last accepted; WEIR_ENOTFOUND, WEIR_ECORRUPT. */
+int store_contract_read(struct store *store, const char *name, struct contract *contract);
 
 /* Move a row that can't be sent to the dead letters (REJECT_UPSTREAM_REFUSED, source "uplink",
  * topic `why`); a gap event takes its place in the lane. In its own transaction.

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "pipeline/contract.h"
 #include "storage/store_internal.h"
 
 /* --- transactions -------------------------------------------------------------------------- */
@@ -57,6 +58,7 @@ static int64_t pages_needed(const struct batch *b)
         pages += pages_for((uint64_t)b->letters[i].payload.bytes + b->letters[i].topic.bytes);
     if (b->checkpoint.bytes.at != NULL)
         pages += pages_for(b->checkpoint.bytes.bytes);
+    pages += b->contract_count * pages_for(CONTRACT_BYTES_MAX);
     return pages;
 }
 
@@ -157,6 +159,8 @@ static int batch_write(struct store *s, const struct batch *b, int64_t pages)
         err = outbox_retain(s, b);
     if (err == 0)
         err = checkpoint_write(s, &b->checkpoint);
+    if (err == 0)
+        err = contracts_write(s, b);
     return err == 0 ? store_state_write(s) : err;
 }
 

@@ -40,6 +40,7 @@ enum sql {
     SQL_LETTER_INSERT, SQL_LETTER_OLDEST, SQL_LETTER_DELETE, SQL_LETTERS_AFTER,
     SQL_LETTERS_NEWEST, SQL_LETTER_READ,
     SQL_PIECE_WRITE, SQL_PIECE_READ, SQL_PIECE_TRIM,
+    SQL_CONTRACT_WRITE, SQL_CONTRACT_READ, SQL_CONTRACT_TRIM,
     SQLS
 };
 
@@ -157,6 +158,9 @@ int outbox_gap(struct store *s, enum lane lane, uint64_t from, uint64_t to, cons
 int letter_insert(struct store *s, const struct dead_letter *letter);
 int letters_retain(struct store *s, uint32_t rows_max);
 int letters_drop(struct store *s, uint32_t rows);
+
+/* --- store_contracts.c --------------------------------------------------------------------- */
+int contracts_write(struct store *s, const struct batch *b);
 
 /* --- store_checkpoint.c -------------------------------------------------------------------- */
 int checkpoint_write(struct store *s, const struct checkpoint_piece *piece);

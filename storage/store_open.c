@@ -90,7 +90,8 @@ static int tables_readable(struct store *s)
                             "+ (SELECT min(id) FROM journal) IS NULL "
                             "+ (SELECT max(id) FROM piece) IS NULL "
                             "+ (SELECT max(key) FROM alert) IS NULL "
-                            "+ (SELECT max(last) FROM raw_lost) IS NULL",
+                            "+ (SELECT max(last) FROM raw_lost) IS NULL "
+                            "+ (SELECT max(name) FROM contract) IS NULL",
                             &rows);
 }
 

@@ -14,6 +14,7 @@ static const char *const STEPS[STORE_SCHEMA_VERSION] = {
     " fault INTEGER, readings INTEGER, source BLOB, topic BLOB, payload BLOB);"
     "CREATE TABLE piece(id INTEGER PRIMARY KEY, bytes BLOB);"
     "PRAGMA application_id = 1466263922;",
+    "CREATE TABLE contract(name BLOB PRIMARY KEY, block INTEGER, bytes BLOB) WITHOUT ROWID;",
 };
 
 static int migrate_step(struct store *s, const char *step, int version)

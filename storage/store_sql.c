@@ -56,6 +56,10 @@ static const char *const SQL_TEXT[SQLS] = {
     [SQL_PIECE_WRITE] = "INSERT OR REPLACE INTO piece(id, bytes) VALUES(?1, ?2)",
     [SQL_PIECE_READ] = "SELECT id, bytes FROM piece WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
     [SQL_PIECE_TRIM] = "DELETE FROM piece WHERE id BETWEEN ?1 AND ?2",
+    [SQL_CONTRACT_WRITE] = "INSERT OR REPLACE INTO contract(name, block, bytes) VALUES(?1, ?2, ?3)",
+    [SQL_CONTRACT_READ] = "SELECT bytes FROM contract WHERE name = ?1",
+    [SQL_CONTRACT_TRIM] = "DELETE FROM contract WHERE name NOT IN "
+                          "(SELECT name FROM contract ORDER BY block DESC LIMIT ?1)",
 };
 
 int store_fail(struct store *s, int err, const char *format, ...)

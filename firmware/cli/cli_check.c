@@ -118,6 +118,9 @@ static int report(const char *path)
                  config.source_count, config.source_count == 1 ? "" : "s", config.rule_count,
                  config.rule_count == 1 ? "" : "s", config.engine.devices_max,
                  config.engine.series_max);
+    if (config.contract_count > 0)
+        (void)printf("contracts: checked at start against those accepted before; they are in the "
+                     "store, which only a start opens\n");
     print_lines("", "", config_print_warnings);
     (void)putchar('\n');
     budget_print(&budget, stdout);

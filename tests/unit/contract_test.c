@@ -1,7 +1,7 @@
 /* Goal: a contract accepts what it describes and names the first thing that breaks it; a new version
  * is compatible only if no reading made for the old one would be refused. Method: tables; then random
  * pairs of contracts: what is called compatible is tried with readings that the old one accepts.
- * Links: pipeline/contract.c */
+ * Links: pipeline/contract.c pipeline/bytes.c */
 #include "pipeline/contract.h"
 
 #include "tests/lib/check.h"
@@ -71,14 +71,15 @@ static void changes_are_judged(void **state)
         { ONE(NUMBER(.has_min = true, .min = 0)), ONE(NUMBER(.has_min = true, .min = -1)), NULL },
         { ONE(NUMBER(.has_min = true, .min = 0)), ONE(NUMBER(0)), NULL },
         { ONE(NUMBER(.has_min = true, .min = 0)), ONE(NUMBER(.has_min = true, .min = 1)),
-          "metric temp: range narrowed" },
-        { ONE(NUMBER(0)), ONE(NUMBER(.has_max = true, .max = 1)), "metric temp: range narrowed" },
+          "metric temp: range narrowed from [0, any] to [1, any]" },
+        { ONE(NUMBER(0)), ONE(NUMBER(.has_max = true, .max = 1)),
+          "metric temp: range narrowed from [any, any] to [any, 1]" },
         { ONE(NUMBER(.has_max = true, .max = 2)), ONE(NUMBER(.has_max = true, .max = 1)),
-          "metric temp: range narrowed" },
+          "metric temp: range narrowed from [any, 2] to [any, 1]" },
         { ONE(NUMBER(.unit = "Cel")), ONE(NUMBER(0)), NULL },
-        { ONE(NUMBER(.unit = "Cel")), ONE(NUMBER(.unit = "K")), "metric temp: unit changed" },
-        { ONE(NUMBER(0)), ONE(NUMBER(.unit = "K")), "metric temp: unit added" },
-        { ONE(NUMBER(0)), ONE(NUMBER(.type = VALUE_TEXT)), "metric temp: type changed" },
+        { ONE(NUMBER(.unit = "Cel")), ONE(NUMBER(.unit = "K")), "metric temp: unit changed from Cel to K" },
+        { ONE(NUMBER(0)), ONE(NUMBER(.unit = "K")), "metric temp: unit changed from any to K" },
+        { ONE(NUMBER(0)), ONE(NUMBER(.type = VALUE_TEXT)), "metric temp: type changed from number to text" },
         { ONE(NUMBER(0)), ONE(NUMBER(.required = true)), "metric temp: became required" },
         { ONE(NUMBER(.required = true)), ONE(NUMBER(0)), NULL },
         { ONE(NUMBER(0)), { .metric_count = 0 },
@@ -154,12 +155,85 @@ static void compatible_means_still_accepted(void **state)
     assert_true(compatible > 200 && tried > 1000);
 }
 
+static void through_bytes(const struct contract *contract, struct contract *to)
+{
+    static uint8_t bytes[CONTRACT_BYTES_MAX];
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    contract_save(contract, &w);
+    assert_false(w.failed);
+    struct byte_reader r = { bytes, w.used, 0, false };
+    contract_load(to, &r);
+    assert_true(!r.failed && r.used == r.bytes);
+}
+
+static void what_is_kept_is_the_same(void **state)
+{
+    (void)state;
+    uint64_t seed = check_seed();
+    uint32_t differ = 0;
+    for (int round = 0; round < 5000; round++) {
+        struct contract a = random_contract(&seed), b = random_contract(&seed), kept;
+        a.version = 1 + (uint32_t)(rnd(&seed) % 2);
+        through_bytes(&a, &kept);
+        assert_true(contract_same(&a, &kept));
+        b.version = a.version;
+        char why[CONTRACT_WHY_BYTES];
+        if (contract_same(&a, &b))
+            assert_true(contract_compatible(&a, &b, why, sizeof why) &&
+                        contract_compatible(&b, &a, why, sizeof why));
+        differ += !contract_same(&a, &b);
+        kept.version++;
+        assert_false(contract_same(&a, &kept));
+    }
+    assert_in_range(differ, 4000, 5000);
+    static struct contract largest, kept;
+    memset(largest.name, 'n', READING_NAME_BYTES_MAX);
+    largest.metric_count = CONTRACT_METRICS_MAX;
+    for (uint32_t i = 0; i < CONTRACT_METRICS_MAX; i++) {
+        memset(largest.metrics[i].name, 'm', READING_NAME_BYTES_MAX);
+        memset(largest.metrics[i].unit, 'u', READING_NAME_BYTES_MAX);
+        largest.metrics[i].name[0] = (char)('0' + i); /* each its own */
+    }
+    through_bytes(&largest, &kept);
+    assert_true(contract_same(&largest, &kept));
+    struct contract turned = largest; /* the order is nothing */
+    turned.metrics[0] = largest.metrics[63];
+    turned.metrics[63] = largest.metrics[0];
+    assert_true(contract_same(&largest, &turned));
+}
+
+static void damage_never_harms(void **state)
+{
+    (void)state;
+    uint64_t seed = check_seed();
+    uint32_t refused = 0;
+    for (int round = 0; round < 5000; round++) {
+        struct contract contract = random_contract(&seed), kept;
+        uint8_t bytes[512];
+        struct byte_writer w = { bytes, sizeof bytes, 0, false };
+        contract_save(&contract, &w);
+        assert_false(w.failed);
+        size_t used = rnd(&seed) % 2 ? w.used : (size_t)(rnd(&seed) % w.used);
+        uint8_t *exact = malloc(used + 1);
+        memcpy(exact, bytes, used);
+        if (used > 0)
+            exact[rnd(&seed) % used] = (uint8_t)rnd(&seed);
+        struct byte_reader r = { exact, used, 0, false };
+        contract_load(&kept, &r);
+        refused += r.failed;
+        free(exact);
+    }
+    assert_in_range(refused, 2000, 4999);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readings_are_checked),
         cmocka_unit_test(changes_are_judged),
         cmocka_unit_test(compatible_means_still_accepted),
+        cmocka_unit_test(what_is_kept_is_the_same),
+        cmocka_unit_test(damage_never_harms),
     };
     return cmocka_run_group_tests_name("contract", tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
  *   full, foreign, newer and damaged files are met as the header says.
  * Method: a real file under a temporary directory. Examples first, then a month of small commits
  *   in faked time under small budgets, in which every figure is checked against a plain model.
- * Links: storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_retention.c storage/store_checkpoint.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/envelope.c pipeline/json_writer.c pipeline/reject.c pipeline/alert.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
+ * Links: storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_retention.c storage/store_checkpoint.c storage/store_contracts.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/contract.c pipeline/envelope.c pipeline/json_writer.c pipeline/reject.c pipeline/alert.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
  * Libs: -lsqlite3 -lz
  */
 #include "tests/lib/check.h"
@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "pipeline/contract.h"
 #include "pipeline/err.h"
 #include "pipeline/envelope.h"
 #include "storage/store.h"
@@ -757,6 +758,64 @@ static void migrates_a_version_0_file(void **state)
     commit(b, &batch);
 }
 
+/* What version 1 left: no table of contracts. */
+static void migrates_a_version_1_file(void **state)
+{
+    struct bench *b = *state;
+    static struct contract contract = { .name = "climate", .version = 3 };
+    struct batch batch = batch_of(b, "x", 1, 1);
+    commit(b, &batch);
+    bench_close(b);
+    damage(b, "DROP TABLE contract; PRAGMA user_version = 1");
+    assert_int_equal(bench_open(b), 0);
+    assert_true(!b->found.created && !b->found.set_aside && b->found.last_block == 1);
+    assert_int_equal(store_contract_read(b->store, "climate", &contract), WEIR_ENOTFOUND);
+    batch = batch_of(b, "y", 1, 1);
+    batch.contracts = &contract;
+    batch.contract_count = 1;
+    commit(b, &batch);
+    assert_int_equal(store_contract_read(b->store, "climate", &contract), 0);
+}
+
+static void contracts_are_those_last_accepted(void **state)
+{
+    struct bench *b = *state;
+    static struct contract contracts[2] = { { .name = "climate", .version = 1, .metric_count = 1,
+                                              .metrics = { { .name = "temp", .unit = "Cel" } } },
+                                            { .name = "power", .version = 7 } };
+    static struct contract got;
+    struct batch batch = batch_of(b, "x", 1, 1);
+    batch.contracts = contracts;
+    batch.contract_count = 2;
+    commit(b, &batch);
+    contracts[0].version = 2;
+    batch = batch_of(b, "y", 1, 1);
+    batch.contracts = contracts;
+    batch.contract_count = 1;
+    commit(b, &batch);
+    bench_close(b);
+    assert_int_equal(bench_open(b), 0);
+    assert_int_equal(store_contract_read(b->store, "climate", &got), 0);
+    assert_true(contract_same(&got, &contracts[0]));
+    assert_int_equal(store_contract_read(b->store, "power", &got), 0);
+    assert_int_equal(got.version, 7);
+    assert_int_equal(store_contract_read(b->store, "clim", &got), WEIR_ENOTFOUND);
+    for (int i = 0; i < STORE_CONTRACTS_MAX; i++) { /* the oldest go */
+        (void)snprintf(contracts[1].name, sizeof contracts[1].name, "c%d", i);
+        batch = batch_of(b, "z", 1, 1);
+        batch.contracts = &contracts[1];
+        batch.contract_count = 1;
+        commit(b, &batch);
+    }
+    assert_int_equal(store_contract_read(b->store, "climate", &got), WEIR_ENOTFOUND);
+    assert_int_equal(store_contract_read(b->store, "c0", &got), 0);
+    bench_close(b);
+    damage(b, "UPDATE contract SET bytes = x'0105' WHERE name = CAST('c1' AS BLOB)");
+    assert_int_equal(bench_open(b), 0);
+    assert_int_equal(store_contract_read(b->store, "c1", &got), WEIR_ECORRUPT);
+    assert_int_equal(store_contract_read(b->store, "c2", &got), 0);
+}
+
 static void overwrite(const char *path, off_t at, size_t bytes)
 {
     int fd = open(path, O_WRONLY);
@@ -852,6 +911,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_process_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_not_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(migrates_a_version_0_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(migrates_a_version_1_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(contracts_are_those_last_accepted, setup, teardown),
         cmocka_unit_test_setup_teardown(sets_a_damaged_file_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_met_later_is_not_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(a_condemned_file_is_set_aside, setup, teardown),
