@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+"""Goal: the papers keep up with the program. Method: names are taken from the source (log events, reject reasons, health
+reasons, notices, gap reasons, messages at start) and from the running program (commands, status fields); each must
+stand in its page, and the page may name none that is gone. Links lead somewhere; the service file is good."""
+import glob
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from weir_e2e import ROOT, WEIR, Place, skip_without  # noqa: E402
+
+
+def read(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as f:
+        return f.read()
+
+
+def sources(*patterns):
+    for pattern in patterns:
+        for path in sorted(glob.glob(os.path.join(ROOT, pattern))):
+            yield os.path.relpath(path, ROOT), read(path)
+
+
+def section(page, title):
+    """From a heading on, up to the next of the same depth or above."""
+    found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,%d}} |\Z)" % 6, page, re.M | re.S)
+    assert found, f"there is no section {title!r}"
+    depth, at = len(found[1]), found.start()
+    end = re.compile(rf"^#{{1,{depth}}} ", re.M).search(page, at + depth + 1)
+    return page[at:end.start() if end else len(page)]
+
+
+def first_cells(text):
+    """What stands in backticks in the first cell of each row of the tables, but not of their heads."""
+    rows = re.findall(r"^\| (`.*?) \|.*\n(?!\|---)", text, re.M)
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+def same(what, in_source, in_page):
+    missing, gone = in_source - in_page, in_page - in_source
+    assert not missing, f"{what}: not in the page: {sorted(missing)}"
+    assert not gone, f"{what}: no longer in the source: {sorted(gone)}"
+    assert in_source, f"{what}: none found, the test looks in the wrong place"
+    print(f"  {what}: {len(in_source)}")
+
+
+# --- what the source says ---
+
+def arguments(text, at):
+    """The arguments of the call whose parenthesis opens at `at`."""
+    depth, quoted, parts, begin, i = 0, False, [], at + 1, at
+    while i < len(text):
+        c = text[i]
+        if quoted:
+            i += c == "\\"
+            quoted = text[i] != '"' or c == "\\"
+        elif c == '"':
+            quoted = True
+        elif c in "([{":
+            depth += 1
+        elif c in ")]}":
+            depth -= 1
+            if depth == 0:
+                return parts + [text[begin:i].strip()]
+        elif c == "," and depth == 1:
+            parts.append(text[begin:i].strip())
+            begin = i + 1
+        i += 1
+    raise AssertionError("a call without an end")
+
+
+def log_events():
+    """The literal names in every call that logs. A call that passes a name on (a wrapper) has none, and is listed here."""
+    wrappers = {("firmware/daemon.c", "event"), ("firmware/tap.c", "event"), ("firmware/gateway_fill.c", "kind")}
+    calls = {"log_event": 0, "log_reason": 1, "ports.log": 1, "fill_notice": 1}
+    events = set()
+    for path, text in sources("firmware/*.c", "hal/*.c", "hal/*/*.c", "storage/*.c"):
+        if path == "firmware/log.c":
+            continue
+        for call in re.finditer(r"\b(log_event|log_reason|ports\.log|fill_notice)\(", text):
+            line = text[text.rfind("\n", 0, call.start()) + 1:call.start()]
+            if line.startswith(("static void ", "void ")):
+                continue  # its definition
+            name = arguments(text, call.end() - 1)[calls[call[1]]]
+            found = re.findall(r'"([a-z_]+)"', name)
+            assert found or (path, name) in wrappers, f"{path}: the event of {call[0]} is no literal: {name}"
+            events.update(found)
+    return events
+
+
+def literals(pattern, *files):
+    """The longest fixed part of each message that the pattern finds."""
+    for path, text in sources(*files):
+        for found in re.finditer(pattern + r'((?:"(?:[^"\\]|\\.)*"\s*)+)', text):
+            whole = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', found[1])).replace("\\n", "").replace('\\"', '"')
+            whole = whole.removeprefix("weir: ")
+            part = max(re.split(r"%[-0-9.*]*(?:ll|z)?[a-zA-Z]", whole), key=len).strip(" :,;()")
+            if len(part) >= 8:
+                yield path, part
+
+
+def start_messages():
+    yield from literals(r'\(stderr,\s*(?="weir: )', "firmware/daemon.c")
+    opening = ["storage/store_open.c", "storage/store_schema.c", "storage/store_state.c"]
+    yield from literals(r"store_fail\(s, WEIR_\w+,\s*", *opening)
+    yield from literals(r"snprintf\(why, [^;]*?,\s*(?=\")", *opening, "firmware/http.c", "firmware/gateway_start.c")
+
+
+def page_names_what_the_source_says(_place):
+    page = read("docs/troubleshooting.md")
+    same("log events", log_events(), first_cells(section(page, "Log lines")))
+    rejects = set(re.findall(r'X\(REJECT_\w+, \d+, "(\w+)"', read("pipeline/reject.h")))
+    same("reject reasons", rejects, first_cells(section(page, "Why a reading was rejected")))
+    health = set(re.findall(r'reasons\[count\+\+\] = "(\w+)"', read("firmware/api_status.c")))
+    same("health reasons", health, first_cells(section(page, "Health")))
+    starts = section(page, "It does not start")
+    lacking = sorted({f"{path}: {part}" for path, part in start_messages() if part not in starts})
+    assert not lacking, "not in 'It does not start':\n" + "\n".join(lacking)
+    for word in re.findall(r'WEIR_\w+, \d+, "([^"]+)"', read("pipeline/err.h")):
+        if word in ("no space is left on the disk or in its budget", "the outside world failed", "stored bytes are damaged"):
+            assert word in page, word
+
+
+def guide_names_what_the_source_says(_place):
+    guide = read("docs/receiver.md")
+    notices = {name for path, text in sources("firmware/*.c") for name in re.findall(r'fill_notice\(g, "(\w+)"', text)}
+    same("notices", notices, first_cells(section(guide, "Notices")))
+    gaps = {name for _, text in sources("storage/*.c")
+            for name in re.findall(r'outbox_gap\([^;]*?"(\w+)"', text)}
+    same("reasons of gaps", gaps, first_cells(section(guide, "Lanes, holes and gap events")))
+    vectors = {os.path.basename(path) for path, _ in sources("tests/vectors/*.json")} | {"windows.wr", "readings.wr"}
+    same("vectors", vectors, first_cells(section(guide, "Test vectors")))
+    assert set(os.listdir(os.path.join(ROOT, "tests/vectors"))) == vectors
+
+
+# --- what the program says ---
+
+def weir(*words):
+    done = subprocess.run([WEIR, *words], capture_output=True, text=True, timeout=20)
+    return done.returncode, done.stdout
+
+
+def commands_are_in_the_page(_place):
+    page = read("docs/operations.md")
+    commands = re.findall(r"^  (\w+) +\S", weir("--help")[1], re.M)
+    assert len(commands) > 8
+    titles = set(re.findall(r"^### `weir (\w+)", page, re.M))
+    same("commands", set(commands), titles)
+    for command in commands:
+        code, text = weir(command, "--help")
+        assert code == 0 and text, command
+        own = page[page.index(f"### `weir {command}"):]
+        own = own[:re.search(r"^##", own[4:], re.M).start() + 4]
+        assert "```" in own, f"weir {command} has no sample"
+        lacking = [flag for flag in set(re.findall(r"--[a-z-]+", text)) - {"--json", "--help", "--config"} if flag not in own]
+        assert not lacking, f"weir {command}: {lacking}"
+
+
+def paths_of(value, path=""):
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from paths_of(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        yield from paths_of(value[0], path + "[]")
+    else:
+        yield path
+
+
+def status_fields_are_in_the_page(place):
+    port = place.start_broker("plant")
+    place.write_config(f'clock: {{trust: system}}\nsources: [{{name: plant, url: "mqtt://localhost:{port}", '
+                       f'topics: ["t/{{device}}/{{metric}}"]}}]\n')
+    place.start_gateway()
+    place.wait_status("source connected", lambda s: s["sources"][0]["connected"])
+    fields = {re.sub(r"^lanes\.\w+", "lanes.LANE", re.sub(r"^ledger\.rejected$", "ledger.rejected.REASON", path))
+              for path in paths_of(place.status())}
+    page = section(read("docs/operations.md"), "What `weir status --json` says")
+    same("status fields", fields, first_cells(page))
+
+
+# --- the papers themselves ---
+
+def links_lead_somewhere(_place):
+    count = 0
+    for path, text in sources("*.md", "docs/*.md"):
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
+            count += 1
+            assert os.path.exists(os.path.join(ROOT, os.path.dirname(path), target)), f"{path}: {target} is not there"
+        for target in re.findall(r"`((?:tests|docs|simulator|firmware|pipeline|storage|hal|boards)/[\w./-]+)`", text):
+            count += 1
+            assert os.path.exists(os.path.join(ROOT, target)), f"{path}: {target} is not there"
+    print(f"  links and paths: {count}")
+
+
+def make_targets_exist(_place):
+    targets = set(re.findall(r"^([a-z0-9-]+):.*## ", read("Makefile"), re.M))
+    for path, text in sources("*.md", "docs/*.md"):
+        for target in re.findall(r"`make ([a-z0-9]+)", text):
+            assert target in targets, f"{path}: there is no `make {target}`"
+
+
+def the_service_file_is_good(_place):
+    unit = read("docs/examples/weir.service")
+    if not shutil.which("systemd-analyze"):
+        print("  systemd-analyze is not installed: the service file is not checked")
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "weir.service")
+        with open(path, "w") as f:
+            f.write(unit.replace("/usr/local/bin/weir", WEIR))
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", path], capture_output=True, text=True, timeout=60)
+        complaints = [line for line in (done.stdout + done.stderr).splitlines() if "weir.service" in line]
+        assert done.returncode == 0 and not complaints, "\n".join(complaints) or done.stderr
+
+
+def the_service_manager_is_told(place):
+    """Ready, alive, stopping: by the protocol of sd_notify, and often enough for the service file's watchdog."""
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(place.path("notify"))
+    manager.settimeout(15)
+    place.write_config('clock: {trust: system}\nsources: [{name: plant, url: "mqtt://localhost:1", '
+                       'topics: ["t/{device}/{metric}"]}]\n')
+    place.start_gateway(env=dict(os.environ, NOTIFY_SOCKET=place.path("notify")))
+    told, at = [], []
+    while told.count(b"WATCHDOG=1") < 3:
+        told.append(manager.recv(256))
+        at.append(time.monotonic())
+    assert told[0] == b"READY=1" and set(told[1:]) == {b"WATCHDOG=1"}, told
+    patience = int(re.search(r"^WatchdogSec=(\d+)$", read("docs/examples/weir.service"), re.M)[1])
+    longest = max(b - a for a, b in zip(at, at[1:]))
+    assert longest < patience / 2, f"{longest:.1f} s between two signs of life"
+    place.stop("gateway")
+    assert manager.recv(256) == b"STOPPING=1"
+
+
+CASES = [page_names_what_the_source_says, guide_names_what_the_source_says, commands_are_in_the_page,
+         status_fields_are_in_the_page, links_lead_somewhere, make_targets_exist, the_service_file_is_good,
+         the_service_manager_is_told]
+
+
+def main():
+    skip_without("mosquitto")
+    for case in CASES:
+        if len(sys.argv) > 1 and case.__name__ not in sys.argv[1:]:
+            continue
+        with Place() as place:
+            case(place)
+        print(f"ok {case.__name__}", flush=True)
+    return 0
+
+
+sys.exit(main())
