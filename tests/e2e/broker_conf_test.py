@@ -56,8 +56,8 @@ class Broker:
 
     def publish(self, first, count, qos):
         lines = "".join(json.dumps({"value": 1, "sequence": n}) + "\n" for n in range(first, first + count))
-        subprocess.run(["mosquitto_pub", "-p", str(self.port), "-q", str(qos), "-t", "t/d/m", "-l"], input=lines.encode(),
-                       check=True, timeout=60)
+        subprocess.run(["mosquitto_pub", "-p", str(self.port), "-q", str(qos), "-t", "t/d/m", "-l"],
+                       input=lines.encode(), check=True, timeout=60)
 
 
 def stored_after(place, included, meanwhile):

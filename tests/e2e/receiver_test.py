@@ -39,7 +39,8 @@ def line(lane, payload):
 
 def receive(db, lines):
     """The receipts that the example says after these lines."""
-    done = subprocess.run([sys.executable, EXAMPLE, db], input="".join(lines), capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, EXAMPLE, db], input="".join(lines), capture_output=True, text=True,
+                          timeout=120)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return [json.loads(receipt) for receipt in done.stdout.splitlines()]
 
@@ -139,9 +140,10 @@ def publish(place, port, rounds, first):
         for n in range(first, first + rounds):
             base = {"t": now + (n - first) * 20, "n": n, "q": "good"}
             lines += json.dumps([{**base, "m": "level", "v": 100.5 if n // 10 % 2 else n % 7 + 0.25, "u": "cm"},
-                                 {**base, "m": "door", "v": n % 3 == 0}, {**base, "m": "mode", "v": f"mode {n % 4}"}]) + "\n"
-        subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", f"t/dev-{device}", "-l"], input=lines.encode(),
-                       check=True, timeout=60)
+                                 {**base, "m": "door", "v": n % 3 == 0},
+                                 {**base, "m": "mode", "v": f"mode {n % 4}"}]) + "\n"
+        subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", f"t/dev-{device}", "-l"],
+                       input=lines.encode(), check=True, timeout=60)
 
 
 def everything_covered(status):
