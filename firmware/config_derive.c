@@ -21,18 +21,19 @@ static void join(char *to, size_t bytes, const char *first, const char *between,
     to[used] = '\0';
 }
 
-/* Replace {gateway} by its name, in place; what doesn't fit stays as it was. */
+/* Replace each {gateway} by its name, in place; one that doesn't fit stays as it was. Names have no
+ * braces, so this ends. */
 static void fill_gateway(char *topic, size_t bytes, const char *name)
 {
     static const char part[] = "{gateway}";
     char filled[2 * CONFIG_PATH_BYTES_MAX];
-    char *at = strstr(topic, part);
-    if (at == NULL)
-        return;
-    int used = snprintf(filled, sizeof filled, "%.*s%s%s", (int)(at - topic), topic, name,
-                        at + sizeof part - 1);
-    if (used > 0 && (size_t)used < bytes)
+    for (char *at = strstr(topic, part); at != NULL; at = strstr(topic, part)) {
+        int used = snprintf(filled, sizeof filled, "%.*s%s%s", (int)(at - topic), topic, name,
+                            at + sizeof part - 1);
+        if (used < 0 || (size_t)used >= bytes)
+            return;
         memcpy(topic, filled, (size_t)used + 1);
+    }
 }
 
 /* A message is one value or a map of metrics. A topic that says which overrules its source. */
