@@ -123,7 +123,7 @@ struct fold { /* what rebuilding takes; lives in memory that main gives back */
     struct block_reader *reader;
     uint8_t *block;
     size_t block_bytes;
-    uint64_t readings;
+    uint64_t readings, bytes;
 };
 
 static void engine_anew(struct gateway *g)
@@ -144,6 +144,7 @@ static int fold_block(struct fold *f, uint64_t number, size_t bytes)
         engine_apply(f->g->engine, &record, NULL);
         f->readings += record.kind == RECORD_READING;
     }
+    f->bytes += bytes;
     return error;
 }
 
@@ -281,6 +282,7 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
     if (block == 0)
         note_loss(g, recovery);
     g->checkpoint.readings_since = f.readings;
+    g->checkpoint.journal_bytes_since = f.bytes;
     fill_reset(g, g->filling);
     journal_start(g);
     return 0;

@@ -38,9 +38,10 @@ static void publish(struct bench *b, int readings)
     static char payload[16 * 1024];
     for (int i = 0; i < readings; i += MESSAGE_READINGS) {
         size_t used = 0;
-        for (int k = 0; k < MESSAGE_READINGS; k++)
-            used += (size_t)snprintf(payload + used, sizeof payload - used, "%s{\"v\":%d,\"n\":%d}",
-                                     k == 0 ? "[" : ",", k % 50, ++number);
+        for (int k = 0; k < MESSAGE_READINGS; k++, number++)
+            used += (size_t)snprintf(payload + used, sizeof payload - used,
+                                     "%s{\"v\":%d.%03d,\"n\":%d}", k == 0 ? "[" : ",",
+                                     number % 50, number * 7919 % 997, number + 1);
         (void)snprintf(payload + used, sizeof payload - used, "]");
         assert_true(bench_publish(b, "t/pump/temp", payload));
         bench_turns(b, 3);
@@ -97,12 +98,26 @@ static void too_few_readings_tell_nothing(void **state)
     assert_false(has_checkpoint(b));
 }
 
+/* No life journals much, and together they journal more than four times the least checkpoint. */
+static void short_lives_add_up(void **state)
+{
+    struct bench *b = *state;
+    for (int life = 0; life < 10; life++) {
+        publish(b, 12000);
+        bench_kill(b);
+        bench_start(b);
+    }
+    publish(b, MESSAGE_READINGS);
+    assert_true(has_checkpoint(b));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(follows_the_measured_rate, setup, teardown),
         cmocka_unit_test_setup_teardown(a_start_that_took_too_long_is_the_last_such, setup, teardown),
         cmocka_unit_test_setup_teardown(too_few_readings_tell_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(short_lives_add_up, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
