@@ -313,7 +313,7 @@ static void commit_rows(struct bench *b, enum lane lane, int count)
 static void old_rows_of_a_lane_go_and_old_alerts_stay(void **state)
 {
     struct bench *b = *state;
-    static uint8_t bytes[65536], plain[65536];
+    static uint8_t bytes[65536];
     struct outbox_row got;
     uint32_t count;
     bench_close(b);
@@ -334,9 +334,7 @@ static void old_rows_of_a_lane_go_and_old_alerts_stay(void **state)
     assert_int_equal(store_outbox_read(b->store, LANE_RESULTS, 1, bytes, sizeof bytes, &got, 1,
                                        &count), 0);
     assert_int_equal(got.sequence, 120);
-    struct text gap = inflated(got.payload, plain, sizeof plain);
-    plain[gap.bytes] = '\0';
-    assert_non_null(strstr((const char *)plain, "\"reason\":\"outbox_age\""));
+    assert_non_null(memmem(got.payload.at, got.payload.bytes, "\"reason\":\"outbox_age\"", 21));
     b->t_ms += 2 * (int64_t)DAY_MS + 1;
     commit_rows(b, LANE_RESULTS, 0);
     assert_int_equal(check_contiguous(b, LANE_RESULTS, 1), 0);
