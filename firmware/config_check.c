@@ -178,6 +178,20 @@ static void check_contract_name(struct config_reader *r, const struct config_sou
         fault_fix(f, "add it to `contracts`, or leave the key out");
 }
 
+static void check_version(struct config_reader *r, const struct config_source *source)
+{
+    for (uint32_t i = 0; i < source->topic_count && source->contract_name[0] == '\0'; i++) {
+        const struct json_mapping *mapping = &source->topics[i].mapping;
+        if (mapping->version[0] == '\0')
+            continue;
+        struct config_fault *f = fault_at(r, written(r, mapping->version, source->mapping.version),
+                                          "`payload.version` without a contract");
+        fault_why(f, "the source `%s` names none, so no version is good or bad", source->name);
+        fault_fix(f, "give the source a `contract`, or leave the key out");
+        return;
+    }
+}
+
 static void check_topics(struct config_reader *r, const struct config_source *source)
 {
     struct config_fault *f;
@@ -212,6 +226,7 @@ static void check_source(struct config_reader *r, uint32_t index)
     check_topics(r, source);
     check_time(r, source);
     check_contract_name(r, source, index);
+    check_version(r, source);
     if (source->receive_maximum > config->commit_max_readings) {
         f = fault_at(r, written(r, &source->receive_maximum, &config->commit_max_readings),
                      "`receive_maximum` is more than a commit holds");

@@ -194,6 +194,8 @@ const struct config_key config_keys[] = {
     { SECTION_PAYLOAD, "sequence", KEY_POINTER, FIELD(json_mapping, sequence),
       .fallback = "/sequence",
       .doc = "The device's number for the message; by it repeats are known." },
+    { SECTION_PAYLOAD, "version", KEY_POINTER, FIELD(json_mapping, version), .fallback = "",
+      .doc = "The version of the contract that the message follows; not above the contract's." },
     { SECTION_PAYLOAD, "device", KEY_POINTER, FIELD(json_mapping, device), .fallback = "",
       .doc = "The device's name; must agree with the topic's." },
     { SECTION_PAYLOAD, "metric", KEY_POINTER, FIELD(json_mapping, metric), .fallback = "",

@@ -25,7 +25,7 @@ struct decoding { /* of one message */
 
 struct common { /* what all readings of one object share */
     struct reading reading;
-    cJSON *named[5 + READING_FIELDS_MAX]; /* values that are no metrics, because they are these */
+    cJSON *named[6 + READING_FIELDS_MAX]; /* values that are no metrics, because they are these */
     uint32_t named_count;
 };
 
@@ -199,6 +199,18 @@ static struct found read_sequence(struct decoding *d, cJSON *object, struct comm
     return c->reading.has_sequence ? GOOD : (struct found){ REJECT_SEQUENCE_INVALID, value };
 }
 
+static struct found read_version(struct decoding *d, cJSON *object, struct common *c)
+{
+    uint64_t version;
+    cJSON *value = shared(d, object, &d->mapping->compiled.version, c);
+    if (value == NULL)
+        return GOOD;
+    if (!sequence_of(value, &version))
+        return (struct found){ REJECT_CONTRACT_VERSION, value };
+    c->reading.contract_version = version < UINT32_MAX ? (uint32_t)version : UINT32_MAX;
+    return GOOD;
+}
+
 static struct found read_unit(struct decoding *d, cJSON *object, struct common *c)
 {
     cJSON *value = shared(d, object, &d->mapping->compiled.unit, c);
@@ -244,7 +256,7 @@ static struct found read_fields(struct decoding *d, cJSON *object, struct common
 static struct found read_common(struct decoding *d, cJSON *object, struct common *c)
 {
     static struct found (*const read[])(struct decoding *, cJSON *, struct common *) = {
-        read_device, read_time, read_sequence, read_unit, read_fields
+        read_device, read_time, read_sequence, read_version, read_unit, read_fields
     };
     c->reading = (struct reading){ .source = d->source };
     c->named_count = 0;

@@ -42,9 +42,10 @@ struct json_mapping {
     char time[POINTER_BYTES_MAX];
     char unit[POINTER_BYTES_MAX];
     char sequence[POINTER_BYTES_MAX];
+    char version[POINTER_BYTES_MAX];  /* of the contract that the message follows */
     /* an object whose members are metrics: name -> value; nested objects give dotted names
      * (BME280.Temperature), a metric in the topic goes before them (vibration.rms). Members that
-     * `device`, `time`, `sequence`, `unit` or a field name are left out */
+     * `device`, `time`, `sequence`, `version`, `unit` or a field name are left out */
     char metrics[POINTER_BYTES_MAX];
     bool metrics_given, readings_given; /* "" is a pointer too: the root */
     /* AUTO: a string is RFC 3339, a number from 1e11 on milliseconds */
@@ -54,7 +55,7 @@ struct json_mapping {
     char field_pointers[READING_FIELDS_MAX][POINTER_BYTES_MAX];
     struct {                          /* json_mapping_compile's */
         bool done;
-        struct json_pointer readings, device, metric, value, time, unit, sequence, metrics;
+        struct json_pointer readings, device, metric, value, time, unit, sequence, version, metrics;
         struct json_pointer fields[READING_FIELDS_MAX];
     } compiled;
 };
@@ -94,7 +95,7 @@ struct decoded { /* what became of one message */
     uint32_t fault_offset;
     uint32_t count;              /* of readings in decoder->readings */
     /* readings of a good message that could not be read. An object with a bad time, sequence, unit,
-     * device or field is one, whatever it holds */
+     * version, device or field is one, whatever it holds */
     uint32_t bad_count;
     struct {
         enum reject_reason reason;

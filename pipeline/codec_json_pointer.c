@@ -44,6 +44,7 @@ int json_mapping_compile(struct json_mapping *m, const char **why)
         { &m->compiled.metric, m->metric },     { &m->compiled.value, m->value },
         { &m->compiled.time, m->time },         { &m->compiled.unit, m->unit },
         { &m->compiled.sequence, m->sequence }, { &m->compiled.metrics, m->metrics },
+        { &m->compiled.version, m->version },
     };
     assert(m->field_count <= READING_FIELDS_MAX);
     m->compiled.done = false;

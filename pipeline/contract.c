@@ -14,6 +14,9 @@ static const struct contract_metric *find(const struct contract *contract, struc
 
 enum reject_reason contract_check(const struct contract *contract, const struct reading *reading)
 {
+    /* Under one name contracts only grow: what was made for an older one is good for this. */
+    if (reading->contract_version > contract->version)
+        return REJECT_CONTRACT_VERSION;
     const struct contract_metric *metric = find(contract, reading->metric);
     if (metric == NULL)
         return contract->allow_unknown ? REJECT_NONE : REJECT_CONTRACT_UNKNOWN;

@@ -30,8 +30,8 @@ struct contract {
     struct contract_metric metrics[CONTRACT_METRICS_MAX];
 };
 
-/* One reading against the contract: REJECT_NONE or CONTRACT_TYPE, _UNIT, _RANGE, _UNKNOWN. A
- * reading that names no unit is taken to be in the contract's. */
+/* One reading against the contract: REJECT_NONE or CONTRACT_TYPE, _UNIT, _RANGE, _UNKNOWN,
+ * _VERSION. A reading that names no unit is taken to be in the contract's. */
 enum reject_reason contract_check(const struct contract *contract, const struct reading *reading);
 
 /* The metric that the message lacks although the contract requires it; NULL: none. Only for sources

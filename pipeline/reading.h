@@ -41,6 +41,8 @@ struct reading {
     uint32_t index;          /* of this reading in its message, from 0 */
     int64_t device_time_ms;  /* Unix time by the device's clock */
     uint64_t sequence;       /* the device's number for the message */
+    /* of the contract that the message says it follows; 0: it does not say. Not journalled */
+    uint32_t contract_version;
     struct text extra;       /* further fields, packed: (u8 index, u8 value_type, f64 or text)...,
                                 in the source's order of fields; empty: none */
 };

@@ -55,7 +55,7 @@
     X(REJECT_CONTRACT_UNKNOWN, 24, "contract_unknown", \
       "the contract does not know this metric or field") \
     X(REJECT_CONTRACT_VERSION, 25, "contract_version", \
-      "the message follows an incompatible version of the contract") \
+      "the message follows a newer version of the contract than the gateway's") \
     X(REJECT_TIME_FUTURE, 26, "time_future", \
       "the device's time is further ahead than max_skew") \
     X(REJECT_TIME_RANGE, 27, "time_range", \

@@ -45,7 +45,7 @@ static struct json_mapping mapping_of(const char *line)
             { "readings", m.readings, &m.readings_given }, { "device", m.device, NULL },
             { "metric", m.metric, NULL },                  { "value", m.value, NULL },
             { "time", m.time, NULL },                      { "unit", m.unit, NULL },
-            { "sequence", m.sequence, NULL },
+            { "sequence", m.sequence, NULL },           { "version", m.version, NULL },
             { "metrics", m.metrics, &m.metrics_given },
         };
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -121,6 +121,8 @@ static const char *print(const struct decoded *out)
             used += (size_t)snprintf(to + used, sizeof to - used, " @%" PRId64, r->device_time_ms);
         if (r->has_sequence)
             used += (size_t)snprintf(to + used, sizeof to - used, " #%" PRIu64, r->sequence);
+        if (r->contract_version > 0)
+            used += (size_t)snprintf(to + used, sizeof to - used, " v%u", r->contract_version);
         assert_int_equal(r->source, 3);
     }
     for (uint32_t i = 0; i < out->bad_count && i < DECODED_BAD_MAX; i++)
@@ -197,6 +199,13 @@ static void shapes_become_readings(void **state)
           "pump7/x=1 @1000" },
         { "value=/v metric=/m", D, "of_topic", "{\"v\":1}", "pump7/of_topic=1" },
         { "metrics=", "Küche", "", "{\"Wärme\":1e140}", "Küche/Wärme=1.0000000000000001e+140" },
+        { "metrics= version=/w", D, "", "{\"w\":3,\"x\":1,\"y\":2}", "pump7/x=1 v3; pump7/y=2 v3" },
+        { "readings=/e value=/v version=/w", D, "x", "{\"w\":3,\"e\":[{\"v\":1},{\"v\":2,\"w\":4}]}",
+          "pump7/x=1 v3; pump7/x=2 v4" },
+        { "value=/v version=/w", D, "x", "{\"v\":1,\"w\":null}", "pump7/x=1" },
+        { "value=/v version=/w", D, "x", "{\"v\":1,\"w\":5e9}", "pump7/x=1 v4294967295" },
+        { "value=/v version=/w", D, "x", "{\"v\":1,\"w\":1.5}", "!0 contract_version 11 " },
+        { "value=/v version=/w", D, "x", "{\"v\":1,\"w\":\"2\"}", "!0 contract_version 11 " },
     };
     RUN(table);
 }

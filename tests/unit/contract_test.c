@@ -16,7 +16,7 @@ static void readings_are_checked(void **state)
 {
     (void)state;
     static struct contract contract = {
-        .name = "pumps", .version = 1, .metric_count = 3,
+        .name = "pumps", .version = 2, .metric_count = 3,
         .metrics = {
             { .name = "temp", .unit = "Cel", .required = true, .has_min = true, .min = -40,
               .has_max = true, .max = 120 },
@@ -50,6 +50,12 @@ static void readings_are_checked(void **state)
     assert_int_equal(contract_check(&contract, &text), REJECT_CONTRACT_TYPE);
     contract.allow_unknown = true;
     assert_int_equal(contract_check(&contract, &table[10].reading), REJECT_NONE);
+
+    /* What an older version made is good still; a newer one is not known here. */
+    struct reading versioned = number("temp", 21.5, "");
+    for (versioned.contract_version = 0; versioned.contract_version <= 3; versioned.contract_version++)
+        assert_int_equal(contract_check(&contract, &versioned),
+                         versioned.contract_version <= 2 ? REJECT_NONE : REJECT_CONTRACT_VERSION);
 
     struct reading message[] = { number("flow", 1, ""), number("temp", 1, "") };
     assert_null(contract_missing(&contract, message, 2));

@@ -12,7 +12,7 @@ static const char yaml[] = "clock: {trust: system}\n"
                            "    contract: climate\n"
                            "    topics:\n"
                            "      - template: t/{device}\n"
-                           "        payload: {metrics: /v, time: /ts}\n"
+                           "        payload: {metrics: /v, time: /ts, version: /w}\n"
                            "contracts:\n"
                            "  - name: climate\n"
                            "    metrics: [{name: temp, min: -40, max: 125}]\n"
@@ -31,6 +31,8 @@ static void letters_say_where_the_fault_is(void **state)
         { "t/a", "{\"ts\":\"soon\",\"v\":{\"temp\":21}}", REJECT_TIME_INVALID, 6 },
         { "t/a", "{\"v\":{\"temp\":130}}", REJECT_CONTRACT_RANGE, LETTER_NO_OFFSET },
         { "t/a", "{\"ts\":4000000000,\"v\":{\"temp\":21}}", REJECT_TIME_FUTURE, LETTER_NO_OFFSET },
+        { "t/a", "{\"v\":{\"temp\":21},\"w\":2}", REJECT_CONTRACT_VERSION, LETTER_NO_OFFSET },
+        { "t/a", "{\"v\":{\"temp\":21},\"w\":\"1\"}", REJECT_CONTRACT_VERSION, 21 },
         /* of two faults the letter names the one in the payload */
         { "t/a", "{\"v\":{\"temp\":130,\"more\":[1]}}", REJECT_VALUE_TYPE, 24 },
         { "elsewhere", "{}", REJECT_TOPIC_MISMATCH, LETTER_NO_OFFSET },
