@@ -292,6 +292,16 @@ static void written_keys_apply(void **state)
     assert_true(config.reject_rate_max == 100);
 }
 
+static void the_gateways_name_is_filled_in_everywhere(void **state)
+{
+    (void)state;
+    char text[1024];
+    (void)snprintf(text, sizeof text, "%sgateway: {name: plant-7}\nuplink: {url: \"mqtt://127.0.0.1\","
+                   " topic: \"a/{gateway}/{lane}/{gateway}\"}\n", minimal);
+    assert_int_equal(read_text(text), 0);
+    assert_string_equal(config.uplink.topic, "a/plant-7/{lane}/plant-7");
+}
+
 /* A topic that says `value` overrules a source that says `metrics`, and the other way round. */
 static void a_topic_overrules_its_source(void **state)
 {
@@ -706,6 +716,7 @@ int main(void)
         cmocka_unit_test(distances),
         cmocka_unit_test(defaults_apply),
         cmocka_unit_test(written_keys_apply),
+        cmocka_unit_test(the_gateways_name_is_filled_in_everywhere),
         cmocka_unit_test(a_topic_overrules_its_source),
         cmocka_unit_test(counts_rules_that_meet),
         cmocka_unit_test(examples_are_good),
