@@ -104,12 +104,18 @@ FUZZ_SECONDS ?= 600
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_links = $(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
 fuzz_libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
-.PHONY: worlds kill9 fuzz bench sizes
+.PHONY: worlds kill9 valgrind soak fuzz bench sizes
 worlds: all ## Live through N seeded worlds from seed FROM (N=10000 FROM=1)
 	$(B)/weir-sim world --count $(N) --from $(FROM)
 
 kill9: all run-packages ## Kill the gateway with -9 in N rounds under load (N=200, SEED=...)
 	@tests/e2e/kill9_test.py $(if $(filter command line,$(origin N)),$(N),200) $(SEED)
+
+valgrind: all test-packages ## Run the gateway under valgrind in a demo of a minute (SECONDS=60)
+	@tests/e2e/valgrind_test.py $(or $(SECONDS),60)
+
+soak: all run-packages ## Run at RATE readings a second for MINUTES and watch the memory (MINUTES=30 RATE=5000)
+	@tests/e2e/soak_test.py $(or $(MINUTES),30) $(or $(RATE),5000)
 
 fuzz: test-packages $(addprefix $(B)/fuzz/,$(FUZZERS)) ## Fuzz every parser for FUZZ_SECONDS each (600)
 	@for f in $(FUZZERS); do echo "== $$f"; mkdir -p $(B)/fuzz/corpus/$$f; \

@@ -54,6 +54,7 @@ class System:
         self.names = {"dir": self.dir, "user": getpass.getuser(), "device_port": self.device_port,
                       "cloud_port": self.cloud_port, "learning_readings": learning_readings,
                       "learning_time": learning_time, "detectors": detectors}
+        self.under = []          # a command that the gateway is run under
         self.processes = {}
         self.logs = {}
         self.keep = "WEIR_KEEP" in os.environ
@@ -143,7 +144,7 @@ class System:
         self.wait_port(self.cloud_port)
 
     def start_gateway(self):
-        self.start("gateway", [WEIR, "run"])
+        self.start("gateway", [*self.under, WEIR, "run"])
 
     def start_cloud(self, *options, stdout=None):
         return self.start("cloud", [SIM, "cloud", "--port", str(self.cloud_port), "--ca", self.path("pki/ca.crt"),

@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import Place, skip_without, wait_until  # noqa: E402
+from weir_e2e import run_cases, skip_without, wait_until  # noqa: E402
 
 CONFIG = """
 sources:
@@ -217,15 +217,7 @@ CASES = [killed_before_the_commit, killed_at_random, killed_at_random_over_tls, 
 
 def main():
     skip_without("mosquitto", "mosquitto_pub", "openssl")
-    wanted = sys.argv[1:]
-    for case in CASES:
-        if wanted and case.__name__ not in wanted:
-            continue
-        began = time.monotonic()
-        with Place() as place:
-            case(place)
-        print(f"ok {case.__name__} {time.monotonic() - began:.1f} s", flush=True)
-    return 0
+    return run_cases(CASES)
 
 
 sys.exit(main())

@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import Place, skip_without, wait_until  # noqa: E402
+from weir_e2e import run_cases, skip_without, wait_until  # noqa: E402
 from weir_site import DEVICE_NAMES, DEVICES, Site  # noqa: E402
 
 FAT = "fat-" + "x" * 60
@@ -148,14 +148,7 @@ CASES = [cut_under_load, cloud_away, certificate_replaced, refused_entry, entry_
 
 def main():
     skip_without("mosquitto", "mosquitto_pub", "mosquitto_sub", "openssl")
-    for case in CASES:
-        if len(sys.argv) > 1 and case.__name__ not in sys.argv[1:]:
-            continue
-        began = time.monotonic()
-        with Place() as place:
-            case(place)
-        print(f"ok {case.__name__} {time.monotonic() - began:.1f} s", flush=True)
-    return 0
+    return run_cases(CASES)
 
 
 sys.exit(main())

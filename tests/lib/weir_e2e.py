@@ -6,6 +6,7 @@ removed afterwards, each stopped by its own pid. Loopback and unusual ports only
         place.write_config(sources=[...])
         place.start_gateway()
 """
+import concurrent.futures
 import json
 import os
 import shutil
@@ -47,6 +48,33 @@ def wait_until(what, done, seconds=20, step=0.05):
             return found
         time.sleep(step)
     raise AssertionError(f"waited {seconds} s in vain: {what}")
+
+
+CASES_AT_ONCE = 4
+CASE_TIMEOUT_S = 400
+
+
+def run_cases(cases):
+    """A test of independent cases: those that the command line names, one by one, else all of them, each in a process
+    of its own and several at once, since most of their time is waiting."""
+    if len(sys.argv) == 1:
+        with concurrent.futures.ThreadPoolExecutor(CASES_AT_ONCE) as pool:
+            return max(pool.map(run_alone, [case.__name__ for case in cases]))
+    for case in cases:
+        if case.__name__ not in sys.argv[1:]:
+            continue
+        began = time.monotonic()
+        with Place() as place:
+            case(place)
+        print(f"ok {case.__name__} {time.monotonic() - began:.1f} s", flush=True)
+    return 0
+
+
+def run_alone(name):
+    done = subprocess.run([sys.executable, sys.argv[0], name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=CASE_TIMEOUT_S)
+    print(done.stdout, end="", flush=True)
+    return abs(done.returncode)
 
 
 class Place:
