@@ -8,13 +8,15 @@
 
 enum { CHECKPOINT_JOURNAL_RATIO = 4 };
 
+/* Half of recovery.max: until this copy is on disk a fold begins at the one before, and the machine
+ * may be busier then. */
 static bool grown_enough(const struct gateway *g)
 {
     const struct checkpointer *c = &g->checkpoint;
     uint64_t fold_ms = c->readings_since * c->fold_ns_per_reading / 1000000;
     uint64_t size = c->total_bytes > 0 ? c->total_bytes : STORE_PIECE_BYTES;
     return c->journal_bytes_since > CHECKPOINT_JOURNAL_RATIO * size ||
-           fold_ms > (uint64_t)g->config->recovery_max_ms;
+           fold_ms > (uint64_t)g->config->recovery_max_ms / 2;
 }
 
 bool checkpoint_due(const struct gateway *g)

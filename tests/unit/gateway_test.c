@@ -2,6 +2,7 @@
  * store file, its ports recorded, its store jobs run by hand one at a time; each case is a timeline.
  * Links: pipeline/%.c storage/%.c firmware/gateway%.c firmware/config%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lcjson -lmbedcrypto -lyaml -lz */
+#include "firmware/gateway_state.h"
 #include "tests/lib/gateway_bench.h"
 
 enum { METRICS = 120 };
@@ -143,6 +144,81 @@ static void a_hole_is_filled_although_an_older_row_is_under_way(void **state)
     bench_close(&b);
 }
 
+/* Turns of a tenth of a second while commits fail; whether the batch said at last that old readings
+ * may make room. */
+static bool fail_for(struct bench *b, int error, int64_t ms)
+{
+    bool may_remove = false;
+    b->commits_fail_with = error;
+    for (int64_t past = 0; past < ms && !gateway_failed(b->gateway); past += 100) {
+        bench_turn(b, 100);
+        if (b->job != NULL && b->job->kind == STORE_JOB_COMMIT)
+            may_remove = b->job->batch->may_remove;
+    }
+    b->commits_fail_with = 0;
+    return may_remove;
+}
+
+static void a_full_disk_is_waited_out(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, yaml);
+    bench_turns(&b, 5);
+    assert_true(bench_publish(&b, "t/pump", "{\"ts\":1790000000,\"seq\":1,\"v\":{\"a\":1}}"));
+    assert_false(fail_for(&b, WEIR_ENOSPC, 59000));
+    assert_false(bench_publish(&b, "t/pump", "{\"ts\":1790000001,\"seq\":2,\"v\":{\"a\":1}}"));
+    assert_true(fail_for(&b, WEIR_ENOSPC, 10000));
+    assert_false(gateway_failed(b.gateway));
+    assert_int_equal(b.acknowledged, 0);
+    bench_turns(&b, 5);
+    assert_int_equal(b.acknowledged, 1);
+    assert_true(bench_publish(&b, "t/pump", "{\"ts\":1790000001,\"seq\":2,\"v\":{\"a\":1}}"));
+    assert_false(fail_for(&b, WEIR_ENOSPC, 1000)); /* it is counted anew */
+    bench_close(&b);
+}
+
+static void a_failing_disk_ends_the_process(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, yaml);
+    bench_turns(&b, 5);
+    assert_true(bench_publish(&b, "t/pump", "{\"ts\":1790000000,\"seq\":1,\"v\":{\"a\":1}}"));
+    (void)fail_for(&b, WEIR_EIO, 59000);
+    assert_false(gateway_failed(b.gateway));
+    (void)fail_for(&b, WEIR_EIO, 10000);
+    assert_true(gateway_failed(b.gateway));
+    assert_int_equal(b.acknowledged, 0);
+    bench_close(&b);
+}
+
+/* Until a copy is on disk the fold begins at the one before, so half of recovery.max is kept; and what
+ * lives too short for a copy left behind them counts. */
+static void a_copy_is_taken_before_a_fold_takes_too_long(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, yaml);
+    assert_true(bench_publish(&b, "t/pump", "{\"ts\":1790000000,\"seq\":1,\"v\":{\"a\":1}}"));
+    bench_turns(&b, 5);
+    bench_kill(&b);
+    bench_start(&b);
+    struct checkpointer *c = &b.gateway->checkpoint;
+    assert_int_equal(c->readings_since, 1);
+    assert_true(c->journal_bytes_since > 0);
+    c->readings_since = 100000;
+    c->fold_ns_per_reading = 9000;
+    assert_true(bench_publish(&b, "t/pump", "{\"ts\":1790000001,\"seq\":2,\"v\":{\"a\":1}}"));
+    bench_turns(&b, 5);
+    assert_int_equal(c->readings_since, 100001);
+    c->fold_ns_per_reading = 10100;
+    assert_true(bench_publish(&b, "t/pump", "{\"ts\":1790000002,\"seq\":3,\"v\":{\"a\":1}}"));
+    bench_turns(&b, 5);
+    assert_int_equal(c->readings_since, 0);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +226,9 @@ int main(void)
         cmocka_unit_test(a_split_message_that_died_half_stored_is_completed),
         cmocka_unit_test(a_refused_row_holds_up_its_own_lane_only),
         cmocka_unit_test(a_hole_is_filled_although_an_older_row_is_under_way),
+        cmocka_unit_test(a_full_disk_is_waited_out),
+        cmocka_unit_test(a_failing_disk_ends_the_process),
+        cmocka_unit_test(a_copy_is_taken_before_a_fold_takes_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
