@@ -198,7 +198,7 @@ class System:
         self.start_cloud_broker()
         self.start_cloud(*cloud_options, stdout=cloud_stdout)
         self.start_gateway()
-        self.wait("the gateway connects to both brokers", self.all_connected, 20)
+        self.wait("the gateway connects to both brokers", self.all_connected, 60)
 
 
 def built():
