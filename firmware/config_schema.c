@@ -220,7 +220,7 @@ const struct config_key config_keys[] = {
     { SECTION_METRIC, "type", KEY_ENUM, FIELD(contract_metric, type), .fallback = "number",
       .choices = "number|boolean|text", .doc = "The type of its values." },
     { SECTION_METRIC, "unit", KEY_TEXT, FIELD(contract_metric, unit), .fallback = "",
-      .doc = "The unit that a reading must carry; empty: any." },
+      .doc = "A reading that names another unit is refused; empty: any." },
     { SECTION_METRIC, "min", KEY_NUMBER, FIELD(contract_metric, min),
       .given = offsetof(struct contract_metric, has_min), .doc = "Least value accepted." },
     { SECTION_METRIC, "max", KEY_NUMBER, FIELD(contract_metric, max),

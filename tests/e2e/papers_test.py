@@ -15,7 +15,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import ROOT, WEIR, Place, skip_without  # noqa: E402
+from weir_e2e import ROOT, WEIR, Place, skip_without, wait_until  # noqa: E402
 
 
 def read(*path):
@@ -215,6 +215,25 @@ def the_examples_of_formats_hold(place):
     print(f"  readings: {count}")
 
 
+def inventories_are_taken(place):
+    """The examples of docs/operations.md, and what is said of a faulty one."""
+    page = section(read("docs/operations.md"), "The inventory")
+    files = re.findall(r"```(csv|json)\n(.*?)```", page, re.S)
+    assert {kind for kind, _ in files} == {"csv", "json"}
+    for kind, text in files:
+        path = place.path(f"devices.{kind}")
+        with open(path, "w") as f:
+            f.write(text)
+        place.write_config("clock: {trust: system}\n" f"inventory: {{file: {path}}}\n"
+                           'sources: [{name: plant, url: "mqtt://localhost:1", topics: ["t/{device}/{metric}"]}]\n')
+        place.start_gateway()
+        wait_until(f"{path} is loaded", lambda: f"inventory_loaded file={path}" in place.log("gateway"))
+        with open(path, "a") as f:
+            f.write("pump9,too,few\n")
+        wait_until(f"{path} is refused", lambda: "inventory_refused" in place.log("gateway"))
+        place.stop("gateway")
+
+
 def outcome(entry):
     """As docs/formats.md writes it. A time of arrival can't be written down, nor can the value of what was rejected."""
     taken = entry["outcome"] in ("stored", "duplicate")
@@ -296,8 +315,8 @@ def the_service_manager_is_told(place):
 
 
 CASES = [page_names_what_the_source_says, guide_names_what_the_source_says, commands_are_in_the_page,
-         status_fields_are_in_the_page, the_examples_of_formats_hold, configurations_are_good, links_lead_somewhere,
-         make_targets_exist, the_service_file_is_good, the_service_manager_is_told]
+         status_fields_are_in_the_page, the_examples_of_formats_hold, inventories_are_taken, configurations_are_good,
+         links_lead_somewhere, make_targets_exist, the_service_file_is_good, the_service_manager_is_told]
 
 
 def main():
