@@ -109,6 +109,7 @@ def literals(pattern, *files):
 
 def start_messages():
     yield from literals(r'\(stderr,\s*(?="weir: )', "firmware/daemon.c")
+    yield from literals(r"print_error\(errors, config, contract,\s*", "firmware/config_contracts.c")
     opening = ["storage/store_open.c", "storage/store_schema.c", "storage/store_state.c"]
     yield from literals(r"store_fail\(s, WEIR_\w+,\s*", *opening)
     yield from literals(r"snprintf\(why, [^;]*?,\s*(?=\")", *opening, "firmware/http.c", "firmware/gateway_start.c")
@@ -119,7 +120,7 @@ def page_names_what_the_source_says(_place):
     same("log events", log_events(), first_cells(section(page, "Log lines")))
     rejects = set(re.findall(r'X\(REJECT_\w+, \d+, "(\w+)"', read("pipeline/reject.h")))
     same("reject reasons", rejects, first_cells(section(page, "Why a reading was rejected")))
-    health = set(re.findall(r'reasons\[count\+\+\] = "(\w+)"', read("firmware/api_status.c")))
+    health = set(re.findall(r'add\(&h, [^;]*?"(\w+)"\);', read("firmware/health.c")))
     same("health reasons", health, first_cells(section(page, "Health")))
     starts = section(page, "It does not start")
     lacking = sorted({f"{path}: {part}" for path, part in start_messages() if part not in starts})
@@ -131,10 +132,11 @@ def page_names_what_the_source_says(_place):
 
 def guide_names_what_the_source_says(_place):
     guide = read("docs/receiver.md")
-    notices = {name for path, text in sources("firmware/*.c") for name in re.findall(r'fill_notice\(g, "(\w+)"', text)}
+    notices = {name for path, text in sources("firmware/*.c")
+               for name in re.findall(r'fill_notice\(\s*g, "(\w+)"', text)}
     same("notices", notices, first_cells(section(guide, "Notices")))
     gaps = {name for _, text in sources("storage/*.c")
-            for name in re.findall(r'outbox_gap\([^;]*?"(\w+)"', text)}
+            for name in re.findall(r'(?:outbox_gap\(|struct eviction \w+ = \{)[^;]*?"(\w+)"', text)}
     same("reasons of gaps", gaps, first_cells(section(guide, "Lanes, holes and gap events")))
     vectors = {os.path.basename(path) for path, _ in sources("tests/vectors/*.json")} | {"windows.wr", "readings.wr"}
     same("vectors", vectors, first_cells(section(guide, "Test vectors")))
@@ -160,7 +162,7 @@ def commands_are_in_the_page(_place):
         own = page[page.index(f"### `weir {command}"):]
         own = own[:re.search(r"^##", own[4:], re.M).start() + 4]
         assert "```" in own, f"weir {command} has no sample"
-        flags = set(re.findall(r"--[a-z-]+", text)) - {"--json", "--help", "--config"}
+        flags = set(re.findall(r"--[a-z-]+", text)) - {"--json", "--help", "--config", "--socket", "--version"}
         lacking = [flag for flag in flags if flag not in own]
         assert not lacking, f"weir {command}: {lacking}"
 
