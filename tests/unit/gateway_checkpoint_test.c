@@ -1,4 +1,4 @@
-/* Goal: a checkpoint is taken before folding the journal behind it would take longer than recovery.max, at the rate
+/* Goal: a checkpoint is taken before folding the journal behind it would take longer than half of recovery.max, at the rate
  * that the last start measured; a start that folded too little to tell changes nothing.
  * Method: the gateway over a real store; the test says how long each start took.
  * Links: pipeline/%.c storage/%.c firmware/gateway%.c firmware/config%.c hal/board.c firmware/json_arena.c
@@ -66,12 +66,12 @@ static void follows_the_measured_rate(void **state)
     struct bench *b = *state;
     publish(b, 12000);
     assert_false(has_checkpoint(b));
-    gateway_on_recovered(b->gateway, 1200); /* 100 us a reading: 20,000 of them are 2 s */
-    assert_int_equal(gateway_view(b->gateway).fold_ns_per_reading, 100000);
-    assert_int_equal(gateway_view(b->gateway).recovered_in_ms, 1200);
+    gateway_on_recovered(b->gateway, 600); /* 50 us a reading: 20,000 of them are half of 2 s */
+    assert_int_equal(gateway_view(b->gateway).fold_ns_per_reading, 50000);
+    assert_int_equal(gateway_view(b->gateway).recovered_in_ms, 600);
     publish(b, 7000);
     assert_false(has_checkpoint(b));
-    gateway_on_recovered(b->gateway, 1900);
+    gateway_on_recovered(b->gateway, 950);
     publish(b, 2000);
     assert_true(has_checkpoint(b));
 }
