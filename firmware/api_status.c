@@ -18,7 +18,7 @@ static void put_name(struct json_writer *w, const char *key, const char *value)
 
 static void put_health(const struct api *api, const struct gateway_view *v, struct json_writer *w)
 {
-    struct health health = health_of(api->config, v, api->start.board->worn);
+    struct health health = board_health(api->start.board, v);
     put_name(w, "health", health_name(health.state));
     json_key(w, "reasons");
     json_array(w);

@@ -68,6 +68,14 @@ static void ask_storage(struct board *b, int64_t mono_ms)
         b->worn = storage.pre_eol >= 2 || storage.life_used_percent >= 100;
 }
 
+struct health board_health(const struct board *b, const struct gateway_view *view)
+{
+    struct health h = health_of(b->config, view);
+    health_add(&h, board_stands_still(&b->judgement, b->looked_ms), HEALTH_FAILED, "no_progress");
+    health_add(&h, b->worn, HEALTH_DEGRADED, "storage_worn");
+    return h;
+}
+
 static struct board_sight look(const struct board *b, const struct gateway_view *view,
                                int64_t mono_ms)
 {
@@ -81,7 +89,7 @@ static struct board_sight look(const struct board *b, const struct gateway_view 
         .waiting = view->pending > 0 || stuck,
         .failures = view->commit_failures,
         .disk_full = view->failing_with == WEIR_ENOSPC,
-        .health = health_of(b->config, view, b->worn).state,
+        .health = board_health(b, view).state,
         .alarm = health_alarm(view, b->config->signal_severity),
     };
 }

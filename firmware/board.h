@@ -37,6 +37,9 @@ void board_init(struct board *b, const struct hal *hal, const struct config *con
 /* Once a turn. True: gateway_self_test is wanted in this turn. */
 bool board_turn(struct board *b, const struct gateway_view *view, int64_t mono_ms);
 
+/* The gateway's health, and what the machine adds to it. */
+struct health board_health(const struct board *b, const struct gateway_view *view);
+
 /* The end. In order: the watchdog is stopped, LED and relay go off. Not in order: the watchdog
  * counts on, and the LED says failed. */
 void board_stop(struct board *b, bool in_order);

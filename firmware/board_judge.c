@@ -32,10 +32,14 @@ static bool test_is_due(const struct board_judgement *j, const struct board_sigh
     return !j->proved || s->mono_ms - j->progress_ms >= silence_ms;
 }
 
+bool board_stands_still(const struct board_judgement *j, int64_t mono_ms)
+{
+    return j->begun && mono_ms - j->progress_ms > j->limit_ms / 2;
+}
+
 static enum led_pattern pattern_of(const struct board_judgement *j, const struct board_sight *s)
 {
-    bool stands_still = s->mono_ms - j->progress_ms > j->limit_ms / 2;
-    if (s->health == HEALTH_FAILED || stands_still)
+    if (s->health == HEALTH_FAILED || board_stands_still(j, s->mono_ms))
         return LED_FAILED;
     if (!j->proved)
         return LED_STARTING;

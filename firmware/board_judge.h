@@ -44,6 +44,8 @@ struct board_judgement { /* what it remembers; only board_judge writes it, but f
 /* A look, at least once a second. A fresh judgement is zero but for `limit_ms`. */
 struct board_wish board_judge(struct board_judgement *j, const struct board_sight *sight);
 
+/* No progress for half of the time-out: something is wrong, and there is time to see it. */
+bool board_stands_still(const struct board_judgement *j, int64_t mono_ms);
 /* Whether there was progress within the time-out. */
 bool board_moves(const struct board_judgement *j, int64_t mono_ms);
 

@@ -4,7 +4,7 @@
 
 #include "pipeline/err.h"
 
-static void add(struct health *h, bool given, enum health_state state, const char *reason)
+void health_add(struct health *h, bool given, enum health_state state, const char *reason)
 {
     if (!given)
         return;
@@ -13,20 +13,20 @@ static void add(struct health *h, bool given, enum health_state state, const cha
     h->state = state > h->state ? state : h->state;
 }
 
-struct health health_of(const struct config *config, const struct gateway_view *view, bool worn)
+struct health health_of(const struct config *config, const struct gateway_view *view)
 {
     struct health h = { .state = HEALTH_GOOD };
     uint64_t all_sources = ((uint64_t)1 << config->source_count) - 1;
-    add(&h, !ledger_balances(&view->ledger), HEALTH_FAILED, "ledger_unbalanced");
-    add(&h, view->failing_with == WEIR_ENOSPC, HEALTH_FAILED, "disk_full");
-    add(&h, view->failing_with != 0 && view->failing_with != WEIR_ENOSPC, HEALTH_FAILED,
-        "store_failing");
-    add(&h, (view->source_connected & all_sources) != all_sources, HEALTH_DEGRADED, "source_lost");
-    add(&h, config->uplink.given && !view->uplink_connected, HEALTH_DEGRADED, "uplink_lost");
-    add(&h, view->clock == CLOCK_UNSET, HEALTH_DEGRADED, "clock_unset");
-    add(&h, view->shed != SHED_NORMAL, HEALTH_DEGRADED, "shedding");
-    add(&h, view->lag_ms > HEALTH_LAG_MS, HEALTH_DEGRADED, "lagging");
-    add(&h, worn, HEALTH_DEGRADED, "storage_worn");
+    health_add(&h, !ledger_balances(&view->ledger), HEALTH_FAILED, "ledger_unbalanced");
+    health_add(&h, view->failing_with == WEIR_ENOSPC, HEALTH_FAILED, "disk_full");
+    health_add(&h, view->failing_with != 0 && view->failing_with != WEIR_ENOSPC, HEALTH_FAILED,
+               "store_failing");
+    health_add(&h, (view->source_connected & all_sources) != all_sources, HEALTH_DEGRADED,
+               "source_lost");
+    health_add(&h, config->uplink.given && !view->uplink_connected, HEALTH_DEGRADED, "uplink_lost");
+    health_add(&h, view->clock == CLOCK_UNSET, HEALTH_DEGRADED, "clock_unset");
+    health_add(&h, view->shed != SHED_NORMAL, HEALTH_DEGRADED, "shedding");
+    health_add(&h, view->lag_ms > HEALTH_LAG_MS, HEALTH_DEGRADED, "lagging");
     return h;
 }
 

@@ -15,8 +15,9 @@ struct health {
     const char *reasons[HEALTH_REASONS_MAX]; /* names, as in `weir status` */
 };
 
-/* `worn`: the storage says that its end is near. */
-struct health health_of(const struct config *config, const struct gateway_view *view, bool worn);
+struct health health_of(const struct config *config, const struct gateway_view *view);
+/* One more reason, where it is given. */
+void health_add(struct health *h, bool given, enum health_state state, const char *reason);
 const char *health_name(enum health_state state);
 
 /* Whether an alert at least so bad is open: raised, and not shelved by a person. One that is still

@@ -225,6 +225,8 @@ static void store_that_does_not_come_back_resets_the_machine(void **state)
     seconds(b, LIMIT_S / 2 + 3, "20");
     assert_int_equal(b->machine.led, LED_FAILED);
     assert_int_equal(b->machine.reset_mono_ms, 0);
+    struct gateway_view view = gateway_view(b->gateway);
+    assert_string_equal(board_health(&b->board, &view).reasons[0], "no_progress");
     seconds(b, 2 * LIMIT_S, "20");
     assert_in_range(reset_after_s(b, since_ms), LIMIT_S - 2, LIMIT_S + 1);
 }
@@ -301,7 +303,7 @@ static void full_disk_resets_nothing(void **state)
     assert_int_equal(b->machine.reset_mono_ms, 0);
     assert_int_equal(b->machine.led, LED_FAILED);
     struct gateway_view view = gateway_view(b->gateway);
-    struct health health = health_of(&b->config, &view, false);
+    struct health health = board_health(&b->board, &view);
     assert_string_equal(health.reasons[0], "disk_full");
     b->fails_with = 0;
     seconds(b, 5, "20");
