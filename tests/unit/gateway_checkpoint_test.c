@@ -1,5 +1,5 @@
-/* Goal: a checkpoint is taken before folding the journal behind it would take longer than half of recovery.max, at the rate
- * that the last start measured; a start that folded too little to tell changes nothing.
+/* Goal: a checkpoint is taken before folding the journal behind it would take longer than half of recovery.max, at the
+ * rate that the last start measured; a start that folded too little to tell changes nothing.
  * Method: the gateway over a real store; the test says how long each start took.
  * Links: pipeline/%.c storage/%.c firmware/gateway%.c firmware/config%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
@@ -66,7 +66,7 @@ static void follows_the_measured_rate(void **state)
     struct bench *b = *state;
     publish(b, 12000);
     assert_false(has_checkpoint(b));
-    gateway_on_recovered(b->gateway, 600); /* 50 us a reading: 20,000 of them are half of 2 s */
+    gateway_on_recovered(b->gateway, 600); /* 50 us a reading: 20,000 of them are 1 s */
     assert_int_equal(gateway_view(b->gateway).fold_ns_per_reading, 50000);
     assert_int_equal(gateway_view(b->gateway).recovered_in_ms, 600);
     publish(b, 7000);

@@ -2,7 +2,6 @@
  * store file, its ports recorded, its store jobs run by hand one at a time; each case is a timeline.
  * Links: pipeline/%.c storage/%.c firmware/gateway%.c firmware/config%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lcjson -lmbedcrypto -lyaml -lz */
-#include "firmware/gateway_state.h"
 #include "tests/lib/gateway_bench.h"
 
 enum { METRICS = 120 };
@@ -193,32 +192,6 @@ static void a_failing_disk_ends_the_process(void **state)
     bench_close(&b);
 }
 
-/* Until a copy is on disk the fold begins at the one before, so half of recovery.max is kept; and what
- * lives too short for a copy left behind them counts. */
-static void a_copy_is_taken_before_a_fold_takes_too_long(void **state)
-{
-    (void)state;
-    struct bench b;
-    bench_open(&b, yaml);
-    assert_true(bench_publish(&b, "t/pump", "{\"ts\":1790000000,\"seq\":1,\"v\":{\"a\":1}}"));
-    bench_turns(&b, 5);
-    bench_kill(&b);
-    bench_start(&b);
-    struct checkpointer *c = &b.gateway->checkpoint;
-    assert_int_equal(c->readings_since, 1);
-    assert_true(c->journal_bytes_since > 0);
-    c->readings_since = 100000;
-    c->fold_ns_per_reading = 9000;
-    assert_true(bench_publish(&b, "t/pump", "{\"ts\":1790000001,\"seq\":2,\"v\":{\"a\":1}}"));
-    bench_turns(&b, 5);
-    assert_int_equal(c->readings_since, 100001);
-    c->fold_ns_per_reading = 10100;
-    assert_true(bench_publish(&b, "t/pump", "{\"ts\":1790000002,\"seq\":3,\"v\":{\"a\":1}}"));
-    bench_turns(&b, 5);
-    assert_int_equal(c->readings_since, 0);
-    bench_close(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,7 +201,6 @@ int main(void)
         cmocka_unit_test(a_hole_is_filled_although_an_older_row_is_under_way),
         cmocka_unit_test(a_full_disk_is_waited_out),
         cmocka_unit_test(a_failing_disk_ends_the_process),
-        cmocka_unit_test(a_copy_is_taken_before_a_fold_takes_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
