@@ -4,6 +4,7 @@ import struct
 import zlib
 
 WINDOWS, READINGS = 1, 2
+TIMES = ["device", "arrival", "clamped", "coarse"]
 STEP, ITSELF, ZIGZAG = "step", "itself", "zigzag"
 COLUMNS = {
     WINDOWS: [("device", STEP), ("metric", STEP), ("unit", STEP), ("start", STEP), ("length", STEP),
@@ -110,7 +111,7 @@ def reading(row, names, raw_names):
     has_device_time, event_time = bool(row["flags"] & 4), signed(row["event_time"])
     return {
         "device": names[row["device"]], "metric": names[row["metric"]], "unit": names[row["unit"]], "value": value,
-        "event_time_ms": event_time, "time_source": ["device", "arrival", "clamped"][row["flags"] >> 4],
+        "event_time_ms": event_time, "time_source": TIMES[row["flags"] >> 4],
         "device_time_ms": event_time + signed(row["device_time"]) if has_device_time else None,
         "sequence": row["sequence"] if row["flags"] & 8 else None, "index": row["index"],
         "source": row["source"], "t_ms": signed(row["t"]), "fields": dict(fields(raw_names[row["extra"]])),

@@ -291,7 +291,8 @@ static void the_header_speaks_for_its_windows(void **state)
     free(b);
 }
 
-/* A number with device time, number and a further field; a boolean; a text without either. */
+/* A number with device time, number and a further field; a boolean of a clock that is ahead; a text without either, under a
+ * clock that was not synced. */
 static void raw_readings_are_the_vector(void **state)
 {
     (void)state;
@@ -312,7 +313,7 @@ static void raw_readings_are_the_vector(void **state)
     r.time_source = TIME_CLAMPED;
     assert_int_equal(results_add_reading(b, &r), 0);
     r = (struct record){ .kind = RECORD_READING, .t_ms = 5020, .event_time_ms = 1790000000300,
-                         .time_source = TIME_ARRIVAL,
+                         .time_source = TIME_COARSE,
                          .reading = { .device = text_of("pump8"), .metric = text_of("state"), .source = 1,
                                       .value = { .type = VALUE_TEXT, .text = text_of("idle") } } };
     assert_int_equal(results_add_reading(b, &r), 0);
