@@ -181,14 +181,6 @@ static void rewind_to(struct gateway *g, enum lane lane, uint64_t sequence)
     drop_fetched(s);
 }
 
-static void skip_to(struct gateway *g, enum lane lane, uint64_t sequence)
-{
-    if (g->sender.lanes[lane].next >= sequence)
-        return;
-    g->sender.lanes[lane].next = sequence;
-    drop_fetched(&g->sender);
-}
-
 /* The lowest sequence of a lane that is in flight; UINT64_MAX: none. */
 static uint64_t lowest_in_flight(const struct sender *s, enum lane lane)
 {
@@ -242,15 +234,16 @@ static bool take_from_flight(struct sender *s, enum lane lane, uint64_t sequence
     return false;
 }
 
+/* No further than what this life has sent: a receiver that has heard of more (from a store of which
+ * this one is an older copy) has other rows under those numbers. */
 static void cover(struct gateway *g, enum lane lane, uint64_t covered)
 {
-    if (covered >= g->committed_lanes[lane].next_sequence)
-        covered = g->committed_lanes[lane].next_sequence - 1;
+    if (covered >= g->sender.lanes[lane].next)
+        covered = g->sender.lanes[lane].next - 1;
     if (covered <= g->lanes[lane].covered)
         return;
     g->lanes[lane].covered = covered;
     g->sender.lanes[lane].progress_ms = g->t_ms;
-    skip_to(g, lane, covered + 1);
     fill_open(g); /* the rows go with the next commit */
 }
 

@@ -125,6 +125,22 @@ static void a_refused_row_holds_up_its_own_lane_only(void **state)
     bench_close(&b);
 }
 
+/* The receiver knows this lane from a store that went on further: it has other rows there. */
+static void a_receipt_covers_only_what_was_sent(void **state)
+{
+    (void)state;
+    struct bench b;
+    open_with_rows(&b);
+    b.config->uplink.receipts = true;
+    gateway_on_receipt(b.gateway, LANE_RESULTS, 1000);
+    bench_turns(&b, 6);
+    assert_int_equal(count_sent(&b, LANE_RESULTS, 1), 1);
+    gateway_on_receipt(b.gateway, LANE_RESULTS, 1000);
+    bench_turns(&b, 6);
+    assert_true(gateway_view(b.gateway).lanes[LANE_RESULTS].covered >= 1);
+    bench_close(&b);
+}
+
 /* Row 1 is still under way when the receiver misses 2 and 3, which its broker acknowledged. */
 static void a_hole_is_filled_although_an_older_row_is_under_way(void **state)
 {
@@ -198,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_split_message_is_acknowledged_with_its_last_part),
         cmocka_unit_test(a_split_message_that_died_half_stored_is_completed),
         cmocka_unit_test(a_refused_row_holds_up_its_own_lane_only),
+        cmocka_unit_test(a_receipt_covers_only_what_was_sent),
         cmocka_unit_test(a_hole_is_filled_although_an_older_row_is_under_way),
         cmocka_unit_test(a_full_disk_is_waited_out),
         cmocka_unit_test(a_failing_disk_ends_the_process),
