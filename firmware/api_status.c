@@ -47,6 +47,7 @@ static void put_identity(const struct api *api, const struct gateway_view *v,
     json_key(w, "time");
     json_time(w, v->wall_ms);
     put_name(w, "clock", clocks[v->clock]);
+    put(w, "clock_steps", v->clock_steps);
 }
 
 static void put_connections(const struct api *api, const struct gateway_view *v,

@@ -414,6 +414,7 @@ struct gateway_view gateway_view(const struct gateway *g)
         .t_ms = g->t_ms,
         .wall_ms = gateway_wall_ms(g),
         .clock = g->clock.state,
+        .clock_steps = g->clock_steps,
         .shed = g->shed.level,
         .lag_ms = measured_lag_ms(g),
         .disk_bytes = g->last_batch_out.disk_bytes,

@@ -174,6 +174,7 @@ struct gateway_view {
     uint64_t block;              /* last committed */
     int64_t t_ms, wall_ms;
     enum clock_state clock;
+    uint64_t clock_steps;        /* since the start */
     enum shed_level shed;
     int64_t lag_ms;
     uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];

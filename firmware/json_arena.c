@@ -10,7 +10,6 @@ static struct {
     uint8_t *at;
     size_t bytes;
     size_t used;
-    size_t high_water; /* before the present message */
     bool exhausted;
 } arena;
 
@@ -38,14 +37,12 @@ void json_arena_start(void *at, size_t bytes)
     arena.at = at;
     arena.bytes = bytes / ALIGN * ALIGN;
     arena.used = 0;
-    arena.high_water = 0;
     arena.exhausted = false;
     cJSON_InitHooks(&(cJSON_Hooks){ .malloc_fn = take, .free_fn = give_back });
 }
 
 void json_arena_reset(void)
 {
-    arena.high_water = json_arena_high_water();
     arena.used = 0;
     arena.exhausted = false;
 }
@@ -53,9 +50,4 @@ void json_arena_reset(void)
 bool json_arena_exhausted(void)
 {
     return arena.exhausted;
-}
-
-size_t json_arena_high_water(void)
-{
-    return arena.used > arena.high_water ? arena.used : arena.high_water;
 }

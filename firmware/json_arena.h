@@ -20,7 +20,4 @@ void json_arena_reset(void);
 /* Whether anything was refused since the last reset. */
 bool json_arena_exhausted(void);
 
-/* The most that any message has taken since the start, in bytes: what a budget is judged by. */
-size_t json_arena_high_water(void);
-
 #endif

@@ -43,14 +43,6 @@ struct detector_config detector_defaults(enum detector_kind kind)
     };
 }
 
-int detector_kind_of(struct text name)
-{
-    for (int kind = 0; kind < DETECTOR_KINDS; kind++)
-        if (text_equal(name, text_of(detector_ops((enum detector_kind)kind)->name)))
-            return kind;
-    return -1;
-}
-
 /* One '*' in the pattern stands for any run of bytes, also none. */
 static bool pattern_matches(const char *pattern, struct text name)
 {

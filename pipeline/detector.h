@@ -113,9 +113,6 @@ const struct detector_kind_ops *detector_ops(enum detector_kind kind);
 /* The kind's defaults for every parameter, name empty, device and metric "*". */
 struct detector_config detector_defaults(enum detector_kind kind);
 
-/* -1 where no kind has this name. */
-int detector_kind_of(struct text name);
-
 /* Whether the rule is about this series. */
 bool detector_matches(const struct detector_config *config, struct text device, struct text metric);
 

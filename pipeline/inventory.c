@@ -495,8 +495,3 @@ const struct inventory_entry *inventory_find(const struct inventory *inventory, 
     }
     return NULL;
 }
-
-uint32_t inventory_count(const struct inventory *inventory)
-{
-    return inventory->halves[inventory->active].count;
-}

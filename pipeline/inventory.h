@@ -32,6 +32,5 @@ struct inventory *inventory_init(uint32_t entries_max, struct arena *arena);
 int inventory_load(struct inventory *inventory, struct text file, bool json, char *why);
 
 const struct inventory_entry *inventory_find(const struct inventory *inventory, struct text device);
-uint32_t inventory_count(const struct inventory *inventory);
 
 #endif

@@ -177,6 +177,7 @@ static void a_step_back_is_followed_only_when_synced(void **state)
     assert_int_equal(clock_of(b), CLOCK_SYNCED);
     assert_int_equal(gateway_view(b->gateway).wall_ms, b->now.wall_ms);
     assert_non_null(bench_told(b, "clock_step"));
+    assert_int_equal(gateway_view(b->gateway).clock_steps, 1);
 }
 
 /* The last time stored was wrong by a year: what the kernel has synced is believed, and that is told. */

@@ -46,7 +46,6 @@ static void both_forms_say_the_same(void **state)
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         struct inventory *inventory = inventory_made(4);
         assert_int_equal(load(inventory, files[i], why), 0);
-        assert_int_equal(inventory_count(inventory), 2);
         const struct inventory_entry *pump = inventory_find(inventory, text_of("pump7"));
         const struct inventory_entry *fan = inventory_find(inventory, text_of("fan"));
         assert_non_null(pump);
@@ -120,7 +119,6 @@ static void each_fault_names_its_place(void **state)
         int result = load(inventory, table[i].file, why);
         assert_string_equal(why, table[i].why);
         assert_int_equal(result, table[i].result);
-        assert_int_equal(inventory_count(inventory), 1);
         assert_non_null(inventory_find(inventory, text_of("kept")));
     }
     free(inventory);
@@ -149,7 +147,6 @@ static void what_is_written_is_found(void **state)
         }
         (void)snprintf(file + used, sizeof file - used, "%s", json ? "]" : "");
         assert_int_equal(load(inventory, file, why), 0);
-        assert_int_equal(inventory_count(inventory), count);
         for (uint32_t i = 0; i < ENTRIES; i++) {
             char name[16];
             (void)snprintf(name, sizeof name, "d%u", i);
