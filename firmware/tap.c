@@ -10,13 +10,11 @@
 
 #include "firmware/backoff.h"
 #include "firmware/log.h"
-#include "pipeline/err.h"
+#include "firmware/tap_client.h"
 
 enum {
-    TAP_MISC_MS = 500,            /* between two looks at the keepalive */
-    TAP_CONNECT_MS = 20000,       /* from the first packet to the subscription */
-    TAP_PACKET_SLACK = 64 * 1024, /* over the payload limit: so much too large is still taken and
-                                     becomes a dead letter; more the broker keeps to itself */
+    TAP_MISC_MS = 500,      /* between two looks at the keepalive */
+    TAP_CONNECT_MS = 20000, /* from the first packet to the subscription */
     TAP_HELD_BYTES = 64 * 1024
 };
 
@@ -235,39 +233,6 @@ static void on_message(struct mosquitto *client, void *ctx,
 /* --- connecting --------------------------------------------------------------------------------
  */
 
-static int use_credentials(struct tap *tap)
-{
-    const struct config_broker *broker = &tap->config.source->broker;
-    char why[256] = "", password[512];
-    if (broker->username[0] != '\0') {
-        bool has_password = broker->password_file[0] != '\0';
-        if (has_password &&
-            config_secret(broker->password_file, password, sizeof password, why) != 0) {
-            log_event("source_password", "source=%s why=\"%s\"", source_name(tap), why);
-            return WEIR_EINVAL;
-        }
-        int err = mosquitto_username_pw_set(tap->client, broker->username,
-                                            has_password ? password : NULL);
-        explicit_bzero(password, sizeof password);
-        if (err != MOSQ_ERR_SUCCESS)
-            return WEIR_EIO;
-    }
-    if (!broker->tls)
-        return 0;
-    const char *cert = broker->cert_file[0] != '\0' ? broker->cert_file : NULL;
-    const char *key = broker->key_file[0] != '\0' ? broker->key_file : NULL;
-    /* The library's "tlsv1.2" is a minimum of 1.2 and, in 2.0.11, the maximum too. */
-    int err = broker->ca_file[0] != '\0'
-                  ? mosquitto_tls_set(tap->client, broker->ca_file, NULL, cert, key, NULL)
-                  : mosquitto_int_option(tap->client, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
-    err = err ? err : mosquitto_tls_opts_set(tap->client, 1, "tlsv1.2", NULL);
-    if (err == MOSQ_ERR_SUCCESS)
-        return 0;
-    log_event("source_tls", "source=%s ca=%s why=\"%s\"", source_name(tap), broker->ca_file,
-              mosquitto_strerror(err));
-    return WEIR_EINVAL;
-}
-
 int tap_open(struct tap *tap, struct loop *loop, struct gateway *gateway, uint64_t seed)
 {
     const struct config_source *source = tap->config.source;
@@ -275,57 +240,22 @@ int tap_open(struct tap *tap, struct loop *loop, struct gateway *gateway, uint64
     tap->gateway = gateway;
     tap->backoff =
         (struct backoff){ source->broker.backoff_min_ms, source->broker.backoff_max_ms, seed, 0 };
-    if (mosquitto_lib_init() != MOSQ_ERR_SUCCESS)
-        return WEIR_EIO;
-    tap->client = mosquitto_new(source->broker.client_id, false, tap);
-    if (tap->client == NULL)
-        return WEIR_EIO;
-    /* "Threaded" makes the library queue what it wants to send instead of writing it at once: the
-     * only way to keep a PUBACK back. */
-    int err = mosquitto_threaded_set(tap->client, true);
-    err =
-        err ? err : mosquitto_int_option(tap->client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
-    err = err ? err
-              : mosquitto_int_option(tap->client, MOSQ_OPT_RECEIVE_MAXIMUM,
-                                     (int)source->receive_maximum);
-    err = err ? err : mosquitto_int_option(tap->client, MOSQ_OPT_TCP_NODELAY, 1);
-    if (err != MOSQ_ERR_SUCCESS)
-        return WEIR_EIO;
+    int err = tap_client_make(source, tap, &tap->client);
+    if (err != 0)
+        return err;
     mosquitto_connect_v5_callback_set(tap->client, on_connect);
     mosquitto_subscribe_v5_callback_set(tap->client, on_subscribe);
     mosquitto_disconnect_v5_callback_set(tap->client, on_disconnect);
     mosquitto_message_v5_callback_set(tap->client, on_message);
-    return use_credentials(tap);
+    return 0;
 }
 
-static mosquitto_property *connect_properties(const struct tap *tap)
-{
-    mosquitto_property *properties = NULL;
-    int err =
-        mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, UINT32_MAX);
-    err = err ? err
-              : mosquitto_property_add_int32(&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE,
-                                             tap->config.payload_bytes_max + TAP_PACKET_SLACK);
-    if (err != MOSQ_ERR_SUCCESS) {
-        mosquitto_property_free_all(&properties);
-        return NULL;
-    }
-    return properties;
-}
-
-/* On the thread. TLS compares the certificate with the host that is named here. */
 static void connect_client(void *ctx)
 {
     struct tap *tap = ctx;
-    const struct config_broker *broker = &tap->config.source->broker;
-    mosquitto_property *properties = connect_properties(tap);
-    tap->connect_error = MOSQ_ERR_NOMEM;
-    if (properties != NULL)
-        tap->connect_error =
-            mosquitto_connect_bind_v5(tap->client, broker->host, broker->port,
-                                      (int)(broker->keepalive_ms / 1000), NULL, properties);
+    tap->connect_error =
+        tap_client_connect(tap->client, tap->config.source, tap->config.payload_bytes_max);
     tap->connect_errno = errno;
-    mosquitto_property_free_all(&properties);
 }
 
 static void begin_connecting(struct tap *tap)
