@@ -1,6 +1,5 @@
 #include "firmware/uplink_mqtt.h"
 
-#include <MQTTAsync.h>
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,16 +7,14 @@
 
 #include "firmware/backoff.h"
 #include "firmware/log.h"
-#include "firmware/uplink_queue.h"
+#include "firmware/uplink_client.h"
 #include "pipeline/codec_json_receipt.h"
 #include "pipeline/err.h"
 
 enum {
-    UPLINK_CONNECT_S = 20,
-    UPLINK_GIVE_UP_MS =
-        40000,               /* Paho owes an answer to connect or disconnect: then a new client */
-    UPLINK_DRAIN_MS = 10000, /* that a change of certificates waits for the window */
-    UPLINK_FILES_MS = 5000   /* between two looks at the certificates' files */
+    UPLINK_GIVE_UP_MS = 40000, /* Paho owes an answer to connect or disconnect: then a new client */
+    UPLINK_DRAIN_MS = 10000,   /* that a change of certificates waits for the window */
+    UPLINK_FILES_MS = 5000     /* between two looks at the certificates' files */
 };
 
 enum uplink_state {
@@ -37,7 +34,7 @@ struct slot { /* one row in flight */
 struct uplink {
     const struct config_uplink *config;
     struct uplink_start start;
-    MQTTAsync client;
+    struct uplink_client client;
     struct loop_watch *watch;
     struct backoff backoff;
     enum uplink_state state;
@@ -47,8 +44,6 @@ struct uplink {
     uint32_t in_flight;
     uint32_t generation; /* of the connection; answers from an earlier one are not ours */
     char topics[LANES][CONFIG_PATH_BYTES_MAX + 1];
-    char uri[CONFIG_PATH_BYTES_MAX + 32];
-    char password[512];
     bool rotating; /* we closed it ourselves, for new certificates: come back at once */
     int64_t now_ms, retry_ms, deadline_ms, files_ms;
     uint64_t files; /* what the certificates' files looked like when they were last used */
@@ -75,152 +70,25 @@ struct uplink *uplink_init(const struct config *config, struct arena *arena)
     uplink_queue_init(u != NULL ? &u->queue : NULL, capacity, arena);
     if (u == NULL)
         return NULL;
-    const struct config_broker *broker = &config->uplink.broker;
-    bool six = strchr(broker->host, ':') != NULL;
-    (void)snprintf(u->uri, sizeof u->uri, six ? "%s://[%s]:%u" : "%s://%s:%u",
-                   broker->tls ? "ssl" : "tcp", broker->host, broker->port); /* it fits */
     for (uint32_t lane = 0; lane < LANES; lane++)
         fill_topic(u->topics[lane], config->uplink.topic, receipt_lane_name(lane));
     return u;
 }
 
-/* --- on Paho's threads: note and wake, nothing else --- */
-
-/* A publish's context is its token, so its callback finds us here. */
-static struct uplink *the_uplink;
-
-static void on_published(void *token, MQTTAsync_successData5 *data)
-{
-    bool refused = data != NULL && data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
-    uplink_queue_note(&the_uplink->queue, refused ? UPLINK_EVENT_REFUSED : UPLINK_EVENT_SENT,
-                      (uintptr_t)token, NULL);
-}
-
-static void on_publish_failed(void *token, MQTTAsync_failureData5 *data)
-{
-    bool refused = data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
-    uplink_queue_note(&the_uplink->queue, refused ? UPLINK_EVENT_REFUSED : UPLINK_EVENT_FAILED,
-                      (uintptr_t)token,
-                      refused ? MQTTReasonCode_toString(data->reasonCode) : NULL);
-}
-
-static void on_connected(void *ctx, MQTTAsync_successData5 *data)
-{
-    struct uplink *u = ctx;
-    (void)data;
-    uplink_queue_note(&u->queue, UPLINK_EVENT_CONNECTED, 0, NULL);
-}
-
-static void on_connect_failed(void *ctx, MQTTAsync_failureData5 *data)
-{
-    struct uplink *u = ctx;
-    bool refused = data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR;
-    /* Otherwise the library only says that it failed; TLS may have told us more. */
-    uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0,
-                      refused ? MQTTReasonCode_toString(data->reasonCode) : NULL);
-}
-
-static void on_connection_lost(void *ctx, char *cause)
-{
-    struct uplink *u = ctx;
-    uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, cause != NULL ? cause : "connection lost");
-}
-
-static void on_disconnected(void *ctx, MQTTProperties *properties, enum MQTTReasonCodes code)
-{
-    struct uplink *u = ctx;
-    (void)properties;
-    uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, MQTTReasonCode_toString(code));
-}
-
-static void on_closed(void *ctx, MQTTAsync_successData5 *data)
-{
-    struct uplink *u = ctx;
-    (void)data;
-    uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, "closed by us");
-}
-
-static void on_close_failed(void *ctx, MQTTAsync_failureData5 *data)
-{
-    (void)data;
-    on_closed(ctx, NULL);
-}
-
-static void on_subscribed(void *ctx, MQTTAsync_successData5 *data)
-{
-    struct uplink *u = ctx;
-    for (int i = 0; i < data->alt.sub.reasonCodeCount; i++)
-        if (data->alt.sub.reasonCodes[i] >= MQTTREASONCODE_UNSPECIFIED_ERROR)
-            uplink_queue_note(&u->queue, UPLINK_EVENT_UNFIT, 0,
-                              "the broker refused the subscription to receipts");
-}
-
-static void on_subscribe_failed(void *ctx, MQTTAsync_failureData5 *data)
-{
-    struct uplink *u = ctx;
-    (void)data;
-    uplink_queue_note(&u->queue, UPLINK_EVENT_UNFIT, 0, "the subscription to receipts failed");
-}
-
-static int on_tls_error(const char *text, size_t bytes, void *ctx)
-{
-    struct uplink *u = ctx;
-    uplink_queue_reason(&u->queue, text, bytes);
-    return 1;
-}
-
-static int on_arrived(void *ctx, char *topic, int topic_bytes, MQTTAsync_message *message)
-{
-    struct uplink *u = ctx;
-    (void)topic_bytes; /* 0 unless the topic holds a NUL, and then it is none of ours */
-    bool replay = strcmp(topic, u->config->replay_topic) == 0;
-    uplink_queue_message(&u->queue, replay, message->payload, (size_t)message->payloadlen);
-    MQTTAsync_freeMessage(&message);
-    MQTTAsync_free(topic);
-    return 1;
-}
-
 /* --- on the loop --- */
-
-static int make_client(struct uplink *u)
-{
-    MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
-    options.sendWhileDisconnected = 0;
-    options.restoreMessages = 0;
-    options.maxBufferedMessages = (int)u->config->in_flight + 8;
-    int err = MQTTAsync_createWithOptions(&u->client, u->uri, u->config->broker.client_id,
-                                          MQTTCLIENT_PERSISTENCE_NONE, NULL, &options);
-    err = err ? err : MQTTAsync_setCallbacks(u->client, u, on_connection_lost, on_arrived, NULL);
-    err = err ? err : MQTTAsync_setDisconnected(u->client, u, on_disconnected);
-    if (err == MQTTASYNC_SUCCESS)
-        return 0;
-    log_event("uplink_client", "why=\"%s\"", MQTTAsync_strerror(err));
-    return WEIR_EIO;
-}
 
 int uplink_open(struct uplink *u, const struct uplink_start *start)
 {
     const struct config_broker *broker = &u->config->broker;
     u->start = *start;
-    u->backoff =
-        (struct backoff){ broker->backoff_min_ms, broker->backoff_max_ms, start->seed, 0 };
-    the_uplink = u;
-    char why[256] = "";
-    if (broker->password_file[0] != '\0' &&
-        config_secret(broker->password_file, u->password, sizeof u->password, why) != 0) {
-        log_event("uplink_password", "why=\"%s\"", why);
-        return WEIR_EINVAL;
-    }
+    u->backoff = (struct backoff){ broker->backoff_min_ms, broker->backoff_max_ms, start->seed, 0 };
     if (uplink_queue_open(&u->queue) != 0)
         return WEIR_EIO;
     u->watch = loop_watch(start->loop, u->queue.fd);
     if (u->watch == NULL)
         return WEIR_EIO;
     loop_want(u->watch, LOOP_READABLE);
-    MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
-    init.do_openssl_init = 1;
-    MQTTAsync_global_init(&init);
-    return make_client(u);
+    return uplink_client_open(&u->client, u->config, &u->queue);
 }
 
 static void set_state(struct uplink *u, enum uplink_state state)
@@ -275,39 +143,11 @@ static uint64_t look_at_files(const struct uplink *u)
 
 static void begin_connecting(struct uplink *u)
 {
-    const struct config_broker *broker = &u->config->broker;
-    MQTTProperties properties = MQTTProperties_initializer;
-    MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
-    MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer5;
-    tls.trustStore = broker->ca_file[0] != '\0' ? broker->ca_file : NULL;
-    tls.keyStore = broker->cert_file[0] != '\0' ? broker->cert_file : NULL;
-    tls.privateKey = broker->key_file[0] != '\0' ? broker->key_file : NULL;
-    tls.enableServerCertAuth = 1;
-    tls.verify = 1; /* the host's name too */
-    tls.sslVersion = MQTT_SSL_VERSION_TLS_1_2;
-    tls.disableDefaultTrustStore = tls.trustStore != NULL;
-    tls.ssl_error_cb = on_tls_error;
-    tls.ssl_error_context = u;
-    options.keepAliveInterval = (int)(broker->keepalive_ms / 1000);
-    options.cleanstart = 1; /* and session expiry 0, which is what no property means */
-    options.automaticReconnect = 0;
-    options.connectTimeout = UPLINK_CONNECT_S;
-    options.maxInflight = (int)u->config->in_flight;
-    options.username = broker->username[0] != '\0' ? broker->username : NULL;
-    options.password = u->password[0] != '\0' ? u->password : NULL;
-    options.ssl = broker->tls ? &tls : NULL;
-    options.connectProperties = &properties;
-    options.onSuccess5 = on_connected;
-    options.onFailure5 = on_connect_failed;
-    options.context = u;
     u->files = look_at_files(u);
-    static const char failed[] = "no connection: refused, unreachable, or no common TLS";
-    uplink_queue_reason(&u->queue, failed, sizeof failed - 1);
-    int err = MQTTAsync_connect(u->client, &options);
-    if (err != MQTTASYNC_SUCCESS) {
+    const char *why = uplink_client_connect(&u->client);
+    if (why != NULL) {
         int64_t wait_ms = backoff_fail(&u->backoff);
-        log_event("uplink_closed", "why=\"%s\" retry_ms=%lld", MQTTAsync_strerror(err),
-                  (long long)wait_ms);
+        log_event("uplink_closed", "why=\"%s\" retry_ms=%lld", why, (long long)wait_ms);
         end_connection(u, wait_ms);
         return;
     }
@@ -315,36 +155,11 @@ static void begin_connecting(struct uplink *u)
     set_state(u, UPLINK_CONNECTING);
 }
 
-static void subscribe(struct uplink *u)
-{
-    if (!u->config->receipts)
-        return;
-    char *topics[] = { (char *)u->config->receipt_topic, (char *)u->config->replay_topic };
-    int qos[] = { 1, 1 };
-    MQTTSubscribe_options each[2] = { MQTTSubscribe_options_initializer,
-                                      MQTTSubscribe_options_initializer };
-    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-    response.onSuccess5 = on_subscribed;
-    response.onFailure5 = on_subscribe_failed;
-    response.context = u;
-    response.subscribeOptionsCount = 2;
-    response.subscribeOptionsList = each;
-    int err = MQTTAsync_subscribeMany(u->client, 2, topics, qos, &response);
-    if (err != MQTTASYNC_SUCCESS)
-        uplink_queue_note(&u->queue, UPLINK_EVENT_UNFIT, 0, MQTTAsync_strerror(err));
-}
-
 static void begin_closing(struct uplink *u)
 {
-    MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer5;
-    options.timeout = 1000;
-    options.onSuccess5 = on_closed;
-    options.onFailure5 = on_close_failed;
-    options.context = u;
     u->deadline_ms = u->now_ms + UPLINK_GIVE_UP_MS;
     set_state(u, UPLINK_CLOSING);
-    if (MQTTAsync_disconnect(u->client, &options) != MQTTASYNC_SUCCESS)
-        uplink_queue_note(&u->queue, UPLINK_EVENT_ENDED, 0, "already gone");
+    uplink_client_close(&u->client);
 }
 
 /* Told twice, by a failed write and by the reader, it has ended once. Paho is not asked to close
@@ -393,8 +208,8 @@ static void on_event(struct uplink *u, const struct uplink_event *event, const c
             break;
         set_state(u, UPLINK_CONNECTED);
         backoff_succeed(&u->backoff);
-        log_event("uplink_opened", "broker=%s", u->uri);
-        subscribe(u);
+        log_event("uplink_opened", "broker=%s", u->client.uri);
+        uplink_client_subscribe(&u->client);
         gateway_on_uplink(u->start.gateway, true);
         break;
     case UPLINK_EVENT_ENDED:
@@ -465,9 +280,9 @@ static void take_events(struct uplink *u)
 static void replace_client(struct uplink *u)
 {
     log_event("uplink_client_replaced", "why=\"no answer from the library\"");
-    MQTTAsync_destroy(&u->client);
+    uplink_client_destroy(&u->client);
     end_connection(u, backoff_fail(&u->backoff));
-    if (make_client(u) != 0)
+    if (uplink_client_make(&u->client) != 0)
         u->retry_ms = INT64_MAX;
 }
 
@@ -540,28 +355,10 @@ int uplink_send(struct uplink *u, const struct outbox_row *row)
     if (u->state != UPLINK_CONNECTED || u->in_flight == u->config->in_flight)
         return WEIR_EAGAIN;
     uint32_t index = free_slot(u);
-    MQTTAsync_message message = MQTTAsync_message_initializer;
-    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-    MQTTProperties properties = MQTTProperties_initializer;
-    bool json = row->payload.bytes > 0 && row->payload.at[0] == '{';
-    static const char json_type[] = "application/cloudevents+json",
-                      packed_type[] = "application/zlib";
-    MQTTProperty type = { .identifier = MQTTPROPERTY_CODE_CONTENT_TYPE };
-    type.value.data.data = (char *)(json ? json_type : packed_type); /* Paho copies it */
-    type.value.data.len = (int)strlen(type.value.data.data);
-    if (MQTTProperties_add(&properties, &type) != 0)
-        return WEIR_EAGAIN;
-    message.payload = (void *)row->payload.at; /* and the payload */
-    message.payloadlen = (int)row->payload.bytes;
-    message.qos = 1;
-    message.properties = properties;
-    response.onSuccess5 = on_published;
-    response.onFailure5 = on_publish_failed;
-    response.context = (void *)((uintptr_t)(u->generation & 0xFFFFFu) << 12 | index);
-    int err = MQTTAsync_sendMessage(u->client, u->topics[row->lane], &message, &response);
-    MQTTProperties_free(&properties);
-    if (err != MQTTASYNC_SUCCESS)
-        return WEIR_EAGAIN;
+    uintptr_t token = (uintptr_t)(u->generation & 0xFFFFFu) << 12 | index;
+    int err = uplink_client_send(&u->client, u->topics[row->lane], row->payload, token);
+    if (err != 0)
+        return err;
     u->slots[index] = (struct slot){ true, row->lane, row->sequence };
     u->in_flight++;
     return 0;
@@ -569,12 +366,9 @@ int uplink_send(struct uplink *u, const struct outbox_row *row)
 
 void uplink_close(struct uplink *u)
 {
-    if (u->client == NULL)
+    if (u->watch == NULL)
         return;
-    MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer5;
-    options.timeout = 100;
-    (void)MQTTAsync_disconnect(u->client, &options); /* not connected: just as good */
-    MQTTAsync_destroy(&u->client);
+    uplink_client_end(&u->client);
     loop_unwatch(u->watch);
     uplink_queue_close(&u->queue);
 }

@@ -23,7 +23,7 @@ once() {
     [ -z "$files" ] || say "<$1 belongs in $2, not in: $files"
 }
 once 'mosquitto' '^(firmware/tap|simulator/)'
-once 'MQTTAsync' '^(firmware/uplink_mqtt|simulator/)'
+once 'MQTTAsync' '^(firmware/uplink_client|simulator/)'
 once 'sqlite3'   '^(storage/|simulator/(faulty_vfs|cloud_|report))'
 once 'cjson/'    '^(pipeline/codec_json|pipeline/inventory|firmware/json_arena|simulator/)'
 once 'microhttpd' '^firmware/http'
