@@ -72,22 +72,14 @@ void config_print_choices(const char *choices, char *to, size_t bytes)
     }
 }
 
-static uint32_t count_of(struct text value, char c)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < value.bytes; i++)
-        count += value.at[i] == c;
-    return count;
-}
-
-/* The value is not of the key's type. */
-static int wrong(struct config_fault *f, const struct config_key *key, struct text value,
-                 const char *hint)
+int config_wrong(const struct config_key *key, struct text value, const char *hint,
+                 struct config_fault *f)
 {
     char path[CONFIG_KEY_PATH_BYTES];
     char example[64];
     int shown = value.bytes > 60 ? 60 : (int)value.bytes;
-    bool secret = key->type == KEY_URL && count_of(value, '@') > 0; /* user:password@host */
+    bool at = value.bytes > 0 && memchr(value.at, '@', value.bytes) != NULL;
+    bool secret = key->type == KEY_URL && at; /* user:password@host */
     if (value.bytes == 0 || secret)
         (void)snprintf(f->message, sizeof f->message, "`%s` can't be %s",
                        config_key_path(key, path), secret ? "this" : "empty");
@@ -194,7 +186,7 @@ static int parse_whole(const struct config_key *key, struct text value, void *fi
         err = units_integer(value, &number, hint);
     int64_t scale = key->scale > 1 ? key->scale : 1;
     if (err != 0 || number % scale != 0)
-        return wrong(f, key, value, hint);
+        return config_wrong(key, value, hint, f);
     if (in_range(key, (double)(number / scale), f) != 0)
         return WEIR_EINVAL;
     store_integer(key, number, field);
@@ -209,7 +201,7 @@ static int parse_real(const struct config_key *key, struct text value, void *fie
     int err = key->type == KEY_RATE ? units_rate(value, &number, hint)
                                     : units_number(value, &number, hint);
     if (err != 0)
-        return wrong(f, key, value, hint);
+        return config_wrong(key, value, hint, f);
     if (in_range(key, number, f) != 0)
         return WEIR_EINVAL;
     memcpy(field, &number, sizeof number);
@@ -233,7 +225,7 @@ static int parse_boolean(const struct config_key *key, struct text value, void *
         if (text_equal(value, text_of(no[i])))
             hint = "false";
     }
-    return wrong(f, key, value, hint);
+    return config_wrong(key, value, hint, f);
 }
 
 static int parse_enum(const struct config_key *key, struct text value, void *field,
@@ -267,173 +259,6 @@ static int parse_enum(const struct config_key *key, struct text value, void *fie
     return WEIR_EINVAL;
 }
 
-static bool name_ok(struct text value)
-{
-    for (uint32_t i = 0; i < value.bytes; i++) {
-        char c = value.at[i];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
-                  || c == '.' || c == '-' || c == '_';
-        if (!ok)
-            return false;
-    }
-    return true;
-}
-
-static bool printable(struct text value)
-{
-    for (uint32_t i = 0; i < value.bytes; i++)
-        if ((uint8_t)value.at[i] < 0x20 || value.at[i] == 0x7f)
-            return false;
-    return true;
-}
-
-/* RFC 6901: empty or from a /; ~ only as ~0 or ~1. */
-static bool pointer_ok(struct text value)
-{
-    for (uint32_t i = 0; i < value.bytes; i++)
-        if (value.at[i] == '~'
-            && (i + 1 == value.bytes || (value.at[i + 1] != '0' && value.at[i + 1] != '1')))
-            return false;
-    return value.bytes == 0 || value.at[0] == '/';
-}
-
-static bool text_ok(const struct config_key *key, struct text value)
-{
-    bool may_be_empty = key->fallback != NULL && *key->fallback == '\0';
-    switch (key->type) {
-    case KEY_NAME:
-        return name_ok(value) && (value.bytes > 0 || may_be_empty);
-    case KEY_TEXT:
-    case KEY_PATH:
-        return printable(value) && (value.bytes > 0 || may_be_empty);
-    case KEY_PATTERN:
-        return value.bytes > 0 && count_of(value, '*') <= 1 && printable(value);
-    case KEY_POINTER:
-        return pointer_ok(value) && printable(value);
-    case KEY_TOPIC:
-        return count_of(value, '+') == 0 && count_of(value, '#') == 0 && printable(value);
-    default:
-        return printable(value);
-    }
-}
-
-static int parse_text(const struct config_key *key, struct text value, void *field,
-                      struct config_fault *f)
-{
-    char path[CONFIG_KEY_PATH_BYTES];
-    char hint[64] = "";
-    if (value.bytes >= key->bytes) {
-        (void)snprintf(f->message, sizeof f->message, "`%s` is too long: %u bytes",
-                       config_key_path(key, path), value.bytes);
-        fault_why(f, "it may have at most %zu bytes", key->bytes - 1);
-        fault_fix(f, "shorten it by %zu", value.bytes - (key->bytes - 1));
-        return WEIR_EINVAL;
-    }
-    if (!text_ok(key, value)) {
-        if (key->type == KEY_POINTER && value.bytes > 0 && value.bytes < 60 && value.at[0] != '/')
-            (void)snprintf(hint, sizeof hint, "/%.*s", (int)value.bytes, value.at);
-        return wrong(f, key, value, hint);
-    }
-    memset(field, 0, key->bytes);
-    if (value.bytes > 0)
-        memcpy(field, value.at, value.bytes);
-    return 0;
-}
-
-static int parse_template(const struct config_key *key, struct text value, void *field,
-                          struct config_fault *f)
-{
-    struct topic_template compiled = { 0 };
-    char terminated[TOPIC_BYTES_MAX + 1];
-    const char *why = "it is longer than 256 bytes";
-    size_t at = 0;
-    char path[CONFIG_KEY_PATH_BYTES];
-    int err = WEIR_EINVAL;
-    if (!printable(value))
-        why = "it has control characters in it";
-    else if (value.bytes < sizeof terminated) {
-        memcpy(terminated, value.at, value.bytes);
-        terminated[value.bytes] = '\0';
-        err = topic_compile(&compiled, terminated, &why, &at);
-    }
-    if (err == 0) {
-        memcpy(field, &compiled, sizeof compiled);
-        return 0;
-    }
-    (void)snprintf(f->message, sizeof f->message,
-                   "`%s` is not a topic template, at its character %zu", config_key_path(key, path),
-                   at + 1);
-    fault_why(f, "%s", why);
-    fault_fix(f, "%s", types[KEY_TEMPLATE].rule);
-    return WEIR_EINVAL;
-}
-
-struct url {
-    struct text host;
-    uint16_t port;
-    bool tls;
-};
-
-/* NULL: it is one; else what is wrong with it. */
-static const char *url_split(struct text value, struct url *url)
-{
-    static const char plain[] = "mqtt://", tls[] = "mqtts://";
-    *url = (struct url){ 0 };
-    url->tls = value.bytes >= 8 && memcmp(value.at, tls, 8) == 0;
-    if (!url->tls && (value.bytes < 7 || memcmp(value.at, plain, 7) != 0))
-        return "it begins with neither mqtt:// nor mqtts://";
-    uint32_t skip = url->tls ? 8 : 7;
-    struct text rest = { value.at + skip, value.bytes - skip };
-    if (count_of(rest, '@') > 0)
-        return "it holds a user name; that is `username` and `password_file`";
-    if (count_of(rest, '/') > 0 || count_of(rest, '?') > 0 || !printable(rest)
-        || count_of(rest, ' ') > 0)
-        return "something stands behind the host and port";
-    const char *end = rest.at + rest.bytes, *colon = end;
-    if (rest.bytes > 0 && rest.at[0] == '[') {
-        const char *close = memchr(rest.at, ']', rest.bytes);
-        if (close == NULL || (close + 1 < end && close[1] != ':'))
-            return "the [ of the address has no ] before the port";
-        url->host = (struct text){ rest.at + 1, (uint32_t)(close - rest.at - 1) };
-        colon = close + 1;
-    } else {
-        const char *found = rest.bytes > 0 ? memchr(rest.at, ':', rest.bytes) : NULL;
-        colon = found != NULL ? found : end;
-        url->host = (struct text){ rest.at, (uint32_t)(colon - rest.at) };
-    }
-    if (url->host.bytes == 0 || url->host.bytes > CONFIG_PATH_BYTES_MAX)
-        return "it names no host";
-    url->port = url->tls ? 8883 : 1883;
-    if (colon == end)
-        return NULL;
-    int64_t port;
-    char hint[64];
-    struct text digits = { colon + 1, (uint32_t)(end - colon - 1) };
-    if (units_integer(digits, &port, hint) != 0 || port < 1 || port > 65535)
-        return "the port is not a number from 1 to 65535";
-    url->port = (uint16_t)port;
-    return NULL;
-}
-
-static int parse_url(const struct config_key *key, struct text value, void *field,
-                     struct config_fault *f)
-{
-    struct url url;
-    const char *bad = url_split(value, &url);
-    if (bad != NULL) {
-        (void)wrong(f, key, value, NULL);
-        fault_why(f, "%s", bad);
-        fault_fix(f, "%s", types[KEY_URL].rule);
-        return WEIR_EINVAL;
-    }
-    struct config_broker *broker = field;
-    memset(broker->host, 0, sizeof broker->host);
-    memcpy(broker->host, url.host.at, url.host.bytes);
-    broker->port = url.port;
-    broker->tls = url.tls;
-    return 0;
-}
-
 int config_parse(const struct config_key *key, struct text value, void *field,
                  struct config_fault *fault)
 {
@@ -453,16 +278,14 @@ int config_parse(const struct config_key *key, struct text value, void *field,
     case KEY_ENUM:
         return parse_enum(key, value, field, fault);
     case KEY_TEMPLATE:
-        return parse_template(key, value, field, fault);
     case KEY_URL:
-        return parse_url(key, value, field, fault);
     case KEY_TEXT:
     case KEY_NAME:
     case KEY_PATTERN:
     case KEY_POINTER:
     case KEY_TOPIC:
     case KEY_PATH:
-        return parse_text(key, value, field, fault);
+        return config_parse_text(key, value, field, fault);
     case KEY_MAP:
     case KEY_LIST:
     case KEY_FIELDS:

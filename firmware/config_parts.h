@@ -105,6 +105,11 @@ struct config_fault {
 /* Parse one value into its field. WEIR_EINVAL with message, why and fix: the field is unchanged. */
 int config_parse(const struct config_key *key, struct text value, void *field,
                  struct config_fault *fault);
+int config_parse_text(const struct config_key *key, struct text value, void *field,
+                      struct config_fault *fault); /* config_text.c */
+/* The value is not of the key's type, and says so; `hint`: what was probably meant, or NULL. */
+int config_wrong(const struct config_key *key, struct text value, const char *hint,
+                 struct config_fault *fault);
 /* A field's value as one would write it. */
 void config_print_value(const struct config_key *key, const void *field, char *to, size_t bytes);
 /* A number in the unit of the key's type ("10s", "64MiB", "60/m"). */
