@@ -3,29 +3,17 @@
 #include <assert.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "simulator/chance.h"
+#include "simulator/faulty_medium.h"
 
-enum { FILES_MAX = 12, NAME_BYTES_MAX = 120, SECTOR_BYTES = 512 };
-
-struct image {
-    uint8_t *at;
-    size_t bytes, room;
-};
-
-struct change { /* not synced yet: a write, or (at NULL) a truncation to `offset` */
-    uint8_t *at;
-    size_t offset, bytes;
-};
+enum { FILES_MAX = 12, NAME_BYTES_MAX = 120 };
 
 struct file {
     char name[NAME_BYTES_MAX];
     bool seen_there, kept_there; /* in the directory as seen, and on the medium */
-    struct image seen, kept;
-    struct change *changes;
-    size_t change_count, change_room;
+    struct medium medium;
 };
 
 struct handle {
@@ -46,97 +34,6 @@ static struct {
     uint64_t fail_from, fail_until, faults;
     enum faulty_error error;
 } disk;
-
-/* --- images ------------------------------------------------------------------------------- */
-
-static void image_size(struct image *image, size_t bytes)
-{
-    if (bytes > image->room) {
-        size_t room = image->room < 4096 ? 4096 : image->room;
-        while (room < bytes)
-            room *= 2;
-        image->at = realloc(image->at, room);
-        assert(image->at != NULL);
-        image->room = room;
-    }
-    if (bytes > image->bytes)
-        memset(image->at + image->bytes, 0, bytes - image->bytes);
-    image->bytes = bytes;
-}
-
-static void image_write(struct image *image, const uint8_t *at, size_t offset, size_t bytes)
-{
-    if (offset + bytes > image->bytes)
-        image_size(image, offset + bytes);
-    memcpy(image->at + offset, at, bytes);
-}
-
-static void image_copy(struct image *to, const struct image *from)
-{
-    image_size(to, from->bytes);
-    if (from->bytes > 0)
-        memcpy(to->at, from->at, from->bytes);
-}
-
-/* --- what reaches the medium ---------------------------------------------------------------- */
-
-static void change_keep(struct file *file, const struct change *change)
-{
-    if (change->at == NULL)
-        image_size(&file->kept, change->offset);
-    else
-        image_write(&file->kept, change->at, change->offset, change->bytes);
-}
-
-/* Sectors are those of the medium, so a write that begins inside one shares it with others. */
-static void change_tear(struct file *file, const struct change *change, uint64_t *chance)
-{
-    size_t at = 0;
-    while (at < change->bytes) {
-        size_t part = SECTOR_BYTES - (change->offset + at) % SECTOR_BYTES;
-        part = part < change->bytes - at ? part : change->bytes - at;
-        if (chance_below(chance, 2) == 0)
-            image_write(&file->kept, change->at + at, change->offset + at, part);
-        at += part;
-    }
-}
-
-static void change_decide(struct file *file, const struct change *change, uint64_t *chance)
-{
-    uint32_t fate = chance_below(chance, 3);
-    if (fate == 0)
-        change_keep(file, change);
-    else if (fate == 1 && change->at != NULL)
-        change_tear(file, change, chance);
-}
-
-static void changes_end(struct file *file, uint64_t *chance) /* NULL: all are kept */
-{
-    for (size_t i = 0; i < file->change_count; i++) {
-        if (chance == NULL)
-            change_keep(file, &file->changes[i]);
-        else
-            change_decide(file, &file->changes[i], chance);
-        free(file->changes[i].at);
-    }
-    file->change_count = 0;
-}
-
-static void change_add(struct file *file, const void *at, size_t offset, size_t bytes)
-{
-    if (file->change_count == file->change_room) {
-        file->change_room = file->change_room == 0 ? 16 : 2 * file->change_room;
-        file->changes = realloc(file->changes, file->change_room * sizeof *file->changes);
-        assert(file->changes != NULL);
-    }
-    struct change *change = &file->changes[file->change_count++];
-    *change = (struct change){ NULL, offset, bytes };
-    if (at != NULL) {
-        change->at = malloc(bytes > 0 ? bytes : 1);
-        assert(change->at != NULL);
-        memcpy(change->at, at, bytes);
-    }
-}
 
 /* --- operations that may fail ---------------------------------------------------------------- */
 
@@ -167,14 +64,13 @@ static uint64_t bytes_seen(void)
 {
     uint64_t bytes = 0;
     for (int i = 0; i < FILES_MAX; i++)
-        bytes += disk.files[i].seen_there ? disk.files[i].seen.bytes : 0;
+        bytes += disk.files[i].seen_there ? disk.files[i].medium.seen.bytes : 0;
     return bytes;
 }
 
 static void write_now(struct file *file, const void *at, size_t offset, size_t bytes)
 {
-    image_write(&file->seen, at, offset, bytes);
-    change_add(file, at, offset, bytes);
+    medium_write(&file->medium, at, offset, bytes);
     disk.bytes_written += bytes;
 }
 
@@ -188,18 +84,19 @@ static int on_write(sqlite3_file *base, const void *at, int count, sqlite3_int64
 
     if (outcome == NO_POWER) {
         if (!was_off) /* under way when the power went */
-            change_add(file, at, (size_t)offset, bytes);
+            medium_promise(&file->medium, at, (size_t)offset, bytes);
         return SQLITE_IOERR_WRITE;
     }
     if (outcome == FAILS && disk.error == FAULTY_ENOSPC)
         return SQLITE_FULL;
     if (outcome == FAILS) {
-        bytes = chance_below(&disk.chance, (uint32_t)bytes / SECTOR_BYTES + 1) * SECTOR_BYTES;
+        bytes = chance_below(&disk.chance, (uint32_t)bytes / MEDIUM_SECTOR_BYTES + 1) *
+                MEDIUM_SECTOR_BYTES;
         write_now(file, at, (size_t)offset, bytes);
         return SQLITE_IOERR_WRITE;
     }
-    if (disk.bytes_max > 0 && end > file->seen.bytes &&
-        bytes_seen() + (end - file->seen.bytes) > disk.bytes_max)
+    if (disk.bytes_max > 0 && end > file->medium.seen.bytes &&
+        bytes_seen() + (end - file->medium.seen.bytes) > disk.bytes_max)
         return SQLITE_FULL;
     write_now(file, at, (size_t)offset, bytes);
     return SQLITE_OK;
@@ -222,7 +119,7 @@ static int on_sync(sqlite3_file *base, int flags)
     if (handle->sync_directory)
         directory_sync();
     handle->sync_directory = false;
-    changes_end(handle->file, outcome == FAILS ? &disk.chance : NULL);
+    medium_settle(&handle->file->medium, outcome == FAILS ? &disk.chance : NULL);
     return outcome == FAILS ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 
@@ -232,8 +129,7 @@ static int on_truncate(sqlite3_file *base, sqlite3_int64 bytes)
 
     if (operation(handle) != GOES_ON)
         return SQLITE_IOERR_TRUNCATE;
-    image_size(&handle->file->seen, (size_t)bytes);
-    change_add(handle->file, NULL, (size_t)bytes, 0);
+    medium_truncate(&handle->file->medium, (size_t)bytes);
     return SQLITE_OK;
 }
 
@@ -242,7 +138,7 @@ static int on_truncate(sqlite3_file *base, sqlite3_int64 bytes)
 static int on_read(sqlite3_file *base, void *to, int count, sqlite3_int64 offset)
 {
     struct handle *handle = (struct handle *)base;
-    const struct image *seen = &handle->file->seen;
+    const struct image *seen = &handle->file->medium.seen;
     size_t from = (size_t)offset, bytes = (size_t)count;
 
     if (dead(handle))
@@ -258,7 +154,7 @@ static int on_read(sqlite3_file *base, void *to, int count, sqlite3_int64 offset
 static int on_size(sqlite3_file *base, sqlite3_int64 *bytes)
 {
     struct handle *handle = (struct handle *)base;
-    *bytes = (sqlite3_int64)handle->file->seen.bytes;
+    *bytes = (sqlite3_int64)handle->file->medium.seen.bytes;
     return dead(handle) ? SQLITE_IOERR_FSTAT : SQLITE_OK;
 }
 
@@ -287,7 +183,7 @@ static int on_control(sqlite3_file *base, int code, void *argument)
 static int on_sector(sqlite3_file *base)
 {
     (void)base;
-    return SECTOR_BYTES;
+    return MEDIUM_SECTOR_BYTES;
 }
 
 static int on_character(sqlite3_file *base)
@@ -315,9 +211,7 @@ static struct file *file_make(const char *name)
     assert(strlen(name) < NAME_BYTES_MAX);
     memcpy(file->name, name, strlen(name) + 1);
     if (!file->seen_there) {
-        image_size(&file->seen, 0);
-        image_size(&file->kept, 0);
-        changes_end(file, NULL);
+        medium_empty(&file->medium);
         file->seen_there = true;
     }
     return file;
@@ -326,9 +220,7 @@ static struct file *file_make(const char *name)
 static void file_delete(struct file *file)
 {
     file->seen_there = false;
-    for (size_t i = 0; i < file->change_count; i++)
-        free(file->changes[i].at);
-    file->change_count = 0;
+    medium_forget(&file->medium);
 }
 
 static int on_close(sqlite3_file *base)
@@ -400,7 +292,7 @@ static int on_access(sqlite3_vfs *vfs, const char *name, int flags, int *there)
 
     (void)vfs;
     (void)flags;
-    *there = file != NULL && file->seen_there && file->seen.bytes > 0; /* as unix */
+    *there = file != NULL && file->seen_there && file->medium.seen.bytes > 0; /* as unix */
     return disk.off ? SQLITE_IOERR_ACCESS : SQLITE_OK;
 }
 
@@ -451,11 +343,9 @@ static void disk_clear(void)
 {
     for (int i = 0; i < FILES_MAX; i++) {
         struct file *file = &disk.files[i];
-        file_delete(file);
         file->name[0] = '\0';
-        file->kept_there = false;
-        image_size(&file->seen, 0); /* the memory serves the next disk */
-        image_size(&file->kept, 0);
+        file->seen_there = file->kept_there = false;
+        medium_empty(&file->medium);
     }
 }
 
@@ -483,9 +373,7 @@ void faulty_vfs_end(void)
 {
     disk_clear();
     for (int i = 0; i < FILES_MAX; i++) {
-        free(disk.files[i].seen.at);
-        free(disk.files[i].kept.at);
-        free(disk.files[i].changes);
+        medium_free(&disk.files[i].medium);
         disk.files[i] = (struct file){ 0 };
     }
     if (disk.registered)
@@ -522,13 +410,11 @@ void faulty_vfs_cut(uint64_t seed)
 
     for (int i = 0; i < FILES_MAX; i++) {
         struct file *file = &disk.files[i];
-        changes_end(file, &chance);
+        medium_settle(&file->medium, &chance);
         if (file->seen_there != file->kept_there) /* made or deleted, and not yet synced */
             file->kept_there = chance_below(&chance, 2) == 0;
         file->seen_there = file->kept_there;
-        if (!file->kept_there)
-            image_size(&file->kept, 0);
-        image_copy(&file->seen, &file->kept);
+        medium_reread(&file->medium, file->kept_there);
     }
     disk.off = true;
     disk.cut = true;
