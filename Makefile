@@ -29,9 +29,9 @@ PIPELINE  := $(wildcard pipeline/*.c)
 HAL       := $(wildcard hal/*.c)
 HAL_LINUX := $(wildcard hal/linux/*.c)
 STORAGE   := $(wildcard storage/*.c)
-FIRMWARE  := $(wildcard firmware/*.c firmware/cli/*.c)
+FIRMWARE  := $(wildcard firmware/*.c firmware/*/*.c)
 # What the simulator takes of firmware/: the turn and the configuration, no adapter.
-GATEWAY   := $(wildcard firmware/gateway*.c firmware/config*.c firmware/json_arena.c)
+GATEWAY   := $(wildcard firmware/gateway/*.c firmware/config/*.c firmware/json_arena.c)
 SIMULATOR := $(wildcard simulator/*.c)
 
 WEIR_LIBS := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedcrypto -luv -lmicrohttpd -lyaml -lgpiod -lz -lm

@@ -19,7 +19,7 @@
 #ifndef FIRMWARE_API_H
 #define FIRMWARE_API_H
 
-#include "firmware/gateway.h"
+#include "firmware/gateway/gateway.h"
 
 enum { API_PATH_BYTES = 128, API_TAIL_WAIT_MS = 10000 };
 

@@ -4,7 +4,7 @@
 #ifndef FIRMWARE_BUDGET_H
 #define FIRMWARE_BUDGET_H
 
-#include "firmware/gateway.h"
+#include "firmware/gateway/gateway.h"
 
 enum { BUDGET_LINES_MAX = 24 };
 

@@ -3,7 +3,7 @@
 #ifndef FIRMWARE_COMMITTER_H
 #define FIRMWARE_COMMITTER_H
 
-#include "firmware/gateway.h"
+#include "firmware/gateway/gateway.h"
 #include "firmware/loop.h"
 
 struct committer { /* the caller's memory; only committer.c writes it */

@@ -3,7 +3,7 @@
 #ifndef FIRMWARE_HEALTH_H
 #define FIRMWARE_HEALTH_H
 
-#include "firmware/gateway.h"
+#include "firmware/gateway/gateway.h"
 
 enum health_state { HEALTH_GOOD, HEALTH_DEGRADED, HEALTH_FAILED };
 

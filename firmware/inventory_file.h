@@ -3,7 +3,7 @@
 #ifndef FIRMWARE_INVENTORY_FILE_H
 #define FIRMWARE_INVENTORY_FILE_H
 
-#include "firmware/gateway.h"
+#include "firmware/gateway/gateway.h"
 
 struct inventory_file; /* opaque */
 

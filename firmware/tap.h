@@ -11,7 +11,7 @@
 #ifndef FIRMWARE_TAP_H
 #define FIRMWARE_TAP_H
 
-#include "firmware/gateway.h"
+#include "firmware/gateway/gateway.h"
 #include "firmware/loop.h"
 
 struct tap; /* opaque */

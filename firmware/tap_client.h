@@ -4,7 +4,7 @@
 #ifndef FIRMWARE_TAP_CLIENT_H
 #define FIRMWARE_TAP_CLIENT_H
 
-#include "firmware/config.h"
+#include "firmware/config/config.h"
 
 struct mosquitto;
 

@@ -4,7 +4,7 @@
 #ifndef FIRMWARE_UPLINK_CLIENT_H
 #define FIRMWARE_UPLINK_CLIENT_H
 
-#include "firmware/config.h"
+#include "firmware/config/config.h"
 #include "firmware/uplink_queue.h"
 
 struct uplink_client { /* one in the process; stands still */

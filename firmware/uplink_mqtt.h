@@ -12,7 +12,7 @@
 #ifndef FIRMWARE_UPLINK_MQTT_H
 #define FIRMWARE_UPLINK_MQTT_H
 
-#include "firmware/gateway.h"
+#include "firmware/gateway/gateway.h"
 #include "firmware/loop.h"
 
 struct uplink; /* opaque */

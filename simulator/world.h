@@ -37,7 +37,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "firmware/gateway.h"
+#include "firmware/gateway/gateway.h"
 #include "pipeline/err.h"
 
 /* What may happen in a world, counted, so that a world that never cut the power is not mistaken

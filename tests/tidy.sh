@@ -27,7 +27,7 @@ once 'MQTTAsync' '^(firmware/uplink_client|simulator/)'
 once 'sqlite3'   '^(storage/|simulator/(faulty_vfs|cloud_|report))'
 once 'cjson/'    '^(pipeline/codec_json|pipeline/inventory|firmware/json_arena|simulator/)'
 once 'microhttpd' '^firmware/http'
-once 'yaml'      '^firmware/config_'
+once 'yaml'      '^firmware/config/'
 once 'gpiod'     '^hal/linux/'
 
 # Functions of at most 60 lines, lines of at most 100 columns, files of at most 500, no leftovers.

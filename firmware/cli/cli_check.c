@@ -5,7 +5,7 @@
 #include "firmware/budget.h"
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 static const char help[] =
     "usage: weir check [-c FILE] [--no-environment] [--json]\n\n"

@@ -2,7 +2,7 @@
 
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 static const char help[] =
     "usage: weir config explain KEY   what a key means: `window.size`, `uplink`, `all`\n"

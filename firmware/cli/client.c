@@ -11,7 +11,7 @@
 
 #include "firmware/cli/cli.h"
 #include "firmware/cli/json_view.h"
-#include "firmware/config.h"
+#include "firmware/config/config.h"
 #include "pipeline/err.h"
 
 /* --- one answer --- */

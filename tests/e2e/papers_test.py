@@ -79,10 +79,10 @@ def arguments(text, at):
 
 def log_events():
     """The literal names in every call that logs. One that passes a name on (a wrapper) has none, and is listed here."""
-    wrappers = {("firmware/daemon.c", "event"), ("firmware/tap.c", "event"), ("firmware/gateway_fill.c", "kind")}
+    wrappers = {("firmware/daemon.c", "event"), ("firmware/tap.c", "event"), ("firmware/gateway/gateway_fill.c", "kind")}
     calls = {"log_event": 0, "log_reason": 1, "ports.log": 1, "fill_notice": 1}
     events = set()
-    for path, text in sources("firmware/*.c", "hal/*.c", "hal/*/*.c", "storage/*.c"):
+    for path, text in sources("firmware/*.c", "firmware/*/*.c", "hal/*.c", "hal/*/*.c", "storage/*.c"):
         if path == "firmware/log.c":
             continue
         for call in re.finditer(r"\b(log_event|log_reason|ports\.log|fill_notice)\(", text):
@@ -109,10 +109,10 @@ def literals(pattern, *files):
 
 def start_messages():
     yield from literals(r'\(stderr,\s*(?="weir: )', "firmware/daemon.c")
-    yield from literals(r"print_error\(errors, config, contract,\s*", "firmware/config_contracts.c")
+    yield from literals(r"print_error\(errors, config, contract,\s*", "firmware/config/config_contracts.c")
     opening = ["storage/store_open.c", "storage/store_schema.c", "storage/store_state.c"]
     yield from literals(r"store_fail\(s, WEIR_\w+,\s*", *opening)
-    yield from literals(r"snprintf\(why, [^;]*?,\s*(?=\")", *opening, "firmware/http.c", "firmware/gateway_start.c")
+    yield from literals(r"snprintf\(why, [^;]*?,\s*(?=\")", *opening, "firmware/http.c", "firmware/gateway/gateway_start.c")
 
 
 def page_names_what_the_source_says(_place):
@@ -133,7 +133,7 @@ def page_names_what_the_source_says(_place):
 
 def guide_names_what_the_source_says(_place):
     guide = read("docs/receiver.md")
-    notices = {name for path, text in sources("firmware/*.c")
+    notices = {name for path, text in sources("firmware/*.c", "firmware/*/*.c")
                for name in re.findall(r'fill_notice\(\s*g, "(\w+)"', text)}
     same("notices", notices, first_cells(section(guide, "Notices")))
     gaps = {name for _, text in sources("storage/*.c")

@@ -1,12 +1,12 @@
 /* Goal: no file harms the reader of configurations: what is wrong is told, with a place inside the
  * file; what is accepted reads back from what `weir config show` prints as the same. Method:
  * libFuzzer; the input is the file. The seeds are the examples and tests/unit/config_bad.
- * Links: firmware/config_check.c firmware/config_check_out.c firmware/config_derive.c firmware/config_docs.c firmware/config_environment.c firmware/config_parse.c firmware/config_promise.c firmware/config_read.c firmware/config_report.c firmware/config_schema.c firmware/config_show.c firmware/config_text.c firmware/config_units.c firmware/config_yaml.c hal/board.c pipeline/topic.c pipeline/codec_json_pointer.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/baseline.c pipeline/statistics.c pipeline/bytes.c
+ * Links: firmware/config/config_check.c firmware/config/config_check_out.c firmware/config/config_derive.c firmware/config/config_docs.c firmware/config/config_environment.c firmware/config/config_parse.c firmware/config/config_promise.c firmware/config/config_read.c firmware/config/config_report.c firmware/config/config_schema.c firmware/config/config_show.c firmware/config/config_text.c firmware/config/config_units.c firmware/config/config_yaml.c hal/board.c pipeline/topic.c pipeline/codec_json_pointer.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/baseline.c pipeline/statistics.c pipeline/bytes.c
  * Libs: -lyaml -lmbedcrypto */
 #include <assert.h>
 #include <stdlib.h>
 
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

@@ -15,7 +15,7 @@
 #include "firmware/cli/cli.h"
 #include "firmware/cli/client.h"
 #include "firmware/cli/json_view.h"
-#include "firmware/config.h"
+#include "firmware/config/config.h"
 #include "pipeline/err.h"
 
 /* What client_find would ask; not the subject here. */

@@ -4,14 +4,14 @@
  * be read before it is committed); examples as tables; then random damage to a full file, which must
  * never crash, and what is accepted nevertheless must read back from `weir config show` as the same.
  * Runs from the root of the repository.
- * Links: firmware/config_check.c firmware/config_check_out.c firmware/config_derive.c firmware/config_docs.c firmware/config_environment.c firmware/config_parse.c firmware/config_promise.c firmware/config_read.c firmware/config_report.c firmware/config_schema.c firmware/config_show.c firmware/config_text.c firmware/config_units.c firmware/config_yaml.c hal/board.c pipeline/topic.c pipeline/codec_json_pointer.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/baseline.c pipeline/statistics.c pipeline/bytes.c
+ * Links: firmware/config/config_check.c firmware/config/config_check_out.c firmware/config/config_derive.c firmware/config/config_docs.c firmware/config/config_environment.c firmware/config/config_parse.c firmware/config/config_promise.c firmware/config/config_read.c firmware/config/config_report.c firmware/config/config_schema.c firmware/config/config_show.c firmware/config/config_text.c firmware/config/config_units.c firmware/config/config_yaml.c hal/board.c pipeline/topic.c pipeline/codec_json_pointer.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/baseline.c pipeline/statistics.c pipeline/bytes.c
  * Libs: -lyaml -lmbedcrypto */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 #include "pipeline/err.h"
 #include "tests/lib/check.h"
 

@@ -1,5 +1,5 @@
 /* Values that are texts: names, patterns, pointers, topics and their templates, paths, URLs. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include "pipeline/err.h"
 

@@ -2,7 +2,7 @@
 #ifndef FIRMWARE_GATEWAY_STATE_H
 #define FIRMWARE_GATEWAY_STATE_H
 
-#include "firmware/gateway.h"
+#include "firmware/gateway/gateway.h"
 #include "pipeline/codec_results.h"
 #include "pipeline/envelope.h"
 #include "pipeline/err.h"

@@ -1,5 +1,5 @@
 /* Faults: kept while reading, then told in order of place, each with its line quoted. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include <assert.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The table for people: `weir config explain`, and docs/configuration.md. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include "pipeline/detector.h"
 #include "pipeline/err.h"
@@ -217,8 +217,8 @@ void config_print_reference(FILE *out)
 {
     (void)fputs(
         "# Configuration\n\n"
-        "Made by `weir config reference` from the table in firmware/config_schema.c; a test\n"
-        "compares the two. `weir check -c FILE` says what is wrong with a file, and what it\n"
+        "Made by `weir config reference` from the table in firmware/config/config_schema.c; a\n"
+        "test compares the two. `weir check -c FILE` says what is wrong with a file, and what it\n"
         "costs and loses; `weir config explain KEY` says the same as this page about one key;\n"
         "`weir config show` prints a file with every default filled in. Examples, all checked\n"
         "by a test, stand in docs/examples.\n\n",

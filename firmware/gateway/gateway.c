@@ -1,10 +1,10 @@
-#include "firmware/gateway.h"
+#include "firmware/gateway/gateway.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "firmware/gateway_state.h"
+#include "firmware/gateway/gateway_state.h"
 
 enum {
     HEARTBEAT_MS = 1000, /* a turn at least so often: clock, receipts, shedding */

@@ -11,7 +11,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "firmware/gateway_state.h"
+#include "firmware/gateway/gateway_state.h"
 
 enum { REFUSAL_PAUSE_MS = 1000 }; /* times the refusals of the entry so far */
 

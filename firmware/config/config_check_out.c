@@ -1,5 +1,5 @@
 /* Contradictions in what leaves: detectors, alerts, and the uplink. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include "pipeline/detector.h"
 

@@ -1,9 +1,9 @@
 /* config_parts: what the files of config share: the schema's rows, and the reader with its faults.
- * Nobody outside firmware/config_*.c, the two command lines over it and the tests includes this. */
+ * Nobody outside this folder, the two command lines over it and the tests includes this. */
 #ifndef FIRMWARE_CONFIG_PARTS_H
 #define FIRMWARE_CONFIG_PARTS_H
 
-#include "firmware/config.h"
+#include "firmware/config/config.h"
 
 /* --- the schema -------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* config_read: the stages in their order, and the files that a configuration names. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include <assert.h>
 #include <errno.h>

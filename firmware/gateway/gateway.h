@@ -14,7 +14,7 @@
 #ifndef FIRMWARE_GATEWAY_H
 #define FIRMWARE_GATEWAY_H
 
-#include "firmware/config.h"
+#include "firmware/config/config.h"
 #include "hal/hal.h"
 #include "pipeline/arena.h"
 #include "pipeline/codec_json.h"

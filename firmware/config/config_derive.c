@@ -1,5 +1,5 @@
 /* What follows from what was written: names made of names, shares in bytes, pointers, limits. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include <mbedtls/sha256.h>
 

@@ -1,6 +1,6 @@
 /* `weir config show`: the configuration as it applies. What is printed can be read again and comes
  * to the same (a test does that), so it is also how a file is brought to a newer version. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 enum { SHOWN_BYTES = 320 };
 

@@ -1,6 +1,6 @@
 /* Contradictions between keys: each value is fine alone, together they can't be what was meant.
  * Every check stands alone and only adds faults, so one run shows them all. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include <arpa/inet.h>
 

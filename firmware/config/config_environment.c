@@ -1,6 +1,6 @@
 /* Stage environment: the files that a configuration names are there, and its secrets are secret. It
  * looks at this machine, as the user who runs it. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include <errno.h>
 #include <unistd.h>

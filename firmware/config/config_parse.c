@@ -1,5 +1,5 @@
 /* One value at a time: from the text in the file to the field in the struct, and back. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include <assert.h>
 #include <stdarg.h>

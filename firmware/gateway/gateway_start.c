@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "firmware/gateway_state.h"
+#include "firmware/gateway/gateway_state.h"
 
 enum { FOLD_NS_ASSUMED = 2000, FOLD_READINGS_MIN = 10000 /* to measure by */ };
 

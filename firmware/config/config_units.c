@@ -1,5 +1,5 @@
 /* Quantities with units, exactly: integers throughout. `0.1s` is 100 ms, and `0.5x` is nothing. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include <assert.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* The one table: each key's type, unit, range, default and meaning. A row is one key. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include <assert.h>
 

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include "firmware/gateway_state.h"
+#include "firmware/gateway/gateway_state.h"
 
 enum {
     CLOCK_DRIFT_MS = 50, /* the offset is journalled anew when it is off by more */

@@ -1,6 +1,6 @@
 /* What a configuration costs on disk and what it does not promise, in sentences. Each is one line,
  * so that `weir check --json` can carry them as they are. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include <inttypes.h>
 

@@ -4,7 +4,7 @@
  * or not there. */
 #include <assert.h>
 
-#include "firmware/gateway_state.h"
+#include "firmware/gateway/gateway_state.h"
 
 enum { CHECKPOINT_JOURNAL_RATIO = 4 };
 

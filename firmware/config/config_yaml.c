@@ -2,7 +2,7 @@
  * pass over its events refuses what a configuration has no use for (anchors, tags, a second
  * document), so no alias is ever expanded. The walk follows the table, not the file: it ends where
  * the table ends, however deep the file nests. */
-#include "firmware/config_parts.h"
+#include "firmware/config/config_parts.h"
 
 #include <assert.h>
 #include <yaml.h>

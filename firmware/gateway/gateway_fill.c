@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "firmware/gateway_state.h"
+#include "firmware/gateway/gateway_state.h"
 
 static struct outbox_row *add_row(struct gateway *g, enum lane lane)
 {

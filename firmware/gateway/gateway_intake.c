@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "firmware/gateway_state.h"
+#include "firmware/gateway/gateway_state.h"
 
 int64_t gateway_wall_ms(const struct gateway *g)
 {

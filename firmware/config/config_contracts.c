@@ -1,5 +1,5 @@
 /* Whether the contracts may follow those that the store accepted last. */
-#include "firmware/config.h"
+#include "firmware/config/config.h"
 
 #include <assert.h>
 
