@@ -25,7 +25,7 @@ LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SYSROOT),--sysroot=$
 # Our own heap is sealed after start: any later call of ours through these asserts (firmware/heap_seal.c).
 SEAL     := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=asprintf
 
-PIPELINE  := $(wildcard pipeline/*.c)
+PIPELINE  := $(wildcard pipeline/*.c pipeline/mqtt/*.c)
 HAL       := $(wildcard hal/*.c)
 HAL_LINUX := $(wildcard hal/linux/*.c)
 STORAGE   := $(wildcard storage/*.c)
