@@ -130,13 +130,18 @@ $(B)/fuzz/$(1): tests/fuzz/$(1).c $(call fuzz_links,$(1)) | test-packages
 endef
 $(foreach t,$(FUZZERS),$(eval $(call fuzz_target,$(t))))
 
-bench: $(B)/bench/detectors_bench ## Measure the detectors: rates, false alarms, nanoseconds a reading
+bench: $(B)/bench/detectors_bench $(B)/bench/mqtt_bench ## Measure the detectors (rates, false alarms, nanoseconds) and the MQTT codec
 	$(B)/bench/detectors_bench
+	$(B)/bench/mqtt_bench
 
 $(B)/bench/detectors_bench: tests/bench/detectors_bench.c pipeline/baseline.c pipeline/statistics.c \
     pipeline/bytes.c $(wildcard pipeline/detector*.c)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(STRICT)) $(OPTIMISE) -o $@ $^ -lm
+
+$(B)/bench/mqtt_bench: tests/bench/mqtt_bench.c $(wildcard pipeline/mqtt/*.c) pipeline/bytes.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(STRICT)) $(OPTIMISE) -o $@ $^
 
 sizes: all ## Print the sizes of the programs
 	@size $(B)/weir $(B)/weir-sim

@@ -24,7 +24,8 @@ static const struct mqtt_offer meagre = {
 /* --- CONNECT --- */
 
 /* v5 MQTT-3.1.4-5, v5 MQTT-3.2.0-1, v5 MQTT-3.2.0-2, v3.1.1 MQTT-3.1.4-4, v3.1.1 MQTT-3.2.0-1: one
- * CONNACK, before anything else; v5 MQTT-3.2.2-2, v3.1.1 MQTT-3.2.2-1, v3.1.1 MQTT-3.2.2-3: no session */
+ * CONNACK, before anything else; v5 MQTT-3.2.2-2, v3.1.1 MQTT-3.2.2-1, v3.1.1 MQTT-3.2.2-3: no session
+ * v5 MQTT-3.12.4-1, v3.1.1 MQTT-3.12.4-1: PINGRESP */
 static void a_connect_is_accepted(void **state)
 {
     (void)state;

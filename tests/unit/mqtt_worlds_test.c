@@ -202,6 +202,7 @@ static void live(struct model *m, struct talk *t)
     }
 }
 
+/* v5 MQTT-4.4.0-1, v3.1.1 MQTT-4.4.0-1 */
 static void every_message_is_stored_as_often_as_promised(void **state)
 {
     (void)state;
