@@ -45,9 +45,7 @@ static size_t why_bytes(struct text why)
 
 static size_t varint_bytes(size_t value)
 {
-    struct byte_writer counter = { 0 };
-    put_varint(&counter, value);
-    return counter.used;
+    return value < 128 ? 1 : value < 16384 ? 2 : value < 2097152 ? 3 : 4;
 }
 
 /* --- frames --- */
@@ -67,6 +65,8 @@ static size_t body_bytes(size_t fields, size_t properties)
 static struct text fitting(const struct mqtt_peer *peer, struct text why, size_t fields,
                            size_t properties)
 {
+    if (why.bytes == 0)
+        return why;
     size_t with = packet_bytes(body_bytes(fields, properties + why_bytes(why)));
     bool fits = peer->version == MQTT_5 && with <= peer->packet_bytes_max;
     return fits ? why : (struct text){ 0 };

@@ -52,8 +52,9 @@ unsigned text_scan(struct text text)
 {
     unsigned found = 0;
     for (uint32_t i = 0; i < text.bytes;) {
-        if (text.bytes - i >= 8 && is_plain(text.at + i)) {
-            i += 8;
+        uint32_t step = text.bytes - i < 8 ? text.bytes - i : 8;
+        if (text.bytes >= 8 && is_plain(text.at + i + step - 8)) { /* at the end, some again */
+            i += step;
             continue;
         }
         uint8_t byte = (uint8_t)text.at[i];
