@@ -139,7 +139,8 @@ $(B)/bench/detectors_bench: tests/bench/detectors_bench.c pipeline/baseline.c pi
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(STRICT)) $(OPTIMISE) -o $@ $^ -lm
 
-$(B)/bench/mqtt_bench: tests/bench/mqtt_bench.c $(wildcard pipeline/mqtt/*.c) pipeline/bytes.c
+$(B)/bench/mqtt_bench: tests/bench/mqtt_bench.c $(wildcard pipeline/mqtt/*.c) pipeline/bytes.c \
+    pipeline/hash.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(STRICT)) $(OPTIMISE) -o $@ $^
 

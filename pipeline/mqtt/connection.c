@@ -291,7 +291,8 @@ int mqtt_connection_read(struct mqtt_connection *c, const struct mqtt_input *in,
     event->kind = MQTT_EVENT_NONE;
     event->fault = MQTT_FAULT_NONE;
     event->number = 0;
-    event->is_repeat = event->is_restored = event->drops_will = false;
+    event->mark = 0;
+    event->is_repeat = event->drops_will = false;
     if (!mqtt_connection_may_read(c) || w->failed || w->bytes - w->used < MQTT_ANSWER_BYTES)
         return WEIR_EAGAIN;
     struct mqtt_rules rules = { c->peer.version, c->state == MQTT_AWAITING

@@ -37,12 +37,12 @@ struct mqtt_offer { /* what this server grants; the same for all, outlives the c
     uint16_t receive_maximum;     /* 1..MQTT_RECEIVE_MAXIMUM_MAX; acknowledgements that can wait; 6
                                    * bytes each. 5.0: more messages under way are a fault. 3.1.1
                                    * knows no such limit: the client is just not read */
-    uint16_t exchanges_max;       /* QoS 2, also those restored; >= receive_maximum; 8 to 16 bytes
+    uint16_t exchanges_max;       /* QoS 2, also those restored; >= receive_maximum; 16 to 32 bytes
                                    * each. More are a fault, since push-back could not end: the
                                    * PUBREL that makes room is behind */
     uint16_t alias_maximum;       /* 8 bytes each */
     uint32_t alias_bytes;         /* for their topics together */
-    uint16_t send_max;            /* QoS 1 to the client under way, >= 1; 8 to 16 bytes each */
+    uint16_t send_max;            /* QoS 1 to the client under way, >= 1; 16 to 32 bytes each */
     uint16_t keep_alive_max_s;    /* 5.0: a longer one, or none, is cut to this; 0: as they like */
     int64_t connect_within_ms;    /* from opening to CONNECT */
     uint8_t qos_max;              /* 0..2 */
@@ -105,13 +105,14 @@ struct mqtt_event {
     enum mqtt_fault fault;
     uint64_t number;           /* of the acknowledgement, 0: none */
     struct text topic;         /* MESSAGE: in full, also behind an alias; until the next read */
-    /* MESSAGE at QoS 2 with the identifier of an exchange that is not over: do not store it again
-     * [5 MQTT-4.3.3-10]. Its number is 0 when the PUBREC that still waits answers it too. */
+    /* MESSAGE at QoS 2, for the exchange's row, which it makes or replaces: by it the same message
+     * is known when it comes again. */
+    uint32_t mark;
+    /* MESSAGE at QoS 2 of an exchange that is not over: do not store it again [5 MQTT-4.3.3-10].
+     * Its number is 0 when the PUBREC that still waits answers it too. Another message with the
+     * identifier of a restored exchange is none: that client has forgotten its session and counts
+     * from 1 again. (DUP does not tell the two apart: MQTT.js 5 sends again without it.) */
     bool is_repeat;
-    /* MESSAGE or RELEASE: that exchange was restored. A repeat of one without DUP comes from a
-     * client that has forgotten its session and begins counting again; a conforming one sets DUP.
-     * To take it for a new message loses nothing where duplicates are recognised by other means. */
-    bool is_restored;
     bool drops_will;           /* DISCONNECT: the will is not to be published */
 };
 
@@ -129,9 +130,10 @@ int mqtt_connection_read(struct mqtt_connection *c, const struct mqtt_input *in,
 
 /* --- decisions --- */
 
-/* An unfinished QoS 2 exchange of the session that is resumed: its PUBREC was, or may have been,
- * sent. After MQTT_EVENT_CONNECT, before accept. WEIR_EFULL: more than exchanges_max. */
-int mqtt_connection_restore(struct mqtt_connection *c, uint16_t packet_id);
+/* An unfinished QoS 2 exchange of the session that is resumed, with the mark that its message had:
+ * its PUBREC was, or may have been, sent. After MQTT_EVENT_CONNECT, before accept. WEIR_EFULL: more
+ * than exchanges_max. */
+int mqtt_connection_restore(struct mqtt_connection *c, uint16_t packet_id, uint32_t mark);
 
 struct mqtt_accept {
     bool session_present;

@@ -1,6 +1,7 @@
 #include "pipeline/mqtt/connection_parts.h"
 
 #include "pipeline/err.h"
+#include "pipeline/hash.h"
 
 /* Of a QoS 2 exchange, in mqtt_id.state. One that is over is not in the table. */
 enum exchange {
@@ -107,7 +108,7 @@ uint32_t mqtt_connection_render(struct mqtt_connection *c, const struct text *de
 
 /* --- messages from the client --- */
 
-int mqtt_connection_restore(struct mqtt_connection *c, uint16_t packet_id)
+int mqtt_connection_restore(struct mqtt_connection *c, uint16_t packet_id, uint32_t mark)
 {
     assert(c->state == MQTT_CONNECTING && !c->clean_start);
     struct mqtt_id *id = mqtt_ids_add(&c->exchanges, packet_id);
@@ -115,6 +116,7 @@ int mqtt_connection_restore(struct mqtt_connection *c, uint16_t packet_id)
         return WEIR_EFULL;
     id->state = EXCHANGE_RECORDED;
     id->flags = IS_RESTORED;
+    id->mark = mark;
     return 0;
 }
 
@@ -127,26 +129,49 @@ static enum mqtt_fault count(struct mqtt_connection *c)
     return MQTT_FAULT_NONE;
 }
 
-/* The exchange that a PUBLISH at QoS 2 begins or, as a repeat, belongs to. */
-static enum mqtt_fault take_exchange(struct mqtt_connection *c, struct mqtt_event *event)
+/* Only a client's own messages can collide, so the key need not be secret. */
+static uint32_t mark_of(struct text topic, struct text payload)
 {
-    uint16_t packet_id = event->packet.publish.packet_id;
-    struct mqtt_id *id = mqtt_ids_find(&c->exchanges, packet_id);
-    if (id != NULL && id->state == EXCHANGE_RELEASED)
-        return MQTT_FAULT_PUBLISH_AFTER_PUBREL;
-    event->is_repeat = id != NULL;
-    event->is_restored = id != NULL && (id->flags & IS_RESTORED) != 0;
-    if (id != NULL && (id->flags & IS_COUNTED) != 0)
-        return MQTT_FAULT_NONE;
+    struct hash_state h;
+    hash_begin(&h, (struct hash_key){ 0x776569726d717474u, 1 }, 0);
+    hash_add(&h, topic.at, topic.bytes);
+    hash_add(&h, "", 1); /* which no topic holds */
+    hash_add(&h, payload.at, payload.bytes);
+    return (uint32_t)hash_end64(&h);
+}
+
+static enum mqtt_fault begin_exchange(struct mqtt_connection *c, const struct mqtt_event *event)
+{
     enum mqtt_fault fault = count(c);
     if (fault != MQTT_FAULT_NONE)
         return fault;
-    if (id == NULL)
-        id = mqtt_ids_add(&c->exchanges, packet_id);
+    struct mqtt_id *id = mqtt_ids_add(&c->exchanges, event->packet.publish.packet_id);
     if (id == NULL)
         return MQTT_FAULT_TOO_MANY_EXCHANGES;
-    id->flags |= IS_COUNTED;
+    id->flags = IS_COUNTED;
+    id->mark = event->mark;
     return MQTT_FAULT_NONE;
+}
+
+/* The exchange that a PUBLISH at QoS 2 begins or, as a repeat, belongs to. */
+static enum mqtt_fault take_exchange(struct mqtt_connection *c, struct mqtt_event *event)
+{
+    const struct mqtt_publish *publish = &event->packet.publish;
+    event->mark = mark_of(event->topic, publish->payload);
+    struct mqtt_id *id = mqtt_ids_find(&c->exchanges, publish->packet_id);
+    if (id == NULL)
+        return begin_exchange(c, event);
+    if (id->mark != event->mark && id->state == EXCHANGE_RECORDED && id->flags == IS_RESTORED) {
+        end_exchange(c, id);
+        return begin_exchange(c, event);
+    }
+    if (id->mark != event->mark || id->state == EXCHANGE_RELEASED)
+        return MQTT_FAULT_ID_IN_USE;
+    event->is_repeat = true;
+    if ((id->flags & IS_COUNTED) != 0)
+        return MQTT_FAULT_NONE;
+    id->flags |= IS_COUNTED;
+    return count(c);
 }
 
 /* A repeat whose PUBREC still waits: that one comes after the repeat too, and answers both. */
@@ -211,7 +236,6 @@ enum mqtt_fault connection_on_pubrel(struct mqtt_connection *c, struct mqtt_even
     if (id != NULL && id->state == EXCHANGE_RECEIVED)
         return MQTT_FAULT_PUBREL_EARLY;
     event->kind = id != NULL ? MQTT_EVENT_RELEASE : MQTT_EVENT_NONE;
-    event->is_restored = id != NULL && (id->flags & IS_RESTORED) != 0;
     if (id != NULL && id->state == EXCHANGE_RECORDED)
         set_exchange(id, EXCHANGE_RELEASED);
     event->number = hold(c, (struct mqtt_held){

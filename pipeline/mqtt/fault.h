@@ -142,8 +142,8 @@ enum mqtt_version { MQTT_NO_VERSION = 0, MQTT_3_1_1 = 4, MQTT_5 = 5 };
       "more messages under way than the receive maximum")                                          \
     X(TOO_MANY_EXCHANGES, QUOTA_EXCEEDED, "MQTT-4.8.0-2", "section 4.13.2",                        \
       "more QoS 2 exchanges under way than this server keeps")                                     \
-    X(PUBLISH_AFTER_PUBREL, PROTOCOL_ERROR, "MQTT-2.3.1-2", "MQTT-2.2.1-3",                        \
-      "PUBLISH with the identifier of an exchange whose PUBREL was sent")                          \
+    X(ID_IN_USE, PROTOCOL_ERROR, "MQTT-2.3.1-2", "MQTT-2.2.1-3",                                   \
+      "PUBLISH with the identifier of another exchange that is not over")                          \
     X(PUBREL_EARLY, PROTOCOL_ERROR, "MQTT-4.3.3-1", "MQTT-4.3.3-4", "PUBREL before PUBREC")        \
     X(PUBREC_OF_QOS_1, PROTOCOL_ERROR, "MQTT-3.3.4-1", "MQTT-3.3.4-1",                             \
       "PUBREC for a message of QoS 1")                                                             \

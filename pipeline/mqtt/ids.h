@@ -9,8 +9,9 @@
 
 struct mqtt_id {
     uint16_t id;   /* 0: the slot is free */
-    uint8_t state; /* the owner's */
-    uint8_t flags; /* the owner's */
+    uint8_t state; /* the owner's, as all below */
+    uint8_t flags;
+    uint32_t mark;
 };
 
 struct mqtt_ids {
@@ -26,7 +27,7 @@ void mqtt_ids_clear(struct mqtt_ids *ids);
 /* NULL: not in use. The entry moves when another one is removed. */
 struct mqtt_id *mqtt_ids_find(const struct mqtt_ids *ids, uint16_t id);
 
-/* An id that is not in use and not 0, with state and flags 0; NULL: the table is full. */
+/* An id that is not in use and not 0, with the rest 0; NULL: the table is full. */
 struct mqtt_id *mqtt_ids_add(struct mqtt_ids *ids, uint16_t id);
 
 /* An id that is in use. */

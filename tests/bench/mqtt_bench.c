@@ -2,7 +2,7 @@
  * account for, commit and acknowledge it.
  * Method: packets of 1,000 devices behind one another in a buffer of 64 KiB, as a socket gives them, and the
  * best of many rounds over it. Prints one JSON line a case.
- * Links: pipeline/mqtt/%.c pipeline/bytes.c */
+ * Links: pipeline/mqtt/%.c pipeline/bytes.c pipeline/hash.c */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

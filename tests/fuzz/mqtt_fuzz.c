@@ -3,7 +3,7 @@
  * order of arrival and not before their commit, limits hold. Method: libFuzzer; input ends at a page that
  * may not be touched. The first byte chooses: one packet in one of the versions, or a client's stream;
  * for a stream the second byte counts what follows of the caller's decisions, taken in turn.
- * Links: pipeline/mqtt/aliases.c pipeline/mqtt/connection.c pipeline/mqtt/connection_messages.c pipeline/mqtt/encode.c pipeline/mqtt/fault.c pipeline/mqtt/ids.c pipeline/mqtt/packet.c pipeline/mqtt/packet_connect.c pipeline/mqtt/packet_subscribe.c pipeline/mqtt/property.c pipeline/mqtt/reason.c pipeline/mqtt/wire.c pipeline/bytes.c */
+ * Links: pipeline/mqtt/aliases.c pipeline/mqtt/connection.c pipeline/mqtt/connection_messages.c pipeline/mqtt/encode.c pipeline/mqtt/fault.c pipeline/mqtt/ids.c pipeline/mqtt/packet.c pipeline/mqtt/packet_connect.c pipeline/mqtt/packet_subscribe.c pipeline/mqtt/property.c pipeline/mqtt/reason.c pipeline/mqtt/wire.c pipeline/bytes.c pipeline/hash.c */
 #include <assert.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -14,6 +14,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 enum { INPUT_MAX = 16384, HELD_MAX = 16 };
+
+#define MARK_OF_A 0xe7180497u /* of an empty message to topic "a", as the corpus has */
 
 static uint8_t *page_end(void)
 {
@@ -150,7 +152,7 @@ static void decide_connect(struct stream *s, struct byte_writer *w)
         return;
     }
     for (uint16_t id = 1; !s->c->clean_start && id <= (decision & 7); id++)
-        (void)mqtt_connection_restore(s->c, id);
+        (void)mqtt_connection_restore(s->c, id, decision & 0x80 ? MARK_OF_A : 0);
     accept.session_present = !s->c->clean_start && (decision & 8) != 0;
     if (s->c->needs_id)
         accept.assigned_client_id = text_of("weir-1");
@@ -258,7 +260,7 @@ static void check_state(const struct stream *s, int used, const struct mqtt_even
 static void try_stream(const struct mqtt_offer *offer, struct stream *s, const uint8_t *at,
                        size_t bytes)
 {
-    static _Alignas(16) uint8_t memory[4096];
+    static _Alignas(16) uint8_t memory[8192];
     memset(memory, 0, sizeof memory);
     struct arena arena = arena_over(memory, sizeof memory);
     uint8_t out[512];

@@ -2,7 +2,7 @@
  * granted and refused, time, topic aliases, subscriptions.
  * Method: conversations, as a timeline. What one is told and when is compared byte for byte. No fault of
  * the connection may be without a conversation, here or in the two tests named below.
- * Links: pipeline/mqtt/%.c pipeline/bytes.c */
+ * Links: pipeline/mqtt/%.c pipeline/bytes.c pipeline/hash.c */
 #include "tests/lib/mqtt_talk.h"
 
 #define CONNECT_5 "10 ({'MQTT'} 05 02 001e () {'dev'})"
@@ -423,7 +423,7 @@ static void no_fault_is_without_a_conversation(void **state)
 {
     (void)state;
     provoked[MQTT_FAULT_RECEIVE_MAXIMUM] = provoked[MQTT_FAULT_TOO_MANY_EXCHANGES] = true;
-    provoked[MQTT_FAULT_PUBLISH_AFTER_PUBREL] = provoked[MQTT_FAULT_PUBREL_EARLY] = true;
+    provoked[MQTT_FAULT_ID_IN_USE] = provoked[MQTT_FAULT_PUBREL_EARLY] = true;
     provoked[MQTT_FAULT_PUBREC_OF_QOS_1] = true;
 #define X(name, reason, v3, v5, why)                                                               \
     if (!provoked[MQTT_FAULT_##name])                                                              \

@@ -1,7 +1,7 @@
 /* Goal: messages of a client are acknowledged in order, once they are committed, and not before; an
  * exchange of QoS 2 goes its way, also over several connections; limits hold.
  * Method: conversations, compared byte for byte.
- * Links: pipeline/mqtt/%.c pipeline/bytes.c */
+ * Links: pipeline/mqtt/%.c pipeline/bytes.c pipeline/hash.c */
 #include "tests/lib/mqtt_talk.h"
 
 #define CONNECT_5 "10 ({'MQTT'} 05 02 001e () {'dev'})"
@@ -123,7 +123,7 @@ static void a_repeat_is_answered_and_not_stored(void **state)
     talk_connects(&t, CONNECT_3);
     talk_gets(&t, "34 ({'a'} 0001)", MQTT_EVENT_MESSAGE);
     talk_gets(&t, "3c ({'a'} 0001)", MQTT_EVENT_MESSAGE);
-    assert_true(t.event.is_repeat && !t.event.is_restored);
+    assert_true(t.event.is_repeat);
     assert_int_equal(t.event.number, 0); /* the PUBREC that waits answers both */
     assert_int_equal(talk_commits(&t), 1);
     talk_hears(&t, "50 (0001)");
@@ -160,7 +160,8 @@ static void a_pubrel_of_nothing_is_answered(void **state)
 }
 
 /* v5 MQTT-4.3.3-4, v3.1.1 MQTT-4.3.3-1: PUBREL only after PUBREC
- * v5 MQTT-4.3.3-6, v5 MQTT-2.2.1-3, v3.1.1 MQTT-2.3.1-2: no PUBLISH after PUBREL before PUBCOMP */
+ * v5 MQTT-4.3.3-6, v5 MQTT-2.2.1-3, v3.1.1 MQTT-2.3.1-2: no PUBLISH after PUBREL before PUBCOMP, nor
+ * another message before that */
 static void an_exchange_has_its_order(void **state)
 {
     (void)state;
@@ -175,7 +176,7 @@ static void an_exchange_has_its_order(void **state)
     talk_gets(&t, "34 ({'a'} 0001)", MQTT_EVENT_MESSAGE);
     assert_int_equal(talk_commits(&t), 1);
     talk_gets(&t, "62 (0001)", MQTT_EVENT_RELEASE);
-    talk_breaks(&t, "3c ({'a'} 0001)", MQTT_FAULT_PUBLISH_AFTER_PUBREL);
+    talk_breaks(&t, "3c ({'a'} 0001)", MQTT_FAULT_ID_IN_USE);
     talk_end(&t);
 }
 
@@ -244,25 +245,44 @@ static void a_full_buffer_stops_reading(void **state)
     talk_end(&t);
 }
 
-/* The session comes back: PUBLISH again and PUBREL again are known; what is not counted does not
- * count against the receive maximum. v5 MQTT-4.4.0-1, v3.1.1 MQTT-4.4.0-1, as the receiver sees it */
+/* The mark that a message of topic "a" and this payload has. */
+static uint32_t mark_for(const char *payload)
+{
+    struct talk t;
+    char publish[64];
+    talk_begin(&t, &offer);
+    talk_connects(&t, CONNECT_5);
+    snprintf(publish, sizeof publish, "34 ({'a'} 0001 () '%s')", payload);
+    talk_gets(&t, publish, MQTT_EVENT_MESSAGE);
+    uint32_t mark = t.event.mark;
+    talk_end(&t);
+    return mark;
+}
+
+static void resume(struct talk *t, const char *payload)
+{
+    talk_begin(t, &offer);
+    talk_gets(t, AGAIN_5, MQTT_EVENT_CONNECT);
+    for (uint16_t id = 1; id <= 6; id++)
+        assert_int_equal(mqtt_connection_restore(t->c, id, mark_for(payload)), 0);
+    assert_int_equal(mqtt_connection_restore(t->c, 7, 0), WEIR_EFULL);
+    struct mqtt_accept accept = { .session_present = true, .session_expiry_s = 3600 };
+    assert_int_equal(mqtt_connection_accept(t->c, &accept, 0, &t->w), 0);
+    t->w.used = 0;
+}
+
+/* The session comes back: PUBLISH again and PUBREL again are known, with DUP and without; what is not
+ * counted does not count against the receive maximum.
+ * v5 MQTT-4.4.0-1, v3.1.1 MQTT-4.4.0-1, as the receiver sees it */
 static void restored_exchanges_go_on(void **state)
 {
     (void)state;
     struct talk t;
-    talk_begin(&t, &offer);
-    talk_gets(&t, AGAIN_5, MQTT_EVENT_CONNECT);
-    for (uint16_t id = 1; id <= 6; id++)
-        assert_int_equal(mqtt_connection_restore(t.c, id), 0);
-    assert_int_equal(mqtt_connection_restore(t.c, 7), WEIR_EFULL);
-    struct mqtt_accept accept = { .session_present = true, .session_expiry_s = 3600 };
-    assert_int_equal(mqtt_connection_accept(t.c, &accept, 0, &t.w), 0);
-    t.w.used = 0;
+    resume(&t, "old");
     assert_int_equal(t.c->in_flight, 0);
     talk_gets(&t, "62 (0003)", MQTT_EVENT_RELEASE);
-    assert_true(t.event.is_restored);
-    talk_gets(&t, "3c ({'a'} 0004 ())", MQTT_EVENT_MESSAGE);
-    assert_true(t.event.is_repeat && t.event.is_restored);
+    talk_gets(&t, "3c ({'a'} 0004 () 'old')", MQTT_EVENT_MESSAGE);
+    assert_true(t.event.is_repeat);
     assert_int_equal(t.c->in_flight, 1);
     assert_int_equal(talk_commits(&t), 2);
     talk_hears(&t, "70 (0003) 50 (0004)");
@@ -270,8 +290,37 @@ static void restored_exchanges_go_on(void **state)
     assert_int_equal(talk_commits(&t), 1);
     talk_hears(&t, "70 (0004)");
     assert_int_equal(t.c->in_flight, 0);
-    talk_gets(&t, "34 ({'a'} 0005 ())", MQTT_EVENT_MESSAGE); /* without DUP */
-    assert_true(t.event.is_repeat && t.event.is_restored && !t.event.packet.publish.dup);
+    talk_gets(&t, "34 ({'a'} 0005 () 'old')", MQTT_EVENT_MESSAGE);
+    assert_true(t.event.is_repeat);
+    talk_end(&t);
+}
+
+/* A client that has forgotten its session, and uses an identifier again, loses nothing; over one
+ * connection it can't have forgotten. */
+static void another_message_is_no_repeat(void **state)
+{
+    (void)state;
+    struct talk t;
+    resume(&t, "old");
+    talk_gets(&t, "34 ({'a'} 0001 () 'new')", MQTT_EVENT_MESSAGE);
+    assert_false(t.event.is_repeat);
+    assert_int_equal(t.event.mark, mark_for("new"));
+    talk_breaks(&t, "62 (0001)", MQTT_FAULT_PUBREL_EARLY); /* it has to be committed first */
+    talk_end(&t);
+    resume(&t, "old");
+    talk_gets(&t, "34 ({'a'} 0001 () 'new')", MQTT_EVENT_MESSAGE);
+    assert_int_equal(talk_commits(&t), 1);
+    talk_gets(&t, "62 (0001)", MQTT_EVENT_RELEASE);
+    assert_int_equal(talk_commits(&t), 1);
+    talk_hears(&t, "50 (0001) 70 (0001)");
+    assert_int_equal(t.c->in_flight, 0);
+    talk_gets(&t, "34 ({'a'} 0002 () 'old')", MQTT_EVENT_MESSAGE);
+    talk_breaks(&t, "34 ({'a'} 0002 () 'new')", MQTT_FAULT_ID_IN_USE);
+    talk_end(&t);
+    talk_begin(&t, &offer);
+    talk_connects(&t, CONNECT_3);
+    talk_gets(&t, "34 ({'a'} 0001 'one')", MQTT_EVENT_MESSAGE);
+    talk_breaks(&t, "3c ({'b'} 0001 'one')", MQTT_FAULT_ID_IN_USE);
     talk_end(&t);
 }
 
@@ -289,6 +338,7 @@ int main(void)
         cmocka_unit_test(an_old_client_is_pushed_back),
         cmocka_unit_test(a_full_buffer_stops_reading),
         cmocka_unit_test(restored_exchanges_go_on),
+        cmocka_unit_test(another_message_is_no_repeat),
     };
     return cmocka_run_group_tests_name("mqtt_exchange", tests, NULL, NULL);
 }

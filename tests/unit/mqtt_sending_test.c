@@ -1,7 +1,7 @@
 /* Goal: messages to the client keep the rules of a sender: identifiers, the client's receive maximum,
  * its answers.
  * Method: conversations, compared byte for byte; every identifier there is, once round.
- * Links: pipeline/mqtt/%.c pipeline/bytes.c */
+ * Links: pipeline/mqtt/%.c pipeline/bytes.c pipeline/hash.c */
 #include "tests/lib/mqtt_talk.h"
 
 #define CONNECT_5 "10 ({'MQTT'} 05 02 001e () {'dev'})"

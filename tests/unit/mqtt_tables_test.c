@@ -48,7 +48,7 @@ static void ids_agree_with_a_model(void **state)
                 mqtt_ids_remove(&ids, id);
                 model[id] = 0;
             } else if ((entry = mqtt_ids_add(&ids, id)) != NULL) {
-                assert_true(entry->state == 0 && entry->flags == 0);
+                assert_true(entry->state == 0 && entry->flags == 0 && entry->mark == 0);
                 entry->state = model[id] = (uint8_t)(1 + rnd(&seed) % 255);
             } else {
                 assert_int_equal(ids.count, sizes[s]);

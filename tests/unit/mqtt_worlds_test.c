@@ -2,7 +2,7 @@
  * message at least once, and nothing is acknowledged that is not committed.
  * Method: a client that keeps the standard, a store that commits late, and connections and processes
  * that end at random, all from a seed; every acknowledgement is compared with what is committed.
- * Links: pipeline/mqtt/%.c pipeline/bytes.c */
+ * Links: pipeline/mqtt/%.c pipeline/bytes.c pipeline/hash.c */
 #include "tests/lib/mqtt_talk.h"
 
 static const struct mqtt_offer offer = {
@@ -20,6 +20,7 @@ enum stage { UNSENT, SENT, HALF_DONE /* PUBREC came */, DONE };
 struct model {
     uint64_t seed;
     enum mqtt_version version;
+    bool sets_dup; /* as it must; not all do */
     /* the client: message k has packet identifier k % 7 + 1 while it is under way */
     enum stage stage[MESSAGES];
     uint8_t qos[MESSAGES];
@@ -27,10 +28,12 @@ struct model {
     /* the store: what is in, what comes with which acknowledgement */
     uint32_t stored[MESSAGES];
     bool rows[8];
+    uint32_t marks[8];
     struct {
         uint64_t number;
         int message;   /* -1: none */
         uint16_t row;  /* 0: none */
+        uint32_t mark;
         bool deletes;
     } pending[64];
     uint32_t pending_count;
@@ -53,6 +56,7 @@ static void commit(struct model *m, uint64_t number)
             m->stored[m->pending[i].message]++;
         if (m->pending[i].row != 0)
             m->rows[m->pending[i].row] = !m->pending[i].deletes;
+        m->marks[m->pending[i].row] = m->pending[i].mark;
     }
     m->pending_count = kept;
 }
@@ -66,6 +70,7 @@ static void server_takes(struct model *m, struct talk *t)
         m->pending[m->pending_count].message = atoi(e->packet.publish.payload.at);
         m->pending[m->pending_count].row = e->packet.publish.qos == 2 ? e->packet.publish.packet_id
                                                                       : 0;
+        m->pending[m->pending_count].mark = e->mark;
         m->pending[m->pending_count++].deletes = false;
     } else if (e->kind == MQTT_EVENT_RELEASE) {
         m->pending[m->pending_count].number = e->number;
@@ -83,7 +88,7 @@ static void client_sends(struct model *m, struct talk *t, int message)
         snprintf(packet, sizeof packet, "62 (%04x)", id_of(message));
     else
         snprintf(packet, sizeof packet, "%02x ({'a'} %04x %s '%d ')",
-                 0x30 | m->qos[message] << 1 | (m->was_sent[message] ? 8 : 0), id_of(message),
+                 0x30 | m->qos[message] << 1 | (m->was_sent[message] && m->sets_dup ? 8 : 0), id_of(message),
                  properties, message);
     if (talk_says(t, packet) <= 0)
         fail_msg("%s: %s", packet, mqtt_fault_view(t->event.fault, m->version).why);
@@ -142,7 +147,7 @@ static void come_back(struct model *m, struct talk *t)
     talk_gets(t, m->version == MQTT_5 ? CONNECT_5 : CONNECT_3, MQTT_EVENT_CONNECT);
     for (uint16_t id = 1; id < 8; id++)
         if (m->rows[id])
-            assert_int_equal(mqtt_connection_restore(t->c, id), 0);
+            assert_int_equal(mqtt_connection_restore(t->c, id, m->marks[id]), 0);
     struct mqtt_accept accept = { .session_present = true,
                                   .session_expiry_s = t->c->session_expiry_s };
     assert_int_equal(mqtt_connection_accept(t->c, &accept, t->now_ms, &t->w), 0);
@@ -209,7 +214,8 @@ static void every_message_is_stored_as_often_as_promised(void **state)
     uint64_t seed = check_seed();
     uint32_t repeated = 0;
     for (int world = 0; world < 400; world++) {
-        struct model m = { .seed = rnd(&seed), .version = world % 2 == 0 ? MQTT_5 : MQTT_3_1_1 };
+        struct model m = { .seed = rnd(&seed), .version = world % 2 == 0 ? MQTT_5 : MQTT_3_1_1,
+                           .sets_dup = world % 3 != 0 };
         struct talk t;
         for (int k = 0; k < MESSAGES; k++)
             m.qos[k] = (uint8_t)(1 + rnd(&m.seed) % 2);
