@@ -299,10 +299,10 @@ int mqtt_connection_read(struct mqtt_connection *c, const struct mqtt_input *in,
                                                      ? c->offer->connect_bytes_max
                                                      : c->offer->packet_bytes_max };
     int used = mqtt_packet_read(rules, in->at, in->bytes, &event->packet);
-    if (used == 0)
-        return 0;
     if (used < 0)
         return refuse(c, event->packet.fault, w, event);
+    if (used == 0)
+        return 0;
     if (c->state == MQTT_CONNECTED)
         heard(c, in->now_ms);
     enum mqtt_fault fault = take(c, w, event);

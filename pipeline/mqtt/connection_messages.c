@@ -91,7 +91,7 @@ uint32_t mqtt_connection_render(struct mqtt_connection *c, const struct text *de
     if (c->state != MQTT_CONNECTED)
         return 0;
     uint32_t written = 0;
-    while (c->held_count > 0 && c->arrived - c->held_count < c->committed) {
+    while (c->arrived - c->held_count < c->committed) {
         const struct mqtt_held *held = held_at(c, 0);
         struct mqtt_ack ack = { .packet_id = held->packet_id, .reason = held->reason };
         if (held->detail != 0)

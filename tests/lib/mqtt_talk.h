@@ -69,7 +69,7 @@ static inline int talk_says(struct talk *t, const char *notation)
 static inline void talk_gets(struct talk *t, const char *notation, enum mqtt_event_kind kind)
 {
     int used = talk_says(t, notation);
-    if (used <= 0 || t->event.kind != kind)
+    if (used <= 0 || t->event.kind != kind || t->event.fault != MQTT_FAULT_NONE)
         fail_msg("%s: %d, event %u, fault %u (%s)", notation, used, t->event.kind, t->event.fault,
                  mqtt_fault_view(t->event.fault, t->c->peer.version).why);
 }

@@ -32,6 +32,7 @@ static void a_connect_is_accepted(void **state)
     struct talk t;
     talk_begin(&t, &offer);
     talk_gets(&t, CONNECT_5, MQTT_EVENT_CONNECT);
+    assert_true(t.c->clean_start && !t.c->needs_id);
     assert_int_equal(talk_says(&t, "c000"), WEIR_EAGAIN); /* not before it is decided */
     assert_false(mqtt_connection_may_read(t.c));
     talk_hears(&t, "");
@@ -45,7 +46,9 @@ static void a_connect_is_accepted(void **state)
     talk_hears(&t, "d000");
     talk_end(&t);
     talk_begin(&t, &meagre);
-    talk_gets(&t, "10 ({'MQTT'} 05 00 0000 (11 00000064) {'dev'})", MQTT_EVENT_CONNECT);
+    talk_gets(&t, "10 ({'MQTT'} 05 04 0000 (11 00000064) {'dev'} () {'gone'} {'bye'})",
+              MQTT_EVENT_CONNECT);
+    assert_true(!t.c->clean_start && t.event.packet.connect.has_will);
     accept = (struct mqtt_accept){ .session_present = true, .session_expiry_s = 60 };
     assert_int_equal(mqtt_connection_accept(t.c, &accept, 0, &t.w), 0);
     talk_hears(&t, "20 (01 00 (11 0000003c 21 0004 24 00 27 00000400 25 00 28 00 29 00 2a 00))");
@@ -181,6 +184,7 @@ static void a_client_takes_its_leave(void **state)
         { CONNECT_5, "e0 (00 ())", true },
         { CONNECT_5, "e0 (04)", false },
         { CONNECT_5, "e0 (00 (11 00000000))", true },
+        { "10 ({'MQTT'} 05 02 001e (11 00000064) {'dev'})", "e0 (00 (11 00000005))", true },
         { CONNECT_3, "e000", true },
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {

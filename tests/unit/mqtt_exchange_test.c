@@ -73,10 +73,10 @@ static void a_verdict_is_told(void **state)
     talk_connects(&t, CONNECT_5);
     talk_gets(&t, "32 ({'a'} 0001 ()) 34 ({'a'} 0002 ()) 32 ({'a'} 0003 ())", MQTT_EVENT_MESSAGE);
     mqtt_connection_judge(t.c, 1, MQTT_PAYLOAD_FORMAT_INVALID, 1);
-    mqtt_connection_judge(t.c, 2, MQTT_QUOTA_EXCEEDED, 0);
+    mqtt_connection_judge(t.c, 2, MQTT_UNSPECIFIED_ERROR, 0);
     mqtt_connection_committed(t.c, 3);
     assert_int_equal(mqtt_connection_render(t.c, details, &t.w), 3);
-    talk_hears(&t, "40 (0001 99 (1f {'json_syntax'})) 50 (0002 97) 40 (0003)");
+    talk_hears(&t, "40 (0001 99 (1f {'json_syntax'})) 50 (0002 80) 40 (0003)");
     assert_int_equal(t.c->in_flight, 0);
     talk_gets(&t, "34 ({'a'} 0002 ())", MQTT_EVENT_MESSAGE);
     assert_false(t.event.is_repeat);
@@ -324,6 +324,27 @@ static void another_message_is_no_repeat(void **state)
     talk_end(&t);
 }
 
+/* Its memory is used again for the next client, which sees nothing of the last one. */
+static void a_connection_begins_as_new(void **state)
+{
+    (void)state;
+    struct talk t;
+    talk_begin(&t, &offer);
+    for (int i = 0; i < 3; i++) {
+        struct mqtt_outgoing m = { .qos = 1, .topic = text_of("c") };
+        mqtt_connection_open(t.c, 0);
+        talk_connects(&t, CONNECT_5);
+        talk_gets(&t, "34 ({'a'} 0001 ()) 32 ({'a'} 0002 ()) 34 ({'a'} 0003 ())", MQTT_EVENT_MESSAGE);
+        assert_true(!t.event.is_repeat && t.event.number == 3 && t.c->in_flight == 3);
+        mqtt_connection_committed(t.c, 2);
+        assert_int_equal(mqtt_connection_render(t.c, NULL, &t.w), 2);
+        talk_hears(&t, "50 (0001) 40 (0002)");
+        assert_int_equal(mqtt_connection_publish(t.c, &m, &t.w), 0);
+        talk_hears(&t, "32 ({'c'} 0001 ())");
+    }
+    talk_end(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +360,7 @@ int main(void)
         cmocka_unit_test(a_full_buffer_stops_reading),
         cmocka_unit_test(restored_exchanges_go_on),
         cmocka_unit_test(another_message_is_no_repeat),
+        cmocka_unit_test(a_connection_begins_as_new),
     };
     return cmocka_run_group_tests_name("mqtt_exchange", tests, NULL, NULL);
 }
