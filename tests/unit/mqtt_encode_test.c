@@ -234,6 +234,8 @@ static void lengths_are_minimal(void **state)
     }
 }
 
+#define WHY { "because it is so", 16 }
+
 /* v5 MQTT-3.1.2-24, v5 MQTT-3.1.2-25: nothing larger than the client takes
  * v5 MQTT-3.2.2-19, v5 MQTT-3.4.2-2, v5 MQTT-3.5.2-2, v5 MQTT-3.6.2-2, v5 MQTT-3.7.2-2, v5 MQTT-3.9.2-1,
  * v5 MQTT-3.11.2-1, v5 MQTT-3.14.2-3: rather no reason string */
@@ -241,20 +243,19 @@ static void the_clients_maximum_is_kept(void **state)
 {
     (void)state;
     static const uint8_t codes[] = { MQTT_NOT_AUTHORIZED, MQTT_SUCCESS };
-    static const struct text why = { "because it is so", 16 };
     static const struct sample table[] = {
         { .type = MQTT_CONNACK,
-          .connack = { .reason = MQTT_SERVER_BUSY, .packet_bytes_max = MQTT_NO_LIMIT, .why = why } },
+          .connack = { .reason = MQTT_SERVER_BUSY, .packet_bytes_max = MQTT_NO_LIMIT, .why = WHY } },
         { .type = MQTT_CONNACK,
-          .connack = { .packet_bytes_max = 1000, .qos_max = 2, .why = why } },
-        { .type = MQTT_PUBACK, .ack = { 1, MQTT_QUOTA_EXCEEDED, why } },
-        { .type = MQTT_PUBREC, .ack = { 1, MQTT_SUCCESS, why } },
-        { .type = MQTT_PUBREL, .ack = { 1, MQTT_PACKET_ID_NOT_FOUND, why } },
-        { .type = MQTT_PUBCOMP, .ack = { 1, MQTT_PACKET_ID_NOT_FOUND, why } },
-        { .type = MQTT_SUBACK, .suback = { 1, 2, codes, why } },
-        { .type = MQTT_UNSUBACK, .suback = { 1, 2, codes, why } },
-        { .type = MQTT_DISCONNECT, .reason = MQTT_SERVER_SHUTTING_DOWN, .why = why },
-        { .type = MQTT_PUBLISH, .publish = { .topic = { "topic", 5 }, .payload = why } },
+          .connack = { .packet_bytes_max = 1000, .qos_max = 2, .why = WHY } },
+        { .type = MQTT_PUBACK, .ack = { 1, MQTT_QUOTA_EXCEEDED, WHY } },
+        { .type = MQTT_PUBREC, .ack = { 1, MQTT_SUCCESS, WHY } },
+        { .type = MQTT_PUBREL, .ack = { 1, MQTT_PACKET_ID_NOT_FOUND, WHY } },
+        { .type = MQTT_PUBCOMP, .ack = { 1, MQTT_PACKET_ID_NOT_FOUND, WHY } },
+        { .type = MQTT_SUBACK, .suback = { 1, 2, codes, WHY } },
+        { .type = MQTT_UNSUBACK, .suback = { 1, 2, codes, WHY } },
+        { .type = MQTT_DISCONNECT, .reason = MQTT_SERVER_SHUTTING_DOWN, .why = WHY },
+        { .type = MQTT_PUBLISH, .publish = { .topic = { "topic", 5 }, .payload = WHY } },
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         uint32_t with_why = 0, without = 0;
