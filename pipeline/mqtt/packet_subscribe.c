@@ -88,9 +88,10 @@ static void read_filters(struct wire *r, enum mqtt_version version, struct mqtt_
     to->filters.bytes = r->bytes - r->used;
     while (r->fault == MQTT_FAULT_NONE && r->used < r->bytes) {
         struct text filter = wire_text(r);
-        if (r->fault == MQTT_FAULT_NONE && filter.bytes == 0)
+        if (filter.bytes > 0)
+            check_filter(r, filter, version);
+        else
             wire_fail(r, MQTT_FAULT_TOPIC_EMPTY);
-        check_filter(r, filter, version);
         if (to->filters.have_options)
             check_options(r, wire_u8(r), filter, version);
         if (++to->count > MQTT_FILTERS_MAX)
