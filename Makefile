@@ -120,12 +120,14 @@ soak: all run-packages ## Run at RATE readings a second for MINUTES and watch th
 fuzz: test-packages $(addprefix $(B)/fuzz/,$(FUZZERS)) ## Fuzz every parser for FUZZ_SECONDS each (600)
 	@for f in $(FUZZERS); do echo "== $$f"; mkdir -p $(B)/fuzz/corpus/$$f; \
 	$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(B)/fuzz/corpus/$$f \
-	$$(ls -d tests/fuzz/corpus/$${f%_fuzz} 2>/dev/null) 2>&1 | tail -n 4 || exit 1; done
+	$$(ls -d tests/fuzz/corpus/$${f%_fuzz} 2>/dev/null) >$(B)/fuzz/$$f.log 2>&1; code=$$?; \
+	tail -n 4 $(B)/fuzz/$$f.log; [ $$code = 0 ] || { echo "$$f failed: $(B)/fuzz/$$f.log"; exit 1; }; done
 
 define fuzz_target
 $(B)/fuzz/$(1): tests/fuzz/$(1).c $(call fuzz_links,$(1)) | test-packages
 	@mkdir -p $(B)/fuzz
-	clang $(filter-out -MMD -MP,$(STRICT)) -O1 -g -fsanitize=fuzzer,address,undefined,float-cast-overflow -o $$@ \
+	clang $(filter-out -MMD -MP,$(STRICT)) -O1 -g -fsanitize=fuzzer,address,undefined,float-cast-overflow \
+	-fno-sanitize-recover=all -o $$@ \
 	tests/fuzz/$(1).c $(call fuzz_links,$(1)) $(call fuzz_libs,$(1)) -lm
 endef
 $(foreach t,$(FUZZERS),$(eval $(call fuzz_target,$(t))))
