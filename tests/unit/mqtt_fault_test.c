@@ -282,6 +282,7 @@ static void check_bad(const struct bad *bad, enum mqtt_version version)
     bool is_found = false;
     for (size_t i = 0; i <= bytes; i++) {
         struct mqtt_packet packet;
+        memset(&packet, 0xa5, sizeof packet);
         uint8_t *prefix = malloc(i > 0 ? i : 1); /* its own, so that an overread is seen */
         assert_non_null(prefix);
         memcpy(prefix, at, i);
@@ -294,6 +295,8 @@ static void check_bad(const struct bad *bad, enum mqtt_version version)
             fail_msg("%s, %s, %zu bytes: %d, fault %u (%s)", bad->statements, bad->packet, i, used,
                      packet.fault, mqtt_fault_view(packet.fault, version).why);
         assert_true(packet.fault_offset <= i);
+        assert_true(packet.version == version || (packet.type == MQTT_CONNECT &&
+                                                  packet.version == version_of(bad->statements)));
     }
     if (!is_found)
         fail_msg("%s, %s: nothing was found", bad->statements, bad->packet);

@@ -22,7 +22,8 @@ static const struct mqtt_packet *good(enum mqtt_version version, const char *not
     free(at);
     at = mqtt_noted(notation, &bytes);
     int used = mqtt_packet_read((struct mqtt_rules){ version, LIMIT }, at, bytes, &packet);
-    if (used != (int)bytes || packet.bytes != bytes)
+    if (used != (int)bytes || packet.bytes != bytes || packet.fault != MQTT_FAULT_NONE ||
+        (version != MQTT_NO_VERSION && packet.version != version))
         fail_msg("%s: %d, fault %s", notation, used, mqtt_fault_view(packet.fault, version).why);
     return &packet;
 }
@@ -188,6 +189,25 @@ static void packets_follow_one_another(void **state)
     }
     assert_int_equal(count, 5);
     free(stream);
+}
+
+static void what_is_missing_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        uint32_t needs;
+    } table[] = { { "", 2 }, { "c0", 2 }, { "30 80", 3 }, { "30 80 80", 4 }, { "30 80 80 80", 5 },
+                  { "30 05", 7 }, { "30 05 0001", 7 }, { "30 80 08", 1027 } };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        size_t bytes;
+        struct mqtt_packet packet;
+        uint8_t *at = mqtt_noted(table[i].bytes, &bytes);
+        struct mqtt_rules rules = { MQTT_5, LIMIT };
+        assert_int_equal(mqtt_packet_read(rules, at, bytes, &packet), 0);
+        assert_int_equal(packet.bytes, table[i].needs);
+        free(at);
+    }
 }
 
 /* --- random packets --- */
@@ -470,6 +490,7 @@ int main(void)
         cmocka_unit_test(acknowledgements_are_read),
         cmocka_unit_test(filters_are_read),
         cmocka_unit_test(packets_follow_one_another),
+        cmocka_unit_test(what_is_missing_is_told),
         cmocka_unit_test(random_packets_come_out_as_they_went_in),
     };
     return cmocka_run_group_tests_name("mqtt_packet", tests, NULL, NULL);
