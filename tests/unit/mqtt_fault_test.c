@@ -226,6 +226,7 @@ static const struct bad bad_packets[] = {
     { "v3.1.1 MQTT-4.7.1-2", MQTT_FAULT_FILTER_HASH, "82 (0001 {'#/'} 00)" },
     { "v5 MQTT-4.7.1-2", MQTT_FAULT_FILTER_PLUS, "82 (0001 () {'a+'} 00)" },
     { "v5 MQTT-4.7.1-2", MQTT_FAULT_FILTER_PLUS, "82 (0001 () {'+a/b'} 00)" },
+    { "v5 MQTT-4.7.1-2", MQTT_FAULT_FILTER_PLUS, "82 (0001 () {'$share/g/+a'} 00)" },
     { "v3.1.1 MQTT-4.7.1-3", MQTT_FAULT_FILTER_PLUS, "82 (0001 {'a/++/b'} 00)" },
     { "v5 MQTT-4.8.2-1", MQTT_FAULT_SHARE_NAME, "82 (0001 () {'$share/'} 00)" },
     { "v5 MQTT-4.8.2-1", MQTT_FAULT_SHARE_NAME, "82 (0001 () {'$share//a'} 00)" },
