@@ -182,6 +182,7 @@ static const struct bad bad_packets[] = {
     { "v5 MQTT-3.3.2-8", MQTT_FAULT_ALIAS_ZERO, "30 ({'a'} (23 0000))" },
     { "v5 MQTT-3.3.4-6", MQTT_FAULT_SUBSCRIPTION_ID, "30 ({'a'} (0b 01))" },
     { "v5 MQTT-3.3.2-14", MQTT_FAULT_RESPONSE_TOPIC, "30 ({'a'} (08 {'a/+'}))" },
+    { "v5 MQTT-4.7.3-1", MQTT_FAULT_TOPIC_EMPTY, "30 ({'a'} (08 {}))" },
     { "v5 MQTT-1.5.4-1, v5 MQTT-3.3.2-13", MQTT_FAULT_UTF8, "30 ({'a'} (08 {'a' f5 80 80 80}))" },
     { "v5 MQTT-1.5.4-1, v5 MQTT-3.3.2-19", MQTT_FAULT_UTF8, "30 ({'a'} (03 {f4 90 80 80}))" },
     { "v5 MQTT-1.5.7-1", MQTT_FAULT_PROPERTY_PAIR, "30 ({'a'} (26 {'k' 00} {'v'}))" },
