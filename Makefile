@@ -16,6 +16,9 @@ VERSION := $(shell sed -n 's/^## \[\{0,1\}\([0-9][0-9.]*\).*/\1/p' CHANGELOG.md 
 BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1767225600)
 SANITIZE ?= -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 
+# A line a file; V=1 prints whole commands.
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
+
 STRICT   := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fsigned-char -ffp-contract=off \
             -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla \
             -MMD -MP -I. -DWEIR_VERSION='"$(or $(VERSION),0.0.0)"' -DWEIR_BUILD_TIME=$(BUILD_TIME) \
@@ -41,14 +44,14 @@ SIM_LIBS  := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedcrypto -lyaml -l
 all: $(B)/weir $(B)/weir-sim ## Build the gateway and the simulator
 
 $(B)/weir: $(patsubst %.c,$(B)/obj/%.o,$(PIPELINE) $(HAL) $(HAL_LINUX) $(STORAGE) $(FIRMWARE))
-	$(CC) $(OPTIMISE) $(LINK) $(SEAL) -o $@ $^ $(WEIR_LIBS)
+	$(call say,LINK,$@)$(CC) $(OPTIMISE) $(LINK) $(SEAL) -o $@ $^ $(WEIR_LIBS)
 
 $(B)/weir-sim: $(patsubst %.c,$(B)/obj/%.o,$(PIPELINE) $(HAL) $(STORAGE) $(GATEWAY) $(SIMULATOR))
-	$(CC) $(OPTIMISE) $(LINK) -o $@ $^ $(SIM_LIBS)
+	$(call say,LINK,$@)$(CC) $(OPTIMISE) $(LINK) -o $@ $^ $(SIM_LIBS)
 
 $(B)/obj/%.o: %.c | packages
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(OPTIMISE) -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(STRICT) $(OPTIMISE) -c -o $@ $<
 
 .PHONY: packages
 packages:
@@ -65,13 +68,13 @@ libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/unit/$(1).c)
 
 define unit_test
 $(B)/tests/$(1): $(patsubst %.c,$(B)/asan/%.o,tests/unit/$(1).c $(call links,$(1)))
-	$(CC) $(if $(CROSS),,$(SANITIZE)) $(if $(SYSROOT),--sysroot=$(SYSROOT)) -o $$@ $$^ -lcmocka $(call libs,$(1)) -lm
+	$$(call say,LINK,$$@)$(CC) $(if $(CROSS),,$(SANITIZE)) $(if $(SYSROOT),--sysroot=$(SYSROOT)) -o $$@ $$^ -lcmocka $(call libs,$(1)) -lm
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
 
 $(B)/asan/%.o: %.c | test-packages packages
 	@mkdir -p $(@D) $(B)/tests
-	$(CC) $(STRICT) $(if $(CROSS),-O2,-O1 -g $(SANITIZE)) -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(STRICT) $(if $(CROSS),-O2,-O1 -g $(SANITIZE)) -c -o $@ $<
 
 .PHONY: test unit e2e test-packages digests-here
 # For another processor the unit tests run under its emulator, and its digests are compared with this machine's; what the
@@ -169,7 +172,7 @@ $(B)/pure/pipeline.o: $(PIPELINE:%.c=$(B)/pure/%.o)
 
 $(B)/pure/%.o: %.c | packages
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) -O2 -fno-pie -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(STRICT) -O2 -fno-pie -c -o $@ $<
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
