@@ -112,6 +112,7 @@ static void connack_says_why_not(void **state)
         { MQTT_BAD_CREDENTIALS, 4 },     { MQTT_NOT_AUTHORIZED, 5 },
         { MQTT_BANNED, 5 },              { MQTT_MALFORMED_PACKET, -1 },
         { MQTT_PROTOCOL_ERROR, -1 },     { MQTT_RETAIN_NOT_SUPPORTED, -1 },
+        { MQTT_UNSPECIFIED_ERROR, -1 },
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct sample s = { .type = MQTT_CONNACK,
@@ -224,11 +225,15 @@ static void lengths_are_minimal(void **state)
         struct text payload = { (const char *)room + 16, table[i].payload };
         struct sample s = { .type = MQTT_PUBLISH,
                             .publish = { .topic = text_of("t"), .payload = payload } };
-        uint8_t *out = malloc(table[i].payload + 16);
+        uint32_t bytes = table[i].header + 3 + table[i].payload;
+        uint8_t *out = malloc(bytes);
         assert_non_null(out);
-        struct byte_writer w = { .at = out, .bytes = table[i].payload + 16 };
+        struct byte_writer w = { .at = out, .bytes = bytes - 1 };
+        assert_int_equal(put(&w, &old_peer, &s), WEIR_EFULL);
+        assert_int_equal(w.used, 0);
+        w.bytes = bytes;
         assert_int_equal(put(&w, &old_peer, &s), 0);
-        assert_int_equal(w.used, table[i].header + 3 + table[i].payload);
+        assert_int_equal(w.used, bytes);
         free(out);
         free(room);
     }
