@@ -77,12 +77,12 @@ $(B)/asan/%.o: %.c | test-packages packages
 	$(call say,CC,$<)$(CC) $(STRICT) $(if $(CROSS),-O2,-O1 -g $(SANITIZE)) -c -o $@ $<
 
 .PHONY: test unit e2e test-packages digests-here
-# For another processor the unit tests run under its emulator, and its digests are compared with this machine's; what the
-# end-to-end tests prove does not differ between processors.
+# For another processor the unit tests and one of the end-to-end tests run under its emulator, and its digests are compared
+# with this machine's.
 HERE := build/tests/digest_test build/tests/digest_engine_test
 test: unit-build all $(if $(CROSS),digests-here) ## Run every test; with BOARD=name the unit tests, emulated
 	@$(if $(CROSS),WEIR_RUNNER="$(RUNNER)" WEIR_BUILD=$(B)) tests/run.py $(if $(RUNNER),--runner="$(RUNNER)") \
-	$(if $(CROSS),tests/cross/digest_test.sh,tests/house_test.sh) $(addprefix $(B)/tests/,$(UNIT_TESTS)) \
+	$(if $(CROSS),tests/cross/digest_test.sh tests/cross/daemon_test.sh,tests/house_test.sh) $(addprefix $(B)/tests/,$(UNIT_TESTS)) \
 	$(if $(CROSS),,$(E2E_TESTS))
 
 digests-here:

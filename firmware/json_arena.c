@@ -2,9 +2,11 @@
 
 #include <assert.h>
 #include <cjson/cJSON.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdint.h>
 
-enum { ALIGN = 16 };
+enum { ALIGN = alignof(max_align_t) }; /* as the heap aligns: 8 bytes on armhf */
 
 static struct {
     uint8_t *at;

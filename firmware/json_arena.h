@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Install the hooks over `at`, aligned to 16 bytes, which outlives every use of cJSON. Called again
- * it moves to the new region. */
+/* Install the hooks over `at`, aligned as the heap's memory is, which outlives every use of cJSON.
+ * Called again it moves to the new region. */
 void json_arena_start(void *at, size_t bytes);
 
 /* Forget everything given out: every tree and string of cJSON's is gone with it. */

@@ -18,21 +18,21 @@ struct arena {
     size_t used;
 };
 
-enum { ARENA_ALIGN = 16 };
+enum { ARENA_ALIGN = 16 }; /* what is taken stands so far apart, at least as the heap aligns */
 
 static inline struct arena arena_measure(void)
 {
     return (struct arena){ 0 };
 }
 
-/* `at` is aligned to ARENA_ALIGN, zeroed, and outlives every module carved from it. */
+/* `at` is aligned as the heap's memory is (8 bytes on armhf), zeroed, and outlives every module
+ * carved from it. */
 static inline struct arena arena_over(void *at, size_t bytes)
 {
     return (struct arena){ at, bytes, 0 };
 }
 
-/* Take room for `count` items of `item_bytes`, aligned to ARENA_ALIGN and zero. NULL when
- * measuring;
+/* Take room for `count` items of `item_bytes`, aligned for any type and zero. NULL when measuring;
  * a caller that got NULL initialises nothing. Running out is a bug of ours: the size was measured.
  * */
 static inline void *arena_take(struct arena *arena, size_t count, size_t item_bytes)

@@ -36,6 +36,7 @@ struct bench {
     uint64_t acknowledged; /* calls */
     bool cloud_is_dumb;    /* what is sent has no PUBACK of its own accord */
     int commits_fail_with; /* 0: they don't */
+    bool store_hangs;      /* its worker does not come back */
     char log[16384];
 };
 
@@ -166,7 +167,7 @@ static inline void bench_begin(struct bench *b, int64_t ms)
     b->now.mono_ms += ms;
     b->now.wall_ms += ms;
     gateway_begin_turn(b->gateway, b->now);
-    if (b->job != NULL) {
+    if (b->job != NULL && !b->store_hangs) {
         struct store_job *job = b->job;
         b->job = NULL;
         if (job->kind == STORE_JOB_COMMIT && b->commits_fail_with != 0)

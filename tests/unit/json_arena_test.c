@@ -58,7 +58,7 @@ static void pieces_are_aligned_and_bounded(void **state)
     for (size_t bytes = 0; bytes < 64; bytes++) {
         uint8_t *piece = cJSON_malloc(bytes);
         assert_non_null(piece);
-        assert_int_equal((uintptr_t)piece % 16, 0);
+        assert_int_equal((uintptr_t)piece % _Alignof(max_align_t), 0);
         memset(piece, 0, bytes);
     }
     json_arena_reset();
@@ -72,10 +72,21 @@ static void pieces_are_aligned_and_bounded(void **state)
     check_guards();
 }
 
+/* As the daemon does it. A piece so large stands 8 bytes into a page on armhf. */
+static void memory_of_the_heap_will_do(void **state)
+{
+    (void)state;
+    void *region = calloc(1, 1 << 20);
+    json_arena_start(region, 1 << 20);
+    assert_non_null(cJSON_Parse("{\"value\":21.5}"));
+    free(region);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trees_live_in_the_region),
+        cmocka_unit_test(memory_of_the_heap_will_do),
         cmocka_unit_test(pieces_are_aligned_and_bounded),
     };
     return cmocka_run_group_tests_name("json_arena", tests, NULL, NULL);
