@@ -135,19 +135,22 @@ $(B)/fuzz/$(1): tests/fuzz/$(1).c $(call fuzz_links,$(1)) | test-packages
 endef
 $(foreach t,$(FUZZERS),$(eval $(call fuzz_target,$(t))))
 
-bench: $(B)/bench/detectors_bench $(B)/bench/mqtt_bench ## Measure the detectors (rates, false alarms, nanoseconds) and the MQTT codec
-	$(B)/bench/detectors_bench
-	$(B)/bench/mqtt_bench
+# A benchmark has all of pipeline/; what else it links it names as a unit test does.
+BENCHES := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*_bench.c))
+bench_links = $(wildcard $(subst %,*,$(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/bench/$(1).c)))
+bench_libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/bench/$(1).c)
+define bench_program
+$(B)/bench/$(1): $(patsubst %.c,$(B)/obj/%.o,tests/bench/$(1).c $(sort $(PIPELINE) $(call bench_links,$(1))))
+	@mkdir -p $$(@D)
+	$(CC) $(OPTIMISE) $(LINK) -o $$@ $$^ -lcjson $(call bench_libs,$(1)) -lm
+endef
+$(foreach b,$(BENCHES),$(eval $(call bench_program,$(b))))
 
-$(B)/bench/detectors_bench: tests/bench/detectors_bench.c pipeline/baseline.c pipeline/statistics.c \
-    pipeline/bytes.c $(wildcard pipeline/detector*.c)
-	@mkdir -p $(@D)
-	$(CC) $(filter-out -MMD -MP,$(STRICT)) $(OPTIMISE) -o $@ $^ -lm
+.PHONY: bench-build
+bench-build: $(addprefix $(B)/bench/,$(BENCHES))
 
-$(B)/bench/mqtt_bench: tests/bench/mqtt_bench.c $(wildcard pipeline/mqtt/*.c) pipeline/bytes.c \
-    pipeline/hash.c
-	@mkdir -p $(@D)
-	$(CC) $(filter-out -MMD -MP,$(STRICT)) $(OPTIMISE) -o $@ $^
+bench: all bench-build test-packages ## Measure: pipeline, transport, memory, disk (2 to 3 minutes)
+	@tests/bench/bench.py
 
 sizes: all ## Print the sizes of the programs
 	@size $(B)/weir $(B)/weir-sim

@@ -5,6 +5,7 @@
 
 #include "pipeline/bytes.h"
 #include "pipeline/codec_json_check.h"
+#include "pipeline/codec_json_scan.h"
 #include "pipeline/codec_json_tree.h"
 
 #define EXACT_END 9007199254740992.0 /* 2^53: from here on a double may stand for its neighbour */
@@ -409,11 +410,16 @@ static void decode_tree(struct decoding *d)
 
 /* --- the message --- */
 
-/* cJSON's tree of a payload that json_check found good, or NULL with out->reason set. */
+/* The tree by json_check and cJSON, or NULL with out->reason set. */
 static cJSON *parse(struct decoding *d)
 {
     const struct json_memory *memory = &d->decoder->memory;
     const char *stopped = d->payload.at;
+    struct json_fault fault = json_check(d->payload, d->decoder->limits.depth);
+    if (fault.reason != REJECT_NONE) {
+        reject_message(d, fault.reason, fault.offset);
+        return NULL;
+    }
     memory->reset();
     cJSON *root = cJSON_ParseWithLengthOpts(d->payload.at, d->payload.bytes, &stopped, 0);
     if (root == NULL) {
@@ -435,15 +441,12 @@ static cJSON *parse(struct decoding *d)
 static bool check_message(struct decoding *d)
 {
     const struct json_limits *limits = &d->decoder->limits;
-    struct json_fault fault = { REJECT_NONE, 0 };
+    reject_message(d, REJECT_NONE, 0);
     if (d->payload.bytes > limits->payload_bytes)
-        fault = (struct json_fault){ REJECT_PAYLOAD_TOO_LARGE, limits->payload_bytes };
+        reject_message(d, REJECT_PAYLOAD_TOO_LARGE, limits->payload_bytes);
     else if (d->topic_device.bytes > 0 && !name_valid(d->topic_device))
-        fault.reason = REJECT_NAME_INVALID;
-    else
-        fault = json_check(d->payload, limits->depth);
-    reject_message(d, fault.reason, fault.offset);
-    return fault.reason == REJECT_NONE;
+        reject_message(d, REJECT_NAME_INVALID, 0);
+    return d->out->reason == REJECT_NONE;
 }
 
 void decode_json(struct decoder *decoder, const struct json_mapping *mapping, uint16_t source,
@@ -453,12 +456,16 @@ void decode_json(struct decoder *decoder, const struct json_mapping *mapping, ui
     assert(mapping->compiled.done);
     assert(decoder->extra != NULL);
     assert(decoder->limits.payload_bytes <= INT32_MAX); /* an offset fits cJSON's int */
+    assert(decoder->limits.depth >= 1);                 /* the scanner takes an object */
     struct decoding d = { .decoder = decoder, .mapping = mapping, .out = out, .payload = payload,
                           .topic_device = topic_device, .topic_metric = topic_metric,
                           .source = source };
     if (!check_message(&d))
         return;
-    d.root = parse(&d);
+    decoder->memory.reset();
+    d.root = json_scan(payload);
+    if (d.root == NULL)
+        d.root = parse(&d);
     if (d.root != NULL)
         decode_tree(&d);
     assert(out->count <= decoder->limits.readings);

@@ -1,7 +1,8 @@
 /* codec_json: one JSON message to readings, by a mapping of JSON pointers (RFC 6901).
  *
  * Any shape: cJSON builds the tree in the caller's fixed arena (through `json_memory`, reset for
- * each message), so a message can cost at most that arena. Strict where cJSON is lax: the whole
+ * each message), so a message can cost at most that arena. For a flat object, the common case, a
+ * scanner of our own builds the same tree (codec_json_scan.h). Strict where cJSON is lax: the whole
  * input must be one valid UTF-8 JSON value (RFC 8259) with no duplicate keys, nothing behind it, no
  * NaN, and no number that a double can't hold (codec_json_check.h lists it); each fault has its own
  * reason. Whole numbers for time and sequence are exact: below 2^53, refused from there on.

@@ -15,9 +15,7 @@ struct scan {
 
 enum expected { WANT_VALUE, WANT_VALUE_OR_END, WANT_KEY, WANT_KEY_OR_END, WANT_COMMA_OR_END };
 
-/* Bytes of the UTF-8 sequence at `at` (RFC 3629), 0 when there is none: overlong forms, surrogates
- * and what lies above U+10FFFF are none. */
-static uint32_t utf8_bytes(const unsigned char *at, const unsigned char *end)
+uint32_t json_utf8_bytes(const unsigned char *at, const unsigned char *end)
 {
     unsigned char lead = at[0];
     if (lead < 0x80)
@@ -45,7 +43,7 @@ static bool fault(struct scan *s, const unsigned char *at, enum reject_reason re
 /* Something else stands where `at` is. */
 static bool unexpected(struct scan *s)
 {
-    bool utf8 = s->at == s->end || utf8_bytes(s->at, s->end) > 0;
+    bool utf8 = s->at == s->end || json_utf8_bytes(s->at, s->end) > 0;
     return fault(s, s->at, utf8 ? REJECT_JSON_SYNTAX : REJECT_INVALID_UTF8);
 }
 
@@ -140,7 +138,7 @@ static bool scan_string(struct scan *s)
                 return false;
             continue;
         }
-        uint32_t bytes = utf8_bytes(at, end);
+        uint32_t bytes = json_utf8_bytes(at, end);
         if (bytes == 0)
             return unexpected(s);
         s->at += bytes;
@@ -342,7 +340,7 @@ bool name_valid(struct text name)
             at++;
             continue;
         }
-        uint32_t bytes = utf8_bytes(at, end);
+        uint32_t bytes = json_utf8_bytes(at, end);
         bool control = bytes == 2 && at[0] == 0xc2 && at[1] < 0xa0; /* U+0080 to U+009F */
         if (bytes == 0 || control)
             return false;

@@ -25,6 +25,10 @@ struct json_fault {
  * Duplicate keys are found in the tree, where escapes are resolved. */
 struct json_fault json_check(struct text json, uint32_t depth);
 
+/* Bytes of the UTF-8 sequence at `at` (RFC 3629), 0 when there is none: overlong forms, surrogates
+ * and what lies above U+10FFFF are none. */
+uint32_t json_utf8_bytes(const unsigned char *at, const unsigned char *end);
+
 /* 1 to 64 bytes of UTF-8, no control characters, none of / + #, no space at either end: what can
  * stand in a topic and in a log line. */
 bool name_valid(struct text name);

@@ -155,7 +155,7 @@ int main(void)
             best = took < best ? took : best;
         }
         double ns = best * 1e9 / (double)stream_packets;
-        printf("{\"case\":\"%s\",\"ns_per_packet\":%.1f,\"bytes_per_packet\":%zu}\n", kind->name, ns,
+        printf("{\"bench\":\"mqtt\",\"case\":\"%s\",\"ns_per_packet\":%.1f,\"bytes_per_packet\":%zu}\n", kind->name, ns,
                stream_bytes / stream_packets);
     }
     fprintf(stderr, "# %llu\n", (unsigned long long)sum); /* so that the work is not left out */

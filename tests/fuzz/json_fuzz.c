@@ -1,10 +1,12 @@
 /* Goal: no payload harms the JSON codec, and what it lets through keeps its promises: bounded finite
  * numbers, valid names, equal to strtod where one number is the whole message; what the pass over the
- * bytes calls good, cJSON reads. Method: libFuzzer; the first byte chooses a mapping, the rest is the
- * payload and ends at a page that may not be touched, so that an overread within cJSON is seen too.
- * Links: pipeline/codec_json.c pipeline/codec_json_check.c pipeline/codec_json_pointer.c pipeline/codec_json_tree.c pipeline/timestamp.c pipeline/bytes.c firmware/json_arena.c
+ * bytes calls good, cJSON reads; what the scanner takes, both take, and the tree is the same.
+ * Method: libFuzzer; the first byte chooses a mapping, the rest is the payload and ends at a page
+ * that may not be touched, so that an overread within cJSON is seen too.
+ * Links: pipeline/codec_json.c pipeline/codec_json_check.c pipeline/codec_json_pointer.c pipeline/codec_json_scan.c pipeline/codec_json_tree.c pipeline/timestamp.c pipeline/bytes.c firmware/json_arena.c
  * Libs: -lcjson */
 #include <assert.h>
+#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,6 +14,9 @@
 #include "firmware/json_arena.h"
 #include "pipeline/codec_json.h"
 #include "pipeline/codec_json_check.h"
+#include "pipeline/codec_json_scan.h"
+#include "pipeline/codec_json_tree.h"
+#include "tests/lib/json_trees.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -70,6 +75,23 @@ static void check_against_strtod(const struct decoded *out, struct text payload)
     assert(memcmp(&want, &readings[0].value.number, sizeof want) == 0);
 }
 
+static void check_scanner(struct text payload)
+{
+    bool exhausted;
+    json_arena_reset();
+    const cJSON *scanned = json_scan(payload);
+    if (scanned == NULL)
+        return;
+    assert(json_check(payload, 1).reason == REJECT_NONE);
+    cJSON *parsed = cJSON_ParseWithLengthOpts(payload.at, payload.bytes, NULL, 0);
+    if (parsed == NULL) { /* the scanner's tree left too little of the arena */
+        assert(json_arena_exhausted());
+        return;
+    }
+    assert(trees_equal(scanned, parsed));
+    assert(json_duplicate(parsed, &exhausted) == NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     static _Alignas(16) uint8_t region[ARENA_BYTES];
@@ -99,5 +121,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         assert(out.reason != REJECT_JSON_SYNTAX);
     if (chosen == 0)
         check_against_strtod(&out, payload);
+    check_scanner(payload);
     return 0;
 }
