@@ -86,7 +86,7 @@ static void measure(const char *name)
             continue;
     }
     double read_ns = (seconds() - start) * 1e9 / ROUNDS / RECORDS;
-    printf("{\"case\":\"block_%s\",\"append_ns\":%.1f,\"read_ns\":%.1f,\"bytes_a_reading\":%.2f,\"touched_kib\":%lu}\n",
+    printf("{\"bench\":\"block\",\"case\":\"%s\",\"append_ns\":%.1f,\"read_ns\":%.1f,\"bytes_a_reading\":%.2f,\"touched_kib\":%lu}\n",
            name, append_ns, read_ns, (double)bytes / RECORDS, (unsigned long)touched_kib());
 }
 
@@ -170,7 +170,7 @@ int main(int argc, char **argv)
     reader = block_reader_init(&limits, &arena);
     for (int i = 0; i < DEVICES; i++)
         (void)snprintf(names[i], sizeof names[i], "line-%d/sensor-%04d", i / 100, i);
-    printf("{\"case\":\"block_memory\",\"builder_kib\":%zu,\"reader_kib\":%zu}\n", arena_bytes / 1024, arena.used / 1024);
+    printf("{\"bench\":\"block\",\"case\":\"memory\",\"builder_kib\":%zu,\"reader_kib\":%zu}\n", arena_bytes / 1024, arena.used / 1024);
     synthetic("2_decimals_in_turn", 2, false);
     synthetic("2_decimals_shuffled", 2, true);
     synthetic("full_doubles_in_turn", 17, false);
@@ -178,7 +178,7 @@ int main(int argc, char **argv)
     if (argc > 1)
         (void)ftw(argv[1], real_series, 16);
     if (real_readings > 0)
-        printf("{\"case\":\"block_real_series\",\"readings\":%lu,\"bytes_a_reading\":%.2f}\n",
+        printf("{\"bench\":\"block\",\"case\":\"real_series\",\"readings\":%lu,\"bytes_a_reading\":%.2f}\n",
                (unsigned long)real_readings, (double)real_bytes / (double)real_readings);
     return 0;
 }

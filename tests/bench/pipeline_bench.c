@@ -2,7 +2,7 @@
  * step by step, and bytes of memory a device. Method: 1,000 devices with one metric, a reading a
  * second each, flat JSON of about 100 bytes; every case takes the same messages, the cases take
  * turns, and of the rounds the fastest and the middle one are told, so that a busy machine weighs
- * on all of them alike. One JSON line a case. Argument: rounds (20).
+ * on all of them alike. One JSON line a case. Arguments: rounds (20), one case.
  * Links: tests/bench/pipeline_bench_memory.c storage/block_chains.c storage/block_decode.c storage/block_encode.c storage/crc32c.c firmware/json_arena.c firmware/config_check.c firmware/config_check_out.c firmware/config_derive.c firmware/config_environment.c firmware/config_parse.c firmware/config_read.c firmware/config_report.c firmware/config_schema.c firmware/config_units.c firmware/config_yaml.c
  * Libs: -lyaml -lmbedcrypto */
 #include <assert.h>
@@ -54,9 +54,10 @@ struct message {
 };
 
 static struct message *messages;
+static struct reading *readings; /* what they decode to */
 static struct decoder decoder;
 static struct block_builder *builder;
-static struct gateway_less usual, six;
+static struct gateway_less usual, six, journalled, thinking;
 static uint64_t sink; /* so that no work is left out */
 
 /* --- making --- */
@@ -84,13 +85,21 @@ static void make_messages(uint64_t second)
     for (uint32_t i = 0; i < MESSAGES; i++) {
         uint64_t n = second + i / DEVICES;
         int64_t time_ms = EPOCH_MS + (int64_t)n * 1000 + i % DEVICES;
+        double value = 20 + i % 10 + noise(&chance);
         int bytes = snprintf(messages[i].at, MESSAGE_BYTES,
                              "{\"device\":\"dev-%04u\",\"time\":%lld,\"sequence\":%llu,"
                              "\"metric\":\"temperature\",\"unit\":\"Cel\",\"value\":%.2f}",
-                             i % DEVICES, (long long)time_ms, (unsigned long long)n + 1,
-                             20 + i % 10 + noise(&chance));
+                             i % DEVICES, (long long)time_ms, (unsigned long long)n + 1, value);
         assert(bytes > 0 && bytes < MESSAGE_BYTES);
         messages[i].bytes = (uint32_t)bytes;
+        readings[i] = (struct reading){ .device = { messages[i].at + sizeof "{'device':", 8 },
+                                        .metric = text_of("temperature"),
+                                        .unit = text_of("Cel"),
+                                        .value = { .type = VALUE_NUMBER, .number = value },
+                                        .has_device_time = true,
+                                        .has_sequence = true,
+                                        .device_time_ms = time_ms,
+                                        .sequence = n + 1 };
     }
 }
 
@@ -215,6 +224,12 @@ static void decode_only(void)
         decode(usual.config, i);
 }
 
+static void admit_and_apply(void)
+{
+    for (uint32_t i = 0; i < MESSAGES; i++)
+        (void)think(&thinking, i, &readings[i]);
+}
+
 static void decode_to_detectors(void)
 {
     for (uint32_t i = 0; i < MESSAGES; i++) {
@@ -230,8 +245,6 @@ static void six_rules(void)
         (void)think(&six, i, &decoder.readings[0]);
     }
 }
-
-static struct gateway_less journalled;
 
 static void with_journal(void)
 {
@@ -258,6 +271,7 @@ static const struct {
     { "scan", scan_only },
     { "check_and_cjson", cjson_only },
     { "decode", decode_only },
+    { "admit_and_apply", admit_and_apply },
     { "decode_to_detectors", decode_to_detectors },
     { "decode_to_detectors_6_rules", six_rules },
     { "decode_to_journal_block", with_journal },
@@ -286,7 +300,9 @@ int main(int argc, char **argv)
     if (rounds == 0 || rounds > ROUNDS_MAX)
         return 2;
     messages = zeroed(MESSAGES * sizeof *messages);
+    readings = zeroed(MESSAGES * sizeof *readings);
     begin(&usual, "");
+    begin(&thinking, "");
     begin(&six, SIX_RULES);
     begin(&journalled, "");
     begin_builder();
@@ -294,6 +310,8 @@ int main(int argc, char **argv)
     for (uint32_t round = 0; round < rounds; round++) {
         make_messages((uint64_t)round * SECONDS);
         for (size_t c = 0; c < CASES; c++) {
+            if (argc > 2 && strcmp(argv[2], cases[c].name) != 0)
+                continue;
             double from = cpu_ns();
             cases[c].run();
             ns[c][round] = (cpu_ns() - from) / MESSAGES;
