@@ -22,12 +22,12 @@ struct scanner {
     uint64_t keys; /* a bit for each key seen, by a hash of 6 bits */
 };
 
-static int peek(const struct scanner *s)
+static inline int peek(const struct scanner *s)
 {
     return s->at < s->end ? *s->at : -1;
 }
 
-static int next_token(struct scanner *s)
+static inline int next_token(struct scanner *s)
 {
     while (s->at < s->end &&
            (*s->at == ' ' || *s->at == '\n' || *s->at == '\t' || *s->at == '\r'))

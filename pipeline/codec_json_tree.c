@@ -118,10 +118,19 @@ static cJSON *element(cJSON *array, const char *token)
     return at;
 }
 
+/* Keys are short, and most differ at once: a call for each would be the larger part. */
+static bool is_key(const char *key, const char *token)
+{
+    for (; *key == *token; key++, token++)
+        if (*key == '\0')
+            return true;
+    return false;
+}
+
 static cJSON *member(cJSON *object, const char *token)
 {
     cJSON *at = object->child;
-    while (at != NULL && (at->string[0] != token[0] || strcmp(at->string, token) != 0))
+    while (at != NULL && !is_key(at->string, token))
         at = at->next;
     return at;
 }
@@ -129,11 +138,11 @@ static cJSON *member(cJSON *object, const char *token)
 cJSON *json_find(cJSON *from, const struct json_pointer *pointer)
 {
     const char *token = pointer->tokens;
-    for (uint32_t i = 0; i < pointer->token_count && from != NULL; i++) {
+    for (uint32_t left = pointer->token_count; left > 0 && from != NULL; left--) {
         from = cJSON_IsObject(from)  ? member(from, token)
                : cJSON_IsArray(from) ? element(from, token)
                                      : NULL;
-        token += strlen(token) + 1;
+        token += left > 1 ? strlen(token) + 1 : 0;
     }
     return from != NULL && cJSON_IsNull(from) ? NULL : from;
 }

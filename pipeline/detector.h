@@ -83,29 +83,29 @@ struct verdict {
     double threshold;
 };
 
-struct detector_state {
+struct detector_state { /* room for any kind's state */
     union {
         uint64_t align;
         uint8_t bytes[DETECTOR_STATE_BYTES];
     } of;
 };
 
-/* What a kind supplies; one constant in each detector_*.c. */
+/* What a kind supplies; one constant in each detector_*.c. `state` is at least state_bytes, aligned
+ * to 8, and zero for a series that is new. */
 struct detector_kind_ops {
     const char *name; /* in configurations: "limit", "shift", ... */
-    uint32_t state_bytes; /* of detector_state that this kind uses, 1 at least; 0: all */
+    uint32_t state_bytes; /* <= DETECTOR_STATE_BYTES; 0: keeps nothing */
     bool learns;          /* what is usual comes from the series itself; else a person has set it */
-    void (*init)(struct detector_state *state);
     /* Judge a reading, then learn from it. `before` excludes it. */
-    struct verdict (*on_reading)(const struct detector_config *config, struct detector_state *state,
+    struct verdict (*on_reading)(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before);
     /* SILENT only, else NULL. A reading came, gap_ms > 0 of pipeline time after the one before; and
      * how long after the last one silence begins, 0: not yet known. */
-    void (*on_arrival)(const struct detector_config *config, struct detector_state *state,
-                       int64_t gap_ms);
-    int64_t (*silence_ms)(const struct detector_config *config, const struct detector_state *state);
-    void (*save)(const struct detector_state *state, struct byte_writer *w);
-    void (*load)(struct detector_state *state, struct byte_reader *r);
+    void (*on_arrival)(const struct detector_config *config, void *state, int64_t gap_ms);
+    int64_t (*silence_ms)(const struct detector_config *config, const void *state);
+    void (*save)(const void *state, struct byte_writer *w);
+    /* On what save does not write the reader fails, and the state is void. */
+    void (*load)(void *state, struct byte_reader *r);
 };
 
 const struct detector_kind_ops *detector_ops(enum detector_kind kind);

@@ -19,16 +19,6 @@ extern const struct detector_kind_ops detector_silent;
 #define DETECTOR_STATE_FITS(type) \
     static_assert(sizeof(type) <= DETECTOR_STATE_BYTES, "a detector's state has a fixed size")
 
-static inline void detector_state_get(const struct detector_state *state, void *own, size_t bytes)
-{
-    memcpy(own, state->of.bytes, bytes);
-}
-
-static inline void detector_state_put(struct detector_state *state, const void *own, size_t bytes)
-{
-    memcpy(state->of.bytes, own, bytes);
-}
-
 /* Whether the series was away for more than `intervals` of its own: what was expected of its next
  * reading is out of date. */
 static inline bool detector_was_away(const struct statistics *before, const struct sample *sample,
@@ -38,21 +28,16 @@ static inline bool detector_was_away(const struct statistics *before, const stru
                                           intervals * before->interval_ms;
 }
 
-/* For kinds that start from nothing, or keep nothing. */
-static inline void detector_state_clear(struct detector_state *state)
-{
-    memset(state, 0, sizeof *state);
-}
-
-static inline void detector_save_nothing(const struct detector_state *state, struct byte_writer *w)
+/* For kinds that keep nothing. */
+static inline void detector_save_nothing(const void *state, struct byte_writer *w)
 {
     (void)state;
     (void)w;
 }
 
-static inline void detector_load_nothing(struct detector_state *state, struct byte_reader *r)
+static inline void detector_load_nothing(void *state, struct byte_reader *r)
 {
-    detector_state_clear(state);
+    (void)state;
     (void)r;
 }
 

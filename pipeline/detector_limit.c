@@ -33,15 +33,15 @@ static double beyond(const struct detector_config *config, enum side side, doubl
     return by > 0 ? by : 0; /* within the hysteresis: anomalous still, but beyond nothing */
 }
 
-static struct verdict on_reading(const struct detector_config *config, struct detector_state *state,
+static struct verdict on_reading(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before)
 {
     (void)before;
     struct limit limit;
-    detector_state_get(state, &limit, sizeof limit);
+    memcpy(&limit, state, sizeof limit);
     enum side side = side_of(config, (enum side)limit.side, sample->value);
     limit.side = (uint8_t)side;
-    detector_state_put(state, &limit, sizeof limit);
+    memcpy(state, &limit, sizeof limit);
     return (struct verdict){
         .known = config->has_low || config->has_high,
         .anomalous = side != SIDE_INSIDE,
@@ -52,26 +52,24 @@ static struct verdict on_reading(const struct detector_config *config, struct de
     };
 }
 
-static void save(const struct detector_state *state, struct byte_writer *w)
+static void save(const void *state, struct byte_writer *w)
 {
     struct limit limit;
-    detector_state_get(state, &limit, sizeof limit);
+    memcpy(&limit, state, sizeof limit);
     put_u8(w, limit.side);
 }
 
-static void load(struct detector_state *state, struct byte_reader *r)
+static void load(void *state, struct byte_reader *r)
 {
-    detector_state_clear(state);
     struct limit limit = { get_u8(r) };
     if (limit.side > SIDE_LOW)
         r->failed = true;
-    detector_state_put(state, &limit, sizeof limit);
+    memcpy(state, &limit, sizeof limit);
 }
 
 const struct detector_kind_ops detector_limit = {
     .name = "limit",
     .state_bytes = sizeof(struct limit),
-    .init = detector_state_clear,
     .on_reading = on_reading,
     .save = save,
     .load = load,

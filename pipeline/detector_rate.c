@@ -7,7 +7,7 @@
 
 #include "pipeline/detector_kinds.h"
 
-static struct verdict on_reading(const struct detector_config *config, struct detector_state *state,
+static struct verdict on_reading(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before)
 {
     (void)state;
@@ -28,8 +28,6 @@ static struct verdict on_reading(const struct detector_config *config, struct de
 
 const struct detector_kind_ops detector_rate = {
     .name = "rate",
-    .state_bytes = 1, /* keeps none */
-    .init = detector_state_clear,
     .on_reading = on_reading,
     .save = detector_save_nothing,
     .load = detector_load_nothing,

@@ -87,11 +87,11 @@ static void hold(struct shift *shift, double value)
         begin_again(shift, value);
 }
 
-static struct verdict on_reading(const struct detector_config *config, struct detector_state *state,
+static struct verdict on_reading(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before)
 {
     struct shift shift;
-    detector_state_get(state, &shift, sizeof shift);
+    memcpy(&shift, state, sizeof shift);
     if (detector_was_away(before, sample, AWAY_INTERVALS))
         begin_again(&shift, sample->value);
     struct deviation d = baseline_judge(&shift.baseline, sample->value);
@@ -117,14 +117,14 @@ static struct verdict on_reading(const struct detector_config *config, struct de
         hold(&shift, sample->value);
     else
         learn(&shift, sample->value, &d);
-    detector_state_put(state, &shift, sizeof shift);
+    memcpy(state, &shift, sizeof shift);
     return verdict;
 }
 
-static void save(const struct detector_state *state, struct byte_writer *w)
+static void save(const void *state, struct byte_writer *w)
 {
     struct shift shift;
-    detector_state_get(state, &shift, sizeof shift);
+    memcpy(&shift, state, sizeof shift);
     baseline_save(&shift.baseline, w);
     put_f32(w, shift.up);
     put_f32(w, shift.down);
@@ -141,9 +141,8 @@ static float get_finite_f32(struct byte_reader *r)
     return 0;
 }
 
-static void load(struct detector_state *state, struct byte_reader *r)
+static void load(void *state, struct byte_reader *r)
 {
-    detector_state_clear(state);
     struct shift shift;
     memset(&shift, 0, sizeof shift);
     baseline_load(&shift.baseline, r);
@@ -151,14 +150,13 @@ static void load(struct detector_state *state, struct byte_reader *r)
     shift.down = get_finite_f32(r);
     shift.correlation = get_finite_f32(r);
     shift.previous = get_finite_f32(r);
-    detector_state_put(state, &shift, sizeof shift);
+    memcpy(state, &shift, sizeof shift);
 }
 
 const struct detector_kind_ops detector_shift = {
     .name = "shift",
     .state_bytes = sizeof(struct shift),
     .learns = true,
-    .init = detector_state_clear,
     .on_reading = on_reading,
     .save = save,
     .load = load,

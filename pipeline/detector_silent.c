@@ -40,13 +40,12 @@ static double smaller(double a, double b)
     return a < b ? a : b;
 }
 
-static void on_arrival(const struct detector_config *config, struct detector_state *state,
-                       int64_t gap_ms)
+static void on_arrival(const struct detector_config *config, void *state, int64_t gap_ms)
 {
     struct silent s;
     double gap = (double)gap_ms, least = (double)config->silent_min_ms;
     assert(gap_ms > 0);
-    detector_state_get(state, &s, sizeof s);
+    memcpy(&s, state, sizeof s);
     if (s.interval_ms > 0) {
         gap = smaller(gap, larger(GAP_INTERVALS_MAX * s.interval_ms, least));
         s.heard_ms += gap;
@@ -55,13 +54,13 @@ static void on_arrival(const struct detector_config *config, struct detector_sta
     } else {
         s.interval_ms = s.heard_ms = gap;
     }
-    detector_state_put(state, &s, sizeof s);
+    memcpy(state, &s, sizeof s);
 }
 
-static int64_t silence_ms(const struct detector_config *config, const struct detector_state *state)
+static int64_t silence_ms(const struct detector_config *config, const void *state)
 {
     struct silent s;
-    detector_state_get(state, &s, sizeof s);
+    memcpy(&s, state, sizeof s);
     double allowed = larger(config->silent_intervals * s.interval_ms,
                             (double)config->silent_min_ms);
     if (s.interval_ms <= 0 || s.heard_ms < larger(KNOWN_INTERVALS * s.interval_ms, allowed))
@@ -69,7 +68,7 @@ static int64_t silence_ms(const struct detector_config *config, const struct det
     return (int64_t)smaller(allowed, SILENCE_MAX_MS);
 }
 
-static struct verdict on_reading(const struct detector_config *config, struct detector_state *state,
+static struct verdict on_reading(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before)
 {
     (void)config;
@@ -78,29 +77,27 @@ static struct verdict on_reading(const struct detector_config *config, struct de
     return (struct verdict){ .observed = sample->value, .low = 1, .threshold = 1 };
 }
 
-static void save(const struct detector_state *state, struct byte_writer *w)
+static void save(const void *state, struct byte_writer *w)
 {
     struct silent s;
-    detector_state_get(state, &s, sizeof s);
+    memcpy(&s, state, sizeof s);
     put_f64(w, s.interval_ms);
     put_f64(w, s.heard_ms);
 }
 
-static void load(struct detector_state *state, struct byte_reader *r)
+static void load(void *state, struct byte_reader *r)
 {
-    detector_state_clear(state);
     struct silent s = { .interval_ms = get_measure(r) };
     s.heard_ms = get_measure(r);
     if (s.interval_ms < 0 || s.heard_ms < s.interval_ms)
         r->failed = true;
-    detector_state_put(state, &s, sizeof s);
+    memcpy(state, &s, sizeof s);
 }
 
 const struct detector_kind_ops detector_silent = {
     .name = "silent",
     .state_bytes = sizeof(struct silent),
     .learns = true,
-    .init = detector_state_clear,
     .on_reading = on_reading,
     .on_arrival = on_arrival,
     .silence_ms = silence_ms,

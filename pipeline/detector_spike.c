@@ -41,11 +41,11 @@ static void learn(struct spike *spike, double value, const struct deviation *d, 
     }
 }
 
-static struct verdict on_reading(const struct detector_config *config, struct detector_state *state,
+static struct verdict on_reading(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before)
 {
     struct spike spike;
-    detector_state_get(state, &spike, sizeof spike);
+    memcpy(&spike, state, sizeof spike);
     if (detector_was_away(before, sample, AWAY_INTERVALS))
         baseline_restart(&spike.baseline, sample->value);
     struct deviation d = baseline_judge(&spike.baseline, sample->value);
@@ -64,33 +64,31 @@ static struct verdict on_reading(const struct detector_config *config, struct de
         verdict.anomalous = verdict.score >= config->threshold;
     }
     learn(&spike, sample->value, &d, config->threshold);
-    detector_state_put(state, &spike, sizeof spike);
+    memcpy(state, &spike, sizeof spike);
     return verdict;
 }
 
-static void save(const struct detector_state *state, struct byte_writer *w)
+static void save(const void *state, struct byte_writer *w)
 {
     struct spike spike;
-    detector_state_get(state, &spike, sizeof spike);
+    memcpy(&spike, state, sizeof spike);
     baseline_save(&spike.baseline, w);
     put_u32(w, spike.far);
 }
 
-static void load(struct detector_state *state, struct byte_reader *r)
+static void load(void *state, struct byte_reader *r)
 {
-    detector_state_clear(state);
     struct spike spike;
     memset(&spike, 0, sizeof spike);
     baseline_load(&spike.baseline, r);
     spike.far = get_u32(r);
-    detector_state_put(state, &spike, sizeof spike);
+    memcpy(state, &spike, sizeof spike);
 }
 
 const struct detector_kind_ops detector_spike = {
     .name = "spike",
     .state_bytes = sizeof(struct spike),
     .learns = true,
-    .init = detector_state_clear,
     .on_reading = on_reading,
     .save = save,
     .load = load,

@@ -44,11 +44,11 @@ static void end_run(const struct detector_config *config, struct stuck *stuck)
         stuck->runs++;
 }
 
-static struct verdict on_reading(const struct detector_config *config, struct detector_state *state,
+static struct verdict on_reading(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before)
 {
     struct stuck stuck;
-    detector_state_get(state, &stuck, sizeof stuck);
+    memcpy(&stuck, state, sizeof stuck);
     if (before->count == 0 || stuck.run == 0) {
         stuck.run = 1;
     } else if (sample->value == stuck.value) {
@@ -58,7 +58,7 @@ static struct verdict on_reading(const struct detector_config *config, struct de
         stuck.run = 1;
     }
     stuck.value = sample->value;
-    detector_state_put(state, &stuck, sizeof stuck);
+    memcpy(state, &stuck, sizeof stuck);
     double bar = bar_of(config, &stuck);
     return (struct verdict){
         .known = stuck.runs == RUNS_KNOWN,
@@ -70,31 +70,32 @@ static struct verdict on_reading(const struct detector_config *config, struct de
     };
 }
 
-static void save(const struct detector_state *state, struct byte_writer *w)
+static void save(const void *state, struct byte_writer *w)
 {
     struct stuck stuck;
-    detector_state_get(state, &stuck, sizeof stuck);
+    memcpy(&stuck, state, sizeof stuck);
     put_f64(w, stuck.value);
     put_u32(w, stuck.run);
     put_u32(w, stuck.runs);
     put_f64(w, stuck.bar);
 }
 
-static void load(struct detector_state *state, struct byte_reader *r)
+static void load(void *state, struct byte_reader *r)
 {
-    detector_state_clear(state);
-    struct stuck stuck = { .value = get_finite(r), .run = get_u32(r), .runs = get_u32(r),
-                           .bar = get_finite(r) };
+    struct stuck stuck;
+    stuck.value = get_finite(r);
+    stuck.run = get_u32(r);
+    stuck.runs = get_u32(r);
+    stuck.bar = get_finite(r);
     if (stuck.run > RUN_MAX || stuck.runs > RUNS_KNOWN || stuck.bar < 0)
         r->failed = true;
-    detector_state_put(state, &stuck, sizeof stuck);
+    memcpy(state, &stuck, sizeof stuck);
 }
 
 const struct detector_kind_ops detector_stuck = {
     .name = "stuck",
     .state_bytes = sizeof(struct stuck),
     .learns = true,
-    .init = detector_state_clear,
     .on_reading = on_reading,
     .save = save,
     .load = load,

@@ -4,6 +4,8 @@
 
 #include "pipeline/engine_state.h"
 
+enum { STATE_ALIGN = 8 }; /* of a detector's state */
+
 static uint32_t table_slots(uint32_t items) /* a power of two, at most half full */
 {
     uint32_t slots = 16;
@@ -43,7 +45,7 @@ static uint32_t measure_states(struct engine *e, const struct engine_config *c)
     for (uint32_t i = 0; i < c->rule_count; i++) {
         uint32_t used = detector_ops(c->rules[i].kind)->state_bytes;
         assert(used <= DETECTOR_STATE_BYTES);
-        e->state_bytes[i] = used > 0 ? used : DETECTOR_STATE_BYTES;
+        e->state_bytes[i] = (used + STATE_ALIGN - 1) / STATE_ALIGN * STATE_ALIGN;
         uint32_t at = i;
         for (; at > 0 && needs[at - 1] < e->state_bytes[i]; at--)
             needs[at] = needs[at - 1];
@@ -51,7 +53,7 @@ static uint32_t measure_states(struct engine *e, const struct engine_config *c)
     }
     for (uint32_t i = 0; i < c->rules_per_series && i < c->rule_count; i++)
         bytes += needs[i];
-    return bytes > 0 ? bytes : 1;
+    return bytes;
 }
 
 static void take_series_memory(struct engine *e, const struct engine_config *c, struct arena *arena)
@@ -64,8 +66,8 @@ static void take_series_memory(struct engine *e, const struct engine_config *c, 
     e->held = arena_take(arena, series * held, sizeof *e->held);
     e->watches = arena_take(arena, series * c->rules_per_series, sizeof *e->watches);
     e->states_bytes = measure_states(e, c);
-    e->states = arena_take(arena, series * e->states_bytes, 1);
-    timers_init(&e->timers, c->series_max + 1, arena);
+    e->states = arena_take(arena, series, e->states_bytes > 0 ? e->states_bytes : 1);
+    e->timers = timers_init(c->series_max + 1, arena);
 }
 
 static void take_memory(struct engine *e, const struct engine_config *c, struct arena *arena)
@@ -77,6 +79,7 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
     take_series_memory(e, c, arena);
     e->device_table_mask = table_slots(c->devices_max) - 1;
     e->device_table = arena_take(arena, e->device_table_mask + 1u, sizeof *e->device_table);
+    e->device_found = arena_take(arena, 1, sizeof *e->device_found);
     e->series_table_mask = table_slots(c->series_max) - 1;
     e->series_table = arena_take(arena, e->series_table_mask + 1u, sizeof *e->series_table);
     e->alerts_max = alerts_max(c);
@@ -216,7 +219,7 @@ static void apply_reject(struct engine *e, const struct record *record)
 static void fire(struct engine *e)
 {
     uint32_t key = ENGINE_NONE;
-    int64_t deadline_ms = timers_next(&e->timers, &key);
+    int64_t deadline_ms = engine_timer(e, INT64_MAX, &key);
     assert(key != ENGINE_NONE);
     /* A changed configuration can set a deadline into the past; time still does not go back. */
     if (deadline_ms > e->t_ms)
@@ -229,16 +232,21 @@ static void fire(struct engine *e)
     engine_arm(e, key);
 }
 
-int64_t engine_deadline(const struct engine *engine)
+int64_t engine_deadline(const struct engine *engine, int64_t t_ms)
 {
     uint32_t key;
-    return timers_next(&engine->timers, &key);
+    return engine_timer(engine, t_ms, &key);
+}
+
+static bool timer_due(const struct engine *e, int64_t t_ms)
+{
+    return engine_deadline(e, t_ms) <= t_ms;
 }
 
 static void apply_tick(struct engine *e, const struct record *record)
 {
     for (uint64_t i = 0; i < record->count; i++) {
-        bool due = engine_deadline(e) <= record->t_ms;
+        bool due = timer_due(e, record->t_ms);
         assert(due || e->out == NULL);
         if (!due)
             break;
@@ -281,9 +289,9 @@ void engine_apply(struct engine *engine, const struct record *record, const stru
         apply_tick(engine, record);
     /* Live, the caller has fired what was due. A journal written under another configuration tells
      * of other timers: then what is due here fires here, the same way at each rebuild. */
-    while (out == NULL && record->kind == RECORD_READING && engine_deadline(engine) <= record->t_ms)
+    while (out == NULL && record->kind == RECORD_READING && timer_due(engine, record->t_ms))
         fire(engine);
-    assert(record->kind != RECORD_READING || engine_deadline(engine) > record->t_ms);
+    assert(record->kind != RECORD_READING || !timer_due(engine, record->t_ms));
     engine->t_ms = record->t_ms;
     apply(engine, record);
     engine->out = NULL;

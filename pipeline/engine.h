@@ -105,8 +105,9 @@ void engine_begin_block(struct engine *engine, uint64_t block);
  * fired. */
 void engine_apply(struct engine *engine, const struct record *record, const struct engine_out *out);
 
-/* t of the earliest timer; INT64_MAX: none. */
-int64_t engine_deadline(const struct engine *engine);
+/* t of the earliest timer where that is due at t_ms. Else when to look again: after t_ms, and not
+ * after the earliest timer; INT64_MAX: there is none. */
+int64_t engine_deadline(const struct engine *engine, int64_t t_ms);
 
 /* Fire the one earliest timer; its deadline is its now. Equal deadlines fire in order of key. The
  * caller journals a

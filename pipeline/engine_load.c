@@ -311,9 +311,8 @@ static void load_rule_state(struct loading *l, uint32_t series, uint64_t *loaded
     *loaded |= (uint64_t)1 << place;
     if (!l->same_rule[saved])
         return;
-    struct detector_state state = engine_state_get(e, series, place);
-    detector_ops(e->config->rules[watch->rule].kind)->load(&state, &part);
-    engine_state_put(e, series, place, &state);
+    void *state = engine_detector_state(e, series, place);
+    detector_ops(e->config->rules[watch->rule].kind)->load(state, &part);
     end_part(l, &part);
 }
 

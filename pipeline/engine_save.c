@@ -245,9 +245,8 @@ static void save_series(const struct engine *e, uint32_t index, struct byte_writ
     for (uint32_t i = 0; i < s->watch_count; i++) {
         const struct watch *watch = &engine_watches(e, index)[i];
         save_watch(e, watch, w);
-        struct detector_state state = engine_state_get(e, index, i);
         from = begin_sized(w);
-        detector_ops(e->config->rules[watch->rule].kind)->save(&state, w);
+        detector_ops(e->config->rules[watch->rule].kind)->save(engine_detector_state(e, index, i), w);
         end_sized(w, from);
     }
 }

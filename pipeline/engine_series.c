@@ -48,13 +48,16 @@ static uint32_t device_hash(const struct engine *e, struct text name)
 
 uint32_t engine_device_find(const struct engine *e, struct text name)
 {
+    uint32_t guess = *e->device_found;
+    if (guess < e->device_count && text_equal(engine_name(e, e->devices[guess].name), name))
+        return guess;
     uint32_t at = device_hash(e, name);
     for (;; at++) {
         uint32_t entry = e->device_table[at & e->device_table_mask];
         if (entry == 0)
             return ENGINE_NONE;
         if (text_equal(engine_name(e, e->devices[entry - 1].name), name))
-            return entry - 1;
+            return *e->device_found = entry - 1;
     }
 }
 
@@ -129,9 +132,7 @@ static void choose_rules(struct engine *e, uint32_t index)
         watch->state_offset = (uint16_t)offset;
         offset += e->state_bytes[r];
         assert(offset <= e->states_bytes);
-        struct detector_state state = { 0 };
-        detector_ops(c->rules[r].kind)->init(&state);
-        engine_state_put(e, index, s->watch_count++, &state);
+        memset(engine_detector_state(e, index, s->watch_count++), 0, e->state_bytes[r]);
     }
 }
 

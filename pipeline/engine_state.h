@@ -90,14 +90,16 @@ struct engine {
     uint64_t block;
     struct clock_record clock;
     struct engine_counts counts;
-    /* keyed by series: the earliest of what each one waits for; behind them the gateway itself */
-    struct timers timers;
+    /* keyed by series: the earliest of what each one waits for, or earlier; behind them the
+     * gateway's own */
+    struct timers *timers;
     struct device *devices;
     struct series *series;
     uint32_t device_count, series_count;
     uint32_t *device_table;       /* open addressing; index + 1, 0: vacant */
     uint32_t *series_table;
     uint32_t device_table_mask, series_table_mask;
+    uint32_t *device_found;       /* by the last look-up: the first guess of the next. No state */
     struct dedup_range *ranges;
     uint64_t *hashes;
     struct window *windows;
@@ -143,27 +145,10 @@ static inline struct watch *engine_watches(const struct engine *e, uint32_t seri
     return e->watches + (size_t)series * e->config->rules_per_series;
 }
 
-/* A detector's state is kept in as many bytes as its kind uses, and is whole while in use. */
-static inline uint8_t *engine_state_at(const struct engine *e, uint32_t series, uint32_t place)
+static inline void *engine_detector_state(const struct engine *e, uint32_t series, uint32_t place)
 {
     const struct watch *w = &engine_watches(e, series)[place];
     return e->states + (size_t)series * e->states_bytes + w->state_offset;
-}
-
-static inline struct detector_state engine_state_get(const struct engine *e, uint32_t series,
-                                                     uint32_t place)
-{
-    struct detector_state state = { 0 };
-    uint8_t rule = engine_watches(e, series)[place].rule;
-    memcpy(state.of.bytes, engine_state_at(e, series, place), e->state_bytes[rule]);
-    return state;
-}
-
-static inline void engine_state_put(const struct engine *e, uint32_t series, uint32_t place,
-                                    const struct detector_state *state)
-{
-    uint8_t rule = engine_watches(e, series)[place].rule;
-    memcpy(engine_state_at(e, series, place), state->of.bytes, e->state_bytes[rule]);
 }
 
 static inline struct sample *engine_held(const struct engine *e, uint32_t series)
@@ -173,7 +158,10 @@ static inline struct sample *engine_held(const struct engine *e, uint32_t series
 
 /* engine_time.c: what a series waits for */
 int64_t engine_wall_ms(const struct engine *e);
-void engine_arm(struct engine *e, uint32_t series);
+void engine_arm(struct engine *e, uint32_t series); /* after any change of what it waits for */
+/* As engine_deadline; where that is at or before t_ms, whose it is (series_max: the gateway's own).
+ */
+int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key);
 void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms);
 void engine_on_source(struct engine *e, const struct record *record);
 void engine_fire_series(struct engine *e, uint32_t series);

@@ -82,10 +82,8 @@ static void feed(struct engine *e, uint32_t series, const struct sample *sample)
         const struct detector_config *rule = &e->config->rules[watches[i].rule];
         if (rule->kind == DETECTOR_SILENT)
             continue;
-        struct detector_state state = engine_state_get(e, series, i);
-        struct verdict verdict =
-            detector_ops(rule->kind)->on_reading(rule, &state, sample, &s->statistics);
-        engine_state_put(e, series, i, &state);
+        struct verdict verdict = detector_ops(rule->kind)->on_reading(
+            rule, engine_detector_state(e, series, i), sample, &s->statistics);
         if (verdict.anomalous || watches[i].open != ENGINE_NONE)
             engine_on_verdict(e, series, &watches[i], &verdict, sample->event_time_ms);
     }

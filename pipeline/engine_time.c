@@ -37,8 +37,7 @@ static int64_t heard_ms(const struct engine *e, const struct series *s)
 static int64_t silence_ms(const struct engine *e, uint32_t series, uint32_t place)
 {
     const struct detector_config *rule = &e->config->rules[engine_watches(e, series)[place].rule];
-    struct detector_state state = engine_state_get(e, series, place);
-    return detector_ops(rule->kind)->silence_ms(rule, &state);
+    return detector_ops(rule->kind)->silence_ms(rule, engine_detector_state(e, series, place));
 }
 
 static int64_t silence_deadline(const struct engine *e, uint32_t series, uint32_t place)
@@ -61,11 +60,9 @@ void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms)
         return;
     for (uint32_t i = 0; i < s->watch_count; i++) {
         const struct detector_config *rule = &e->config->rules[engine_watches(e, series)[i].rule];
-        if (rule->kind != DETECTOR_SILENT)
-            continue;
-        struct detector_state state = engine_state_get(e, series, i);
-        detector_ops(rule->kind)->on_arrival(rule, &state, gap_ms);
-        engine_state_put(e, series, i, &state);
+        void *state = engine_detector_state(e, series, i);
+        if (rule->kind == DETECTOR_SILENT)
+            detector_ops(rule->kind)->on_arrival(rule, state, gap_ms);
     }
 }
 
@@ -99,9 +96,27 @@ static struct wait earliest_wait(const struct engine *e, uint32_t series)
     return earliest;
 }
 
+/* Every reading moves its series' deadline on, and a heap is dear to keep in order. So one that
+ * becomes later is left where it is: the heap may hold a series too early, until its turn comes. */
 void engine_arm(struct engine *e, uint32_t series)
 {
-    timers_set(&e->timers, series, earliest_wait(e, series).deadline_ms);
+    int64_t deadline_ms = earliest_wait(e, series).deadline_ms;
+    if (deadline_ms < timers_get(e->timers, series))
+        timers_set(e->timers, series, deadline_ms);
+}
+
+int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key)
+{
+    for (;;) {
+        int64_t held_ms = timers_next(e->timers, key);
+        if (held_ms > t_ms || held_ms == INT64_MAX || *key == e->config->series_max)
+            return held_ms;
+        int64_t deadline_ms = earliest_wait(e, *key).deadline_ms;
+        assert(deadline_ms >= held_ms);
+        if (deadline_ms == held_ms)
+            return held_ms;
+        timers_set(e->timers, *key, deadline_ms);
+    }
 }
 
 static void on_idle(struct engine *e, uint32_t series)

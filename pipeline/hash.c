@@ -7,7 +7,7 @@ static uint64_t rotate(uint64_t x, int bits)
     return (x << bits) | (x >> (64 - bits));
 }
 
-static void round_of(struct hash_state *h)
+static inline void round_of(struct hash_state *h)
 {
     h->v0 += h->v1;
     h->v1 = rotate(h->v1, 13) ^ h->v0;
@@ -21,7 +21,7 @@ static void round_of(struct hash_state *h)
     h->v2 = rotate(h->v2, 32);
 }
 
-static void mix(struct hash_state *h, uint64_t word)
+static inline void mix(struct hash_state *h, uint64_t word)
 {
     h->v3 ^= word;
     round_of(h);
@@ -40,18 +40,35 @@ void hash_begin(struct hash_state *h, struct hash_key key, int wide)
     };
 }
 
+static inline void add_byte(struct hash_state *h, uint8_t byte)
+{
+    unsigned lane = (unsigned)(h->bytes % 8);
+    h->tail |= (uint64_t)byte << (8 * lane);
+    h->bytes++;
+    if (lane == 7) {
+        mix(h, h->tail);
+        h->tail = 0;
+    }
+}
+
+/* Eight at once, low first; compilers make one load of it. */
+static uint64_t word_at(const uint8_t *from)
+{
+    uint64_t word = 0;
+    for (unsigned lane = 0; lane < 8; lane++)
+        word |= (uint64_t)from[lane] << (8 * lane);
+    return word;
+}
+
 void hash_add(struct hash_state *h, const void *at, size_t bytes)
 {
-    const uint8_t *from = at;
-    for (size_t i = 0; i < bytes; i++) {
-        unsigned lane = (unsigned)(h->bytes % 8);
-        h->tail |= (uint64_t)from[i] << (8 * lane);
-        h->bytes++;
-        if (lane == 7) {
-            mix(h, h->tail);
-            h->tail = 0;
-        }
-    }
+    const uint8_t *from = at, *end = from + bytes;
+    while (h->bytes % 8 != 0 && from < end)
+        add_byte(h, *from++);
+    for (; end - from >= 8; from += 8, h->bytes += 8)
+        mix(h, word_at(from));
+    while (from < end)
+        add_byte(h, *from++);
 }
 
 static uint64_t finish(struct hash_state *h, uint64_t mark)

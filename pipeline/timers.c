@@ -2,12 +2,15 @@
 
 #include <stdbool.h>
 
-void timers_init(struct timers *t, uint32_t keys_max, struct arena *arena)
+struct timers *timers_init(uint32_t keys_max, struct arena *arena)
 {
-    *t = (struct timers){ .keys_max = keys_max };
-    t->heap = arena_take(arena, keys_max, sizeof *t->heap);
-    t->places = arena_take(arena, keys_max, sizeof *t->places);
-    t->deadlines_ms = arena_take(arena, keys_max, sizeof *t->deadlines_ms);
+    struct timers *t = arena_take(arena, 1, sizeof *t);
+    uint32_t *heap = arena_take(arena, keys_max, sizeof *heap);
+    uint32_t *places = arena_take(arena, keys_max, sizeof *places);
+    int64_t *deadlines_ms = arena_take(arena, keys_max, sizeof *deadlines_ms);
+    if (t != NULL)
+        *t = (struct timers){ heap, places, deadlines_ms, 0, keys_max };
+    return t;
 }
 
 static bool is_before(const struct timers *t, uint32_t a, uint32_t b)
@@ -72,6 +75,12 @@ void timers_set(struct timers *t, uint32_t key, int64_t deadline_ms)
             settle(t, place - 1, last);
     }
     assert(t->count <= t->keys_max);
+}
+
+int64_t timers_get(const struct timers *t, uint32_t key)
+{
+    assert(key < t->keys_max);
+    return t->places[key] != 0 ? t->deadlines_ms[key] : INT64_MAX;
 }
 
 int64_t timers_next(const struct timers *t, uint32_t *key)

@@ -15,11 +15,14 @@ struct timers {
     uint32_t keys_max;
 };
 
-/* Arrays are NULL while the arena only measures. */
-void timers_init(struct timers *t, uint32_t keys_max, struct arena *arena);
+/* NULL while the arena only measures. */
+struct timers *timers_init(uint32_t keys_max, struct arena *arena);
 
 /* Give the key this deadline, or none with INT64_MAX. O(log count). */
 void timers_set(struct timers *t, uint32_t key, int64_t deadline_ms);
+
+/* The key's deadline; INT64_MAX: none. */
+int64_t timers_get(const struct timers *t, uint32_t key);
 
 /* The earliest deadline, and whose it is in *key; INT64_MAX and *key untouched: there is none. */
 int64_t timers_next(const struct timers *t, uint32_t *key);

@@ -308,7 +308,7 @@ int64_t gateway_next_turn_ms(const struct gateway *g)
 {
     int64_t next = g->now.mono_ms + HEARTBEAT_MS;
     int64_t to_mono = g->mono_base_ms - g->t_base_ms;
-    int64_t deadline = engine_deadline(g->engine);
+    int64_t deadline = engine_deadline(g->engine, g->t_ms);
     if (deadline < INT64_MAX - HEARTBEAT_MS && deadline + to_mono < next)
         next = deadline + to_mono;
     if (g->committing != NULL && !g->job_busy && g->retry_at_mono_ms < next)

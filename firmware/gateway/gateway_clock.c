@@ -13,11 +13,11 @@ enum {
 static void fire_due(struct gateway *g)
 {
     uint64_t fired = 0;
-    while (engine_deadline(g->engine) <= g->t_ms && fill_has_step_room(g, g->filling)) {
+    while (engine_deadline(g->engine, g->t_ms) <= g->t_ms && fill_has_step_room(g, g->filling)) {
         engine_fire(g->engine, &g->out);
         fired++;
     }
-    g->timers_behind = engine_deadline(g->engine) <= g->t_ms;
+    g->timers_behind = engine_deadline(g->engine, g->t_ms) <= g->t_ms;
     if (g->timers_behind)
         g->filling->urgent = true;
     if (fired == 0)

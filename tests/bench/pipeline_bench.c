@@ -23,6 +23,7 @@ enum {
     SECONDS = 60, /* of traffic in a round */
     MESSAGES = DEVICES * SECONDS,
     MESSAGE_BYTES = 128,
+    TURN = 100, /* messages between two looks at the timers */
     ROUNDS_MAX = 1000,
     BLOCK_READINGS = 10000
 };
@@ -187,9 +188,11 @@ static struct record *think(struct gateway_less *g, uint32_t i, const struct rea
 {
     static struct admission admission;
     const struct engine_out out = { &g->told, on_alert, on_result, on_late };
-    g->t_ms += i % DEVICES == 0 ? 1000 : 0;
-    while (engine_deadline(g->engine) <= g->t_ms)
-        engine_fire(g->engine, &out);
+    if (i % TURN == 0) {
+        g->t_ms += 1000 * TURN / DEVICES;
+        while (engine_deadline(g->engine, g->t_ms) <= g->t_ms)
+            engine_fire(g->engine, &out);
+    }
     engine_admit(g->engine, g->t_ms, reading, 1, &admission);
     assert(admission.verdict == ADMIT_STORE);
     engine_apply(g->engine, &admission.record, &out);

@@ -109,7 +109,7 @@ static inline void bench_rule(struct bench *b, enum detector_kind kind, const ch
 
 static inline void bench_apply(struct bench *b, struct record record)
 {
-    while (engine_deadline(b->engine) <= b->t_ms)
+    while (engine_deadline(b->engine, b->t_ms) <= b->t_ms)
         engine_fire(b->engine, &b->out);
     record.t_ms = b->t_ms;
     engine_apply(b->engine, &record, &b->out);
@@ -183,7 +183,7 @@ static inline struct reading bench_reading(const char *device, const char *metri
 /* Fire what is due, admit, and apply what came of it. */
 static inline struct admission bench_take(struct bench *b, const struct reading *reading)
 {
-    while (engine_deadline(b->engine) <= b->t_ms)
+    while (engine_deadline(b->engine, b->t_ms) <= b->t_ms)
         engine_fire(b->engine, &b->out);
     struct admission a;
     engine_admit(b->engine, b->t_ms, reading, 1, &a);

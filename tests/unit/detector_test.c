@@ -20,7 +20,7 @@ struct rig { /* one detector on one series */
 static struct rig rig_of(enum detector_kind kind)
 {
     struct rig rig = { .config = detector_defaults(kind), .step_ms = 100, .chance = 7 };
-    detector_ops(kind)->init(&rig.state);
+    memset(&rig.state, 0, sizeof rig.state);
     statistics_init(&rig.statistics);
     return rig;
 }

@@ -35,7 +35,7 @@ static void run_init(struct run *run)
         config->high = 100;
         config->hysteresis = 2;
         config->per_second_max = 0.05;
-        detector_ops(config->kind)->init(&run->states[kind]);
+        memset(&run->states[kind], 0, sizeof run->states[kind]);
     }
     statistics_init(&run->statistics);
 }

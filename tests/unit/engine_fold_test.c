@@ -88,7 +88,7 @@ static void journal(struct journal *j, const struct record *record)
 static void tick(struct bench *b, struct journal *j)
 {
     struct record record = { .kind = RECORD_TICK, .t_ms = b->t_ms };
-    while (engine_deadline(b->engine) <= b->t_ms) {
+    while (engine_deadline(b->engine, b->t_ms) <= b->t_ms) {
         engine_begin_block(b->engine, 1 + j->count / 100);
         engine_fire(b->engine, &b->out);
         record.count++;

@@ -53,7 +53,7 @@ static void watch_init(struct watch *w, enum detector_kind kind)
         w->config.threshold = 14;
         w->config.for_ms = 2 * HOUR_MS;
     }
-    detector_ops(kind)->init(&w->state);
+    memset(&w->state, 0, sizeof w->state);
     alert_init(&w->alert);
 }
 
