@@ -60,7 +60,7 @@ static void take_series_memory(struct engine *e, const struct engine_config *c, 
 {
     size_t series = c->series_max, held = c->reorder_ms > 0 ? c->reorder_slots : 0;
     e->series = arena_take(arena, series, sizeof *e->series);
-    e->windows = arena_take(arena, series * c->window.slots, sizeof *e->windows);
+    e->windows = arena_take(arena, series, windows_bytes(&c->window));
     e->recent = arena_take(arena, series * c->recent, sizeof *e->recent);
     e->context = arena_take(arena, c->recent, sizeof *e->context);
     e->held = arena_take(arena, series * held, sizeof *e->held);
@@ -114,14 +114,14 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
     return e;
 }
 
-/* The bound: a reading pushes at most one window out, and its watermark fires each slot at most
- * once. It releases at most the held readings and itself, each with one verdict a rule, and a
+/* The bound: a reading's watermark fires each slot at most once, it pushes at most one window out,
+ * and, late, has one told again. It releases at most the held readings and itself, each with one verdict a rule, and a
  * verdict tells at most one revision; beside them a silence ends (its rule sees no samples) and a
  * device's clock is right again. A timer does less. */
 uint32_t engine_out_max(const struct engine_config *config)
 {
     uint32_t samples = 1 + (config->reorder_ms > 0 ? config->reorder_slots : 0);
-    return 1 + config->window.slots + samples * config->rules_per_series +
+    return config->window.slots + 2 + samples * config->rules_per_series +
            config->rules_per_series + 1;
 }
 

@@ -236,13 +236,13 @@ static struct sample get_sample(struct loading *l)
     return sample;
 }
 
-static void load_windows(struct loading *l, struct series *s)
+static void load_windows(struct loading *l, uint32_t index)
 {
     const struct window_config *config = &l->e->config->window;
     struct byte_reader part = get_sized(l);
     if (!l->same_windows)
         return;
-    windows_load(&s->windows, config, &part);
+    windows_load(engine_windows(l->e, index), config, &part);
     end_part(l, &part);
 }
 
@@ -342,7 +342,7 @@ static void load_series(struct loading *l)
     statistics_load(&s->statistics, l->r);
     need(l, s->statistics.first_ms > -TIME_MS_MAX && s->statistics.last_ms < TIME_MS_MAX &&
                 s->statistics.first_ms <= s->statistics.last_ms);
-    load_windows(l, s);
+    load_windows(l, index);
     load_held(l, index);
     load_recent(l, index);
     uint32_t watches = get_u8(l->r);

@@ -235,7 +235,7 @@ static void save_series(const struct engine *e, uint32_t index, struct byte_writ
     put_i64(w, s->device_time_max_ms);
     statistics_save(&s->statistics, w);
     size_t from = begin_sized(w);
-    windows_save(&s->windows, &e->config->window, w);
+    windows_save(engine_windows(e, index), &e->config->window, w);
     end_sized(w, from);
     put_u8(w, s->held);
     for (uint32_t i = 0; i < s->held; i++)

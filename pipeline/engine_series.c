@@ -146,8 +146,7 @@ uint32_t engine_series_enter(struct engine *e, uint32_t device, uint32_t metric)
                           .watermark_ms = INT64_MIN,
                           .device_time_max_ms = INT64_MIN };
     statistics_init(&s->statistics);
-    windows_init(&s->windows, e->windows + (size_t)index * e->config->window.slots,
-                 &e->config->window);
+    windows_init(engine_windows(e, index), &e->config->window);
     choose_rules(e, index);
     e->devices[device].series_count++;
     e->devices[device].last_series = index;

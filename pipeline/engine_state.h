@@ -50,7 +50,6 @@ struct device {
 
 struct series {
     struct statistics statistics;
-    struct windows windows;
     int64_t watermark_ms;    /* INT64_MIN before the first reading */
     int64_t last_t_ms;       /* t of the last reading */
     int64_t first_event_ms;  /* event time of the first reading to arrive, */
@@ -102,7 +101,7 @@ struct engine {
     uint32_t *device_found;       /* by the last look-up: the first guess of the next. No state */
     struct dedup_range *ranges;
     uint64_t *hashes;
-    struct window *windows;
+    uint8_t *windows;             /* [windows_bytes] a series */
     struct sample *recent;
     struct sample *held;          /* NULL when reorder_ms is 0 */
     struct watch *watches;
@@ -145,6 +144,11 @@ static inline struct watch *engine_watches(const struct engine *e, uint32_t seri
     return e->watches + (size_t)series * e->config->rules_per_series;
 }
 
+static inline struct windows *engine_windows(const struct engine *e, uint32_t series)
+{
+    return (struct windows *)(e->windows + (size_t)series * windows_bytes(&e->config->window));
+}
+
 static inline void *engine_detector_state(const struct engine *e, uint32_t series, uint32_t place)
 {
     const struct watch *w = &engine_watches(e, series)[place];
@@ -165,6 +169,7 @@ int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key);
 void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms);
 void engine_on_source(struct engine *e, const struct record *record);
 void engine_fire_series(struct engine *e, uint32_t series);
+void engine_tell_due(struct engine *e, uint32_t series);
 void engine_watermark_move(struct engine *e, uint32_t series, int64_t to_ms);
 
 /* engine_think.c: what is usual, what is wrong */

@@ -38,8 +38,8 @@ static void push_window(struct engine *e, uint32_t series, const struct record *
 {
     struct series *s = &e->series[series];
     struct window forced;
-    int err = windows_push(&s->windows, &e->config->window, s->watermark_ms, record->event_time_ms,
-                           record->reading.value.number, e->block, &forced);
+    int err = windows_push(engine_windows(e, series), &e->config->window, s->watermark_ms,
+                           record->event_time_ms, record->reading.value.number, e->block, &forced);
     if (err != 0) {
         e->counts.late++;
         if (e->out != NULL)
@@ -151,15 +151,18 @@ static void end_silence(struct engine *e, uint32_t series, const struct record *
     }
 }
 
+/* The watermark moves first: what it closes makes room for the reading's window. A late reading
+ * changes one that has been told: it is told again. */
 void engine_think(struct engine *e, uint32_t series, const struct record *record)
 {
-    end_silence(e, series, record);
-    if (record->reading.value.type != VALUE_TEXT) {
-        push_window(e, series, record);
-        take_sample(e, series, record);
-    }
     int64_t reached_ms = record->event_time_ms;
     if (e->clock.state == CLOCK_SYNCED && reached_ms > engine_wall_ms(e))
         reached_ms = engine_wall_ms(e);
+    end_silence(e, series, record);
     engine_watermark_move(e, series, reached_ms - e->config->out_of_orderness_ms);
+    if (record->reading.value.type == VALUE_TEXT)
+        return;
+    push_window(e, series, record);
+    take_sample(e, series, record);
+    engine_tell_due(e, series);
 }

@@ -10,19 +10,31 @@ int64_t engine_wall_ms(const struct engine *e)
 }
 
 /* Fire the windows that end at or before the watermark, oldest first. */
-void engine_watermark_move(struct engine *e, uint32_t series, int64_t to_ms)
+void engine_tell_due(struct engine *e, uint32_t series)
 {
-    struct series *s = &e->series[series];
-    if (to_ms > s->watermark_ms)
-        s->watermark_ms = to_ms;
     struct window due;
-    while (windows_due(&s->windows, &e->config->window, s->watermark_ms, &due))
+    while (windows_due(engine_windows(e, series), &e->config->window,
+                       e->series[series].watermark_ms, &due))
         engine_tell_window(e, series, &due, false);
 }
 
-static int64_t idle_deadline(const struct engine *e, const struct series *s)
+void engine_watermark_move(struct engine *e, uint32_t series, int64_t to_ms)
 {
-    bool waits = s->held > 0 || windows_end(&s->windows, &e->config->window) > s->watermark_ms;
+    if (to_ms <= e->series[series].watermark_ms)
+        return;
+    e->series[series].watermark_ms = to_ms;
+    engine_tell_due(e, series);
+}
+
+static int64_t windows_end_of(const struct engine *e, uint32_t series)
+{
+    return windows_end(engine_windows(e, series), &e->config->window);
+}
+
+static int64_t idle_deadline(const struct engine *e, uint32_t series)
+{
+    const struct series *s = &e->series[series];
+    bool waits = s->held > 0 || windows_end_of(e, series) > s->watermark_ms;
     return waits ? s->last_t_ms + e->config->idle_ms : INT64_MAX;
 }
 
@@ -87,7 +99,7 @@ static struct wait earliest_wait(const struct engine *e, uint32_t series)
     const struct series *s = &e->series[series];
     const struct watch *watches = engine_watches(e, series);
     struct wait earliest = { INT64_MAX, WAIT_NONE, 0 };
-    consider(&earliest, idle_deadline(e, s), WAIT_IDLE, 0);
+    consider(&earliest, idle_deadline(e, series), WAIT_IDLE, 0);
     for (uint32_t i = 0; i < s->watch_count; i++) {
         const struct detector_config *rule = &e->config->rules[watches[i].rule];
         consider(&earliest, engine_watch_deadline(e, &watches[i], rule), WAIT_ALERT, i);
@@ -121,9 +133,8 @@ int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key)
 
 static void on_idle(struct engine *e, uint32_t series)
 {
-    struct series *s = &e->series[series];
     engine_release_held(e, series, INT64_MAX);
-    engine_watermark_move(e, series, windows_end(&s->windows, &e->config->window));
+    engine_watermark_move(e, series, windows_end_of(e, series));
 }
 
 static void on_silence(struct engine *e, uint32_t series, uint32_t place)

@@ -1,7 +1,7 @@
 #include "pipeline/window.h"
 
 #include <assert.h>
-#include <stddef.h>
+#include <string.h>
 
 #include "pipeline/err.h"
 #include "pipeline/reading.h"
@@ -33,13 +33,60 @@ void aggregate_push(struct aggregate *a, int64_t event_time_ms, double value)
     }
 }
 
-void windows_init(struct windows *w, struct window *slots, const struct window_config *config)
+/* --- slots --- */
+
+static struct aggregate aggregate_of(const struct window_slot *slot)
 {
-    assert(slots != NULL);
-    assert(config->size_ms > 0 && config->lateness_ms >= 0 && config->slots >= 2);
-    *w = (struct windows){ .slots = slots, .floor_ms = INT64_MIN };
-    for (uint32_t i = 0; i < config->slots; i++)
-        slots[i] = (struct window){ 0 };
+    return (struct aggregate){ .count = slot->count,
+                               .mean = slot->mean,
+                               .m2 = slot->m2,
+                               .min = slot->min,
+                               .max = slot->max,
+                               .first = slot->first,
+                               .last = slot->last,
+                               .first_ms = slot->start_ms + slot->first_after_ms,
+                               .last_ms = slot->start_ms + slot->last_after_ms };
+}
+
+static void keep(struct window_slot *slot, const struct aggregate *a)
+{
+    slot->count = (uint32_t)a->count;
+    slot->mean = a->mean;
+    slot->m2 = a->m2;
+    slot->min = a->min;
+    slot->max = a->max;
+    slot->first = a->first;
+    slot->last = a->last;
+    slot->first_after_ms = (uint32_t)(a->first_ms - slot->start_ms);
+    slot->last_after_ms = (uint32_t)(a->last_ms - slot->start_ms);
+}
+
+static struct window window_of(const struct window_slot *slot)
+{
+    return (struct window){ .start_ms = slot->start_ms,
+                            .revision = slot->revision,
+                            .open = true,
+                            .dirty = slot->dirty,
+                            .first_block = slot->first_block,
+                            .aggregate = aggregate_of(slot) };
+}
+
+static bool is_open(const struct window_slot *slot)
+{
+    return slot->count > 0;
+}
+
+size_t windows_bytes(const struct window_config *config)
+{
+    return sizeof(struct windows) + config->slots * sizeof(struct window_slot);
+}
+
+void windows_init(struct windows *w, const struct window_config *config)
+{
+    assert(config->size_ms > 0 && config->size_ms <= UINT32_MAX);
+    assert(config->lateness_ms >= 0 && config->slots >= 2);
+    w->floor_ms = INT64_MIN;
+    memset(w->slots, 0, config->slots * sizeof w->slots[0]);
 }
 
 static int64_t start_of(int64_t event_time_ms, int64_t size_ms)
@@ -55,14 +102,14 @@ static bool is_closed(int64_t start_ms, const struct window_config *config, int6
 
 /* The slot that holds the window which starts then, else a free one, else NULL; *oldest is the open
  * window that starts first. */
-static struct window *find_slot(const struct windows *w, uint32_t slots, int64_t start_ms,
-                                struct window **oldest)
+static struct window_slot *find_slot(struct windows *w, uint32_t slots, int64_t start_ms,
+                                     struct window_slot **oldest)
 {
-    struct window *vacant = NULL;
+    struct window_slot *vacant = NULL;
     *oldest = NULL;
     for (uint32_t i = 0; i < slots; i++) {
-        struct window *slot = &w->slots[i];
-        if (!slot->open)
+        struct window_slot *slot = &w->slots[i];
+        if (!is_open(slot))
             vacant = vacant == NULL ? slot : vacant;
         else if (slot->start_ms == start_ms)
             return slot;
@@ -80,20 +127,23 @@ int windows_push(struct windows *w, const struct window_config *config, int64_t 
     forced->open = false;
     if (start_ms < w->floor_ms || is_closed(start_ms, config, watermark_ms))
         return WEIR_ELATE;
-    struct window *oldest;
-    struct window *slot = find_slot(w, config->slots, start_ms, &oldest);
+    struct window_slot *oldest;
+    struct window_slot *slot = find_slot(w, config->slots, start_ms, &oldest);
     if (slot == NULL) {
         if (start_ms < oldest->start_ms)
             return WEIR_EFULL;
-        *forced = *oldest;
-        w->forced++;
+        *forced = window_of(oldest);
         w->floor_ms = oldest->start_ms + config->size_ms;
-        oldest->open = false;
+        oldest->count = 0;
         slot = oldest;
     }
-    if (!slot->open)
-        *slot = (struct window){ .start_ms = start_ms, .open = true, .first_block = block };
-    aggregate_push(&slot->aggregate, event_time_ms, value);
+    if (slot->count == UINT32_MAX)
+        return WEIR_ELATE;
+    if (!is_open(slot))
+        *slot = (struct window_slot){ .start_ms = start_ms, .first_block = block };
+    struct aggregate aggregate = aggregate_of(slot);
+    aggregate_push(&aggregate, event_time_ms, value);
+    keep(slot, &aggregate);
     slot->dirty = true;
     return 0;
 }
@@ -101,24 +151,23 @@ int windows_push(struct windows *w, const struct window_config *config, int64_t 
 bool windows_due(struct windows *w, const struct window_config *config, int64_t watermark_ms,
                  struct window *due)
 {
-    struct window *next = NULL;
+    struct window_slot *next = NULL;
     for (uint32_t i = 0; i < config->slots; i++) {
-        struct window *slot = &w->slots[i];
-        if (!slot->open || slot->start_ms + config->size_ms > watermark_ms)
+        struct window_slot *slot = &w->slots[i];
+        if (!is_open(slot) || slot->start_ms + config->size_ms > watermark_ms)
             continue;
         if (slot->dirty)
             next = next == NULL || slot->start_ms < next->start_ms ? slot : next;
         else if (is_closed(slot->start_ms, config, watermark_ms))
-            slot->open = false;
+            slot->count = 0;
     }
     if (next == NULL)
         return false;
-    next->fired = true;
     next->dirty = false;
-    *due = *next;
+    *due = window_of(next);
     next->revision++;
     if (is_closed(next->start_ms, config, watermark_ms))
-        next->open = false;
+        next->count = 0;
     return true;
 }
 
@@ -126,7 +175,7 @@ int64_t windows_end(const struct windows *w, const struct window_config *config)
 {
     int64_t end_ms = INT64_MIN;
     for (uint32_t i = 0; i < config->slots; i++)
-        if (w->slots[i].open && w->slots[i].start_ms + config->size_ms > end_ms)
+        if (is_open(&w->slots[i]) && w->slots[i].start_ms + config->size_ms > end_ms)
             end_ms = w->slots[i].start_ms + config->size_ms;
     return end_ms;
 }
@@ -155,7 +204,8 @@ static void aggregate_load(struct aggregate *a, struct byte_reader *in)
     a->last = get_measure(in);
     a->first_ms = get_time(in);
     a->last_ms = get_time(in);
-    if (a->count == 0 || !(a->m2 >= 0.0 && a->m2 <= 1e300) || a->first_ms > a->last_ms)
+    if (a->count == 0 || a->count > UINT32_MAX || !(a->m2 >= 0.0 && a->m2 <= 1e300) ||
+        a->first_ms > a->last_ms)
         in->failed = true;
 }
 
@@ -166,49 +216,60 @@ void windows_save(const struct windows *w, const struct window_config *config,
 {
     uint32_t open = 0;
     for (uint32_t i = 0; i < config->slots; i++)
-        open += w->slots[i].open;
+        open += is_open(&w->slots[i]);
     put_u32(out, open);
-    put_u32(out, w->forced);
     put_i64(out, w->floor_ms);
     int64_t after_ms = INT64_MIN;
     for (uint32_t n = 0; n < open; n++) {
-        const struct window *next = NULL;
+        const struct window_slot *next = NULL;
         for (uint32_t i = 0; i < config->slots; i++) {
-            const struct window *slot = &w->slots[i];
-            if (slot->open && slot->start_ms > after_ms &&
+            const struct window_slot *slot = &w->slots[i];
+            if (is_open(slot) && slot->start_ms > after_ms &&
                 (next == NULL || slot->start_ms < next->start_ms))
                 next = slot;
         }
         assert(next != NULL);
         after_ms = next->start_ms;
+        struct aggregate aggregate = aggregate_of(next);
         put_i64(out, next->start_ms);
         put_u32(out, next->revision);
-        put_bool(out, next->fired);
         put_bool(out, next->dirty);
         put_u64(out, next->first_block);
-        aggregate_save(&next->aggregate, out);
+        aggregate_save(&aggregate, out);
     }
+}
+
+static void load_slot(struct window_slot *slot, const struct window_config *config,
+                      struct byte_reader *in)
+{
+    struct aggregate aggregate;
+    slot->start_ms = get_time(in);
+    uint32_t revision = get_u32(in);
+    slot->revision = revision & INT32_MAX;
+    slot->dirty = get_bool(in);
+    slot->first_block = get_u64(in);
+    aggregate_load(&aggregate, in);
+    if (revision > INT32_MAX || slot->start_ms % config->size_ms != 0 ||
+        aggregate.first_ms < slot->start_ms ||
+        aggregate.last_ms >= slot->start_ms + config->size_ms)
+        in->failed = true;
+    else
+        keep(slot, &aggregate);
 }
 
 void windows_load(struct windows *w, const struct window_config *config, struct byte_reader *in)
 {
     uint32_t open = get_u32(in);
-    w->forced = get_u32(in);
     w->floor_ms = get_i64(in);
     if (open > config->slots)
         in->failed = true;
     int64_t after_ms = INT64_MIN;
     for (uint32_t i = 0; i < open && !in->failed; i++) {
-        struct window *slot = &w->slots[i];
-        *slot = (struct window){ .open = true };
-        slot->start_ms = get_time(in);
-        slot->revision = get_u32(in);
-        slot->fired = get_bool(in);
-        slot->dirty = get_bool(in);
-        slot->first_block = get_u64(in);
-        aggregate_load(&slot->aggregate, in);
-        if (slot->start_ms <= after_ms || slot->start_ms % config->size_ms != 0)
+        load_slot(&w->slots[i], config, in);
+        if (w->slots[i].start_ms <= after_ms)
             in->failed = true;
-        after_ms = slot->start_ms;
+        after_ms = w->slots[i].start_ms;
     }
+    if (in->failed)
+        windows_init(w, config);
 }

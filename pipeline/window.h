@@ -20,9 +20,9 @@
 #include "pipeline/text.h"
 
 struct window_config {
-    int64_t size_ms;      /* > 0 */
+    int64_t size_ms;      /* 1..UINT32_MAX */
     int64_t lateness_ms;  /* >= 0 */
-    uint32_t slots;       /* a series, >= 2 */
+    uint32_t slots;       /* a series, >= 2, sizeof(struct window_slot) each */
 };
 
 struct aggregate {
@@ -33,20 +33,28 @@ struct aggregate {
     int64_t first_ms, last_ms;
 };
 
-struct window {
+struct window { /* one window, as it is told */
     int64_t start_ms;     /* event time; the end is start + size */
-    uint32_t revision;    /* that the next firing will have */
-    bool open;            /* the slot is in use */
-    bool fired;
-    bool dirty;           /* changed since it last fired */
+    uint32_t revision;    /* 0: it fires for the first time */
+    bool open;            /* there is one */
+    bool dirty;           /* it holds what has not been told */
     uint64_t first_block; /* journal block of its first reading */
     struct aggregate aggregate;
 };
 
-struct windows { /* of one series; slots are the caller's */
-    struct window *slots;
+struct window_slot { /* and as it is kept: 80 bytes */
+    int64_t start_ms;
+    uint64_t first_block;
+    double mean, m2, min, max, first, last;
+    uint32_t first_after_ms, last_after_ms; /* since the start */
+    uint32_t count;       /* 0: vacant */
+    uint32_t revision : 31; /* that the next firing will have */
+    uint32_t dirty : 1;
+};
+
+struct windows { /* of one series */
     int64_t floor_ms;     /* what starts before was closed early: never opened again */
-    uint32_t forced;
+    struct window_slot slots[]; /* [window_config.slots] */
 };
 
 /* A window's result; slices live until the call that was given it returns. */
@@ -62,11 +70,14 @@ struct window_result {
 
 void aggregate_push(struct aggregate *a, int64_t event_time_ms, double value);
 
-void windows_init(struct windows *w, struct window *slots, const struct window_config *config);
+size_t windows_bytes(const struct window_config *config);
+void windows_init(struct windows *w, const struct window_config *config);
 
-/* Put a reading into its window. `watermark_ms` is the key's, before this reading moved it.
+/* Put a reading into its window. `watermark_ms` is the key's. The watermark that this very reading
+ * brings closes no window that it falls into, so it may be moved first, which makes room.
  *   0           taken
- *   WEIR_ELATE  its window has closed, by the watermark or early; nothing changed
+ *   WEIR_ELATE  its window has closed, by the watermark or early; or it holds 2^32 - 1 readings;
+ *               nothing changed
  *   WEIR_EFULL  every slot holds an open window and this one is older than all of them; nothing
  * changed
  * When a slot has to be freed, the window pushed out is copied to *forced (open = true, and dirty
@@ -74,10 +85,8 @@ void windows_init(struct windows *w, struct window *slots, const struct window_c
 int windows_push(struct windows *w, const struct window_config *config, int64_t watermark_ms,
                  int64_t event_time_ms, double value, uint64_t block, struct window *forced);
 
-/* The next window that is due at this watermark, oldest first: returns it with fired set and
- * revision
- * as to be told in *due, or returns false. Call until false. Frees slots whose lateness has passed.
- * */
+/* The next window that is due at this watermark, oldest first, as to be told in *due; false: none.
+ * Call until false. Frees slots whose lateness has passed. */
 bool windows_due(struct windows *w, const struct window_config *config, int64_t watermark_ms,
                  struct window *due);
 
