@@ -80,7 +80,7 @@ $(B)/asan/%.o: %.c | test-packages packages
 # For another processor the unit tests and one of the end-to-end tests run under its emulator, and its digests are compared
 # with this machine's.
 HERE := build/tests/digest_test build/tests/digest_engine_test
-test: unit-build all $(if $(CROSS),digests-here) ## Run every test; with BOARD=name the unit tests, emulated
+test: unit-build all $(if $(CROSS),digests-here,bench-build) ## Run every test; with BOARD=name the unit tests, emulated
 	@$(if $(CROSS),WEIR_RUNNER="$(RUNNER)" WEIR_BUILD=$(B)) tests/run.py $(if $(RUNNER),--runner="$(RUNNER)") \
 	$(if $(CROSS),tests/cross/digest_test.sh tests/cross/daemon_test.sh,tests/house_test.sh) $(addprefix $(B)/tests/,$(UNIT_TESTS)) \
 	$(if $(CROSS),,$(E2E_TESTS))
@@ -91,7 +91,7 @@ digests-here:
 unit: unit-build ## Run the unit tests only
 	@tests/run.py $(if $(RUNNER),--runner="$(RUNNER)") $(addprefix $(B)/tests/,$(UNIT_TESTS))
 
-e2e: all test-packages ## Run the end-to-end tests only
+e2e: all bench-build test-packages ## Run the end-to-end tests only
 	@tests/run.py $(E2E_TESTS)
 
 .PHONY: unit-build

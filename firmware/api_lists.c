@@ -138,6 +138,8 @@ static const char *state_name(enum alert_state state)
         return "raised";
     case ALERT_CLEARING:
         return "clearing";
+    case ALERT_COOLING:
+        return "cooling";
     }
     return "unknown";
 }

@@ -60,6 +60,7 @@ struct budget budget_of(const struct config *config)
 {
     struct budget b = { 0 };
     b.count = gateway_budget(config, b.lines, BUDGET_LINES_MAX);
+    b.device = engine_cost(&config->engine);
     add_adapters(&b, config);
     add_libraries(&b, config);
     for (uint32_t i = 0; i < b.count; i++)
@@ -74,4 +75,11 @@ void budget_print(const struct budget *b, FILE *out)
         (void)fprintf(out, "  %-44s %8.1f KiB%s\n", b->lines[i].module,
                       (double)b->lines[i].bytes / 1024, b->lines[i].foreign ? "  (library)" : "");
     (void)fprintf(out, "  %-44s %8.1f KiB\n", "total", (double)b->total_bytes / 1024);
+    const struct engine_cost *d = &b->device;
+    (void)fprintf(out,
+                  "  a device with one metric: %zu bytes (statistics %zu, windows %zu, recent "
+                  "readings %zu, rules %zu, duplicates %zu, an alert %zu, names, tables and timers "
+                  "%zu)\n",
+                  d->total, d->statistics, d->windows, d->recent, d->rules, d->duplicates, d->alert,
+                  d->rest);
 }

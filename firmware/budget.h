@@ -12,6 +12,7 @@ struct budget {
     uint32_t count;
     struct budget_line lines[BUDGET_LINES_MAX];
     uint64_t total_bytes; /* ours and the libraries' */
+    struct engine_cost device; /* with one metric; in the lines */
 };
 
 struct budget budget_of(const struct config *config);

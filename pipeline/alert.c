@@ -5,7 +5,7 @@
 
 void alert_init(struct alert *a)
 {
-    *a = (struct alert){ .state = ALERT_QUIET, .cooldown_until_ms = INT64_MIN };
+    *a = (struct alert){ .state = ALERT_QUIET };
 }
 
 static bool is_legal(enum alert_state from, enum alert_state to)
@@ -16,9 +16,11 @@ static bool is_legal(enum alert_state from, enum alert_state to)
     case ALERT_PENDING:
         return to == ALERT_QUIET || to == ALERT_RAISED;
     case ALERT_RAISED:
-        return to == ALERT_QUIET || to == ALERT_CLEARING;
+        return to == ALERT_QUIET || to == ALERT_COOLING || to == ALERT_CLEARING;
     case ALERT_CLEARING:
-        return to == ALERT_QUIET || to == ALERT_RAISED;
+        return to == ALERT_QUIET || to == ALERT_COOLING || to == ALERT_RAISED;
+    case ALERT_COOLING:
+        return to == ALERT_PENDING;
     }
     return false;
 }
@@ -51,8 +53,7 @@ static enum alert_transition raise(struct alert *a, int64_t t_ms)
 static enum alert_transition clear(struct alert *a, const struct detector_config *rule,
                                    int64_t t_ms)
 {
-    set_state(a, ALERT_QUIET, t_ms);
-    a->cooldown_until_ms = t_ms + rule->cooldown_ms;
+    set_state(a, rule->cooldown_ms > 0 ? ALERT_COOLING : ALERT_QUIET, t_ms);
     return tell(a, ALERT_CLEAR, t_ms);
 }
 
@@ -63,7 +64,8 @@ static void note(struct alert *a, const struct verdict *verdict, int64_t event_t
     if (verdict->score > a->peak_score)
         a->peak_score = verdict->score;
     if (a->last_told || verdict->score > a->last.score)
-        a->last = *verdict;
+        a->last = (struct alert_figures){ verdict->observed, verdict->low, verdict->high,
+                                          verdict->score, verdict->threshold };
     a->last_told = false;
 }
 
@@ -83,6 +85,7 @@ static enum alert_transition on_anomaly(struct alert *a, const struct detector_c
 {
     switch (a->state) {
     case ALERT_QUIET:
+    case ALERT_COOLING:
         assert(false);
         break;
     case ALERT_PENDING:
@@ -108,6 +111,7 @@ static enum alert_transition on_normal(struct alert *a, const struct detector_co
 {
     switch (a->state) {
     case ALERT_QUIET:
+    case ALERT_COOLING:
         break;
     case ALERT_PENDING:
         set_state(a, ALERT_QUIET, t_ms);
@@ -125,6 +129,16 @@ static enum alert_transition on_normal(struct alert *a, const struct detector_co
     return ALERT_NO_CHANGE;
 }
 
+bool alert_is_live(const struct alert *a)
+{
+    return a->state != ALERT_QUIET && a->state != ALERT_COOLING;
+}
+
+static bool is_cooling(const struct alert *a, const struct detector_config *rule, int64_t t_ms)
+{
+    return a->state == ALERT_COOLING && t_ms - a->since_ms < rule->cooldown_ms;
+}
+
 enum alert_transition alert_on_verdict(struct alert *a, const struct detector_config *rule,
                                        const struct verdict *verdict, int64_t event_time_ms,
                                        int64_t t_ms, bool learning)
@@ -133,14 +147,14 @@ enum alert_transition alert_on_verdict(struct alert *a, const struct detector_co
         return ALERT_NO_CHANGE;
     if (!verdict->anomalous)
         return on_normal(a, rule, t_ms);
-    if (a->state != ALERT_QUIET) {
-        note(a, verdict, event_time_ms);
-    } else if (t_ms < a->cooldown_until_ms) {
+    if (is_cooling(a, rule, t_ms)) {
         a->suppressed++;
         return ALERT_NO_CHANGE;
-    } else {
-        begin(a, verdict, event_time_ms, t_ms);
     }
+    if (alert_is_live(a))
+        note(a, verdict, event_time_ms);
+    else
+        begin(a, verdict, event_time_ms, t_ms);
     return on_anomaly(a, rule, t_ms, learning);
 }
 
@@ -153,6 +167,7 @@ int64_t alert_deadline(const struct alert *a, const struct detector_config *rule
         return a->since_ms + rule->clear_after_ms;
     case ALERT_QUIET:
     case ALERT_RAISED:
+    case ALERT_COOLING:
         break;
     }
     return INT64_MAX;
@@ -164,6 +179,12 @@ enum alert_transition alert_on_timer(struct alert *a, const struct detector_conf
     if (t_ms < alert_deadline(a, rule))
         return ALERT_NO_CHANGE;
     return a->state == ALERT_PENDING ? raise(a, t_ms) : clear(a, rule, t_ms);
+}
+
+bool alert_is_over(const struct alert *a, const struct detector_config *rule, int64_t t_ms,
+                   int64_t wall_ms)
+{
+    return !alert_is_live(a) && !is_cooling(a, rule, t_ms) && a->shelved_until_ms <= wall_ms;
 }
 
 static bool is_open(const struct alert *a)
@@ -222,26 +243,22 @@ void alert_id_of(struct hash128 key, char id[ALERT_ID_BYTES + 1])
     id[ALERT_ID_BYTES] = '\0';
 }
 
-static void verdict_save(const struct verdict *v, struct byte_writer *w)
+static void figures_save(const struct alert_figures *f, struct byte_writer *w)
 {
-    put_bool(w, v->known);
-    put_bool(w, v->anomalous);
-    put_f64(w, v->observed);
-    put_f64(w, v->low);
-    put_f64(w, v->high);
-    put_f64(w, v->score);
-    put_f64(w, v->threshold);
+    put_f64(w, f->observed);
+    put_f64(w, f->low);
+    put_f64(w, f->high);
+    put_f64(w, f->score);
+    put_f64(w, f->threshold);
 }
 
-static void verdict_load(struct verdict *v, struct byte_reader *r)
+static void figures_load(struct alert_figures *f, struct byte_reader *r)
 {
-    v->known = get_bool(r);
-    v->anomalous = get_bool(r);
-    v->observed = get_finite(r);
-    v->low = get_finite(r);
-    v->high = get_finite(r);
-    v->score = get_finite(r);
-    v->threshold = get_finite(r);
+    f->observed = get_finite(r);
+    f->low = get_finite(r);
+    f->high = get_finite(r);
+    f->score = get_finite(r);
+    f->threshold = get_finite(r);
 }
 
 void alert_save(const struct alert *a, struct byte_writer *w)
@@ -256,20 +273,19 @@ void alert_save(const struct alert *a, struct byte_writer *w)
     put_u32(w, a->suppressed);
     put_i64(w, a->since_ms);
     put_i64(w, a->told_ms);
-    put_i64(w, a->cooldown_until_ms);
     put_i64(w, a->shelved_until_ms);
     put_i64(w, a->onset_event_ms);
     put_i64(w, a->last_event_ms);
     put_u64(w, a->onset_block);
     put_f64(w, a->peak_score);
     put_f64(w, a->told_score);
-    verdict_save(&a->last, w);
+    figures_save(&a->last, w);
 }
 
 void alert_load(struct alert *a, struct byte_reader *r)
 {
     uint8_t state = get_u8(r);
-    if (state > ALERT_CLEARING)
+    if (state > ALERT_COOLING)
         r->failed = true;
     *a = (struct alert){ .state = r->failed ? ALERT_QUIET : (enum alert_state)state };
     a->acknowledged = get_bool(r);
@@ -281,12 +297,11 @@ void alert_load(struct alert *a, struct byte_reader *r)
     a->suppressed = get_u32(r);
     a->since_ms = get_time(r);
     a->told_ms = get_time(r);
-    a->cooldown_until_ms = get_i64(r);
     a->shelved_until_ms = get_i64(r);
     a->onset_event_ms = get_time(r);
     a->last_event_ms = get_time(r);
     a->onset_block = get_u64(r);
     a->peak_score = get_finite(r);
     a->told_score = get_finite(r);
-    verdict_load(&a->last, r);
+    figures_load(&a->last, r);
 }

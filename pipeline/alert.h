@@ -24,29 +24,33 @@ enum {
     ALERT_NUMBER_SHIFT = 20
 };
 
-enum alert_state { ALERT_QUIET, ALERT_PENDING, ALERT_RAISED, ALERT_CLEARING };
+/* COOLING: cleared, and no new alert until cool-down has passed. */
+enum alert_state { ALERT_QUIET, ALERT_PENDING, ALERT_RAISED, ALERT_CLEARING, ALERT_COOLING };
 
 enum alert_transition { ALERT_NO_CHANGE, ALERT_RAISE, ALERT_UPDATE, ALERT_CLEAR };
 
+struct alert_figures { /* a verdict's, as they are told */
+    double observed, low, high, score, threshold;
+};
+
 struct alert {
-    enum alert_state state;
-    bool acknowledged;
-    bool learning;          /* not told yet since the series has learnt enough */
-    bool last_told;         /* `last` has been told: the next anomalous verdict replaces it */
-    uint64_t number;        /* of the triple's alerts: one more than the one before */
+    enum alert_state state : 8;
+    bool acknowledged : 1;
+    bool learning : 1;      /* not told yet since the series has learnt enough */
+    bool last_told : 1;     /* `last` has been told: the next anomalous verdict replaces it */
     uint32_t revision;      /* of this alert; 1 is the raise */
     uint32_t count;         /* anomalous readings since the onset */
     uint32_t suppressed;    /* anomalies that cool-down kept from becoming alerts */
+    uint64_t number;        /* of the triple's alerts: one more than the one before */
     int64_t since_ms;       /* t when the present state began */
     int64_t told_ms;        /* t of the last revision */
-    int64_t cooldown_until_ms;
     int64_t shelved_until_ms; /* wall time: a person set it; 0: not shelved */
     int64_t onset_event_ms; /* event time of the first anomalous reading */
     int64_t last_event_ms;  /* and of the last */
     uint64_t onset_block;   /* journal block of the first anomalous reading */
     double peak_score;
     double told_score;      /* the peak as it was last told */
-    struct verdict last;    /* the most anomalous verdict since the last revision */
+    struct alert_figures last; /* of the most anomalous verdict since the last revision */
 };
 
 /* What one revision says. Slices and pointers live until the call that was given it returns. */
@@ -88,6 +92,13 @@ enum alert_transition alert_on_verdict(struct alert *a, const struct detector_co
 int64_t alert_deadline(const struct alert *a, const struct detector_config *rule);
 enum alert_transition alert_on_timer(struct alert *a, const struct detector_config *rule,
                                      int64_t t_ms);
+
+/* Neither quiet nor cooling down: there is, or may soon be, something to tell. */
+bool alert_is_live(const struct alert *a);
+
+/* Not live, cool-down has passed, and it is not shelved: only its numbers matter any more. */
+bool alert_is_over(const struct alert *a, const struct detector_config *rule, int64_t t_ms,
+                   int64_t wall_ms);
 
 /* hash(store, device, metric, rule, number): the same after every restart and replay. */
 struct hash128 alert_key(struct hash_key store, struct text device, struct text metric,

@@ -64,17 +64,16 @@ struct deviation baseline_judge(const struct baseline *b, double value)
 
 /* What two readings in a row say: the sensor's resolution, and whether it repeats itself. A step
  * beyond `most` (0: any counts) is a fault's, not the sensor's. */
-static void learn_step(struct baseline *b, double value, double most)
+static void learn_step(struct baseline *b, struct baseline_step step, double most)
 {
-    double step = fabs(value - b->last);
-    bool smallest = b->quantum <= 0 ? most <= 0 || step <= most : step < b->quantum;
-    if (step > 0 && smallest)
-        b->quantum = step;
-    if (step > 0)
+    double by = fabs(step.value - step.previous);
+    bool smallest = b->quantum <= 0 ? most <= 0 || by <= most : by < b->quantum;
+    if (by > 0 && smallest)
+        b->quantum = by;
+    if (by > 0)
         b->repeats = 0;
     else if (b->repeats < UINT16_MAX)
         b->repeats++;
-    b->last = value;
 }
 
 static void learn_line(struct baseline *b, uint16_t memory, double residual)
@@ -102,41 +101,40 @@ static void learn_variance(struct baseline *b, uint16_t memory, double residual)
     assert(b->variance >= 0);
 }
 
-void baseline_learn(struct baseline *b, struct baseline_memory memory, double value,
+void baseline_learn(struct baseline *b, struct baseline_memory memory, struct baseline_step step,
                     const struct deviation *d)
 {
     assert(memory.line >= 10 && memory.variance >= 10);
     if (b->age == 0 && b->steps == 0) {
-        b->level = value;
-        b->last = value;
+        b->level = step.value;
         b->age = 1;
         return;
     }
     b->passed = 0;
-    double residual = value - d->expected;
+    double residual = step.value - d->expected;
     if (d->spread > 0)
         residual = clip(residual, BASELINE_CLIP * d->spread);
     if (b->age < memory.line * 4)
         b->age++;
-    learn_step(b, value, BASELINE_CLIP * d->spread);
+    learn_step(b, step, BASELINE_CLIP * d->spread);
     if (b->age > 2 && b->quantum > 0 && b->repeats <= REPEATS_BELIEVED)
         learn_variance(b, memory.variance, residual);
     learn_line(b, memory.line, residual);
 }
 
-void baseline_pass(struct baseline *b, double value)
+void baseline_pass(struct baseline *b, struct baseline_step step)
 {
     b->level += b->slope;
     b->slope *= SLOPE_KEPT;
     if (b->passed < UINT16_MAX)
         b->passed++;
-    learn_step(b, value, 0);
+    learn_step(b, step, 0);
 }
 
-void baseline_restart(struct baseline *b, double value)
+void baseline_restart(struct baseline *b, struct baseline_step step)
 {
-    learn_step(b, value, 0);
-    b->level = value;
+    learn_step(b, step, 0);
+    b->level = step.value;
     b->slope = 0;
     b->age = 1;
     b->passed = 0;
@@ -148,7 +146,6 @@ void baseline_save(const struct baseline *b, struct byte_writer *w)
     put_f64(w, b->slope);
     put_f64(w, b->variance);
     put_f64(w, b->quantum);
-    put_f64(w, b->last);
     put_u16(w, b->age);
     put_u16(w, b->steps);
     put_u16(w, b->passed);
@@ -162,7 +159,6 @@ void baseline_load(struct baseline *b, struct byte_reader *r)
     b->slope = get_finite(r);
     b->variance = get_finite(r);
     b->quantum = get_finite(r);
-    b->last = get_finite(r);
     b->age = get_u16(r);
     b->steps = get_u16(r);
     b->passed = get_u16(r);

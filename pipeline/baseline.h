@@ -35,16 +35,19 @@ struct baseline {
     double slope;    /* a reading */
     double variance;
     double quantum;  /* smallest step between two readings in a row; 0: it never moved */
-    double last;     /* the last reading */
     uint16_t age;    /* readings that the line stands on; stops growing at the memory */
     uint16_t steps;  /* residuals that the variance stands on; likewise */
     uint16_t passed; /* readings let pass since the last one learnt; stops at UINT16_MAX */
-    uint16_t repeats; /* of `last`, in a row; stops at UINT16_MAX */
+    uint16_t repeats; /* of the last reading, in a row; stops at UINT16_MAX */
 };
 
 struct baseline_memory { /* in readings, 10 to 10000 */
     uint16_t line;
     uint16_t variance;
+};
+
+struct baseline_step { /* a reading, and the series' reading before it; 0: there was none */
+    double value, previous;
 };
 
 struct deviation {
@@ -64,15 +67,15 @@ bool baseline_knows(const struct baseline *b, uint16_t readings);
 /* How far `value` is from what is expected. Changes nothing. */
 struct deviation baseline_judge(const struct baseline *b, double value);
 
-/* Learn `value`, which was judged `d` by this baseline as it is. */
-void baseline_learn(struct baseline *b, struct baseline_memory memory, double value,
+/* Learn a reading, which was judged `d` by this baseline as it is. */
+void baseline_learn(struct baseline *b, struct baseline_memory memory, struct baseline_step step,
                     const struct deviation *d);
 
 /* Let a reading pass without learning from it: the line goes on, its slope fading. */
-void baseline_pass(struct baseline *b, double value);
+void baseline_pass(struct baseline *b, struct baseline_step step);
 
-/* Begin a new line at `value`; the variance is kept. */
-void baseline_restart(struct baseline *b, double value);
+/* Begin a new line at a reading; the variance is kept. */
+void baseline_restart(struct baseline *b, struct baseline_step step);
 
 void baseline_save(const struct baseline *b, struct byte_writer *w);
 void baseline_load(struct baseline *b, struct byte_reader *r);

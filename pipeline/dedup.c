@@ -5,10 +5,51 @@
 /* A device can only fool itself with a collision, so the key need not be secret. */
 static const struct hash_key HASH_KEY = { 0x7765697264656475u, 0x0000000000000001u };
 
-void dedup_init(struct dedup *d, struct dedup_range *ranges, uint64_t *hashes)
+/* --- the room --- */
+
+enum { RANGE_WORDS = sizeof(struct dedup_range) / sizeof(uint64_t) };
+
+static uint32_t room_words(const struct dedup_config *config)
 {
-    assert(ranges != NULL);
-    *d = (struct dedup){ .ranges = ranges, .hashes = hashes };
+    uint32_t runs = config->ranges * RANGE_WORDS;
+    return runs > config->keep ? runs : config->keep;
+}
+
+static uint32_t ranges_max(const struct dedup_config *config, bool mixed)
+{
+    return mixed ? (config->ranges + 1) / 2 : config->ranges;
+}
+
+static uint32_t keep_max(const struct dedup_config *config, bool mixed)
+{
+    uint32_t runs = mixed ? ranges_max(config, true) : 0;
+    uint32_t rest = room_words(config) - runs * RANGE_WORDS;
+    return rest < config->keep ? rest : config->keep;
+}
+
+size_t dedup_bytes(const struct dedup_config *config)
+{
+    return sizeof(struct dedup) + room_words(config) * sizeof(uint64_t);
+}
+
+void dedup_init(struct dedup *d)
+{
+    *d = (struct dedup){ .last_sequence = 0 };
+}
+
+struct dedup_range *dedup_ranges(const struct dedup *d)
+{
+    return (struct dedup_range *)d->room;
+}
+
+struct dedup_config dedup_mixed(const struct dedup_config *config)
+{
+    return (struct dedup_config){ ranges_max(config, true), keep_max(config, true) };
+}
+
+static uint64_t *hashes_of(const struct dedup *d, const struct dedup_config *config)
+{
+    return (uint64_t *)d->room + room_words(config) - keep_max(config, d->mixed);
 }
 
 /* --- runs of numbers --- */
@@ -41,7 +82,7 @@ static bool joinable(const struct dedup *d, const struct dedup_range *low,
     if (low->last == UINT64_MAX || low->last + 1 != high->first || high->last_ms < low->first_ms)
         return false;
     for (uint32_t i = 0; i < d->range_count; i++) {
-        const struct dedup_range *other = &d->ranges[i];
+        const struct dedup_range *other = &dedup_ranges(d)[i];
         if (other != low && other != high && other->first <= low->last &&
             other->first_ms > low->last_ms && other->first_ms <= high->last_ms)
             return false;
@@ -56,7 +97,7 @@ enum side { BELOW, ABOVE };
 static int neighbour(const struct dedup *d, const struct dedup_range *run, enum side side)
 {
     for (uint32_t i = d->range_count; i-- > 0;) {
-        const struct dedup_range *other = &d->ranges[i];
+        const struct dedup_range *other = &dedup_ranges(d)[i];
         if (side == BELOW ? joinable(d, other, run) : joinable(d, run, other))
             return (int)i;
     }
@@ -67,17 +108,17 @@ static void remove_run(struct dedup *d, uint32_t index)
 {
     assert(index < d->range_count);
     d->range_count--;
-    memmove(&d->ranges[index], &d->ranges[index + 1],
-            (d->range_count - index) * sizeof d->ranges[0]);
+    memmove(&dedup_ranges(d)[index], &dedup_ranges(d)[index + 1],
+            (d->range_count - index) * sizeof dedup_ranges(d)[0]);
 }
 
 static enum dedup_verdict check_runs(const struct dedup *d, uint64_t number, int64_t time_ms)
 {
     bool known = false;
     for (uint32_t i = d->range_count; i-- > 0;) { /* newest first: most readings go on from it */
-        if (has_point(&d->ranges[i], number, time_ms))
+        if (has_point(&dedup_ranges(d)[i], number, time_ms))
             return DEDUP_SEEN;
-        known = known || has_number(&d->ranges[i], number);
+        known = known || has_number(&dedup_ranges(d)[i], number);
     }
     if (!known)
         return DEDUP_NEW;
@@ -93,15 +134,15 @@ static uint32_t add_run(struct dedup *d, const struct dedup_config *config, stru
         int at = neighbour(d, &run, side);
         if (at < 0)
             continue;
-        widen(&run, &d->ranges[at]);
+        widen(&run, &dedup_ranges(d)[at]);
         remove_run(d, (uint32_t)at);
     }
     uint32_t forgotten = 0;
-    if (d->range_count == config->ranges) {
+    if (d->range_count == ranges_max(config, d->mixed)) {
         remove_run(d, 0);
         forgotten = 1;
     }
-    d->ranges[d->range_count++] = run;
+    dedup_ranges(d)[d->range_count++] = run;
     return forgotten;
 }
 
@@ -120,17 +161,17 @@ static uint32_t mark_runs(struct dedup *d, const struct dedup_config *config,
     struct dedup_range run = { number, number, time_ms, time_ms };
     bool same_message = goes_on(d, reading);
     d->last_sequence = number;
-    d->last_index = reading->index;
+    d->last_index = reading->index < UINT16_MAX ? (uint16_t)reading->index : UINT16_MAX;
     if (same_message) { /* a message's readings may have times of their own */
-        widen(&d->ranges[d->range_count - 1], &run);
+        widen(&dedup_ranges(d)[d->range_count - 1], &run);
         return 0;
     }
     for (uint32_t i = d->range_count; i-- > 0;) {
-        if (!has_point(&d->ranges[i], number, time_ms))
+        if (!has_point(&dedup_ranges(d)[i], number, time_ms))
             continue;
-        run = d->ranges[i];
+        run = dedup_ranges(d)[i];
         remove_run(d, i);
-        d->ranges[d->range_count++] = run;
+        dedup_ranges(d)[d->range_count++] = run;
         return 0;
     }
     return add_run(d, config, run);
@@ -158,34 +199,67 @@ static uint64_t reading_hash(const struct reading *reading)
     return hash_end64(&hash);
 }
 
-static bool has_hash(const struct dedup *d, uint64_t hash)
+static bool has_hash(const struct dedup *d, const struct dedup_config *config, uint64_t hash)
 {
+    const uint64_t *hashes = hashes_of(d, config);
     for (uint32_t i = 0; i < d->hash_count; i++)
-        if (d->hashes[i] == hash)
+        if (hashes[i] == hash)
             return true;
     return false;
 }
 
-static void add_hash(struct dedup *d, uint32_t keep, uint64_t hash)
+static void add_hash(struct dedup *d, const struct dedup_config *config, uint64_t hash)
 {
-    d->hashes[d->hash_next] = hash;
-    d->hash_next = (d->hash_next + 1) % keep;
+    uint32_t keep = keep_max(config, d->mixed);
+    if (keep == 0)
+        return;
+    hashes_of(d, config)[d->hash_next] = hash;
+    d->hash_next = (uint16_t)((d->hash_next + 1u) % keep);
     if (d->hash_count < keep)
         d->hash_count++;
 }
 
 /* --- both --- */
 
+static bool is_numbered(const struct reading *reading)
+{
+    return reading->has_sequence && reading->has_device_time;
+}
+
+static bool is_hashed(const struct reading *reading)
+{
+    return reading->has_sequence != reading->has_device_time;
+}
+
 enum dedup_verdict dedup_check(const struct dedup *d, const struct dedup_config *config,
                                const struct reading *reading)
 {
-    if (reading->has_sequence && reading->has_device_time && goes_on(d, reading))
+    if (is_numbered(reading) && goes_on(d, reading))
         return DEDUP_NEW;
-    if (reading->has_sequence && reading->has_device_time)
+    if (is_numbered(reading))
         return check_runs(d, reading->sequence, reading->device_time_ms);
-    if (config->keep == 0 || !(reading->has_sequence || reading->has_device_time))
+    if (d->hash_count == 0 || !is_hashed(reading))
         return DEDUP_NEW;
-    return has_hash(d, reading_hash(reading)) ? DEDUP_SEEN : DEDUP_NEW;
+    return has_hash(d, config, reading_hash(reading)) ? DEDUP_SEEN : DEDUP_NEW;
+}
+
+/* Half of the runs from here on, the newest, and hashes in the rest. Returns how many runs had to
+ * go. */
+static uint32_t mix(struct dedup *d, const struct dedup_config *config)
+{
+    uint64_t kept[DEDUP_KEEP_MAX];
+    uint32_t forgotten = 0, count = keep_max(config, true);
+    const uint64_t *ring = hashes_of(d, config);
+    count = d->hash_count < count ? d->hash_count : count;
+    for (uint32_t i = 0; i < count; i++)
+        kept[i] = ring[(d->hash_next + config->keep - count + i) % config->keep];
+    for (; d->range_count > ranges_max(config, true); forgotten++)
+        remove_run(d, 0);
+    d->mixed = true;
+    d->hash_count = d->hash_next = 0;
+    for (uint32_t i = 0; i < count; i++)
+        add_hash(d, config, kept[i]);
+    return forgotten;
 }
 
 uint32_t dedup_mark(struct dedup *d, const struct dedup_config *config,
@@ -193,58 +267,78 @@ uint32_t dedup_mark(struct dedup *d, const struct dedup_config *config,
 {
     assert(config->ranges >= 1 && config->ranges <= DEDUP_RANGES_MAX);
     assert(config->keep <= DEDUP_KEEP_MAX);
-    if (reading->has_sequence && reading->has_device_time) {
-        uint32_t forgotten = mark_runs(d, config, reading);
-        assert(d->range_count <= config->ranges);
-        return forgotten;
-    }
-    if (config->keep > 0 && (reading->has_sequence || reading->has_device_time))
-        add_hash(d, config->keep, reading_hash(reading));
-    return 0;
+    uint32_t forgotten = 0;
+    bool numbered = is_numbered(reading);
+    if (config->keep == 0 ? !numbered : !numbered && !is_hashed(reading))
+        return 0;
+    if (!d->mixed && (numbered ? d->hash_count : d->range_count) > 0)
+        forgotten = mix(d, config);
+    if (numbered)
+        forgotten += mark_runs(d, config, reading);
+    else
+        add_hash(d, config, reading_hash(reading));
+    assert(d->range_count <= ranges_max(config, d->mixed));
+    assert(d->hash_count <= keep_max(config, d->mixed));
+    return forgotten;
 }
 
 void dedup_save(const struct dedup *d, const struct dedup_config *config, struct byte_writer *w)
 {
-    assert(d->range_count <= config->ranges && d->hash_count <= config->keep);
+    put_bool(w, d->mixed);
     put_u32(w, d->range_count);
     for (uint32_t i = 0; i < d->range_count; i++) {
-        put_u64(w, d->ranges[i].first);
-        put_u64(w, d->ranges[i].last);
-        put_i64(w, d->ranges[i].first_ms);
-        put_i64(w, d->ranges[i].last_ms);
+        put_u64(w, dedup_ranges(d)[i].first);
+        put_u64(w, dedup_ranges(d)[i].last);
+        put_i64(w, dedup_ranges(d)[i].first_ms);
+        put_i64(w, dedup_ranges(d)[i].last_ms);
     }
     put_u64(w, d->last_sequence);
-    put_u32(w, d->last_index);
+    put_u16(w, d->last_index);
     put_u32(w, d->hash_count);
     put_u32(w, d->hash_next);
     for (uint32_t i = 0; i < d->hash_count; i++)
-        put_u64(w, d->hashes[i]);
+        put_u64(w, hashes_of(d, config)[i]);
 }
 
-void dedup_load(struct dedup *d, const struct dedup_config *config, struct byte_reader *r)
+static void load_runs(struct dedup *d, const struct dedup_config *config, struct byte_reader *r)
 {
-    dedup_init(d, d->ranges, d->hashes);
-    uint32_t ranges = get_u32(r);
-    if (ranges > config->ranges)
+    uint32_t count = get_u32(r);
+    if (count > ranges_max(config, d->mixed))
         r->failed = true;
-    for (uint32_t i = 0; i < ranges && !r->failed; i++) {
-        struct dedup_range run = { .first = get_u64(r), .last = get_u64(r) };
+    for (uint32_t i = 0; i < count && !r->failed; i++) {
+        struct dedup_range run;
+        run.first = get_u64(r);
+        run.last = get_u64(r);
         run.first_ms = get_i64(r);
         run.last_ms = get_i64(r);
         if (run.first > run.last || run.first_ms > run.last_ms)
             r->failed = true;
-        d->ranges[i] = run;
+        dedup_ranges(d)[i] = run;
     }
-    d->range_count = ranges;
+    d->range_count = r->failed ? 0 : (uint8_t)count;
     d->last_sequence = get_u64(r);
-    d->last_index = get_u32(r);
-    uint32_t hashes = get_u32(r);
-    d->hash_next = get_u32(r);
-    if (hashes > config->keep || (config->keep > 0 && d->hash_next >= config->keep))
+    d->last_index = get_u16(r);
+}
+
+static void load_hashes(struct dedup *d, const struct dedup_config *config, struct byte_reader *r)
+{
+    uint32_t keep = keep_max(config, d->mixed);
+    uint32_t count = get_u32(r), next = get_u32(r);
+    bool alone = d->mixed || count == 0 || d->range_count == 0;
+    if (count > keep || next >= (keep > 0 ? keep : 1) || !alone)
         r->failed = true;
-    for (uint32_t i = 0; i < hashes && !r->failed; i++)
-        d->hashes[i] = get_u64(r);
-    d->hash_count = hashes;
+    for (uint32_t i = 0; i < count && !r->failed; i++)
+        hashes_of(d, config)[i] = get_u64(r);
+    d->hash_count = r->failed ? 0 : (uint16_t)count;
+    d->hash_next = r->failed ? 0 : (uint16_t)next;
+}
+
+void dedup_load(struct dedup *d, const struct dedup_config *config, struct byte_reader *r)
+{
+    dedup_init(d);
+    d->mixed = get_bool(r);
+    load_runs(d, config, r);
+    load_hashes(d, config, r);
     if (r->failed)
-        dedup_init(d, d->ranges, d->hashes);
+        dedup_init(d);
 }

@@ -9,6 +9,8 @@
  * for longest is forgotten (counted), and repeats of its numbers are taken for new.
  * Without one of the two: the last `keep` hashes of (metric, sequence, index, device time, value),
  * of 64 bits, so that no reading is lost to a chance collision.
+ * A device numbers its messages or it does not, so runs and hashes share one room; a device that
+ * does both has half of the runs from then on, and hashes in the rest of the room.
  * With neither sequence nor device time the hash of the value alone would call every steady device
  * a repeater: such readings are always new, and `weir check` says that a redelivery of them can't
  * be told.
@@ -34,7 +36,7 @@ enum { DEDUP_RANGES_MAX = 16, DEDUP_KEEP_MAX = 1024 };
 
 struct dedup_config {
     uint32_t ranges; /* a device, 1..DEDUP_RANGES_MAX, 32 bytes each */
-    uint32_t keep;   /* hashes a device, 0..DEDUP_KEEP_MAX, 8 bytes each */
+    uint32_t keep;   /* hashes a device, 0..DEDUP_KEEP_MAX, 8 bytes each, in the same bytes */
 };
 
 struct dedup_range {
@@ -44,26 +46,34 @@ struct dedup_range {
     int64_t last_ms;
 };
 
-struct dedup { /* of one device; arrays are the caller's, sized by dedup_config */
-    /* [ranges], in use: range_count, in order of last use, oldest first */
-    struct dedup_range *ranges;
-    uint64_t *hashes;           /* [keep], a ring */
-    uint32_t range_count;
-    uint32_t hash_count;        /* in use */
-    uint32_t hash_next;         /* slot to write next */
-    uint32_t last_index;        /* of the reading marked last, in its message */
-    uint64_t last_sequence;     /* of that message; both only while range_count > 0 */
+struct dedup { /* of one device */
+    uint64_t last_sequence;     /* of the message marked last; while range_count > 0, as is */
+    uint16_t last_index;        /* of the reading marked last, in that message */
+    uint16_t hash_count;        /* in use */
+    uint16_t hash_next;         /* slot to write next */
+    uint8_t range_count;        /* in use */
+    bool mixed;                 /* the device sends readings of both kinds */
+    /* from the front the runs, in order of last use, oldest first; at the end a ring of hashes */
+    uint64_t room[];
 };
 
 enum dedup_verdict { DEDUP_NEW, DEDUP_SEEN, DEDUP_RESTART };
 
-void dedup_init(struct dedup *d, struct dedup_range *ranges, uint64_t *hashes);
+size_t dedup_bytes(const struct dedup_config *config);
+void dedup_init(struct dedup *d); /* its room need not be clear */
+
+/* The runs, oldest first: [range_count]. */
+struct dedup_range *dedup_ranges(const struct dedup *d);
+
+/* How many runs and hashes a device has that sends readings of both kinds. */
+struct dedup_config dedup_mixed(const struct dedup_config *config);
 
 /* Changes nothing. O(ranges) or O(keep). */
 enum dedup_verdict dedup_check(const struct dedup *d, const struct dedup_config *config,
                                const struct reading *reading);
 
-/* Remember a reading that is stored. Returns how many ranges were forgotten for it (0 or 1).
+/* Remember a reading that is stored. Returns how many runs were forgotten for it: 0 or 1, or half
+ * of them where it made the device a mixed one.
  * O(ranges^2) at most, with ranges <= 16. */
 uint32_t dedup_mark(struct dedup *d, const struct dedup_config *config,
                     const struct reading *reading);

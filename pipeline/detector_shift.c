@@ -60,7 +60,7 @@ static double sum_of(double sum, double step, double most)
     return next < 0 ? 0 : next > most ? most : next;
 }
 
-static void learn(struct shift *shift, double value, const struct deviation *d)
+static void learn(struct shift *shift, struct baseline_step step, const struct deviation *d)
 {
     double z = clip(d->spreads, CORRELATION_CLIP);
     if (d->spread > 0 && shift->baseline.steps > 0) {
@@ -69,31 +69,32 @@ static void learn(struct shift *shift, double value, const struct deviation *d)
         shift->previous = (float)z;
     }
     assert(fabs((double)shift->correlation) <= CORRELATION_CLIP * CORRELATION_CLIP);
-    baseline_learn(&shift->baseline, MEMORY, value, d);
+    baseline_learn(&shift->baseline, MEMORY, step, d);
 }
 
-static void begin_again(struct shift *shift, double value)
+static void begin_again(struct shift *shift, struct baseline_step step)
 {
-    baseline_restart(&shift->baseline, value);
+    baseline_restart(&shift->baseline, step);
     shift->up = 0;
     shift->down = 0;
 }
 
-static void hold(struct shift *shift, double value)
+static void hold(struct shift *shift, struct baseline_step step)
 {
     if (shift->baseline.passed < HELD_MAX)
-        baseline_pass(&shift->baseline, value);
+        baseline_pass(&shift->baseline, step);
     else
-        begin_again(shift, value);
+        begin_again(shift, step);
 }
 
 static struct verdict on_reading(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before)
 {
+    const struct baseline_step step = { sample->value, before->last };
     struct shift shift;
     memcpy(&shift, state, sizeof shift);
     if (detector_was_away(before, sample, AWAY_INTERVALS))
-        begin_again(&shift, sample->value);
+        begin_again(&shift, step);
     struct deviation d = baseline_judge(&shift.baseline, sample->value);
     struct verdict verdict = {
         .known = baseline_knows(&shift.baseline, READINGS_KNOWN) && d.spread > 0,
@@ -114,9 +115,9 @@ static struct verdict on_reading(const struct detector_config *config, void *sta
         verdict.anomalous = verdict.score >= config->threshold;
     }
     if (verdict.anomalous)
-        hold(&shift, sample->value);
+        hold(&shift, step);
     else
-        learn(&shift, sample->value, &d);
+        learn(&shift, step, &d);
     memcpy(state, &shift, sizeof shift);
     return verdict;
 }

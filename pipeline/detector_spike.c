@@ -28,26 +28,28 @@ struct spike {
 
 DETECTOR_STATE_FITS(struct spike);
 
-static void learn(struct spike *spike, double value, const struct deviation *d, double threshold)
+static void learn(struct spike *spike, struct baseline_step step, const struct deviation *d,
+                  double threshold)
 {
     bool far = baseline_knows(&spike->baseline, READINGS_KNOWN) &&
                fabs(d->spreads) >= threshold / 2;
     spike->far = far ? spike->far + 1 : 0;
     if (spike->far >= LEVEL_READINGS) {
-        baseline_restart(&spike->baseline, value);
+        baseline_restart(&spike->baseline, step);
         spike->far = 0;
     } else {
-        baseline_learn(&spike->baseline, MEMORY, value, d);
+        baseline_learn(&spike->baseline, MEMORY, step, d);
     }
 }
 
 static struct verdict on_reading(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before)
 {
+    const struct baseline_step step = { sample->value, before->last };
     struct spike spike;
     memcpy(&spike, state, sizeof spike);
     if (detector_was_away(before, sample, AWAY_INTERVALS))
-        baseline_restart(&spike.baseline, sample->value);
+        baseline_restart(&spike.baseline, step);
     struct deviation d = baseline_judge(&spike.baseline, sample->value);
     struct verdict verdict = {
         .known = baseline_knows(&spike.baseline, READINGS_KNOWN) && d.spread > 0,
@@ -56,14 +58,14 @@ static struct verdict on_reading(const struct detector_config *config, void *sta
         .threshold = config->threshold,
     };
     if (verdict.known) {
-        double jump = 2 * fabs(sample->value - spike.baseline.last) / d.spread;
+        double jump = 2 * fabs(sample->value - before->last) / d.spread;
         double distance = fabs(d.spreads);
         verdict.low = d.expected - config->threshold * d.spread;
         verdict.high = d.expected + config->threshold * d.spread;
         verdict.score = jump < distance ? jump : distance;
         verdict.anomalous = verdict.score >= config->threshold;
     }
-    learn(&spike, sample->value, &d, config->threshold);
+    learn(&spike, step, &d, config->threshold);
     memcpy(state, &spike, sizeof spike);
     return verdict;
 }

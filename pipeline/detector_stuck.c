@@ -17,8 +17,7 @@ enum { RUNS_KNOWN = 20, HABIT_FACTOR = 3, RUN_MAX = 1000000000 };
 static const double BAR_KEPT = 0.999; /* a run */
 
 struct stuck {
-    double value;
-    uint32_t run;  /* readings of `value` in a row */
+    uint32_t run;  /* readings of the last value in a row */
     uint32_t runs; /* that ended; stops at RUNS_KNOWN */
     double bar;    /* the series' own, in readings: a run this long is anomalous */
 };
@@ -51,13 +50,12 @@ static struct verdict on_reading(const struct detector_config *config, void *sta
     memcpy(&stuck, state, sizeof stuck);
     if (before->count == 0 || stuck.run == 0) {
         stuck.run = 1;
-    } else if (sample->value == stuck.value) {
+    } else if (sample->value == before->last) {
         stuck.run += stuck.run < RUN_MAX;
     } else {
         end_run(config, &stuck);
         stuck.run = 1;
     }
-    stuck.value = sample->value;
     memcpy(state, &stuck, sizeof stuck);
     double bar = bar_of(config, &stuck);
     return (struct verdict){
@@ -74,7 +72,6 @@ static void save(const void *state, struct byte_writer *w)
 {
     struct stuck stuck;
     memcpy(&stuck, state, sizeof stuck);
-    put_f64(w, stuck.value);
     put_u32(w, stuck.run);
     put_u32(w, stuck.runs);
     put_f64(w, stuck.bar);
@@ -83,7 +80,6 @@ static void save(const void *state, struct byte_writer *w)
 static void load(void *state, struct byte_reader *r)
 {
     struct stuck stuck;
-    stuck.value = get_finite(r);
     stuck.run = get_u32(r);
     stuck.runs = get_u32(r);
     stuck.bar = get_finite(r);

@@ -20,16 +20,17 @@ static void check_config(const struct engine_config *c)
     assert(c->series_max > 0 && c->series_max < UINT32_MAX / 8);
     assert(c->rules_per_series <= ENGINE_RULES_PER_SERIES_MAX);
     assert(c->rule_count <= ENGINE_RULES_MAX);
+    assert(c->recent <= UINT8_MAX && c->learning_ms < UINT32_MAX);
     assert(c->reorder_ms == 0 || (c->reorder_slots >= 1 && c->reorder_slots <= UINT8_MAX));
     assert(c->window.slots >= 2 && c->window.size_ms > 0 && c->window.lateness_ms >= 0);
     assert(c->out_of_orderness_ms >= 0 && c->idle_ms > 0 && c->max_skew_ms >= 0);
-    assert(c->source_count > 0 && c->source_count <= UINT16_MAX && c->sources != NULL);
+    assert(c->source_count > 0 && c->source_count <= UINT8_MAX && c->sources != NULL);
     assert(c->rule_count == 0 || c->rules != NULL);
 }
 
-/* One open alert a series on average, and more where there are few series: all of them at once
- * would be most of the memory. What finds no room is counted as suppressed and tried again at the
- * next anomalous reading. */
+/* One alert that is not over a series on average, and more where there are few series: all rules at
+ * once would be most of the memory. What finds no room is counted as suppressed and tried again at
+ * the next anomalous reading. */
 static uint32_t alerts_max(const struct engine_config *c)
 {
     uint32_t all = c->series_max * c->rules_per_series + c->devices_max + 1;
@@ -60,9 +61,9 @@ static void take_series_memory(struct engine *e, const struct engine_config *c, 
 {
     size_t series = c->series_max, held = c->reorder_ms > 0 ? c->reorder_slots : 0;
     e->series = arena_take(arena, series, sizeof *e->series);
-    e->windows = arena_take(arena, series, windows_bytes(&c->window));
+    e->windows_bytes = windows_bytes(&c->window);
+    e->windows = arena_take(arena, series, e->windows_bytes);
     e->recent = arena_take(arena, series * c->recent, sizeof *e->recent);
-    e->context = arena_take(arena, c->recent, sizeof *e->context);
     e->held = arena_take(arena, series * held, sizeof *e->held);
     e->watches = arena_take(arena, series * c->rules_per_series, sizeof *e->watches);
     e->states_bytes = measure_states(e, c);
@@ -74,8 +75,8 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
 {
     size_t devices = c->devices_max;
     e->devices = arena_take(arena, devices, sizeof *e->devices);
-    e->ranges = arena_take(arena, devices * c->dedup.ranges, sizeof *e->ranges);
-    e->hashes = arena_take(arena, devices * c->dedup.keep, sizeof *e->hashes);
+    e->dedup_bytes = dedup_bytes(&c->dedup);
+    e->dedups = arena_take(arena, devices, e->dedup_bytes);
     take_series_memory(e, c, arena);
     e->device_table_mask = table_slots(c->devices_max) - 1;
     e->device_table = arena_take(arena, e->device_table_mask + 1u, sizeof *e->device_table);
@@ -108,16 +109,14 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
     engine_watch_init(e, &e->rejects.watch, 0);
     for (uint32_t i = 0; i < config->source_count; i++)
         e->sources[i] = (struct source_state){ .connected = true };
-    for (uint32_t i = 0; i < e->alerts_max; i++)
-        e->alerts[i].next_free = i + 1 < e->alerts_max ? i + 1 : ENGINE_NONE;
-    e->free_alert = e->alerts_max > 0 ? 0 : ENGINE_NONE;
+    e->free_alert = ENGINE_NONE;
     return e;
 }
 
 /* The bound: a reading's watermark fires each slot at most once, it pushes at most one window out,
- * and, late, has one told again. It releases at most the held readings and itself, each with one verdict a rule, and a
- * verdict tells at most one revision; beside them a silence ends (its rule sees no samples) and a
- * device's clock is right again. A timer does less. */
+ * and, late, has one told again. It releases at most the held readings and itself, each with one
+ * verdict a rule, and a verdict tells at most one revision; beside them a silence ends (its rule
+ * sees no samples) and a device's clock is right again. A timer does less. */
 uint32_t engine_out_max(const struct engine_config *config)
 {
     uint32_t samples = 1 + (config->reorder_ms > 0 ? config->reorder_slots : 0);
@@ -130,7 +129,7 @@ void engine_begin_block(struct engine *engine, uint64_t block)
     assert(block >= engine->block);
     bool first = engine->block == 0;
     engine->block = block;
-    assert(!first || engine->rejects.watch.open == ENGINE_NONE);
+    assert(!first || !engine->rejects.watch.open);
     if (first) /* the gateway's own alerts appear with the state itself */
         engine_watch_init(engine, &engine->rejects.watch, 0);
 }
@@ -154,25 +153,34 @@ static uint32_t series_of(struct engine *e, const struct reading *reading)
     return engine_series_make(e, d, reading->metric);
 }
 
-static void mark_seen(struct engine *e, struct device *device, const struct reading *reading)
+static void mark_seen(struct engine *e, uint32_t device, const struct reading *reading)
 {
-    const struct dedup_config *dedup = &e->config->dedup;
-    if (dedup_check(&device->dedup, dedup, reading) == DEDUP_RESTART)
+    const struct dedup_config *config = &e->config->dedup;
+    struct dedup *dedup = engine_dedup(e, device);
+    if (dedup_check(dedup, config, reading) == DEDUP_RESTART)
         e->counts.sequence_restarts++;
-    e->counts.dedup_forgotten += dedup_mark(&device->dedup, dedup, reading);
+    e->counts.dedup_forgotten += dedup_mark(dedup, config, reading);
+}
+
+static void note_event_time(struct series *s, int64_t event_time_ms)
+{
+    if (s->readings == 0)
+        s->last_event_ms = event_time_ms;
+    if (event_time_ms <= s->last_event_ms)
+        return;
+    int64_t span_ms = s->span_ms + (event_time_ms - s->last_event_ms);
+    s->span_ms = span_ms < UINT32_MAX ? (uint32_t)span_ms : UINT32_MAX;
+    s->last_event_ms = event_time_ms;
 }
 
 static void note_reading(struct engine *e, struct series *s, const struct record *record)
 {
     const struct reading *reading = &record->reading;
     s->last_t_ms = record->t_ms;
-    if (s->readings == 0)
-        s->first_event_ms = s->last_event_ms = record->event_time_ms;
-    if (record->event_time_ms > s->last_event_ms)
-        s->last_event_ms = record->event_time_ms;
+    note_event_time(s, record->event_time_ms);
     if (reading->has_device_time && reading->device_time_ms > s->device_time_max_ms)
         s->device_time_max_ms = reading->device_time_ms;
-    s->source = reading->source < e->config->source_count ? reading->source : 0;
+    s->source = reading->source < e->config->source_count ? (uint8_t)reading->source : 0;
     if (s->unit == 0 && reading->unit.bytes > 0 && engine_names_room(e, reading->unit.bytes + 1u))
         s->unit = engine_name_store(e, reading->unit);
 }
@@ -186,13 +194,11 @@ static void apply_reading(struct engine *e, const struct record *record)
         return;
     struct series *series = &e->series[s];
     struct device *device = &e->devices[series->device];
-    mark_seen(e, device, reading);
+    mark_seen(e, series->device, reading);
     engine_on_arrival(e, s, record->t_ms);
     e->counts.readings++;
     device->last_series = s;
     device->readings++;
-    device->last_t_ms = record->t_ms;
-    device->last_event_ms = record->event_time_ms;
     note_reading(e, series, record);
     if (record->time_source == TIME_DEVICE)
         engine_on_device_clock(e, series->device, false);

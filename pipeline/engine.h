@@ -35,7 +35,7 @@ struct engine_source { /* what the engine must know of a configured source */
 struct engine_config {
     uint32_t devices_max, series_max;
     uint32_t rules_per_series;  /* slots a series; <= ENGINE_RULES_PER_SERIES_MAX */
-    uint32_t recent;            /* readings kept a series for context in alerts */
+    uint32_t recent;            /* readings kept a series for context in alerts, 16 bytes each */
     /* readings held back a series at most; used only when reorder_ms > 0 */
     uint32_t reorder_slots;
     int64_t reorder_ms;
@@ -70,12 +70,23 @@ struct engine_out {
 /* At most so many calls of alert and result together come from one engine_apply or engine_fire. */
 uint32_t engine_out_max(const struct engine_config *config); /* of a TICK: for each timer in it */
 
-/* Alerts that are open or pending at once have a pool: 1,024 of them, or one a series where there
- * are more series. An anomaly that finds it full is counted as suppressed, and tried again at the
- * next anomalous reading. */
+/* Alerts that are not over (pending, open, cooling down, shelved) have a pool: 1,024 places, or one
+ * a series where there are more series. An anomaly that finds it full is counted as suppressed, and
+ * tried again at the next anomalous reading. */
 
 /* NULL while the arena only measures. `config` and what it points to outlive the engine. */
 struct engine *engine_init(const struct engine_config *config, struct arena *arena);
+
+/* Bytes that one more device with one metric takes, by what they are for. */
+struct engine_cost {
+    size_t total;
+    size_t statistics;  /* and times */
+    size_t windows, recent, rules, duplicates;
+    size_t alert;       /* its place in the pool, which is shared */
+    size_t rest;        /* the device itself, names, tables, timers */
+};
+
+struct engine_cost engine_cost(const struct engine_config *config);
 
 /* --- deciding: changes nothing -------------------------------------------------------------------
  * */
@@ -135,7 +146,8 @@ struct device_view {
     struct text device;
     uint32_t series;
     uint64_t readings;
-    int64_t last_t_ms, last_event_ms;
+    int64_t last_t_ms;
+    int64_t last_event_ms; /* the greatest event time of the series that was heard last */
     uint32_t alerts_open;
 };
 

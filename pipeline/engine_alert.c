@@ -1,5 +1,5 @@
-/* From verdicts to alerts. A quiet rule keeps only what outlives an alert (struct watch); the whole
- * state machine stands in a pool while it is not quiet. Which place of the pool shows nowhere. */
+/* From verdicts to alerts. Of an alert that is over only the numbers are kept (struct watch); the
+ * whole state machine stands in a pool until then. Which place of the pool shows nowhere. */
 #include <assert.h>
 
 #include "pipeline/engine_state.h"
@@ -56,45 +56,60 @@ static struct subject gateway_subject(struct engine *e)
  * checkpoint, or because its rule was away for a while. */
 void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule)
 {
-    *w = (struct watch){ .cooldown_until_ms = INT64_MIN,
-                         .number = e->block << ALERT_NUMBER_SHIFT,
-                         .open = ENGINE_NONE,
-                         .rule = rule };
+    *w = (struct watch){ .number = e->block << ALERT_NUMBER_SHIFT, .rule = rule };
 }
 
-struct alert engine_watch_alert(const struct engine *e, const struct watch *w)
+static struct alert watch_alert(const struct engine *e, const struct watch *w)
 {
-    if (w->open != ENGINE_NONE)
-        return e->alerts[w->open].alert;
+    if (w->open)
+        return e->alerts[w->place].alert;
     struct alert a;
     alert_init(&a);
     a.number = w->number;
     a.suppressed = w->suppressed;
-    a.cooldown_until_ms = w->cooldown_until_ms;
-    a.shelved_until_ms = w->shelved_until_ms;
     return a;
 }
 
-/* False: the pool is full and the alert, which is not quiet, has no place in it. */
-bool engine_watch_keep(struct engine *e, struct watch *w, const struct alert *alert)
+/* Places never used stand behind those used; those given back form a list. */
+static uint32_t take_place(struct engine *e)
 {
-    if (alert->state != ALERT_QUIET && w->open == ENGINE_NONE) {
-        if (e->free_alert == ENGINE_NONE)
-            return false;
-        w->open = e->free_alert;
-        e->free_alert = e->alerts[w->open].next_free;
-    }
+    uint32_t place = e->free_alert;
+    if (place != ENGINE_NONE)
+        e->free_alert = e->alerts[place].next_free;
+    else if (e->alerts_used < e->alerts_max)
+        place = e->alerts_used++;
+    return place;
+}
+
+static void give_place_back(struct engine *e, uint32_t place)
+{
+    e->alerts[place].next_free = e->free_alert;
+    e->free_alert = place;
+}
+
+/* False: the pool is full. */
+bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *alert)
+{
+    uint32_t place = w->open ? w->place : take_place(e);
+    if (place == ENGINE_NONE)
+        return false;
+    w->open = true;
+    w->place = place;
+    e->alerts[place].alert = *alert;
+    return true;
+}
+
+/* False: the pool is full and the alert, which is not over, has no place in it. */
+static bool keep(struct engine *e, const struct subject *of, const struct alert *alert)
+{
+    struct watch *w = of->watch;
+    if (!alert_is_over(alert, of->rule, e->t_ms, engine_wall_ms(e)))
+        return engine_watch_place(e, w, alert);
+    if (w->open)
+        give_place_back(e, w->place);
+    w->open = false;
     w->number = alert->number;
     w->suppressed = alert->suppressed;
-    w->cooldown_until_ms = alert->cooldown_until_ms;
-    w->shelved_until_ms = alert->shelved_until_ms;
-    if (alert->state != ALERT_QUIET) {
-        e->alerts[w->open].alert = *alert;
-    } else if (w->open != ENGINE_NONE) {
-        e->alerts[w->open].next_free = e->free_alert;
-        e->free_alert = w->open;
-        w->open = ENGINE_NONE;
-    }
     return true;
 }
 
@@ -123,16 +138,6 @@ static void count_transition(struct engine *e, uint32_t device, enum alert_trans
     }
 }
 
-static uint32_t copy_recent(const struct engine *e, uint32_t series)
-{
-    const struct series *s = &e->series[series];
-    uint32_t room = e->config->recent;
-    const struct sample *ring = e->recent + (size_t)series * room;
-    for (uint32_t i = 0; i < s->recent_count; i++)
-        e->context[i] = ring[(s->recent_next + room - s->recent_count + i) % room];
-    return s->recent_count;
-}
-
 static struct alert_event event_of(const struct engine *e, const struct subject *of,
                                    const struct alert *alert, enum alert_transition what)
 {
@@ -157,8 +162,8 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
         event.metric = engine_name(e, s->metric);
         event.unit = engine_name(e, s->unit);
         event.usual = &s->statistics;
-        event.recent = e->context;
-        event.recent_count = copy_recent(e, of->series);
+        event.recent = engine_recent(e, of->series);
+        event.recent_count = s->recent_count;
         event.contract_version = engine_contract_version(e, s->source);
     }
     event.key = alert_key(e->config->store, event.device, event.metric, text_of(of->rule->name),
@@ -171,7 +176,7 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
 static void finish(struct engine *e, const struct subject *of, const struct alert *alert,
                    enum alert_transition what)
 {
-    if (!engine_watch_keep(e, of->watch, alert)) {
+    if (!keep(e, of, alert)) {
         of->watch->suppressed++;
         e->counts.alerts_suppressed++;
         return;
@@ -186,13 +191,13 @@ static void finish(struct engine *e, const struct subject *of, const struct aler
 static void judge(struct engine *e, const struct subject *of, const struct verdict *verdict,
                   int64_t event_time_ms, bool learning)
 {
-    if (!verdict->known || (!verdict->anomalous && of->watch->open == ENGINE_NONE))
+    if (!verdict->known || (!verdict->anomalous && !of->watch->open))
         return;
-    struct alert alert = engine_watch_alert(e, of->watch);
+    struct alert alert = watch_alert(e, of->watch);
     const struct alert before = alert;
     enum alert_transition what =
         alert_on_verdict(&alert, of->rule, verdict, event_time_ms, e->t_ms, learning);
-    if (before.state == ALERT_QUIET && alert.state != ALERT_QUIET)
+    if (!alert_is_live(&before) && alert_is_live(&alert))
         alert.onset_block = e->block;
     e->counts.alerts_suppressed += alert.suppressed - before.suppressed;
     finish(e, of, &alert, what);
@@ -210,13 +215,13 @@ void engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
 int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,
                               const struct detector_config *rule)
 {
-    return w->open == ENGINE_NONE ? INT64_MAX : alert_deadline(&e->alerts[w->open].alert, rule);
+    return w->open ? alert_deadline(&e->alerts[w->place].alert, rule) : INT64_MAX;
 }
 
 void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w)
 {
     struct subject of = series_subject(e, series, w);
-    struct alert alert = engine_watch_alert(e, w);
+    struct alert alert = watch_alert(e, w);
     enum alert_transition what = alert_on_timer(&alert, of.rule, e->t_ms);
     assert(what != ALERT_NO_CHANGE);
     finish(e, &of, &alert, what);
@@ -322,10 +327,10 @@ static bool parse_command(struct text text, struct command *command)
 /* True when this was the alert that was meant. */
 static bool try_command(struct engine *e, const struct subject *of, const struct command *command)
 {
-    if (of->watch->open == ENGINE_NONE)
+    if (!of->watch->open)
         return false;
-    struct alert alert = engine_watch_alert(e, of->watch);
-    if (alert.state == ALERT_PENDING)
+    struct alert alert = watch_alert(e, of->watch);
+    if (alert.state == ALERT_PENDING || !alert_is_live(&alert))
         return false;
     struct alert_event event = event_of(e, of, &alert, ALERT_UPDATE);
     if (!text_equal(command->id, text_of(event.id)))

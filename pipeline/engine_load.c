@@ -105,16 +105,15 @@ static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
     watch->silence_told = get_bool(l->r);
     watch->number = get_u64(l->r);
     watch->suppressed = get_u32(l->r);
-    watch->cooldown_until_ms = get_i64(l->r);
-    watch->shelved_until_ms = get_i64(l->r);
     if (!get_bool(l->r))
         return;
     struct alert alert;
     alert_load(&alert, l->r);
-    need(l, alert.state != ALERT_QUIET && alert.number == watch->number);
-    if (l->r->failed || watch->open != ENGINE_NONE)
+    need(l, alert.number == watch->number);
+    if (l->r->failed || watch->open)
         return;
-    if (engine_watch_keep(e, watch, &alert) && alert.state != ALERT_PENDING) {
+    bool told = alert.state == ALERT_RAISED || alert.state == ALERT_CLEARING;
+    if (engine_watch_place(e, watch, &alert) && told) {
         e->counts.alerts_open++;
         if (device != ENGINE_NONE)
             e->devices[device].alerts_open++;
@@ -200,12 +199,12 @@ static int load_head(struct loading *l)
 
 /* --- one device, one series --- */
 
-static void load_dedup(struct loading *l, struct device *d)
+static void load_dedup(struct loading *l, uint32_t device)
 {
     struct byte_reader part = get_sized(l);
     if (!l->same_dedup)
         return;
-    dedup_load(&d->dedup, &l->e->config->dedup, &part);
+    dedup_load(engine_dedup(l->e, device), &l->e->config->dedup, &part);
     end_part(l, &part);
 }
 
@@ -220,13 +219,11 @@ static void load_device(struct loading *l)
     uint32_t index = engine_device_enter(e, name);
     struct device *d = &e->devices[index];
     d->readings = get_u64(l->r);
-    d->last_t_ms = get_time(l->r);
-    d->last_event_ms = get_time(l->r);
     d->future_since_ms = get_time(l->r);
     d->future_count = get_u32(l->r);
     need(l, get_u8(l->r) == 0); /* the place of a rule; this one is built in */
     load_watch(l, &d->clock, index);
-    load_dedup(l, d);
+    load_dedup(l, index);
 }
 
 static struct sample get_sample(struct loading *l)
@@ -267,16 +264,11 @@ static void load_held(struct loading *l, uint32_t index)
 /* When fewer are kept now, the newest stay. */
 static void load_recent(struct loading *l, uint32_t index)
 {
-    struct series *s = &l->e->series[index];
-    uint32_t room = l->e->config->recent, count = get_u32(l->r);
+    uint32_t count = get_u32(l->r);
     need(l, count <= l->r->bytes);
     for (uint32_t i = 0; i < count && !l->r->failed; i++) {
         struct sample sample = get_sample(l);
-        if (room == 0)
-            continue;
-        l->e->recent[(size_t)index * room + s->recent_next] = sample;
-        s->recent_next = (s->recent_next + 1) % room;
-        s->recent_count += s->recent_count < room;
+        engine_keep_recent(l->e, index, &sample);
     }
 }
 
@@ -299,7 +291,7 @@ static void load_rule_state(struct loading *l, uint32_t series, uint64_t *loaded
         return;
     uint32_t place;
     struct watch *watch = watch_of_rule(e, series, l->rules[saved], &place);
-    struct watch gone = { .open = 0 }; /* open: load_watch gives its alert no place */
+    struct watch gone = { .open = true }; /* load_watch gives its alert no place */
     if (watch != NULL)
         need(l, (*loaded & (uint64_t)1 << place) == 0);
     if (l->r->failed)
@@ -325,23 +317,22 @@ static void load_series(struct loading *l)
                 engine_series_find(e, device, engine_name(e, metric)) == ENGINE_NONE);
     if (l->r->failed)
         return;
+    uint32_t heard = e->devices[device].last_series;
     uint32_t index = engine_series_enter(e, device, metric);
     struct series *s = &e->series[index];
     s->unit = unit;
     uint16_t source = get_u16(l->r);
-    s->source = source < e->config->source_count ? source : 0;
+    s->source = source < e->config->source_count ? (uint8_t)source : 0;
     s->watermark_ms = get_i64(l->r);
     need(l, s->watermark_ms == INT64_MIN ||
                 (s->watermark_ms > -TIME_MS_MAX && s->watermark_ms < TIME_MS_MAX));
     s->last_t_ms = get_time(l->r);
-    s->first_event_ms = get_time(l->r);
+    s->span_ms = get_u32(l->r);
     s->last_event_ms = get_time(l->r);
     s->readings = get_u32(l->r);
-    need(l, s->first_event_ms <= s->last_event_ms);
     s->device_time_max_ms = get_i64(l->r);
     statistics_load(&s->statistics, l->r);
-    need(l, s->statistics.first_ms > -TIME_MS_MAX && s->statistics.last_ms < TIME_MS_MAX &&
-                s->statistics.first_ms <= s->statistics.last_ms);
+    need(l, s->statistics.last_ms > -TIME_MS_MAX && s->statistics.last_ms < TIME_MS_MAX);
     load_windows(l, index);
     load_held(l, index);
     load_recent(l, index);
@@ -349,6 +340,8 @@ static void load_series(struct loading *l)
     uint64_t loaded = 0;
     for (uint32_t i = 0; i < watches && !l->r->failed; i++)
         load_rule_state(l, index, &loaded);
+    if (heard != ENGINE_NONE && e->series[heard].last_t_ms > s->last_t_ms)
+        e->devices[device].last_series = heard;
     if (!l->r->failed)
         engine_arm(e, index);
 }

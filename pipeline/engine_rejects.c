@@ -32,9 +32,8 @@ static double last_minute(const struct rejects *r)
 void engine_arm_rejects(struct engine *e)
 {
     const struct rejects *r = &e->rejects;
-    bool open = r->watch.open != ENGINE_NONE;
     timers_set(e->timers, e->config->series_max,
-               open ? (r->slot + 1) * ENGINE_REJECT_SLOT_MS : INT64_MAX);
+               r->watch.open ? (r->slot + 1) * ENGINE_REJECT_SLOT_MS : INT64_MAX);
 }
 
 void engine_count_reject(struct engine *e)

@@ -136,15 +136,14 @@ static void save_counts(const struct engine_counts *c, struct byte_writer *w)
 
 static void save_watch(const struct engine *e, const struct watch *watch, struct byte_writer *w)
 {
+    const struct alert *alert = watch->open ? &e->alerts[watch->place].alert : NULL;
     put_u8(w, watch->rule);
     put_bool(w, watch->silence_told);
-    put_u64(w, watch->number);
-    put_u32(w, watch->suppressed);
-    put_i64(w, watch->cooldown_until_ms);
-    put_i64(w, watch->shelved_until_ms);
-    put_bool(w, watch->open != ENGINE_NONE);
-    if (watch->open != ENGINE_NONE)
-        alert_save(&e->alerts[watch->open].alert, w);
+    put_u64(w, alert != NULL ? alert->number : watch->number);
+    put_u32(w, alert != NULL ? alert->suppressed : watch->suppressed);
+    put_bool(w, watch->open);
+    if (alert != NULL)
+        alert_save(alert, w);
 }
 
 static void save_rejects(const struct engine *e, struct byte_writer *w)
@@ -193,13 +192,11 @@ static void save_device(const struct engine *e, uint32_t index, struct byte_writ
     const struct device *d = &e->devices[index];
     put_u32(w, d->name);
     put_u64(w, d->readings);
-    put_i64(w, d->last_t_ms);
-    put_i64(w, d->last_event_ms);
     put_i64(w, d->future_since_ms);
     put_u32(w, d->future_count);
     save_watch(e, &d->clock, w);
     size_t from = begin_sized(w);
-    dedup_save(&d->dedup, &e->config->dedup, w);
+    dedup_save(engine_dedup(e, index), &e->config->dedup, w);
     end_sized(w, from);
 }
 
@@ -211,13 +208,9 @@ static void save_sample(const struct sample *sample, struct byte_writer *w)
 
 static void save_recent(const struct engine *e, uint32_t index, struct byte_writer *w)
 {
-    const struct series *s = &e->series[index];
-    uint32_t room = e->config->recent;
-    put_u32(w, s->recent_count);
-    for (uint32_t i = 0; i < s->recent_count; i++) {
-        uint32_t at = (s->recent_next + room - s->recent_count + i) % room;
-        save_sample(&e->recent[(size_t)index * room + at], w);
-    }
+    put_u32(w, e->series[index].recent_count);
+    for (uint32_t i = 0; i < e->series[index].recent_count; i++)
+        save_sample(&engine_recent(e, index)[i], w);
 }
 
 static void save_series(const struct engine *e, uint32_t index, struct byte_writer *w)
@@ -229,7 +222,7 @@ static void save_series(const struct engine *e, uint32_t index, struct byte_writ
     put_u16(w, s->source);
     put_i64(w, s->watermark_ms);
     put_i64(w, s->last_t_ms);
-    put_i64(w, s->first_event_ms);
+    put_u32(w, s->span_ms);
     put_i64(w, s->last_event_ms);
     put_u32(w, s->readings);
     put_i64(w, s->device_time_max_ms);
@@ -245,8 +238,9 @@ static void save_series(const struct engine *e, uint32_t index, struct byte_writ
     for (uint32_t i = 0; i < s->watch_count; i++) {
         const struct watch *watch = &engine_watches(e, index)[i];
         save_watch(e, watch, w);
+        const void *state = engine_detector_state(e, index, i);
         from = begin_sized(w);
-        detector_ops(e->config->rules[watch->rule].kind)->save(engine_detector_state(e, index, i), w);
+        detector_ops(e->config->rules[watch->rule].kind)->save(state, w);
         end_sized(w, from);
     }
 }

@@ -74,9 +74,7 @@ uint32_t engine_device_enter(struct engine *e, uint32_t name)
     uint32_t index = e->device_count++;
     struct device *d = &e->devices[index];
     *d = (struct device){ .name = name, .last_series = ENGINE_NONE };
-    const struct dedup_config *dedup = &e->config->dedup;
-    dedup_init(&d->dedup, e->ranges + (size_t)index * dedup->ranges,
-               e->hashes + (size_t)index * dedup->keep);
+    dedup_init(engine_dedup(e, index));
     engine_watch_init(e, &d->clock, 0);
     enter(e->device_table, e->device_table_mask, device_hash(e, engine_name(e, name)), index);
     return index;

@@ -13,38 +13,37 @@
 
 enum {
     ENGINE_NAMES_SHARED = 64,      /* of the names last stored, how many are looked through */
-    ENGINE_DEVICE_NAME_BYTES = 32, /* mean room for a device's name, */
-    ENGINE_SERIES_NAME_BYTES = 24, /* and for the metric and unit of a series that are not shared */
+    ENGINE_DEVICE_NAME_BYTES = 29, /* mean room for a device's name, */
+    ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 3,        /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 4,        /* of what engine_save writes */
     ENGINE_REJECT_SLOTS = 6,          /* a minute, */
     ENGINE_REJECT_SLOT_MS = 10000     /* ten seconds each */
 };
 
 /* One rule on one series (or the clock rule on one device): what outlives an alert, and where the
- * open one stands. */
+ * one that is not over stands. */
 struct watch {
-    int64_t cooldown_until_ms;
-    int64_t shelved_until_ms;
-    uint64_t number;        /* of the last alert */
+    union {
+        uint64_t number;    /* of the last alert */
+        uint32_t place;     /* while `open`: of the alert in engine.alerts, which has the numbers */
+    };
     uint32_t suppressed;
-    uint32_t open;          /* in engine.alerts; ENGINE_NONE while quiet */
     uint16_t state_offset;  /* of the detector's state in the series' stretch of engine.states */
     uint8_t rule;           /* in config.rules */
-    bool silence_told;      /* SILENT: the present silence has had its verdict */
+    bool open : 1;
+    bool silence_told : 1;  /* SILENT: the present silence has had its verdict */
 };
 
 struct device {
-    struct dedup dedup;
     uint64_t readings;
-    int64_t last_t_ms, last_event_ms;
     int64_t future_since_ms; /* t of the first in the run of readings from the future */
     uint32_t future_count;   /* in that run */
     uint32_t name;           /* in engine.names */
     uint32_t series_count;
     uint32_t alerts_open;
-    uint32_t last_series;    /* ENGINE_NONE: has none; the first guess of a look-up */
+    uint32_t last_series;    /* heard last; ENGINE_NONE: has none */
     struct watch clock;
 };
 
@@ -52,17 +51,16 @@ struct series {
     struct statistics statistics;
     int64_t watermark_ms;    /* INT64_MIN before the first reading */
     int64_t last_t_ms;       /* t of the last reading */
-    int64_t first_event_ms;  /* event time of the first reading to arrive, */
-    int64_t last_event_ms;   /* and the greatest of all */
+    int64_t last_event_ms;   /* the greatest event time */
     int64_t device_time_max_ms; /* the greatest that a reading carried; INT64_MIN: none did */
     uint32_t device;
     uint32_t metric, unit;   /* in engine.names */
-    uint16_t source;         /* of the last reading */
+    uint32_t readings;       /* of every type; stays at UINT32_MAX */
+    uint32_t span_ms;        /* from the first event time to the greatest; likewise */
+    uint8_t source;          /* of the last reading */
     uint8_t watch_count;
     uint8_t held;            /* readings held back, sorted by event time */
-    uint32_t readings;       /* of every type; stays at UINT32_MAX */
-    uint32_t recent_next;    /* slot to write next */
-    uint32_t recent_count;
+    uint8_t recent_count;
 };
 
 /* Rejects of the last minute, in slots of pipeline time; what the gateway's own alert goes by. */
@@ -77,7 +75,7 @@ struct source_state {
     int64_t since_ms;        /* t; silence is counted from here at the earliest */
 };
 
-struct open_alert {
+union open_alert { /* a place in the pool */
     struct alert alert;
     uint32_t next_free;
 };
@@ -99,19 +97,18 @@ struct engine {
     uint32_t *series_table;
     uint32_t device_table_mask, series_table_mask;
     uint32_t *device_found;       /* by the last look-up: the first guess of the next. No state */
-    struct dedup_range *ranges;
-    uint64_t *hashes;
+    size_t dedup_bytes, windows_bytes;
+    uint8_t *dedups;              /* [dedup_bytes] a device */
     uint8_t *windows;             /* [windows_bytes] a series */
-    struct sample *recent;
+    struct sample *recent;        /* [config.recent] a series, oldest first */
     struct sample *held;          /* NULL when reorder_ms is 0 */
     struct watch *watches;
     uint8_t *states;              /* [states_bytes] a series: its rules' states, packed */
     uint32_t states_bytes;
     uint32_t state_bytes[ENGINE_RULES_MAX]; /* of each rule's kind */
-    struct open_alert *alerts;
-    uint32_t alerts_max;
-    uint32_t free_alert;          /* first of the free list; ENGINE_NONE: all are taken */
-    struct sample *context;       /* [recent], oldest first, for the event being told */
+    union open_alert *alerts;
+    uint32_t alerts_max, alerts_used;
+    uint32_t free_alert;          /* first of those given back; ENGINE_NONE: none */
     char *names;                  /* each: a length byte and the bytes; at 0 the empty name */
     uint32_t names_used, names_bytes;
     uint32_t shared[ENGINE_NAMES_SHARED];
@@ -144,15 +141,25 @@ static inline struct watch *engine_watches(const struct engine *e, uint32_t seri
     return e->watches + (size_t)series * e->config->rules_per_series;
 }
 
+static inline struct dedup *engine_dedup(const struct engine *e, uint32_t device)
+{
+    return (struct dedup *)(e->dedups + device * e->dedup_bytes);
+}
+
 static inline struct windows *engine_windows(const struct engine *e, uint32_t series)
 {
-    return (struct windows *)(e->windows + (size_t)series * windows_bytes(&e->config->window));
+    return (struct windows *)(e->windows + series * e->windows_bytes);
 }
 
 static inline void *engine_detector_state(const struct engine *e, uint32_t series, uint32_t place)
 {
     const struct watch *w = &engine_watches(e, series)[place];
     return e->states + (size_t)series * e->states_bytes + w->state_offset;
+}
+
+static inline struct sample *engine_recent(const struct engine *e, uint32_t series)
+{
+    return e->recent + (size_t)series * e->config->recent;
 }
 
 static inline struct sample *engine_held(const struct engine *e, uint32_t series)
@@ -174,14 +181,14 @@ void engine_watermark_move(struct engine *e, uint32_t series, int64_t to_ms);
 
 /* engine_think.c: what is usual, what is wrong */
 void engine_think(struct engine *e, uint32_t series, const struct record *record);
+void engine_keep_recent(struct engine *e, uint32_t series, const struct sample *sample);
 void engine_release_held(struct engine *e, uint32_t series, int64_t up_to_ms);
 void engine_tell_window(struct engine *e, uint32_t series, const struct window *window,
                         bool forced);
 
 /* engine_alert.c: from verdicts to alerts */
 void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule);
-struct alert engine_watch_alert(const struct engine *e, const struct watch *w);
-bool engine_watch_keep(struct engine *e, struct watch *w, const struct alert *alert);
+bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *alert);
 void engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
                        const struct verdict *verdict, int64_t event_time_ms);
 int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,

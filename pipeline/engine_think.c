@@ -56,19 +56,19 @@ static void push_window(struct engine *e, uint32_t series, const struct record *
 bool engine_is_learning(const struct engine *e, const struct series *s)
 {
     return s->readings < e->config->learning_readings ||
-           s->last_event_ms - s->first_event_ms < e->config->learning_ms;
+           s->span_ms < e->config->learning_ms;
 }
 
-static void keep_recent(struct engine *e, uint32_t series, const struct sample *sample)
+void engine_keep_recent(struct engine *e, uint32_t series, const struct sample *sample)
 {
     struct series *s = &e->series[series];
+    struct sample *recent = engine_recent(e, series);
     uint32_t room = e->config->recent;
     if (room == 0)
         return;
-    e->recent[(size_t)series * room + s->recent_next] = *sample;
-    s->recent_next = s->recent_next + 1 == room ? 0 : s->recent_next + 1;
-    if (s->recent_count < room)
-        s->recent_count++;
+    if (s->recent_count == room)
+        memmove(recent, recent + 1, --s->recent_count * sizeof *recent);
+    recent[s->recent_count++] = *sample;
 }
 
 /* The detectors see the statistics as they were before this reading. */
@@ -77,14 +77,14 @@ static void feed(struct engine *e, uint32_t series, const struct sample *sample)
     struct series *s = &e->series[series];
     struct watch *watches = engine_watches(e, series);
     assert(s->statistics.count == 0 || sample->event_time_ms >= s->statistics.last_ms);
-    keep_recent(e, series, sample);
+    engine_keep_recent(e, series, sample);
     for (uint32_t i = 0; i < s->watch_count; i++) {
         const struct detector_config *rule = &e->config->rules[watches[i].rule];
         if (rule->kind == DETECTOR_SILENT)
             continue;
         struct verdict verdict = detector_ops(rule->kind)->on_reading(
             rule, engine_detector_state(e, series, i), sample, &s->statistics);
-        if (verdict.anomalous || watches[i].open != ENGINE_NONE)
+        if (verdict.anomalous || watches[i].open)
             engine_on_verdict(e, series, &watches[i], &verdict, sample->event_time_ms);
     }
     statistics_push(&s->statistics, sample->event_time_ms, sample->value);

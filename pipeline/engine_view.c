@@ -14,20 +14,28 @@ bool engine_device(const struct engine *engine, uint32_t index, struct device_vi
     if (index >= engine->device_count)
         return false;
     const struct device *d = &engine->devices[index];
+    static const struct series none = { .last_t_ms = 0 };
+    const struct series *s =
+        d->last_series != ENGINE_NONE ? &engine->series[d->last_series] : &none;
     *view = (struct device_view){
         .device = engine_name(engine, d->name),
         .series = d->series_count,
         .readings = d->readings,
-        .last_t_ms = d->last_t_ms,
-        .last_event_ms = d->last_event_ms,
+        .last_t_ms = s->last_t_ms,
+        .last_event_ms = s->last_event_ms,
         .alerts_open = d->alerts_open,
     };
     return true;
 }
 
+static bool is_live(const struct engine *e, const struct watch *w)
+{
+    return w->open && alert_is_live(&e->alerts[w->place].alert);
+}
+
 static bool is_told(const struct engine *e, const struct watch *w)
 {
-    return w->open != ENGINE_NONE && e->alerts[w->open].alert.state != ALERT_PENDING;
+    return is_live(e, w) && e->alerts[w->place].alert.state != ALERT_PENDING;
 }
 
 bool engine_series(const struct engine *engine, uint32_t index, struct series_view *view)
@@ -50,7 +58,7 @@ bool engine_series(const struct engine *engine, uint32_t index, struct series_vi
 
 static void view_alert(const struct engine *e, const struct watch *w, struct alert_view *view)
 {
-    view->alert = &e->alerts[w->open].alert;
+    view->alert = &e->alerts[w->place].alert;
     struct hash128 key = alert_key(e->config->store, view->device, view->metric,
                                    text_of(view->rule->name), view->alert->number);
     alert_id_of(key, view->id);
@@ -65,7 +73,7 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
         const struct watch *w = &engine->watches[*cursor];
         uint32_t series = (uint32_t)(*cursor / stride);
         const struct series *s = &engine->series[series];
-        if (*cursor % stride >= s->watch_count || w->open == ENGINE_NONE)
+        if (*cursor % stride >= s->watch_count || !is_live(engine, w))
             continue;
         *view = (struct alert_view){ .device = engine_name(engine, engine->devices[s->device].name),
                                      .metric = engine_name(engine, s->metric),
@@ -76,7 +84,7 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
     }
     for (; *cursor - places < engine->device_count; ++*cursor) {
         const struct device *d = &engine->devices[*cursor - places];
-        if (d->clock.open == ENGINE_NONE)
+        if (!is_live(engine, &d->clock))
             continue;
         *view = (struct alert_view){ .device = engine_name(engine, d->name),
                                      .rule = &engine_clock_rule };
@@ -84,7 +92,7 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
         ++*cursor;
         return true;
     }
-    if (*cursor - places > engine->device_count || engine->rejects.watch.open == ENGINE_NONE)
+    if (*cursor - places > engine->device_count || !is_live(engine, &engine->rejects.watch))
         return false;
     *view = (struct alert_view){ .device = text_of(ENGINE_GATEWAY_NAME),
                                  .metric = text_of(ENGINE_REJECT_METRIC),

@@ -76,7 +76,7 @@ static void put_time(struct json_writer *w, const char *key, int64_t unix_ms)
  * at READING_NUMBER_MAX on the other, which says nothing to anybody outside. */
 static void put_expected(struct json_writer *w, const struct alert_event *event)
 {
-    const struct verdict *verdict = &event->alert->last;
+    const struct alert_figures *verdict = &event->alert->last;
     json_key(w, "expected");
     json_object(w);
     bool band = verdict->low <= verdict->high;

@@ -52,9 +52,7 @@ void statistics_push(struct statistics *s, int64_t event_time_ms, double value)
     assert(value >= -READING_NUMBER_MAX && value <= READING_NUMBER_MAX);
     assert(s->count == 0 || event_time_ms >= s->last_ms);
     s->count++;
-    if (s->count == 1) {
-        s->first_ms = event_time_ms;
-    } else {
+    if (s->count > 1) {
         double interval_ms = (double)(event_time_ms - s->last_ms);
         if (interval_ms > 0)
             s->rate = (value - s->last) / (interval_ms / 1000);
@@ -92,7 +90,6 @@ void statistics_save(const struct statistics *s, struct byte_writer *w)
     put_f64(w, s->last);
     put_f64(w, s->rate);
     put_f64(w, s->interval_ms);
-    put_i64(w, s->first_ms);
     put_i64(w, s->last_ms);
 }
 
@@ -109,7 +106,6 @@ void statistics_load(struct statistics *s, struct byte_reader *r)
     s->last = get_finite(r);
     s->rate = get_finite(r);
     s->interval_ms = get_finite(r);
-    s->first_ms = get_i64(r);
     s->last_ms = get_i64(r);
     if (s->m2 < 0 || s->ew_variance < 0 || s->interval_ms < 0)
         r->failed = true;

@@ -28,7 +28,6 @@ struct statistics {
     double last;
     double rate;         /* change a second between the last two readings of different event time */
     double interval_ms;  /* 0 until two readings came */
-    int64_t first_ms;    /* event time of the first reading */
     int64_t last_ms;     /* event time of the last reading */
 };
 

@@ -236,14 +236,19 @@ static void print_repeats(const struct config *config, FILE *out)
     const struct dedup_config *d = &config->engine.dedup;
     (void)fprintf(
         out,
-        "repeats with a sequence: known however late, while a device has at most %u gaps in "
-        "its numbers\n",
-        d->ranges - 1);
+        "repeats with a sequence: known however late, while a device has at most %u gap%s in its "
+        "numbers\n",
+        d->ranges - 1, d->ranges == 2 ? "" : "s");
     (void)fprintf(
         out,
         "repeats without a sequence: known among the last %u readings of a device; after its "
         "own crash a broker may repeat %d messages%s\n",
         d->keep, BROKER_CHANGES, d->keep < BROKER_CHANGES ? ", so some count twice" : "");
+    struct dedup_config mixed = dedup_mixed(d);
+    (void)fprintf(out,
+                  "repeats of a device that sends both: at most %u gap%s, and the last %u readings "
+                  "without\n",
+                  mixed.ranges - 1, mixed.ranges == 2 ? "" : "s", mixed.keep);
 }
 
 void config_print_losses(const struct config *config, FILE *out)

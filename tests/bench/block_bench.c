@@ -1,7 +1,7 @@
 /* Goal: what a journal block costs: nanoseconds to append and to read a reading, bytes a reading, memory touched.
  * Method: 1,000 synthetic devices in random order, and every CSV of timestamp,value under the folder given as argument,
  * as one device each. Prints one JSON line a case.
- * Links: storage/block_encode.c storage/block_decode.c storage/block_chains.c storage/crc32c.c */
+ * Links: storage/block%.c storage/crc32c.c */
 #include <assert.h>
 #include <ftw.h>
 #include <math.h>

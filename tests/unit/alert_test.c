@@ -49,9 +49,16 @@ static const struct timeline TIMELINES[] = {
         { 170, TIMER, 0, ALERT_CLEAR, ALERT_QUIET } } },
     { "cool-down", 0, 0, 100, {
         { 10, ANOMALY, 5, ALERT_RAISE, ALERT_RAISED },
-        { 20, NORMAL, 0, ALERT_CLEAR, ALERT_QUIET },
-        { 119, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_QUIET },
+        { 20, NORMAL, 0, ALERT_CLEAR, ALERT_COOLING },
+        { 119, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_COOLING },
         { 120, ANOMALY, 5, ALERT_RAISE, ALERT_RAISED } } },
+    { "cool-down, with `for`", 50, 0, 100, {
+        { 10, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_PENDING },
+        { 60, TIMER, 0, ALERT_RAISE, ALERT_RAISED },
+        { 70, NORMAL, 0, ALERT_CLEAR, ALERT_COOLING },
+        { 170, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_PENDING },
+        { 180, NORMAL, 0, ALERT_NO_CHANGE, ALERT_QUIET },
+        { 181, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_PENDING } } },
     { "updates", 0, 0, 0, {
         { 0, ANOMALY, 4, ALERT_RAISE, ALERT_RAISED },
         { 59999, ANOMALY, 9, ALERT_NO_CHANGE, ALERT_RAISED },
@@ -186,7 +193,7 @@ static void walks_at_random(void **state)
     struct detector_config rule = { .for_ms = 300, .clear_after_ms = 500, .cooldown_ms = 2000 };
     struct alert a;
     alert_init(&a);
-    int64_t t_ms = 0;
+    int64_t t_ms = 0, cool_ms = 0;
     uint32_t told[4] = { 0 };
     for (int i = 0; i < 50000; i++) {
         const struct alert before = a;
@@ -202,9 +209,13 @@ static void walks_at_random(void **state)
         told[got]++;
         assert_int_equal(a.number, before.number + (got == ALERT_RAISE));
         if (got == ALERT_RAISE)
-            assert_true(a.revision == 1 && t_ms >= before.cooldown_until_ms);
+            assert_true(a.revision == 1 && t_ms >= cool_ms);
         else
             assert_int_equal(a.revision, before.revision + (got != ALERT_NO_CHANGE));
+        if (got == ALERT_CLEAR)
+            cool_ms = t_ms + rule.cooldown_ms;
+        assert_int_equal(alert_is_over(&a, &rule, t_ms, 0),
+                         !alert_is_live(&a) && (a.state == ALERT_QUIET || t_ms >= cool_ms));
         if (got == ALERT_UPDATE)
             assert_true(t_ms - before.told_ms >= ALERT_UPDATE_MS);
         assert_true(alert_deadline(&a, &rule) > t_ms);

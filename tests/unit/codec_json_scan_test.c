@@ -106,6 +106,7 @@ static void takes_flat_objects_alone(void **state)
         { "{\"a\":NaN}", NOT_FLAT },
         { "{\"a\":tru}", NOT_FLAT },
         { "{\"a\":\"\x01\"}", NOT_FLAT },
+        { "{\"a\":\"\x1f\"}", NOT_FLAT },
         { "{\"a\":\"\xc0\xaf\"}", NOT_FLAT },
         { "{\"a\":\"\xff\"}", NOT_FLAT },
         { "{\"a\":1 \"b\":2}", NOT_FLAT },
@@ -274,7 +275,7 @@ static void make(struct input *in, uint64_t *chance)
 /* Change, insert, remove or repeat something. */
 static void mutate(struct input *in, uint64_t *chance)
 {
-    static const char bytes[] = "\"\\{}[],:0123456789+-.eEtn \t\x01\x80\xc2\xff";
+    static const char bytes[] = "\"\\{}[],:0123456789+-.eEtn \t\x01\x1f\x7f\x80\xc2\xff";
     uint32_t at = (uint32_t)(rnd(chance) % (in->bytes + 1u));
     uint32_t span = (uint32_t)(rnd(chance) % 6 + 1);
     char byte = bytes[rnd(chance) % (sizeof bytes - 1)];

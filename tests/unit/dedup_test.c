@@ -11,8 +11,14 @@
 
 enum { RANGES_MAX = 16, KEEP_MAX = 8, POINTS_MAX = 4000 };
 
-static struct dedup_range ranges[RANGES_MAX];
-static uint64_t hashes[KEEP_MAX];
+/* With just the room that its configuration asks for: a step beside it is seen. */
+static struct dedup *begin(const struct dedup_config *config)
+{
+    struct dedup *d = malloc(dedup_bytes(config));
+    assert_non_null(d);
+    dedup_init(d);
+    return d;
+}
 
 static struct reading reading_at(uint64_t sequence, int64_t time_ms)
 {
@@ -55,72 +61,71 @@ static void devices_are_followed(void **state)
         { 0, 60001, DEDUP_NEW, 6, "does not follow the largest" },
     };
     struct dedup_config config = { .ranges = 16 };
-    struct dedup d;
-    dedup_init(&d, ranges, hashes);
+    struct dedup *d = begin(&config);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct reading r = reading_at(table[i].sequence, table[i].time_ms);
-        enum dedup_verdict got = dedup_check(&d, &config, &r);
+        enum dedup_verdict got = dedup_check(d, &config, &r);
         if (got != table[i].want)
             fail_msg("%s: got %d, want %d", table[i].why, got, table[i].want);
-        assert_int_equal(dedup_mark(&d, &config, &r), 0);
-        if (d.range_count != table[i].runs)
-            fail_msg("%s: %u runs, want %u", table[i].why, d.range_count, table[i].runs);
-        assert_int_equal(dedup_check(&d, &config, &r), DEDUP_SEEN);
+        assert_int_equal(dedup_mark(d, &config, &r), 0);
+        if (d->range_count != table[i].runs)
+            fail_msg("%s: %u runs, want %u", table[i].why, d->range_count, table[i].runs);
+        assert_int_equal(dedup_check(d, &config, &r), DEDUP_SEEN);
     }
+    free(d);
 }
 
 static void readings_of_a_message_share_its_number(void **state)
 {
     (void)state;
     struct dedup_config config = { .ranges = 4 };
-    struct dedup d;
-    dedup_init(&d, ranges, hashes);
+    struct dedup *d = begin(&config);
     for (uint64_t n = 0; n < 100; n++) {
         struct reading r[3];
         for (uint32_t i = 0; i < 3; i++) { /* each with a time of its own, newest first */
             r[i] = reading_at(n % 50, (int64_t)n * 100 - (int64_t)i * 40);
             r[i].index = i;
             enum dedup_verdict want = n == 50 ? DEDUP_RESTART : DEDUP_NEW;
-            assert_int_equal(dedup_check(&d, &config, &r[i]), want);
+            assert_int_equal(dedup_check(d, &config, &r[i]), want);
         }
         for (uint32_t i = 0; i < 3; i++)
-            assert_int_equal(dedup_mark(&d, &config, &r[i]), 0);
+            assert_int_equal(dedup_mark(d, &config, &r[i]), 0);
         for (uint32_t i = 0; i < 3; i++)
-            assert_int_equal(dedup_check(&d, &config, &r[i]), DEDUP_SEEN);
+            assert_int_equal(dedup_check(d, &config, &r[i]), DEDUP_SEEN);
     }
-    assert_int_equal(d.range_count, 2);
+    assert_int_equal(d->range_count, 2);
+    free(d);
 }
 
 static void the_run_unused_for_longest_is_forgotten(void **state)
 {
     (void)state;
     struct dedup_config config = { .ranges = 3 };
-    struct dedup d;
-    dedup_init(&d, ranges, hashes);
+    struct dedup *d = begin(&config);
     for (uint64_t n = 10; n <= 30; n += 10) {
         struct reading r = reading_at(n, (int64_t)n);
-        assert_int_equal(dedup_mark(&d, &config, &r), 0);
+        assert_int_equal(dedup_mark(d, &config, &r), 0);
     }
     struct reading used = reading_at(11, 11), fourth = reading_at(40, 40);
-    assert_int_equal(dedup_mark(&d, &config, &used), 0); /* 10 is now the newest */
-    assert_int_equal(dedup_mark(&d, &config, &fourth), 1);
+    assert_int_equal(dedup_mark(d, &config, &used), 0); /* 10 is now the newest */
+    assert_int_equal(dedup_mark(d, &config, &fourth), 1);
     struct reading kept = reading_at(10, 10), lost = reading_at(20, 20);
-    assert_int_equal(dedup_check(&d, &config, &kept), DEDUP_SEEN);
-    assert_int_equal(dedup_check(&d, &config, &lost), DEDUP_NEW);
+    assert_int_equal(dedup_check(d, &config, &kept), DEDUP_SEEN);
+    assert_int_equal(dedup_check(d, &config, &lost), DEDUP_NEW);
+    free(d);
 }
 
 static void hashes_stand_in_for_what_is_missing(void **state)
 {
     (void)state;
     struct dedup_config config = { .ranges = 1, .keep = KEEP_MAX };
-    struct dedup d;
-    dedup_init(&d, ranges, hashes);
+    struct dedup *d = begin(&config);
     struct reading base = reading_at(7, 700);
     base.has_sequence = false;
     base.value.number = 21.5;
-    assert_int_equal(dedup_check(&d, &config, &base), DEDUP_NEW);
-    assert_int_equal(dedup_mark(&d, &config, &base), 0);
-    assert_int_equal(dedup_check(&d, &config, &base), DEDUP_SEEN);
+    assert_int_equal(dedup_check(d, &config, &base), DEDUP_NEW);
+    assert_int_equal(dedup_mark(d, &config, &base), 0);
+    assert_int_equal(dedup_check(d, &config, &base), DEDUP_SEEN);
 
     struct reading other[6] = { base, base, base, base, base, base };
     other[0].metric = text_of("tem");
@@ -131,66 +136,119 @@ static void hashes_stand_in_for_what_is_missing(void **state)
     other[5].has_sequence = true; /* and no device time */
     other[5].has_device_time = false;
     for (size_t i = 0; i < 6; i++)
-        assert_int_equal(dedup_check(&d, &config, &other[i]), DEDUP_NEW);
+        assert_int_equal(dedup_check(d, &config, &other[i]), DEDUP_NEW);
 
     for (int64_t i = 1; i < KEEP_MAX; i++) {
         struct reading next = base;
         next.device_time_ms += i;
-        assert_int_equal(dedup_mark(&d, &config, &next), 0);
+        assert_int_equal(dedup_mark(d, &config, &next), 0);
     }
-    assert_int_equal(dedup_check(&d, &config, &base), DEDUP_SEEN);
-    assert_int_equal(dedup_mark(&d, &config, &other[3]), 0);
-    assert_int_equal(dedup_check(&d, &config, &base), DEDUP_NEW); /* pushed out */
+    assert_int_equal(dedup_check(d, &config, &base), DEDUP_SEEN);
+    assert_int_equal(dedup_mark(d, &config, &other[3]), 0);
+    assert_int_equal(dedup_check(d, &config, &base), DEDUP_NEW); /* pushed out */
 
     struct reading bare = base;
     bare.has_device_time = false;
-    assert_int_equal(dedup_mark(&d, &config, &bare), 0);
-    assert_int_equal(dedup_check(&d, &config, &bare), DEDUP_NEW); /* a steady value is no repeat */
+    assert_int_equal(dedup_mark(d, &config, &bare), 0);
+    assert_int_equal(dedup_check(d, &config, &bare), DEDUP_NEW); /* a steady value is no repeat */
+    free(d);
     config.keep = 0;
-    assert_int_equal(dedup_check(&d, &config, &base), DEDUP_NEW);
-    assert_int_equal(dedup_mark(&d, &config, &base), 0);
+    d = begin(&config);
+    assert_int_equal(dedup_mark(d, &config, &base), 0);
+    assert_int_equal(dedup_check(d, &config, &base), DEDUP_NEW);
+    free(d);
+}
+
+/* Half of the runs and half of the hashes, in the same room, whichever came first. */
+static void a_device_of_both_kinds_has_half_of_each(void **state)
+{
+    (void)state;
+    struct dedup_config config = { .ranges = 3, .keep = KEEP_MAX };
+    for (int runs_first = 0; runs_first < 2; runs_first++) {
+        struct dedup *d = begin(&config);
+        uint32_t forgotten = 0;
+        for (uint64_t i = 0; i < 40; i++) {
+            struct reading r = reading_at(10 * i, (int64_t)i);
+            r.has_sequence = i < 20 ? runs_first == 1 : i % 2 == 1;
+            forgotten += dedup_mark(d, &config, &r);
+            assert_int_equal(dedup_check(d, &config, &r), DEDUP_SEEN);
+            assert_int_equal(d->mixed, i >= (runs_first ? 20 : 21));
+        }
+        assert_int_equal(d->range_count, 2);
+        assert_int_equal(d->hash_count, KEEP_MAX / 2);
+        assert_int_equal(forgotten, (runs_first ? 20 : 0) + 10 - 2);
+        for (uint64_t i = 20; i < 40; i++) {
+            struct reading r = reading_at(10 * i, (int64_t)i);
+            r.has_sequence = i % 2 == 1;
+            bool known = i >= (r.has_sequence ? 40 - 2 * 2 : 40 - KEEP_MAX);
+            assert_int_equal(dedup_check(d, &config, &r), known ? DEDUP_SEEN : DEDUP_NEW);
+        }
+        free(d);
+    }
+}
+
+/* What a device was known by before it sent the other kind is known after it, as far as half goes. */
+static void the_newest_half_outlives_the_mixing(void **state)
+{
+    (void)state;
+    struct dedup_config config = { .ranges = 3, .keep = KEEP_MAX };
+    struct dedup *d = begin(&config);
+    assert_int_equal(dedup_mixed(&config).ranges, 2);
+    assert_int_equal(dedup_mixed(&config).keep, KEEP_MAX / 2);
+    for (int64_t i = 0; i < KEEP_MAX + 3; i++) { /* the ring has gone round */
+        struct reading r = reading_at(0, i);
+        r.has_sequence = false;
+        assert_int_equal(dedup_mark(d, &config, &r), 0);
+    }
+    struct reading numbered = reading_at(7, 7000);
+    assert_int_equal(dedup_mark(d, &config, &numbered), 0);
+    for (int64_t i = 0; i < KEEP_MAX + 3; i++) {
+        struct reading r = reading_at(0, i);
+        r.has_sequence = false;
+        bool known = i >= KEEP_MAX + 3 - KEEP_MAX / 2;
+        assert_int_equal(dedup_check(d, &config, &r), known ? DEDUP_SEEN : DEDUP_NEW);
+    }
+    free(d);
 }
 
 static void what_is_saved_loads(void **state)
 {
     (void)state;
     struct dedup_config config = { .ranges = 3, .keep = 4 }, smaller = { .ranges = 2, .keep = 4 };
-    struct dedup d, loaded;
-    static struct dedup_range other_ranges[RANGES_MAX];
-    static uint64_t other_hashes[KEEP_MAX];
-    dedup_init(&d, ranges, hashes);
+    struct dedup *d = begin(&config), *loaded = begin(&config);
     for (uint64_t i = 0; i < 6; i++) {
         struct reading r = reading_at(i / 2 * 10, (int64_t)i * 1000);
         r.index = (uint32_t)i % 2;
-        (void)dedup_mark(&d, &config, &r);
+        (void)dedup_mark(d, &config, &r);
         r.has_sequence = false;
-        (void)dedup_mark(&d, &config, &r);
+        (void)dedup_mark(d, &config, &r);
     }
     uint8_t saved[512], again[512];
     struct byte_writer w = { .at = saved, .bytes = sizeof saved };
-    dedup_save(&d, &config, &w);
+    dedup_save(d, &config, &w);
     assert_false(w.failed);
-    dedup_init(&loaded, other_ranges, other_hashes);
     struct byte_reader r = { .at = saved, .bytes = w.used };
-    dedup_load(&loaded, &config, &r);
+    dedup_load(loaded, &config, &r);
     assert_true(!r.failed && r.used == w.used);
     struct byte_writer w2 = { .at = again, .bytes = sizeof again };
-    dedup_save(&loaded, &config, &w2);
+    dedup_save(loaded, &config, &w2);
     assert_int_equal(w2.used, w.used);
     assert_memory_equal(again, saved, w.used);
 
     for (size_t cut = 0; cut < w.used; cut++) {
         struct byte_reader shorter = { .at = saved, .bytes = cut };
-        dedup_load(&loaded, &config, &shorter);
-        assert_true(shorter.failed && loaded.range_count == 0 && loaded.hash_count == 0);
+        dedup_load(loaded, &config, &shorter);
+        assert_true(shorter.failed && loaded->range_count == 0 && loaded->hash_count == 0);
     }
     struct byte_reader r2 = { .at = saved, .bytes = w.used };
-    dedup_load(&loaded, &smaller, &r2);
+    dedup_load(loaded, &smaller, &r2);
     assert_true(r2.failed);
-    saved[4] = 0xff; /* the first run begins behind its end */
+    saved[5] = 0xff; /* the first run begins behind its end */
     struct byte_reader r3 = { .at = saved, .bytes = w.used };
-    dedup_load(&loaded, &config, &r3);
+    dedup_load(loaded, &config, &r3);
     assert_true(r3.failed);
+    free(d);
+    free(loaded);
 }
 
 /* --- the model: everything that was marked, and whether it may have been forgotten --- */
@@ -203,7 +261,7 @@ struct point {
 
 struct device {
     struct dedup_config config;
-    struct dedup dedup;
+    struct dedup *dedup;
     struct point points[POINTS_MAX];
     uint32_t point_count;
     bool ever_forgot;
@@ -239,17 +297,17 @@ static void deliver(struct device *v, uint64_t sequence, int64_t time_ms)
 {
     struct reading r = reading_at(sequence, time_ms);
     struct point *known = find(v, sequence, time_ms);
-    enum dedup_verdict verdict = dedup_check(&v->dedup, &v->config, &r);
+    enum dedup_verdict verdict = dedup_check(v->dedup, &v->config, &r);
     if (known != NULL && !known->forgotten)
         assert_int_equal(verdict, DEDUP_SEEN);
     if (known == NULL && !v->ever_forgot)
         assert_int_not_equal(verdict, DEDUP_SEEN);
     if (verdict == DEDUP_SEEN)
         return;
-    struct dedup_range oldest = v->dedup.ranges[0];
-    if (dedup_mark(&v->dedup, &v->config, &r) == 1)
+    struct dedup_range oldest = dedup_ranges(v->dedup)[0];
+    if (dedup_mark(v->dedup, &v->config, &r) == 1)
         forget(v, oldest);
-    assert_int_equal(dedup_check(&v->dedup, &v->config, &r), DEDUP_SEEN);
+    assert_int_equal(dedup_check(v->dedup, &v->config, &r), DEDUP_SEEN);
     if (known == NULL)
         v->points[v->point_count++] = (struct point){ sequence, time_ms, false };
     else
@@ -289,15 +347,16 @@ static void random_devices_agree_with_a_plain_set(void **state)
     uint32_t forgot = 0, most = 0;
     for (int round = 0; round < 1500; round++) {
         v = (struct device){ .config = { .ranges = round % 3 == 0 ? 4 : RANGES_MAX } };
-        dedup_init(&v.dedup, ranges, hashes);
+        v.dedup = begin(&v.config);
         int steps = 20 + (int)(rnd(&seed) % 200);
         for (int i = 0; i < steps; i++) {
             step(&v, &seed);
-            most = v.dedup.range_count > most ? v.dedup.range_count : most;
+            most = v.dedup->range_count > most ? v.dedup->range_count : most;
         }
         forgot += v.ever_forgot;
         for (uint32_t i = 0; i < v.point_count; i++)
             deliver(&v, v.points[i].sequence, v.points[i].time_ms);
+        free(v.dedup);
     }
     assert_in_range(forgot, 100, 1400); /* both kinds of round took place */
     assert_int_equal(most, RANGES_MAX);
@@ -310,6 +369,8 @@ int main(void)
         cmocka_unit_test(readings_of_a_message_share_its_number),
         cmocka_unit_test(the_run_unused_for_longest_is_forgotten),
         cmocka_unit_test(hashes_stand_in_for_what_is_missing),
+        cmocka_unit_test(a_device_of_both_kinds_has_half_of_each),
+        cmocka_unit_test(the_newest_half_outlives_the_mixing),
         cmocka_unit_test(what_is_saved_loads),
         cmocka_unit_test(random_devices_agree_with_a_plain_set),
     };

@@ -36,7 +36,7 @@ static struct alert alert_example(void)
 {
     return (struct alert){ .state = ALERT_RAISED, .number = 1, .revision = 1, .count = 1, .suppressed = 2,
                            .onset_event_ms = 1790000002000, .last_event_ms = 1790000002000, .onset_block = 40,
-                           .last = { .known = true, .anomalous = true, .observed = 9.5, .low = 1.1, .high = 2.3,
+                           .last = { .observed = 9.5, .low = 1.1, .high = 2.3,
                                      .score = 78.0, .threshold = 6.0 } };
 }
 
@@ -87,7 +87,7 @@ static void an_alert_of_a_device_is_the_vector(void **state)
     struct envelope e = envelope_example();
     struct detector_config rule = { .name = "device_clock", .kind = DETECTOR_LIMIT, .severity = SEVERITY_WARNING };
     struct alert alert = alert_example();
-    alert.last = (struct verdict){ .known = true, .anomalous = true, .observed = 3, .low = 0, .high = 2, .score = 3,
+    alert.last = (struct alert_figures){ .observed = 3, .low = 0, .high = 2, .score = 3,
                                    .threshold = 3 };
     struct alert_event event = event_example(&alert, &rule);
     memcpy(event.id, "01J8Q4W3ZK5T8N2V6R0B7D1F9K", sizeof event.id);
@@ -174,7 +174,7 @@ static void the_worst_alert_fits(void **state)
     struct statistics worst = { .count = 1, .ew_mean = -DBL_MAX };
     struct alert alert = alert_example();
     alert.revision = alert.count = alert.suppressed = UINT32_MAX;
-    alert.last = (struct verdict){ .observed = -DBL_MAX, .low = -9.8765432109876543e139, .high = -1.2345678901234567e-139,
+    alert.last = (struct alert_figures){ .observed = -DBL_MAX, .low = -9.8765432109876543e139, .high = -1.2345678901234567e-139,
                                    .score = -DBL_MAX,
                                    .threshold = -DBL_MAX };
     struct alert_event event = event_example(&alert, &rule);

@@ -48,8 +48,10 @@ static void agrees_with_a_search(void **state)
     int64_t model[KEYS];
     void *memory;
     struct timers *t = carve(KEYS, &memory);
-    for (uint32_t i = 0; i < KEYS; i++)
+    for (uint32_t i = 0; i < KEYS; i++) {
         model[i] = INT64_MAX;
+        assert_true(timers_get(t, i) == INT64_MAX);
+    }
     for (int step = 0; step < STEPS; step++) {
         uint32_t key = (uint32_t)(rnd(&seed) % KEYS);
         model[key] = rnd(&seed) % 4 == 0 ? INT64_MAX : (int64_t)(rnd(&seed) % 20) - 5;
