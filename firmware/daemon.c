@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,8 @@
 enum {
     DAEMON_TAKE_MESSAGES = 512, /* of one source in one turn */
     DAEMON_STOP_MS = 20000,     /* that an orderly stop may take */
-    DAEMON_NOTIFY_MS = 5000     /* between two signs of life to the service manager */
+    DAEMON_NOTIFY_MS = 5000,    /* between two signs of life to the service manager */
+    DAEMON_HEAPS = 2            /* that the C library keeps for all threads */
 };
 
 struct daemon {
@@ -245,6 +247,8 @@ static int start(struct daemon *d, const char *config_path)
     if (status != 0)
         return status;
     (void)signal(SIGPIPE, SIG_IGN); /* fails for no valid signal */
+    /* Else each thread of a library has a heap of its own, and keeps what it once needed. */
+    (void)mallopt(M_ARENA_MAX, DAEMON_HEAPS); /* refused, it costs memory and no more */
     d->hal = hal_linux(&d->machine, &(struct hal_linux_config){ &d->config.board, "",
                                                                 d->config.clock_trusted });
     board_init(&d->board, &d->hal, &d->config);

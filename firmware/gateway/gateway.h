@@ -210,7 +210,7 @@ struct tail_entry {
     char device[READING_NAME_BYTES_MAX + 1], metric[READING_NAME_BYTES_MAX + 1];
     char unit[READING_NAME_BYTES_MAX + 1];
     char value[64];              /* printed */
-    char outcome[24];            /* "stored", "duplicate", or the reject's name */
+    const char *outcome;         /* "stored", "duplicate", or the reject's name; of the program */
 };
 uint32_t gateway_tail(const struct gateway *g, uint64_t after, struct tail_entry *to, uint32_t max);
 

@@ -30,7 +30,7 @@ static void tail_add(struct gateway *g, const struct record *record, const char 
     copy_name(slot->entry.metric, r->metric);
     copy_name(slot->entry.unit, r->unit);
     copy_name(slot->entry.value, r->value.text);
-    (void)snprintf(slot->entry.outcome, sizeof slot->entry.outcome, "%s", outcome);
+    slot->entry.outcome = outcome;
     slot->value = r->value;
 }
 
