@@ -462,7 +462,7 @@ static void random_packets_come_out_as_they_went_in(void **state)
         bool connects = rnd(&seed) % 4 == 0;
         struct maker body = { .seed = rnd(&seed) }, whole = { .used = 1 };
         struct mqtt_publish publish;
-        struct mqtt_connect connect;
+        struct mqtt_connect connect = { 0 };
         struct mqtt_packet packet;
         unsigned flags = 0;
         if (connects)

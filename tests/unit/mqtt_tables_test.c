@@ -79,7 +79,7 @@ static void aliases_agree_with_a_model(void **state)
     for (int i = 0; i < 100000; i++) {
         uint16_t alias = (uint16_t)(1 + rnd(&seed) % ALIASES);
         char topic[TOPIC_MAX + 1] = "";
-        size_t bytes = 1 + rnd(&seed) % TOPIC_MAX, others = 0;
+        size_t bytes = 1 + rnd_below(&seed, TOPIC_MAX), others = 0;
         for (size_t k = 0; k < bytes; k++)
             topic[k] = (char)('a' + rnd(&seed) % 26);
         for (int k = 1; k <= ALIASES; k++)
