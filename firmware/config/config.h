@@ -46,10 +46,17 @@ struct config_broker {          /* how to reach a broker, for a source or the up
     int64_t backoff_min_ms, backoff_max_ms;
 };
 
+enum source_kind { SOURCE_BROKER, SOURCE_LISTENER, SOURCE_KINDS };
+
 struct config_source {
     char name[READING_NAME_BYTES_MAX + 1];
-    struct config_broker broker;
-    uint32_t receive_maximum;   /* messages in flight, unacknowledged */
+    bool dials, listens;        /* `url` or `listen` was given: one of them */
+    enum source_kind kind;      /* which */
+    struct config_broker broker; /* a listener: only its host, port and tls, where it listens */
+    bool anonymous_given, anonymous; /* a listener, as all until receive_maximum */
+    bool plaintext_network;
+    uint32_t connections_max;
+    uint32_t receive_maximum;   /* messages in flight, unacknowledged; of a connection */
     uint8_t qos;
     uint32_t topic_count;
     struct config_topic topics[CONFIG_TOPICS_MAX];
@@ -160,6 +167,13 @@ void config_print_warnings(const struct config *config, FILE *out); /* each "war
 void config_print_broker(const struct config *config, FILE *out); /* mosquitto.conf for sources */
 void config_print_disk(const struct config *config, FILE *out);   /* the disk budget by use */
 void config_print_losses(const struct config *config, FILE *out); /* promise P7 */
+/* How many TCP connections a listener has room for: more than may connect, so that one too many is
+ * told so. */
+static inline uint32_t config_connection_places(const struct config_source *source)
+{
+    return source->connections_max + source->connections_max / 16 + 16;
+}
+
 /* The whole configuration as it applies, defaults included, as YAML or as JSON. */
 void config_print_effective(const struct config *config, bool json, FILE *out);
 /* `weir config explain KEY` (a dotted path, a section, or a key's bare name): 0, or WEIR_ENOTFOUND

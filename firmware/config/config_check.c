@@ -222,12 +222,16 @@ static void check_source(struct config_reader *r, uint32_t index)
     const struct config *config = r->config;
     const struct config_source *source = &config->sources[index];
     struct config_fault *f;
-    config_check_broker(r, &source->broker);
+    config_check_kind(r, source);
+    if (source->kind == SOURCE_BROKER)
+        config_check_broker(r, &source->broker);
+    else
+        config_check_listener(r, index);
     check_topics(r, source);
     check_time(r, source);
     check_contract_name(r, source, index);
     check_version(r, source);
-    if (source->receive_maximum > config->commit_max_readings) {
+    if (source->kind == SOURCE_BROKER && source->receive_maximum > config->commit_max_readings) {
         f = fault_at(r, written(r, &source->receive_maximum, &config->commit_max_readings),
                      "`receive_maximum` is more than a commit holds");
         fault_why(
@@ -241,7 +245,8 @@ static void check_source(struct config_reader *r, uint32_t index)
             f = fault_at(r, source->name, "two sources are called `%s`", source->name);
             fault_why(f, "counters and dead letters could not tell them apart");
             fault_fix(f, "give each a name of its own");
-        } else if (same_session(&config->sources[i].broker, &source->broker)) {
+        } else if (source->kind == SOURCE_BROKER && config->sources[i].kind == SOURCE_BROKER
+                   && same_session(&config->sources[i].broker, &source->broker)) {
             f = fault_at(r, source->broker.client_id,
                          "two sources use client id `%s` on one broker", source->broker.client_id);
             fault_why(f, "the broker would cut off one whenever the other connects");

@@ -17,8 +17,8 @@ static void check_unused_keys(struct config_reader *r, const struct detector_con
     for (uint32_t i = 0; i < config_key_count; i++) {
         const struct config_key *key = &config_keys[i];
         const char *field = (const char *)rule + key->offset;
-        if (key->section != SECTION_DETECTOR || key->kinds == 0
-            || (key->kinds & (1u << rule->kind)) != 0 || !config_given(r, field))
+        if (key->section != SECTION_DETECTOR || config_key_applies(key, rule)
+            || !config_given(r, field))
             continue;
         struct config_fault *f = fault_at(r, field, "a %s detector has no `%s`",
                                           detector_ops(rule->kind)->name, key->name);

@@ -58,7 +58,8 @@ static void derive_source(struct config_reader *r, uint32_t index)
     struct config_source *source = &config->sources[index];
     for (uint32_t i = 0; i < source->topic_count; i++)
         derive_mapping(r, &source->topics[i].mapping);
-    if (source->broker.client_id[0] == '\0')
+    source->kind = source->listens ? SOURCE_LISTENER : SOURCE_BROKER;
+    if (source->kind == SOURCE_BROKER && source->broker.client_id[0] == '\0')
         join(source->broker.client_id, sizeof source->broker.client_id, config->gateway_name, "-",
              source->name);
     struct engine_source *engine = &config->engine_sources[index];

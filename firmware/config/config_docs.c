@@ -86,12 +86,13 @@ static void print_range(const struct config_key *key, char *to)
 
 static void print_kinds(const struct config_key *key, FILE *out)
 {
-    if (key->section != SECTION_DETECTOR || key->kinds == 0)
+    const char *name;
+    if (key->kinds == 0)
         return;
     (void)fputs(" For:", out);
-    for (uint32_t kind = 0; kind < DETECTOR_KINDS; kind++)
+    for (uint32_t kind = 0; (name = config_kind_name(key->section, kind)) != NULL; kind++)
         if ((key->kinds & (1u << kind)) != 0)
-            (void)fprintf(out, " %s", detector_ops((enum detector_kind)kind)->name);
+            (void)fprintf(out, " %s", name);
     (void)fputc('.', out);
 }
 

@@ -3,9 +3,12 @@
 #include "firmware/config/config_parts.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "hal/board.h"
+
+enum { OTHER_FILES = 128 }; /* the store, brokers, the API's connections, the machine's parts */
 
 static void check_readable(struct config_reader *r, const char *path, const char *what)
 {
@@ -40,6 +43,27 @@ static void check_broker(struct config_reader *r, const struct config_broker *br
     check_secret(r, broker->password_file, "password file");
 }
 
+/* Each connection is a file of the process. */
+static void check_files(struct config_reader *r)
+{
+    const struct config *config = r->config;
+    const struct config_source *last = NULL;
+    struct rlimit limit;
+    uint64_t files = OTHER_FILES;
+    for (uint32_t i = 0; i < config->source_count; i++)
+        if (config->sources[i].kind == SOURCE_LISTENER) {
+            last = &config->sources[i];
+            files += config_connection_places(last);
+        }
+    if (last == NULL || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max >= files)
+        return;
+    struct config_fault *f = fault_at(r, &last->connections_max,
+                                      "environment: more connections than files may be open");
+    fault_why(f, "all listeners and the rest need %llu, and the limit is %llu",
+              (unsigned long long)files, (unsigned long long)limit.rlim_max);
+    fault_fix(f, "fewer `connections`, or a higher limit (LimitNOFILE= in the service file)");
+}
+
 static void check_board(struct config_reader *r)
 {
     char why[HAL_WHY_BYTES];
@@ -70,5 +94,6 @@ void config_check_environment(struct config_reader *r)
     if (config->uplink.given)
         check_broker(r, &config->uplink.broker);
     check_board(r);
+    check_files(r);
     check_readable(r, config->inventory_file, "inventory");
 }

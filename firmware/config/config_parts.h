@@ -71,7 +71,7 @@ struct config_key {
     uint32_t items_max;        /* LIST */
     const char *scalar;        /* LIST: an item that is a plain text gives this key of the child */
     const char *choices;       /* ENUM: "a|b|c" */
-    uint32_t kinds;            /* DETECTOR: bit for each kind that uses it; 0: all */
+    uint32_t kinds; /* DETECTOR, SOURCE: bit for each kind that uses it; 0: all */
     const char *doc;           /* one line */
 };
 
@@ -86,6 +86,10 @@ extern const uint32_t config_key_count;
 extern const struct config_section_doc config_sections[SECTIONS];
 
 const struct config_key *config_key_find(enum config_section section, struct text name);
+/* Whether the kind of detector or source that `base` is has a use for this key of it. */
+bool config_key_applies(const struct config_key *key, const void *base);
+/* A kind of detector, or the key that makes a source one; NULL past the last. */
+const char *config_kind_name(enum config_section section, uint32_t kind);
 /* "sources[].url", as messages and the reference name it. Returns `to`. */
 enum { CONFIG_KEY_PATH_BYTES = 96 };
 const char *config_key_path(const struct config_key *key, char to[CONFIG_KEY_PATH_BYTES]);
@@ -185,6 +189,9 @@ void config_walk(struct config_reader *r);   /* config_yaml.c */
 void config_derive(struct config_reader *r); /* config_derive.c */
 void config_check(struct config_reader *r);  /* config_check.c */
 void config_check_broker(struct config_reader *r, const struct config_broker *broker);
+/* config_check_listener.c */
+void config_check_kind(struct config_reader *r, const struct config_source *source);
+void config_check_listener(struct config_reader *r, uint32_t index);
 void config_check_rules(struct config_reader *r); /* config_check_out.c */
 void config_check_uplink(struct config_reader *r);
 void config_check_environment(struct config_reader *r); /* config_environment.c */

@@ -59,7 +59,20 @@ static bool reads(const struct config_source *source, bool time)
     return true;
 }
 
-static void warn_about_source(const struct config_source *source, FILE *out)
+static void warn_about_listener(const struct config_source *source, FILE *out)
+{
+    (void)fprintf(out,
+                  "source %s: anonymous: whoever reaches %s:%u can publish for any device, and take "
+                  "over the connection of any by its client id\n",
+                  source->name, source->broker.host, source->broker.port);
+    if (!config_loopback(source->broker.host))
+        (void)fprintf(out,
+                      "warning: source %s: readings cross the network in clear; they can be read "
+                      "and forged on the way\n",
+                      source->name);
+}
+
+static void warn_about_broker(const struct config_source *source, FILE *out)
 {
     const struct config_broker *b = &source->broker;
     bool local = config_loopback(b->host);
@@ -74,12 +87,6 @@ static void warn_about_source(const struct config_source *source, FILE *out)
             "source %s: at most %u messages wait for a commit; a card that takes 30 ms for "
             "one stalls the source above %u messages/s\n",
             source->name, source->receive_maximum, source->receive_maximum * 1000 / 30);
-    if (!reads(source, false) && !reads(source, true))
-        (void)fprintf(
-            out,
-            "source %s: readings have neither sequence nor time; a redelivery by the broker "
-            "can't be told from a new reading and counts twice\n",
-            source->name);
     if (!b->tls && !local && b->username[0] != '\0')
         (void)fprintf(
             out, "warning: source %s: the password crosses the network in clear; use mqtts://\n",
@@ -88,6 +95,27 @@ static void warn_about_source(const struct config_source *source, FILE *out)
         (void)fprintf(
             out, "source %s: anonymous access to %s; anybody there can publish for any device\n",
             source->name, b->host);
+}
+
+static void warn_about_source(const struct config_source *source, FILE *out)
+{
+    if (source->kind == SOURCE_LISTENER)
+        warn_about_listener(source, out);
+    else
+        warn_about_broker(source, out);
+    if (!reads(source, false) && !reads(source, true))
+        (void)fprintf(out,
+                      "source %s: readings have neither sequence nor time; one that is sent again "
+                      "can't be told from a new one and counts twice\n",
+                      source->name);
+}
+
+static bool has_kind(const struct config *config, enum source_kind kind)
+{
+    for (uint32_t i = 0; i < config->source_count; i++)
+        if (config->sources[i].kind == kind)
+            return true;
+    return false;
 }
 
 static bool contract_used(const struct config *config, const struct contract *contract)
@@ -160,8 +188,10 @@ static const char BROKER[] =
 void config_print_broker(const struct config *config, FILE *out)
 {
     uint32_t most = 20;
+    if (!has_kind(config, SOURCE_BROKER))
+        return;
     for (uint32_t i = 0; i < config->source_count; i++)
-        if (config->sources[i].receive_maximum > most)
+        if (config->sources[i].kind == SOURCE_BROKER && config->sources[i].receive_maximum > most)
             most = config->sources[i].receive_maximum;
     (void)fprintf(out, BROKER, most, BROKER_CHANGES, BROKER_CHANGES);
 }
@@ -256,10 +286,15 @@ void config_print_losses(const struct config *config, FILE *out)
     const struct config_uplink *up = &config->uplink;
     bool qos0 = false;
     for (uint32_t i = 0; i < config->source_count; i++)
-        qos0 = qos0 || config->sources[i].qos == 0;
-    (void)fputs("gateway stopped: what devices publish at QoS 0; the broker keeps QoS 1 and 2\n",
-                out);
-    const char *unacknowledged = qos0 ? "; of sources with qos 0 up to " : "";
+        qos0 = qos0 || config->sources[i].qos == 0 || config->sources[i].kind == SOURCE_LISTENER;
+    if (has_kind(config, SOURCE_BROKER))
+        (void)fputs("gateway stopped: what devices publish at QoS 0; the broker keeps QoS 1 and 2\n",
+                    out);
+    if (has_kind(config, SOURCE_LISTENER))
+        (void)fputs("gateway stopped: what devices would publish to it; at QoS 1 each knows what was "
+                    "not acknowledged, and is to send it again\n",
+                    out);
+    const char *unacknowledged = qos0 ? "; of what comes at QoS 0 up to " : "";
     (void)fprintf(out, "kill -9: nothing acknowledged%s%s\n", unacknowledged,
                   qos0 ? duration(config->commit_max_age_ms).text : "");
     (void)fprintf(out, "power cut: nothing acknowledged, on storage that honours flush%s%s\n",
@@ -280,11 +315,12 @@ void config_print_losses(const struct config *config, FILE *out)
         "full budget: raw readings beyond %s are removed, oldest first, counted, also those "
         "not forwarded\n",
         size(config->store.journal_bytes_max).text);
-    (void)fprintf(
-        out,
-        "crash of the broker in front: what it had acknowledged and not saved: everything "
-        "since its last save (30 min as it is shipped, %d changes as set up below)\n",
-        BROKER_CHANGES);
+    if (has_kind(config, SOURCE_BROKER))
+        (void)fprintf(
+            out,
+            "crash of the broker in front: what it had acknowledged and not saved: everything "
+            "since its last save (30 min as it is shipped, %d changes as set up below)\n",
+            BROKER_CHANGES);
     if (up->given)
         (void)fprintf(out, "crash of the cloud's broker: %s\n",
                       up->receipts

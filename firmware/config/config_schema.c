@@ -27,7 +27,8 @@ const struct config_section_doc config_sections[SECTIONS] = {
                          "What the gateway has room for. Memory is set aside for all of it at "
                          "start." },
     [SECTION_SOURCE] = { "sources[]", sizeof(struct config_source),
-                         "The brokers that readings come from, at least one." },
+                         "Where readings come from, at least one: a broker (`url`), or devices "
+                         "that publish straight to us (`listen`)." },
     [SECTION_TOPIC] = { "sources[].topics[]", sizeof(struct config_topic),
                         "The topics to read. A plain text is a template that uses the "
                         "source's payload. A message that the broker retains is taken once, when "
@@ -67,30 +68,28 @@ const struct config_section_doc config_sections[SECTIONS] = {
 };
 
 /* What sources and the uplink share: how to reach a broker. */
-#define BROKER(section, type) \
-    { section, "url", KEY_URL, offsetof(struct type, broker), offsetof(struct config_broker, \
-      client_id), \
-      .required = true, \
-      .doc = "The broker: mqtt://host:port (1883) or mqtts://host:port (8883)." }, \
-    { section, "client_id", KEY_TEXT, FIELD(type, broker.client_id), .fallback = "", \
+#define ADDRESS(type) offsetof(struct type, broker), offsetof(struct config_broker, client_id)
+#define URL_DOC "The broker: mqtt://host:port (1883) or mqtts://host:port (8883)."
+#define BROKER(section, type, of_kinds) \
+    { section, "client_id", KEY_TEXT, FIELD(type, broker.client_id), .fallback = "", .kinds = of_kinds, \
       .doc = "MQTT client id; the session hangs on it. Empty: made of the names." }, \
-    { section, "username", KEY_TEXT, FIELD(type, broker.username), .fallback = "", \
+    { section, "username", KEY_TEXT, FIELD(type, broker.username), .fallback = "", .kinds = of_kinds, \
       .doc = "User name for the broker." }, \
-    { section, "password_file", KEY_PATH, FIELD(type, broker.password_file), .fallback = "", \
+    { section, "password_file", KEY_PATH, FIELD(type, broker.password_file), .fallback = "", .kinds = of_kinds, \
       .doc = "File that holds the password, mode 0600." }, \
-    { section, "ca", KEY_PATH, FIELD(type, broker.ca_file), .fallback = "", \
+    { section, "ca", KEY_PATH, FIELD(type, broker.ca_file), .fallback = "", .kinds = of_kinds, \
       .doc = "Certificates (PEM) that may sign the broker's; needed with mqtts." }, \
-    { section, "cert", KEY_PATH, FIELD(type, broker.cert_file), .fallback = "", \
+    { section, "cert", KEY_PATH, FIELD(type, broker.cert_file), .fallback = "", .kinds = of_kinds, \
       .doc = "Our own certificate (PEM), for mutual TLS." }, \
-    { section, "key", KEY_PATH, FIELD(type, broker.key_file), .fallback = "", \
+    { section, "key", KEY_PATH, FIELD(type, broker.key_file), .fallback = "", .kinds = of_kinds, \
       .doc = "Its private key (PEM), mode 0600." }, \
     { section, "keepalive", KEY_DURATION, FIELD(type, broker.keepalive_ms), 10 * SECONDS, \
       18 * HOURS, \
-      .fallback = "60s", .doc = "A connection silent for 1.5 times as long is dead." }, \
+      .fallback = "60s", .kinds = of_kinds, .doc = "A connection silent for 1.5 times as long is dead." }, \
     { section, "backoff_min", KEY_DURATION, FIELD(type, broker.backoff_min_ms), 100, 10 * MINUTES, \
-      .fallback = "1s", .doc = "Least wait before connecting again; doubles, with jitter." }, \
+      .fallback = "1s", .kinds = of_kinds, .doc = "Least wait before connecting again; doubles, with jitter." }, \
     { section, "backoff_max", KEY_DURATION, FIELD(type, broker.backoff_max_ms), 100, 1 * HOURS, \
-      .fallback = "60s", .doc = "Greatest wait before connecting again." }
+      .fallback = "60s", .kinds = of_kinds, .doc = "Greatest wait before connecting again." }
 
 const struct config_key config_keys[] = {
     MAP("gateway", SECTION_GATEWAY, config, path, "The gateway itself."),
@@ -98,7 +97,7 @@ const struct config_key config_keys[] = {
     MAP("limits", SECTION_LIMITS, config, path, "What the gateway has room for."),
     { SECTION_ROOT, "sources", KEY_LIST, FIELD(config, sources), .required = true,
       .child = SECTION_SOURCE, .count = offsetof(struct config, source_count),
-      .items_max = CONFIG_SOURCES_MAX, .doc = "The brokers that readings come from." },
+      .items_max = CONFIG_SOURCES_MAX, .doc = "Where readings come from." },
     { SECTION_ROOT, "contracts", KEY_LIST, FIELD(config, contracts), .child = SECTION_CONTRACT,
       .count = offsetof(struct config, contract_count), .items_max = CONFIG_CONTRACTS_MAX,
       .doc = "What readings must look like." },
@@ -153,11 +152,27 @@ const struct config_key config_keys[] = {
 
     { SECTION_SOURCE, "name", KEY_NAME, FIELD(config_source, name), .required = true,
       .doc = "Names the source in status, counters and dead letters." },
-    BROKER(SECTION_SOURCE, config_source),
+    { SECTION_SOURCE, "url", KEY_URL, ADDRESS(config_source),
+      .given = offsetof(struct config_source, dials), .doc = URL_DOC },
+    { SECTION_SOURCE, "listen", KEY_URL, ADDRESS(config_source),
+      .given = offsetof(struct config_source, listens),
+      .doc = "Instead of `url`: serve devices here, mqtt://127.0.0.1:1884. No TLS yet." },
+    { SECTION_SOURCE, "anonymous", KEY_BOOLEAN, FIELD(config_source, anonymous),
+      .given = offsetof(struct config_source, anonymous_given), .kinds = KIND(SOURCE_LISTENER),
+      .doc = "true: whoever reaches it may publish for any device. There is no other way yet." },
+    { SECTION_SOURCE, "plaintext_network", KEY_BOOLEAN, FIELD(config_source, plaintext_network),
+      .fallback = "false", .kinds = KIND(SOURCE_LISTENER),
+      .doc = "true: it may listen beyond this machine, where readings can be read and forged." },
+    { SECTION_SOURCE, "connections", KEY_INTEGER, FIELD(config_source, connections_max), 1, 20000,
+      .fallback = "200", .kinds = KIND(SOURCE_LISTENER),
+      .doc = "Devices connected at once; a further one is refused. Each has memory set aside." },
+    BROKER(SECTION_SOURCE, config_source, KIND(SOURCE_BROKER)),
     { SECTION_SOURCE, "receive_maximum", KEY_INTEGER, FIELD(config_source, receive_maximum), 1,
       65535,
-      .fallback = "1000", .doc = "Messages that the broker may send before one is acknowledged." },
+      .fallback = "1000",
+      .doc = "Messages that the broker, or a device, may send before one is acknowledged." },
     { SECTION_SOURCE, "qos", KEY_INTEGER, FIELD(config_source, qos), 0, 1, .fallback = "1",
+      .kinds = KIND(SOURCE_BROKER),
       .doc = "1: acknowledged after the commit; 0: may be lost in transit." },
     { SECTION_SOURCE, "time", KEY_ENUM, FIELD(config_source, time_policy), .fallback = "device",
       .choices = "device|arrival|clamp",
@@ -370,7 +385,8 @@ const struct config_key config_keys[] = {
     { SECTION_INVENTORY, "entries_max", KEY_INTEGER, FIELD(config, inventory_max), 1, 20000,
       .fallback = "1000", .doc = "Devices in it at most." },
 
-    BROKER(SECTION_UPLINK, config_uplink),
+    { SECTION_UPLINK, "url", KEY_URL, ADDRESS(config_uplink), .required = true, .doc = URL_DOC },
+    BROKER(SECTION_UPLINK, config_uplink, 0),
     { SECTION_UPLINK, "topic", KEY_TOPIC, FIELD(config_uplink, topic),
       .fallback = "weir/{gateway}/{lane}",
       .doc = "Topic of what is sent; lane: alerts, results or raw." },
@@ -419,6 +435,26 @@ const char *config_key_path(const struct config_key *key, char to[CONFIG_KEY_PAT
                         key->name);
     assert(used > 0 && used < CONFIG_KEY_PATH_BYTES);
     return to;
+}
+
+/* Which of its section's kinds the thing at `base` is. */
+static uint32_t kind_at(enum config_section section, const void *base)
+{
+    return section == SECTION_SOURCE ? ((const struct config_source *)base)->listens
+                                     : ((const struct detector_config *)base)->kind;
+}
+
+bool config_key_applies(const struct config_key *key, const void *base)
+{
+    return key->kinds == 0 || (key->kinds & KIND(kind_at(key->section, base))) != 0;
+}
+
+const char *config_kind_name(enum config_section section, uint32_t kind)
+{
+    static const char *const sources[SOURCE_KINDS] = { "url", "listen" };
+    if (section == SECTION_SOURCE)
+        return kind < SOURCE_KINDS ? sources[kind] : NULL;
+    return kind < DETECTOR_KINDS ? detector_ops((enum detector_kind)kind)->name : NULL;
 }
 
 static void take_default(const struct config_key *key, void *field)

@@ -54,10 +54,7 @@ static bool left_out(const struct config_key *key, const char *base)
         memcpy(&count, base + key->count, sizeof count);
     if (key->section == SECTION_PAYLOAD && key->offset == offsetof(struct json_mapping, value))
         given = !((const struct json_mapping *)base)->metrics_given;
-    if (key->section == SECTION_DETECTOR && key->kinds != 0
-        && (key->kinds & (1u << ((const struct detector_config *)base)->kind)) == 0)
-        return true;
-    return !given || count == 0;
+    return !given || count == 0 || !config_key_applies(key, base);
 }
 
 static void print_section(struct printer *p, enum config_section section, const char *base);
