@@ -29,9 +29,11 @@ struct api; /* opaque */
 struct api *api_init(const struct config *config, struct arena *arena);
 
 struct board; /* firmware/board.h */
+struct listener; /* firmware/listener/listener.h */
 struct api_start {
     struct gateway *gateway;
     const struct board *board;
+    struct listener *const *listeners; /* [CONFIG_SOURCES_MAX]; NULL: that source is none */
     struct store_recovery recovery;
     /* reads the inventory's file again; a sentence in `why` (256 bytes) on error */
     int (*reload_inventory)(void *ctx, char *why);

@@ -2,6 +2,7 @@
 
 #include "firmware/api_state.h"
 #include "firmware/board.h"
+#include "firmware/listener/listener.h"
 #include "pipeline/codec_json_receipt.h"
 
 static void put(struct json_writer *w, const char *key, uint64_t value)
@@ -50,6 +51,23 @@ static void put_identity(const struct api *api, const struct gateway_view *v,
     put(w, "clock_steps", v->clock_steps);
 }
 
+static void put_listener(const struct listener *listener, const struct config_source *source,
+                         struct json_writer *w)
+{
+    struct listener_counts c = listener_counts(listener);
+    json_key(w, "devices");
+    json_object(w);
+    put(w, "connected", c.connected);
+    put(w, "connections_max", source->connections_max);
+    put(w, "accepted", c.accepted);
+    put(w, "refused", c.refused);
+    put(w, "faults", c.faults);
+    put(w, "silent", c.silent);
+    put(w, "taken_over", c.taken_over);
+    put(w, "messages", c.messages);
+    json_object_end(w);
+}
+
 static void put_connections(const struct api *api, const struct gateway_view *v,
                             struct json_writer *w)
 {
@@ -64,6 +82,8 @@ static void put_connections(const struct api *api, const struct gateway_view *v,
         put(w, "port", source->broker.port);
         json_key(w, "connected");
         json_bool(w, (v->source_connected >> i & 1) != 0);
+        if (api->start.listeners[i] != NULL)
+            put_listener(api->start.listeners[i], source, w);
         json_object_end(w);
     }
     json_array_end(w);

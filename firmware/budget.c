@@ -5,6 +5,7 @@
 #include "firmware/api.h"
 #include "firmware/http.h"
 #include "firmware/inventory_file.h"
+#include "firmware/listener/listener.h"
 #include "firmware/tap.h"
 #include "firmware/uplink_mqtt.h"
 
@@ -25,16 +26,30 @@ static void add(struct budget *b, const char *module, uint64_t bytes, bool forei
     b->lines[b->count++] = (struct budget_line){ module, bytes, foreign };
 }
 
+static void add_sources(struct budget *b, const struct config *config)
+{
+    struct arena taps = arena_measure(), listeners = arena_measure();
+    uint32_t payload = config->json.payload_bytes;
+    for (uint32_t i = 0; i < config->source_count; i++) {
+        const struct config_source *source = &config->sources[i];
+        if (source->kind == SOURCE_BROKER)
+            (void)tap_init(&(struct tap_config){ source, i, payload }, &taps);
+        else
+            (void)listener_init(&(struct listener_config){ source, i, payload }, &listeners);
+    }
+    if (taps.used > 0)
+        add(b, "sources", taps.used, false);
+    if (listeners.used > 0)
+        add(b, "devices' connections", listeners.used, false);
+}
+
 static void add_adapters(struct budget *b, const struct config *config)
 {
-    struct arena taps = arena_measure(), others = arena_measure();
-    for (uint32_t i = 0; i < config->source_count; i++)
-        (void)tap_init(&(struct tap_config){ &config->sources[i], i, config->json.payload_bytes },
-                       &taps);
+    struct arena others = arena_measure();
+    add_sources(b, config);
     (void)uplink_init(config, &others);
     (void)inventory_file_init(config, &others);
     (void)http_init(NULL, &others);
-    add(b, "sources", taps.used, false);
     add(b, "uplink, inventory file, HTTP", others.used, false);
     struct arena api = arena_measure();
     (void)api_init(config, &api);
@@ -45,10 +60,13 @@ static void add_libraries(struct budget *b, const struct config *config)
 {
     uint64_t sources = 0;
     for (uint32_t i = 0; i < config->source_count; i++)
-        sources += config->sources[i].broker.tls ? (uint64_t)MOSQUITTO_BYTES + MOSQUITTO_TLS_BYTES
-                                                  : (uint64_t)MOSQUITTO_BYTES;
+        if (config->sources[i].kind == SOURCE_BROKER)
+            sources += config->sources[i].broker.tls
+                           ? (uint64_t)MOSQUITTO_BYTES + MOSQUITTO_TLS_BYTES
+                           : (uint64_t)MOSQUITTO_BYTES;
     add(b, "SQLite (hard limit)", config->store.sqlite_heap_bytes, true);
-    add(b, "libmosquitto", sources, true);
+    if (sources > 0)
+        add(b, "libmosquitto", sources, true);
     if (config->uplink.given)
         add(b, "Paho and OpenSSL",
             PAHO_BYTES + (uint64_t)config->uplink.in_flight * PAHO_ROW_BYTES, true);

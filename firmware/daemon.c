@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "firmware/api.h"
@@ -18,6 +19,7 @@
 #include "firmware/http.h"
 #include "firmware/inventory_file.h"
 #include "firmware/json_arena.h"
+#include "firmware/listener/listener.h"
 #include "firmware/log.h"
 #include "firmware/loop.h"
 #include "firmware/notify.h"
@@ -44,7 +46,8 @@ struct daemon {
     struct store_recovery recovery;
     struct committer committer;
     struct gateway *gateway;
-    struct tap *taps[CONFIG_SOURCES_MAX];
+    struct tap *taps[CONFIG_SOURCES_MAX];           /* NULL: the source is a listener */
+    struct listener *listeners[CONFIG_SOURCES_MAX]; /* NULL: it is not */
     struct uplink *uplink; /* NULL: none is configured */
     struct inventory_file *inventory;
     struct api *api;
@@ -67,11 +70,13 @@ static void begin_store_job(void *ctx, struct store_job *job)
     committer_begin(&d->committer, job);
 }
 
-static void acknowledge_source(void *ctx, uint32_t source)
+static void acknowledge_source(void *ctx, uint32_t source, uint64_t number)
 {
     struct daemon *d = ctx;
     if (d->taps[source] != NULL)
-        tap_acknowledge(d->taps[source]);
+        tap_acknowledge(d->taps[source]); /* all that it holds: it took nothing later */
+    if (d->listeners[source] != NULL)
+        listener_acknowledge(d->listeners[source], number);
 }
 
 static int send_row(void *ctx, const struct outbox_row *row)
@@ -122,9 +127,15 @@ static void carve(struct daemon *d, struct arena *arena)
     if (json_bytes != NULL)
         json_arena_start(json_bytes, d->config.json_arena_bytes);
     d->gateway = gateway_init(&d->config, &ports, &json, arena);
-    for (uint32_t i = 0; i < d->config.source_count; i++)
-        d->taps[i] = tap_init(
-            &(struct tap_config){ &d->config.sources[i], i, d->config.json.payload_bytes }, arena);
+    uint32_t payload = d->config.json.payload_bytes;
+    for (uint32_t i = 0; i < d->config.source_count; i++) {
+        const struct config_source *source = &d->config.sources[i];
+        if (source->kind == SOURCE_BROKER)
+            d->taps[i] = tap_init(&(struct tap_config){ source, i, payload }, arena);
+        else
+            d->listeners[i] =
+                listener_init(&(struct listener_config){ source, i, payload }, arena);
+    }
     if (d->config.uplink.given)
         d->uplink = uplink_init(&d->config, arena);
     d->inventory = inventory_file_init(&d->config, arena);
@@ -211,6 +222,21 @@ static int take_contracts(struct daemon *d)
     return 0;
 }
 
+static int open_source(struct daemon *d, uint32_t i)
+{
+    char why[256] = "";
+    int error = d->taps[i] != NULL
+                    ? tap_open(d->taps[i], d->loop, d->gateway, chance(d))
+                    : listener_open(d->listeners[i], d->loop, d->gateway, chance(d), why);
+    if (error == 0)
+        return 0;
+    if (d->taps[i] != NULL)
+        (void)fprintf(stderr, "weir: source %s can't be set up\n", d->config.sources[i].name);
+    else
+        (void)fprintf(stderr, "weir: %s\n", why);
+    return CLI_PROBLEM;
+}
+
 static int open_adapters(struct daemon *d)
 {
     char why[256] = "";
@@ -220,17 +246,15 @@ static int open_adapters(struct daemon *d)
         return CLI_PROBLEM;
     }
     committer_init(&d->committer, d->loop, d->store);
-    api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->recovery, reload_inventory,
-                                           d });
+    api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->listeners, d->recovery,
+                                           reload_inventory, d });
     if (http_open(d->http, d->loop, d->config.socket_path, why) != 0) {
         (void)fprintf(stderr, "weir: %s\n", why);
         return CLI_PROBLEM;
     }
     for (uint32_t i = 0; i < d->config.source_count; i++)
-        if (tap_open(d->taps[i], d->loop, d->gateway, chance(d)) != 0) {
-            (void)fprintf(stderr, "weir: source %s can't be set up\n", d->config.sources[i].name);
+        if (open_source(d, i) != 0)
             return CLI_PROBLEM;
-        }
     const struct uplink_start start = {
         d->loop, d->gateway, &json, { d->recovery.store_id[0], d->recovery.store_id[1] }, chance(d)
     };
@@ -241,11 +265,22 @@ static int open_adapters(struct daemon *d)
     return 0;
 }
 
+/* As many as we may: what is configured was compared with that. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* not above the hard limit: it is granted */
+}
+
 static int start(struct daemon *d, const char *config_path)
 {
     int status = read_configuration(d, config_path);
     if (status != 0)
         return status;
+    allow_files();
     (void)signal(SIGPIPE, SIG_IGN); /* fails for no valid signal */
     /* Else each thread of a library has a heap of its own, and keeps what it once needed. */
     (void)mallopt(M_ARENA_MAX, DAEMON_HEAPS); /* refused, it costs memory and no more */
@@ -273,7 +308,8 @@ static int64_t wait_ms(const struct daemon *d)
 {
     int64_t next_ms = gateway_next_turn_ms(d->gateway);
     for (uint32_t i = 0; i < d->config.source_count; i++)
-        next_ms = sooner(next_ms, tap_next_turn_ms(d->taps[i]));
+        next_ms = sooner(next_ms, d->taps[i] != NULL ? tap_next_turn_ms(d->taps[i])
+                                                     : listener_next_turn_ms(d->listeners[i]));
     if (d->uplink != NULL)
         next_ms = sooner(next_ms, uplink_next_turn_ms(d->uplink));
     next_ms = sooner(next_ms, http_next_turn_ms(d->http));
@@ -290,16 +326,26 @@ static void tell_manager(struct daemon *d)
         notify("WATCHDOG=1");
 }
 
-static void take_turn(struct daemon *d)
+static void take_messages(struct daemon *d)
 {
     uint32_t sources = d->config.source_count;
+    for (uint32_t n = 0; n < sources; n++) {
+        uint32_t i = (d->first_source + n) % sources;
+        if (d->taps[i] != NULL)
+            tap_turn(d->taps[i], d->now.mono_ms, DAEMON_TAKE_MESSAGES);
+        else
+            listener_turn(d->listeners[i], d->now.mono_ms, DAEMON_TAKE_MESSAGES);
+    }
+    d->first_source = sources > 0 ? (d->first_source + 1) % sources : 0;
+}
+
+static void take_turn(struct daemon *d)
+{
     d->now = d->hal.time(d->hal.ctx);
     log_now(d->now.mono_ms);
     gateway_begin_turn(d->gateway, d->now);
     committer_turn(&d->committer, d->gateway);
-    for (uint32_t i = 0; i < sources; i++)
-        tap_turn(d->taps[(d->first_source + i) % sources], d->now.mono_ms, DAEMON_TAKE_MESSAGES);
-    d->first_source = sources > 0 ? (d->first_source + 1) % sources : 0;
+    take_messages(d);
     if (d->uplink != NULL)
         uplink_turn(d->uplink, d->now.mono_ms);
     inventory_file_turn(d->inventory, d->gateway, d->now.mono_ms);
@@ -330,7 +376,10 @@ static int stop(struct daemon *d)
     }
     bool in_order = gateway_idle(d->gateway);
     for (uint32_t i = 0; i < d->config.source_count; i++)
-        tap_close(d->taps[i]);
+        if (d->taps[i] != NULL)
+            tap_close(d->taps[i]);
+        else
+            listener_close(d->listeners[i]);
     if (d->uplink != NULL)
         uplink_close(d->uplink);
     http_close(d->http);

@@ -209,6 +209,12 @@ static void hold(struct tap *tap, const struct mosquitto_message *message)
     tap->held_count++;
 }
 
+/* No broker wants to hear what became of a message, and acknowledgements are not counted. */
+static void give(struct tap *tap, const struct message *message)
+{
+    (void)gateway_on_message(tap->gateway, message);
+}
+
 static void on_message(struct mosquitto *client, void *ctx,
                        const struct mosquitto_message *message,
                        const mosquitto_property *properties)
@@ -223,11 +229,10 @@ static void on_message(struct mosquitto *client, void *ctx,
         hold(tap, message);
         return;
     }
-    gateway_on_message(tap->gateway,
-                       &(struct message){ tap->config.index,
-                                          (uint8_t)message->qos,
-                                          text_of(message->topic),
-                                          { message->payload, (uint32_t)message->payloadlen } });
+    give(tap, &(struct message){ tap->config.index,
+                                 (uint8_t)message->qos,
+                                 text_of(message->topic),
+                                 { message->payload, (uint32_t)message->payloadlen } });
 }
 
 /* --- connecting --------------------------------------------------------------------------------
@@ -298,11 +303,10 @@ static uint32_t take_held(struct tap *tap, uint32_t messages_max)
         struct held_header header;
         memcpy(&header, tap->held + tap->held_begin, sizeof header);
         const char *topic = (const char *)tap->held + tap->held_begin + sizeof header;
-        gateway_on_message(tap->gateway, &(struct message){ tap->config.index,
-                                                            header.qos,
-                                                            { topic, header.topic_bytes },
-                                                            { topic + header.topic_bytes,
-                                                              header.payload_bytes } });
+        give(tap, &(struct message){ tap->config.index,
+                                     header.qos,
+                                     { topic, header.topic_bytes },
+                                     { topic + header.topic_bytes, header.payload_bytes } });
         tap->held_begin += sizeof header + header.topic_bytes + header.payload_bytes;
         tap->held_count--;
         taken++;

@@ -86,7 +86,7 @@ static void broker_step(struct world *w)
     if (!d->connected) {
         if (w->healing || world_chance(w, 4)) {
             d->connected = true;
-            gateway_on_source(w->gateway, 0, true);
+            gateway_on_source(w->gateway, w->source, true);
         }
         return;
     }
@@ -94,7 +94,7 @@ static void broker_step(struct world *w)
     if (!w->dead && !w->healing && world_chance(w, 50)) {
         WORLD_COUNT(w, BROKER_LOST);
         devices_disconnect(w);
-        gateway_on_source(w->gateway, 0, false);
+        gateway_on_source(w->gateway, w->source, false);
     }
 }
 

@@ -19,7 +19,12 @@
  *
  *   A6  two revisions of one alert are never in flight together
  *
- *   A7  nothing is sent that no commit holds Eventually (after the faults have ended, within
+ *   A7  nothing is sent that no commit holds
+ *
+ *   A8  an acknowledgement covers nothing that its commit does not hold: in half of the worlds the
+ *   messages come from devices (each has its own), else from a broker (all go together)
+ *
+ * Eventually (after the faults have ended, within
  * bounded virtual time):
  *
  *   E1  every message that the broker took is acknowledged, and every good reading is stored
@@ -50,6 +55,7 @@
     X(MESSAGE_LATE, "message_late")                                                                \
     X(BROKER_LOST, "broker_lost")                                                                  \
     X(ACKNOWLEDGEMENT_LOST, "acknowledgement_lost")                                                \
+    X(ACKNOWLEDGED_IN_PART, "acknowledged_in_part")                                                \
     X(COMMIT_DONE, "commit_done")                                                                  \
     X(COMMIT_FAILED, "commit_failed")                                                              \
     X(COMMIT_DELAYED, "commit_delayed")                                                            \

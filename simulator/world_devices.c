@@ -125,36 +125,46 @@ void devices_deliver(struct world *w)
         struct world_message *m = &d->messages[i];
         if (m->done || m->delivered)
             continue;
-        if (!gateway_may_take(w->gateway, 0))
+        if (!gateway_may_take(w->gateway, w->source))
             return;
         m->delivered = true;
         WORLD_COUNT(w, MESSAGE_TAKEN);
         if (m->ever_delivered)
             WORLD_COUNT(w, MESSAGE_REDELIVERED);
         m->ever_delivered = true;
-        struct message message = { .qos = 1,
+        struct message message = { .source = w->source,
+                                   .qos = 1,
                                    .topic = text_of(m->topic),
                                    .payload = text_of(m->payload) };
-        gateway_on_message(w->gateway, &message);
+        m->number = gateway_on_message(w->gateway, &message).number;
         given++;
         (void)world_dies(w, WORLD_KILLED_AFTER_MESSAGE);
     }
     if (given < most && !w->dead)
-        gateway_on_drained(w->gateway, 0);
+        gateway_on_drained(w->gateway, w->source);
 }
 
-/* Everything taken so far is acknowledged at once, as the tap does. */
-void devices_acknowledge(struct world *w)
+/* What was taken up to this number; with a broker in front that is all of it. */
+void devices_acknowledge(struct world *w, uint64_t number)
 {
     struct world_devices *d = &w->devices;
     bool lost = !w->healing && world_chance(w, 30);
+    uint32_t later = 0;
     for (uint32_t i = d->oldest_open; i < d->count; i++) {
         struct world_message *m = &d->messages[i];
         if (!m->delivered || m->done)
             continue;
+        if (m->number > number) {
+            later++;
+            continue;
+        }
         m->acknowledged = true;
         m->done = !lost;
     }
+    if (later > 0 && w->source == 0)
+        world_break(w, "A8: %u messages were taken that this would acknowledge too", later);
+    if (later > 0)
+        WORLD_COUNT(w, ACKNOWLEDGED_IN_PART);
     while (d->oldest_open < d->count && d->messages[d->oldest_open].done)
         d->oldest_open++;
     if (!lost)

@@ -22,6 +22,12 @@ static const char yaml[] =
     "    topics:\n"
     "      - template: telemetry/{device}/{metric}\n"
     "        payload: {value: /value, time: /ts, sequence: /seq, device: /device}\n"
+    "  - name: devices\n"
+    "    listen: mqtt://127.0.0.1:1885\n"
+    "    anonymous: true\n"
+    "    topics:\n"
+    "      - template: telemetry/{device}/{metric}\n"
+    "        payload: {value: /value, time: /ts, sequence: /seq, device: /device}\n"
     "window: {size: 2s, lateness: 3s, out_of_orderness: 500ms, idle: 5s, slots: 3}\n"
     "learning: {readings: 5, time: 0s}\n"
     "detectors:\n"
@@ -47,9 +53,6 @@ static struct config *shared_config(void)
         int errors = config_read_text("world.yaml", yaml, sizeof yaml - 1, config, stderr);
         assert(errors == 0);
         (void)errors;
-        const char *why;
-        if (!config->sources[0].topics[0].mapping.compiled.done)
-            (void)json_mapping_compile(&config->sources[0].topics[0].mapping, &why);
         json_arena_start(aligned_alloc(16, JSON_ARENA_BYTES), JSON_ARENA_BYTES);
     }
     return config;
@@ -84,13 +87,13 @@ static void on_store_begin(void *ctx, struct store_job *job)
         WORLD_COUNT(w, COMMIT_DELAYED);
 }
 
-static void on_acknowledge(void *ctx, uint32_t source)
+static void on_acknowledge(void *ctx, uint32_t source, uint64_t number)
 {
     struct world *w = ctx;
-    (void)source;
+    assert(source == w->source);
     if (world_dies(w, WORLD_KILLED_AT_ACKNOWLEDGEMENT))
         return;
-    devices_acknowledge(w);
+    devices_acknowledge(w, number);
 }
 
 static int on_send(void *ctx, const struct outbox_row *row)
@@ -238,6 +241,7 @@ static void take_memory(struct world *w)
     w->fold.block_bytes = limits.bytes_max;
     faulty_vfs_begin(chance_branch(w->seed, 4));
     w->small_disk = w->seed % 4 == 0;
+    w->source = w->seed / 4 % 2;
     w->mono_ms = 1000;
     w->boot = 1;
 }

@@ -28,6 +28,7 @@ struct world_message { /* as the broker in front holds it */
     uint32_t same_as; /* index of the message that it repeats; itself when it repeats none */
     bool delivered;   /* on the present connection */
     bool ever_delivered;
+    uint64_t number;  /* that the gateway gave it */
     bool acknowledged; /* Weir's acknowledgement left */
     bool done;         /* and the broker has it: never delivered again */
 };
@@ -80,6 +81,7 @@ struct world_cloud {
 struct world {
     uint64_t seed, chance;
     bool trace;
+    uint32_t source; /* 0: a broker's, 1: a listener's, whose acknowledgements go one by one */
     struct world_outcome outcome;
     struct config *config;
     /* the machine */
@@ -128,7 +130,7 @@ void world_end(struct world *w);
 /* world_devices.c */
 void devices_publish(struct world *w);
 void devices_deliver(struct world *w);
-void devices_acknowledge(struct world *w);
+void devices_acknowledge(struct world *w, uint64_t number);
 void devices_disconnect(struct world *w);
 bool devices_quiet(const struct world *w);
 

@@ -75,6 +75,23 @@ static void print_machine(struct text status)
     }
 }
 
+static void print_source_state(struct text source)
+{
+    struct text devices = json_view_at(source, "devices");
+    if (devices.bytes == 0) {
+        (void)printf("%s\n", json_view_bool(source, "connected") ? "connected" : "not connected");
+        return;
+    }
+    static const char *const counts[] = { "messages", "refused", "faults", "silent", "taken_over" };
+    (void)printf("listening, %llu of %llu connections",
+                 (unsigned long long)json_view_unsigned(devices, "connected"),
+                 (unsigned long long)json_view_unsigned(devices, "connections_max"));
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        (void)printf("%s %s %llu", i == 0 ? ";" : ",", counts[i],
+                     (unsigned long long)json_view_unsigned(devices, counts[i]));
+    (void)printf("\n");
+}
+
 static void print_sources(struct text status)
 {
     size_t cursor = 0;
@@ -83,9 +100,9 @@ static void print_sources(struct text status)
     while (json_view_next(json_view_at(status, "sources"), &cursor, NULL, &source)) {
         json_view_text(source, "name", name, sizeof name);
         json_view_text(source, "host", host, sizeof host);
-        (void)printf("  source %-13s %s:%llu %s\n", name, host,
-                     (unsigned long long)json_view_unsigned(source, "port"),
-                     json_view_bool(source, "connected") ? "connected" : "not connected");
+        (void)printf("  source %-13s %s:%llu ", name, host,
+                     (unsigned long long)json_view_unsigned(source, "port"));
+        print_source_state(source);
     }
     struct text uplink = json_view_at(status, "uplink");
     if (json_view_bool(uplink, "configured")) {

@@ -137,12 +137,17 @@ static void adopt_store_figures(struct gateway *g, const struct batch *b)
         g->bytes_committed += b->rows[i].payload.bytes;
 }
 
-/* Whether the acknowledgements of a source may go: those of a message in parts wait for its last
- * part, and where all of a source's go together the others wait with them. */
-static bool is_committed_whole(const struct gateway *g, uint32_t source)
+/* A broker's acknowledgements go all together: they wait for a message whose last part is not
+ * committed, and for what the batch that fills holds. */
+static bool acknowledges_at_once(const struct gateway *g, uint32_t source)
+{
+    return g->config->sources[source].kind == SOURCE_BROKER;
+}
+
+static bool may_acknowledge(const struct gateway *g, uint32_t source)
 {
     bool carried = g->carried.next < g->carried.count && g->carried.source == source;
-    return !carried && (g->filling->sources >> source & 1) == 0;
+    return !acknowledges_at_once(g, source) || (!carried && g->filling->last[source] == 0);
 }
 
 static void commit_done(struct gateway *g, int result)
@@ -164,8 +169,8 @@ static void commit_done(struct gateway *g, int result)
     if (f->batch.checkpoint_wanted && !g->checkpoint.active)
         g->checkpoint.wanted = true;
     for (uint32_t source = 0; source < g->config->source_count; source++)
-        if ((f->sources >> source & 1) != 0 && is_committed_whole(g, source))
-            g->ports.source_acknowledge(g->ports.ctx, source);
+        if (f->last[source] > 0 && may_acknowledge(g, source))
+            g->ports.source_acknowledge(g->ports.ctx, source, f->last[source]);
 }
 
 void gateway_on_store_done(struct gateway *g, struct store_job *job)
@@ -344,11 +349,12 @@ bool gateway_may_take(const struct gateway *g, uint32_t source)
     if (g->failed || g->stopping || g->timers_behind || g->failing_with != 0 || !clock_usable(g) ||
         g->carried.next < g->carried.count)
         return false;
-    if (g->committing != NULL && (g->committing->sources >> source & 1) != 0)
-        return false;
     const struct fill *f = g->filling;
-    return f->source_messages[source] < g->config->sources[source].receive_maximum &&
-           block_readings(f->block) < g->config->commit_max_readings && fill_has_message_room(g, f);
+    if (acknowledges_at_once(g, source) &&
+        ((g->committing != NULL && g->committing->last[source] > 0) ||
+         f->source_messages[source] >= g->config->sources[source].receive_maximum))
+        return false;
+    return block_readings(f->block) < g->config->commit_max_readings && fill_has_message_room(g, f);
 }
 
 /* --- other events --------------------------------------------------------------------------------

@@ -55,8 +55,9 @@ struct gateway_ports {
     void *ctx;
     /* Run the job and, later, in another turn or this one, call gateway_on_store_done. */
     void (*store_begin)(void *ctx, struct store_job *job);
-    /* Everything taken from this source so far is committed: send its acknowledgements. */
-    void (*source_acknowledge)(void *ctx, uint32_t source);
+    /* This source's messages up to this number are committed whole: send their acknowledgements. A
+     * source whose acknowledgements can only go all together finds that no later one was taken. */
+    void (*source_acknowledge)(void *ctx, uint32_t source, uint64_t number);
     /* Hand one row to the uplink. 0: taken, gateway_on_sent or gateway_on_send_failed follows;
      * WEIR_EAGAIN: not now (window full or not connected). */
     int (*uplink_send)(void *ctx, const struct outbox_row *row);
@@ -117,9 +118,8 @@ bool gateway_idle(const struct gateway *g);
  * */
 
 /* Whether one more message of the largest size may be taken from this source now. Where
- * acknowledgements of a source
- * can only be sent all together (the tap), also false while a commit that holds some of them is
- * under way. */
+ * acknowledgements can only be sent all together (a broker's), also false while a commit that holds
+ * some of them is under way. */
 bool gateway_may_take(const struct gateway *g, uint32_t source);
 
 struct message {
@@ -127,8 +127,13 @@ struct message {
     uint8_t qos;
     struct text topic, payload;
 };
+
+struct taken {
+    uint64_t number;          /* of the message, among its source's since the start; from 1 */
+    enum reject_reason reason; /* NONE: some of its readings are stored, or duplicates */
+};
 /* gateway_may_take was true. Never fails: what can't be used becomes a dead letter. */
-void gateway_on_message(struct gateway *g, const struct message *message);
+struct taken gateway_on_message(struct gateway *g, const struct message *message);
 
 void gateway_on_source(struct gateway *g, uint32_t source, bool connected);
 void gateway_on_store_done(struct gateway *g, struct store_job *job);

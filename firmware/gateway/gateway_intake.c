@@ -114,9 +114,8 @@ static void reject_message(struct gateway *g, const struct message *message,
 }
 
 /* Readings of a good message that could not be read, and those that were judged unfit: one letter
- * for the
- * message, a record and a count for each. */
-static void reject_readings(struct gateway *g, const struct message *message)
+ * for the message, a record and a count for each. The first reason, if none is left. */
+static enum reject_reason reject_readings(struct gateway *g, const struct message *message)
 {
     const struct decoded *d = &g->decoded;
     enum reject_reason first = REJECT_NONE;
@@ -144,6 +143,7 @@ static void reject_readings(struct gateway *g, const struct message *message)
     uint32_t offset = d->bad_count > 0 ? d->fault_offset : LETTER_NO_OFFSET;
     if (rejected > 0)
         keep_letter(g, message, first, offset, rejected);
+    return rejected < d->count + d->bad_count ? REJECT_NONE : first;
 }
 
 /* --- what is taken -------------------------------------------------------------------------------
@@ -185,7 +185,8 @@ void intake_continue(struct gateway *g)
         take_reading(g, &g->admissions[c->next++]);
     }
     /* The acknowledgement waits for the batch that holds the last of it. */
-    g->filling->sources |= (uint64_t)1 << c->source;
+    if (c->next == c->count)
+        g->filling->last[c->source] = c->number;
     fill_open(g);
 }
 
@@ -217,41 +218,56 @@ static struct message own_copy(struct gateway *g, const struct message *message)
     return copy;
 }
 
-static void decode_message(struct gateway *g, const struct message *message)
+static enum reject_reason decode_message(struct gateway *g, const struct message *message)
 {
     struct topic_match match = { { 0 }, { 0 } };
     const struct config_topic *topic = find_topic(g, message, &match);
     if (topic == NULL) {
         reject_message(g, message, REJECT_TOPIC_MISMATCH, LETTER_NO_OFFSET, match.device);
-        return;
+        return REJECT_TOPIC_MISMATCH;
     }
     struct decoded *d = &g->decoded;
     decode_json(&g->decoder, &topic->mapping, (uint16_t)message->source, match.device, match.metric,
                 message->payload, d);
     if (d->reason != REJECT_NONE) {
         reject_message(g, message, d->reason, d->fault_offset, match.device);
-        return;
+        return d->reason;
     }
     if (d->count > 0)
         engine_admit(g->engine, g->t_ms, g->decoder.readings, d->count, g->admissions);
-    reject_readings(g, message);
     g->carried.count = d->count;
+    return reject_readings(g, message);
 }
 
-void gateway_on_message(struct gateway *g, const struct message *message)
+static enum reject_reason judge_message(struct gateway *g, const struct message *message)
+{
+    struct message copy = own_copy(g, message);
+    uint32_t limit = g->config->json.payload_bytes;
+    if (message->payload.bytes <= limit)
+        return decode_message(g, &copy);
+    reject_message(g, &copy, REJECT_PAYLOAD_TOO_LARGE, limit, (struct text){ 0 });
+    return REJECT_PAYLOAD_TOO_LARGE;
+}
+
+/* What waits may be all that comes before an acknowledgement. */
+static void count_message(struct gateway *g, uint32_t source)
+{
+    struct fill *f = g->filling;
+    uint32_t waiting = ++f->source_messages[source];
+    if (g->config->sources[source].kind == SOURCE_BROKER &&
+        waiting >= g->config->sources[source].receive_maximum)
+        f->urgent = true;
+}
+
+struct taken gateway_on_message(struct gateway *g, const struct message *message)
 {
     assert(gateway_may_take(g, message->source));
-    struct message copy = own_copy(g, message);
+    struct taken taken = { .number = ++g->taken[message->source] };
     g->carried.source = message->source;
+    g->carried.number = taken.number;
     g->carried.next = g->carried.count = 0;
-    if (message->payload.bytes > g->config->json.payload_bytes)
-        reject_message(g, &copy, REJECT_PAYLOAD_TOO_LARGE, g->config->json.payload_bytes,
-                       (struct text){ 0 });
-    else
-        decode_message(g, &copy);
+    taken.reason = judge_message(g, message);
     intake_continue(g);
-    struct fill *f = g->filling;
-    uint32_t waiting = ++f->source_messages[message->source];
-    if (waiting >= g->config->sources[message->source].receive_maximum)
-        f->urgent = true;
+    count_message(g, message->source);
+    return taken;
 }

@@ -37,7 +37,7 @@ struct fill {
     /* it should not wait for company: an alert, a full source, no room */
     bool urgent;
     int64_t opened_ms; /* t of the first content */
-    uint64_t sources;  /* bit per source with messages in it */
+    uint64_t last[CONFIG_SOURCES_MAX]; /* number of a source's last whole message; 0: none */
     uint32_t source_messages[CONFIG_SOURCES_MAX];
 };
 
@@ -107,6 +107,7 @@ struct checkpointer {
 struct carried {
     uint8_t *bytes; /* topic, then payload */
     uint32_t source;
+    uint64_t number;
     uint32_t count, next; /* admissions, and the next one to take; equal: nothing waits */
 };
 
@@ -166,6 +167,7 @@ struct gateway {
     uint64_t source_connected;
     uint64_t source_untold; /* bit per source: the engine has yet to hear of its last change */
     int64_t drained_ms[CONFIG_SOURCES_MAX];
+    uint64_t taken[CONFIG_SOURCES_MAX]; /* messages since the start */
     struct batch last_batch_out; /* out fields of the last commit */
     int64_t commit_last_us, commit_max_us;
     uint64_t commits, commit_failures, bytes_committed, recovered_blocks;

@@ -29,7 +29,7 @@ static void set_state(struct mqtt_connection *c, enum mqtt_state state)
 struct mqtt_connection *mqtt_connection_init(const struct mqtt_offer *offer, struct arena *arena)
 {
     assert(offer->receive_maximum >= 1 && offer->receive_maximum <= MQTT_RECEIVE_MAXIMUM_MAX);
-    assert(offer->exchanges_max >= offer->receive_maximum);
+    assert(offer->qos_max < 2 || offer->exchanges_max >= offer->receive_maximum);
     assert(offer->packet_bytes_max >= 128 && offer->connect_bytes_max >= 128);
     assert(offer->send_max >= 1 && offer->qos_max <= 2);
     struct mqtt_connection *c = arena_take(arena, 1, sizeof *c);

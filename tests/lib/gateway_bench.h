@@ -34,6 +34,7 @@ struct bench {
     struct bench_sent *sent;
     uint32_t sent_count;
     uint64_t acknowledged; /* calls */
+    uint64_t acknowledged_to[CONFIG_SOURCES_MAX]; /* by the last of them */
     bool cloud_is_dumb;    /* what is sent has no PUBACK of its own accord */
     int commits_fail_with; /* 0: they don't */
     bool store_hangs;      /* its worker does not come back */
@@ -49,10 +50,11 @@ static inline void bench_store_begin(void *ctx, struct store_job *job)
     b->job = job;
 }
 
-static inline void bench_acknowledge(void *ctx, uint32_t source)
+static inline void bench_acknowledge(void *ctx, uint32_t source, uint64_t number)
 {
     struct bench *b = ctx;
-    (void)source;
+    assert_true(number > b->acknowledged_to[source]);
+    b->acknowledged_to[source] = number;
     b->acknowledged++;
 }
 
@@ -122,6 +124,7 @@ static inline void bench_kill(struct bench *b)
     b->gateway = NULL;
     b->memory = NULL;
     b->job = NULL;
+    memset(b->acknowledged_to, 0, sizeof b->acknowledged_to);
     for (uint32_t i = 0; i < b->sent_count; i++)
         b->sent[i].answered = true; /* of a connection that is gone */
 }
@@ -212,7 +215,7 @@ static inline bool bench_publish(struct bench *b, const char *topic, const char 
     bench_begin(b, 10);
     bool takes = gateway_may_take(b->gateway, 0);
     if (takes)
-        gateway_on_message(b->gateway, &(struct message){ .source = 0, .qos = 1,
+        (void)gateway_on_message(b->gateway, &(struct message){ .source = 0, .qos = 1,
                                                           .topic = text_of(topic),
                                                           .payload = text_of(payload) });
     gateway_end_turn(b->gateway);

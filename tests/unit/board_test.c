@@ -45,7 +45,7 @@ static void turn(struct site *s, const char *value)
         snprintf(payload, sizeof payload, "{\"value\":%s,\"sequence\":%u}", value, ++s->number);
         struct message message = { .qos = 1, .topic = text_of("telemetry/pump/temp"),
                                    .payload = text_of(payload) };
-        gateway_on_message(gateway, &message);
+        (void)gateway_on_message(gateway, &message);
     }
     if (!s->stuck)
         gateway_on_drained(gateway, 0);

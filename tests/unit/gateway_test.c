@@ -20,6 +20,20 @@ static const char yaml[] =
     "commit: {max_age: 100ms}\n"
     "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n";
 
+static const char listening_yaml[] =
+    "clock: {trust: system}\n"
+    "limits: {devices: 4, series: 128, readings_per_message: 128}\n"
+    "sources:\n"
+    "  - name: devices\n"
+    "    listen: mqtt://127.0.0.1:1884\n"
+    "    anonymous: true\n"
+    "    topics:\n"
+    "      - template: t/{device}\n"
+    "        payload: {metrics: /v, time: /ts, sequence: /seq}\n"
+    "detectors:\n"
+    "  - {name: hot, type: limit, metric: \"*\", high: 80, cooldown: 0s}\n"
+    "commit: {max_age: 100ms}\n";
+
 static struct ledger ledger_of(const struct bench *b)
 {
     return gateway_view(b->gateway).ledger;
@@ -51,6 +65,106 @@ static void a_split_message_is_acknowledged_with_its_last_part(void **state)
     }
     assert_in_range(gateway_view(b.gateway).commits - commits, 2, METRICS);
     assert_int_equal(b.acknowledged, 1);
+    bench_close(&b);
+}
+
+static const char *plain_message(uint32_t sequence)
+{
+    static char text[64];
+    snprintf(text, sizeof text, "{\"ts\":1790000000,\"seq\":%u,\"v\":{\"a\":%u}}", sequence, sequence);
+    return text;
+}
+
+/* Three messages whose commit is under way. */
+static void open_with_a_commit(struct bench *b, const char *text)
+{
+    bench_open(b, text);
+    bench_turns(b, 5);
+    for (uint32_t n = 1; n <= 3; n++)
+        assert_true(bench_publish(b, "t/pump", plain_message(n)));
+    bench_turn(b, 100);
+    assert_non_null(b->job);
+    assert_int_equal(b->job->kind, STORE_JOB_COMMIT);
+    b->store_hangs = true;
+}
+
+static void a_listener_fills_the_next_batch_meanwhile(void **state)
+{
+    (void)state;
+    struct bench b;
+    open_with_a_commit(&b, listening_yaml);
+    for (uint32_t n = 4; n <= 5; n++)
+        assert_true(bench_publish(&b, "t/pump", plain_message(n)));
+    assert_int_equal(b.acknowledged_to[0], 0);
+    b.store_hangs = false;
+    bench_turn(&b, 1);
+    assert_int_equal(b.acknowledged_to[0], 3);
+    bench_turn(&b, 100);
+    assert_int_equal(b.acknowledged_to[0], 3);
+    bench_turn(&b, 1);
+    assert_int_equal(b.acknowledged_to[0], 5);
+    bench_close(&b);
+}
+
+static void a_broker_is_not_read_meanwhile(void **state)
+{
+    (void)state;
+    struct bench b;
+    open_with_a_commit(&b, yaml);
+    assert_false(bench_publish(&b, "t/pump", plain_message(4)));
+    b.store_hangs = false;
+    bench_turn(&b, 1);
+    assert_int_equal(b.acknowledged_to[0], 3);
+    assert_true(bench_publish(&b, "t/pump", plain_message(4)));
+    bench_close(&b);
+}
+
+/* What came before a message in parts need not wait for it; it itself does. */
+static void a_listener_acknowledges_up_to_a_split_message(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, listening_yaml);
+    bench_turns(&b, 5);
+    assert_true(bench_publish(&b, "t/pump", plain_message(1)));
+    assert_true(bench_publish(&b, "t/pump", hot_message()));
+    for (int turn = 0; turn < 1000 && ledger_of(&b).stored < METRICS + 1; turn++) {
+        assert_in_range(b.acknowledged_to[0], ledger_of(&b).stored > 0, 1);
+        bench_turn(&b, 1);
+    }
+    assert_int_equal(b.acknowledged_to[0], 2);
+    bench_close(&b);
+}
+
+static void a_message_is_judged_when_it_is_taken(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *topic, *payload;
+        enum reject_reason reason;
+    } table[] = {
+        { "t/pump", "{\"ts\":1790000000,\"seq\":1,\"v\":{\"a\":1}}", REJECT_NONE },
+        { "t/pump", "{\"ts\":1790000000,\"seq\":1,\"v\":{\"a\":1}}", REJECT_NONE }, /* a duplicate */
+        { "t/pump", "{\"ts\":1790000001,\"seq\":2,\"v\":{\"a\":1,\"b\":[]}}", REJECT_NONE },
+        { "t/pump", "{\"ts\":1790000002,\"seq\":3,\"v\":{\"b\":[]}}", REJECT_VALUE_TYPE },
+        { "t/pump", "{\"ts\":4000000000,\"seq\":4,\"v\":{\"a\":1}}", REJECT_TIME_FUTURE },
+        { "t/pump", "?", REJECT_JSON_SYNTAX },
+        { "elsewhere", "{}", REJECT_TOPIC_MISMATCH },
+    };
+    struct bench b;
+    bench_open(&b, listening_yaml);
+    bench_turns(&b, 5);
+    for (uint32_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        bench_begin(&b, 1);
+        struct taken taken =
+            gateway_on_message(b.gateway, &(struct message){ .source = 0, .qos = 1,
+                                                             .topic = text_of(table[i].topic),
+                                                             .payload = text_of(table[i].payload) });
+        gateway_end_turn(b.gateway);
+        assert_int_equal(taken.number, i + 1);
+        if (taken.reason != table[i].reason)
+            fail_msg("%s: %s", table[i].payload, reject_name(taken.reason));
+    }
     bench_close(&b);
 }
 
@@ -212,6 +326,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_split_message_is_acknowledged_with_its_last_part),
+        cmocka_unit_test(a_listener_fills_the_next_batch_meanwhile),
+        cmocka_unit_test(a_broker_is_not_read_meanwhile),
+        cmocka_unit_test(a_listener_acknowledges_up_to_a_split_message),
+        cmocka_unit_test(a_message_is_judged_when_it_is_taken),
         cmocka_unit_test(a_split_message_that_died_half_stored_is_completed),
         cmocka_unit_test(a_refused_row_holds_up_its_own_lane_only),
         cmocka_unit_test(a_receipt_covers_only_what_was_sent),

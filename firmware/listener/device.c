@@ -1,0 +1,295 @@
+/* device: the bytes of one connection: read in one gulp with all others' buffer, walked in place;
+ * what is left over is kept. */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "firmware/listener/listener_state.h"
+
+void device_init(struct listener *l, struct device *d, struct arena *arena)
+{
+    struct device unused, *to = d != NULL ? d : &unused;
+    *to = (struct device){
+        .mqtt = mqtt_connection_init(&l->offer, arena),
+        .fd = -1,
+        .in = arena_take(arena, l->in_bytes, 1),
+        .out = arena_take(arena, l->out_bytes, 1),
+        .numbers = arena_take(arena, l->offer.receive_maximum + 1u, sizeof(uint64_t)),
+    };
+}
+
+static void set_stall(struct listener *l, struct device *d, enum stall stall)
+{
+    l->stalled += (stall == STALL_GATEWAY) - (uint32_t)(d->stall == STALL_GATEWAY);
+    if (d->stall != STALL_NONE && stall == STALL_NONE)
+        mqtt_connection_resume(d->mqtt, l->now_ms);
+    d->stall = stall;
+}
+
+static void set_connected(struct listener *l, struct device *d)
+{
+    bool connected = d->state == DEVICE_SERVED && d->mqtt->state == MQTT_CONNECTED;
+    if (connected != d->connected)
+        l->counts.connected += connected ? 1 : (uint32_t)-1;
+    d->connected = connected;
+}
+
+static void set_state(struct listener *l, struct device *d, enum device_state state)
+{
+    assert(state == DEVICE_FREE || state == d->state + 1);
+    d->state = state;
+    if (state == DEVICE_SERVED)
+        return;
+    set_stall(l, d, STALL_NONE);
+    set_connected(l, d);
+}
+
+static void adjust_interest(struct listener *l, struct device *d)
+{
+    bool reads = d->state == DEVICE_ENDING || d->stall == STALL_NONE;
+    bool writes = d->out_used > d->out_sent;
+    listener_watch(l, d, (reads ? (uint32_t)EPOLLIN : 0) | (writes ? (uint32_t)EPOLLOUT : 0));
+}
+
+void device_open(struct listener *l, struct device *d, int fd)
+{
+    d->fd = fd;
+    d->interest = 0;
+    d->watched = false;
+    d->opened = ++l->opened;
+    d->deadline_ms = d->stuck_ms = INT64_MAX;
+    d->in_used = d->out_used = d->out_sent = d->id_bytes = 0;
+    d->committed = 0;
+    mqtt_connection_open(d->mqtt, l->now_ms);
+    set_state(l, d, DEVICE_SERVED);
+    adjust_interest(l, d);
+}
+
+void device_close(struct listener *l, struct device *d)
+{
+    set_state(l, d, DEVICE_FREE);
+    (void)close(d->fd); /* takes it out of epoll; its bytes went, or nobody wants them */
+    d->fd = -1;
+}
+
+/* --- out ----------------------------------------------------------------------------------------
+ */
+
+/* Send what waits. False: the connection is gone. */
+static bool flush(struct listener *l, struct device *d)
+{
+    while (d->out_sent < d->out_used) {
+        ssize_t sent = send(d->fd, d->out + d->out_sent, d->out_used - d->out_sent, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN) {
+            d->stuck_ms = d->stuck_ms == INT64_MAX ? l->now_ms : d->stuck_ms;
+            return true;
+        }
+        if (sent < 0)
+            return false;
+        d->out_sent += (uint32_t)sent;
+        d->stuck_ms = INT64_MAX;
+    }
+    d->out_sent = d->out_used = 0;
+    return true;
+}
+
+static struct byte_writer writer(const struct listener *l, const struct device *d)
+{
+    return (struct byte_writer){ .at = d->out, .bytes = l->out_bytes, .used = d->out_used };
+}
+
+/* A close with unread bytes would be a reset, which can overtake what we said. */
+static void begin_ending(struct listener *l, struct device *d)
+{
+    set_state(l, d, DEVICE_ENDING);
+    d->deadline_ms = l->now_ms + LISTENER_GOODBYE_MS;
+    if (!flush(l, d) || shutdown(d->fd, SHUT_WR) != 0) {
+        device_close(l, d);
+        return;
+    }
+    d->out_used = d->out_sent = 0; /* what it does not take now, it will not hear */
+    adjust_interest(l, d);
+}
+
+void device_dismiss(struct listener *l, struct device *d, uint8_t reason)
+{
+    struct byte_writer w = writer(l, d);
+    mqtt_connection_close(d->mqtt, reason, (struct text){ 0 }, &w);
+    d->out_used = (uint32_t)w.used;
+    begin_ending(l, d);
+}
+
+static bool has_answer_room(const struct listener *l, const struct device *d)
+{
+    return l->out_bytes - d->out_used >= MQTT_ANSWER_BYTES;
+}
+
+/* Acknowledgements that are due, and what else waits. */
+static void answer(struct listener *l, struct device *d)
+{
+    uint32_t written;
+    do {
+        struct byte_writer w = writer(l, d);
+        written = mqtt_connection_render(d->mqtt, NULL, &w);
+        d->out_used = (uint32_t)w.used;
+        if (!flush(l, d)) {
+            device_close(l, d);
+            return;
+        }
+    } while (written > 0 && d->out_used == 0);
+    if (d->stall == STALL_SELF && mqtt_connection_may_read(d->mqtt) && has_answer_room(l, d))
+        set_stall(l, d, STALL_GATEWAY); /* it may go on as soon as that takes something */
+    adjust_interest(l, d);
+}
+
+void device_write(struct listener *l, struct device *d)
+{
+    if (d->state == DEVICE_SERVED)
+        answer(l, d);
+}
+
+void device_acknowledge(struct listener *l, struct device *d, uint64_t number)
+{
+    uint32_t ring = l->offer.receive_maximum + 1u;
+    uint64_t last = d->committed;
+    while (last < d->mqtt->arrived && d->numbers[(last + 1) % ring] <= number)
+        last++;
+    if (last == d->committed)
+        return;
+    d->committed = last;
+    mqtt_connection_committed(d->mqtt, last);
+    answer(l, d);
+}
+
+/* --- in -----------------------------------------------------------------------------------------
+ */
+
+static bool is_publish(uint8_t first)
+{
+    return first >> 4 == MQTT_PUBLISH;
+}
+
+/* Take one packet: bytes used, 0: no more for now. */
+static uint32_t step(struct listener *l, struct device *d, const uint8_t *at, uint32_t bytes)
+{
+    if (is_publish(at[0]) && !gateway_may_take(l->gateway, l->config.index)) {
+        set_stall(l, d, STALL_GATEWAY);
+        return 0;
+    }
+    struct byte_writer w = writer(l, d);
+    const struct mqtt_input in = { at, bytes, l->now_ms };
+    int used = mqtt_connection_read(d->mqtt, &in, &w, &l->event);
+    if (used == WEIR_EAGAIN)
+        set_stall(l, d, STALL_SELF);
+    else if (used != 0)
+        device_handle(l, d, &w);
+    d->out_used = (uint32_t)w.used;
+    return used > 0 ? (uint32_t)used : 0;
+}
+
+/* Walk over whole packets; how far. */
+static uint32_t walk(struct listener *l, struct device *d, const uint8_t *at, uint32_t bytes)
+{
+    uint32_t used = 0, step_bytes;
+    do {
+        step_bytes = used < bytes ? step(l, d, at + used, bytes - used) : 0;
+        used += step_bytes;
+        /* Answers (not acknowledgements) may have filled the room that they need. */
+        if (!has_answer_room(l, d))
+            (void)flush(l, d); /* where it is gone, the answers behind the walk find out */
+    } while (step_bytes > 0 && d->mqtt->state != MQTT_CLOSING);
+    return used;
+}
+
+static void after_walk(struct listener *l, struct device *d, bool moved)
+{
+    set_connected(l, d);
+    if (d->mqtt->state == MQTT_CLOSING) {
+        begin_ending(l, d);
+        return;
+    }
+    if (d->in_used == 0 || d->stall != STALL_NONE)
+        d->deadline_ms = INT64_MAX;
+    else if (moved || d->deadline_ms == INT64_MAX)
+        d->deadline_ms = l->now_ms + LISTENER_PATIENCE_MS;
+    answer(l, d);
+}
+
+void device_retry(struct listener *l, struct device *d)
+{
+    set_stall(l, d, STALL_NONE);
+    uint32_t used = walk(l, d, d->in, d->in_used);
+    d->in_used -= used;
+    memmove(d->in, d->in + used, d->in_used);
+    after_walk(l, d, used > 0);
+}
+
+static void discard(struct listener *l, struct device *d)
+{
+    ssize_t got = recv(d->fd, l->gulp, l->in_bytes, 0);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        device_close(l, d);
+}
+
+void device_read(struct listener *l, struct device *d)
+{
+    if (d->state == DEVICE_ENDING) {
+        discard(l, d);
+        return;
+    }
+    assert(d->in_used < l->in_bytes); /* a whole packet has room, and would have been taken */
+    memcpy(l->gulp, d->in, d->in_used);
+    uint32_t room = l->in_bytes - d->in_used;
+    ssize_t got = recv(d->fd, l->gulp + d->in_used, room, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        device_close(l, d);
+        return;
+    }
+    l->drained = l->drained && (uint32_t)got < room;
+    uint32_t bytes = d->in_used + (uint32_t)got;
+    uint32_t used = walk(l, d, l->gulp, bytes);
+    d->in_used = bytes - used;
+    memcpy(d->in, l->gulp + used, d->in_used);
+    after_walk(l, d, used > 0);
+}
+
+/* --- time ---------------------------------------------------------------------------------------
+ */
+
+static void give_up(struct listener *l, struct device *d, const char *why)
+{
+    l->counts.silent++;
+    listener_log(l, d, "device_silent", MQTT_KEEP_ALIVE_TIMEOUT, why);
+}
+
+void device_tick(struct listener *l, struct device *d)
+{
+    if (d->state == DEVICE_ENDING) {
+        if (l->now_ms >= d->deadline_ms)
+            device_close(l, d);
+        return;
+    }
+    if (d->stuck_ms != INT64_MAX && l->now_ms - d->stuck_ms >= LISTENER_PATIENCE_MS) {
+        give_up(l, d, "it does not read its acknowledgements");
+        device_close(l, d);
+        return;
+    }
+    if (l->now_ms >= d->deadline_ms) {
+        give_up(l, d, "half a packet, and no more");
+        device_dismiss(l, d, MQTT_KEEP_ALIVE_TIMEOUT);
+        return;
+    }
+    struct byte_writer w = writer(l, d);
+    if (d->stall != STALL_NONE || !mqtt_connection_expire(d->mqtt, l->now_ms, &w))
+        return;
+    d->out_used = (uint32_t)w.used;
+    give_up(l, d, d->connected ? "nothing within its keep alive" : "no CONNECT in time");
+    begin_ending(l, d);
+}

@@ -1,0 +1,321 @@
+#include "firmware/listener/listener.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "firmware/listener/listener_state.h"
+#include "firmware/log.h"
+
+enum {
+    TICK_MS = 250,
+    EVENTS_MAX = 64,  /* of one turn: the others come first in the next */
+    ACCEPTS_MAX = 64, /* likewise */
+    BACKLOG = 1024,
+    DEAD_PEER_IDLE_S = 60,
+    DEAD_PEER_INTERVAL_S = 20,
+    DEAD_PEER_PROBES = 3
+};
+
+static const uint32_t OUR_SOCKET = UINT32_MAX; /* among the numbers of devices */
+
+static struct mqtt_offer offer_of(const struct listener_config *config)
+{
+    uint32_t packet = config->payload_bytes_max + LISTENER_PACKET_SLACK;
+    return (struct mqtt_offer){
+        .packet_bytes_max = packet,
+        .connect_bytes_max = packet,
+        .receive_maximum = (uint16_t)config->source->receive_maximum,
+        .alias_maximum = LISTENER_ALIASES,
+        .alias_bytes = LISTENER_ALIAS_BYTES,
+        .send_max = 1,
+        .keep_alive_max_s = LISTENER_KEEP_ALIVE_S,
+        .connect_within_ms = LISTENER_CONNECT_MS,
+        .qos_max = 1,
+        /* Many devices ask for these as a matter of course; to cut them off for it would cost their
+         * readings. RETAIN is ignored, and each filter is refused by its SUBACK. */
+        .retain = true,
+        .wildcards = true,
+        .subscription_ids = true,
+        .shared = true,
+    };
+}
+
+struct listener *listener_init(const struct listener_config *config, struct arena *arena)
+{
+    struct listener *l = arena_take(arena, 1, sizeof *l);
+    struct listener measured, *to = l != NULL ? l : &measured;
+    uint32_t acknowledgements = 4 * config->source->receive_maximum;
+    *to = (struct listener){ .config = *config, .offer = offer_of(config), .fd = -1, .epoll = -1 };
+    to->slots = config_connection_places(config->source);
+    to->in_bytes = to->offer.packet_bytes_max;
+    to->out_bytes = LISTENER_OUT_BYTES + acknowledgements;
+    to->gulp = arena_take(arena, to->in_bytes, 1);
+    to->devices = arena_take(arena, to->slots, sizeof to->devices[0]);
+    for (uint32_t i = 0; i < to->slots; i++)
+        device_init(to, l != NULL ? &l->devices[i] : NULL, arena);
+    return l;
+}
+
+void listener_log(struct listener *l, const struct device *d, const char *event, uint8_t reason,
+                  const char *why)
+{
+    log_event(event, "source=%s client=\"%.*s\" code=0x%02x why=\"%s\"", l->config.source->name,
+              (int)d->id_bytes, d->id, reason, why);
+}
+
+/* --- our socket ---------------------------------------------------------------------------------
+ */
+
+static int bind_to(int fd, const struct config_broker *at)
+{
+    struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(at->port) };
+    struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(at->port) };
+    if (inet_pton(AF_INET6, at->host, &six.sin6_addr) == 1)
+        return bind(fd, (const struct sockaddr *)&six, sizeof six);
+    if (inet_pton(AF_INET, at->host, &four.sin_addr) != 1)
+        four.sin_addr.s_addr = htonl(INADDR_LOOPBACK); /* localhost: all else was refused */
+    return bind(fd, (const struct sockaddr *)&four, sizeof four);
+}
+
+static int open_socket(const struct config_broker *at)
+{
+    const int yes = 1;
+    int family = strchr(at->host, ':') != NULL ? AF_INET6 : AF_INET;
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 && bind_to(fd, at) == 0 &&
+        listen(fd, BACKLOG) == 0)
+        return fd;
+    int error = errno;
+    (void)close(fd); /* never used */
+    errno = error;
+    return -1;
+}
+
+static void set_accepting(struct listener *l, bool accepting)
+{
+    struct epoll_event event = { .events = accepting ? EPOLLIN : 0, .data.u32 = OUR_SOCKET };
+    if (accepting == l->accepting)
+        return;
+    l->accepting = accepting;
+    (void)epoll_ctl(l->epoll, EPOLL_CTL_MOD, l->fd, &event); /* it is in there */
+}
+
+int listener_open(struct listener *l, struct loop *loop, struct gateway *gateway, uint64_t seed,
+                  char *why)
+{
+    const struct config_broker *at = &l->config.source->broker;
+    struct epoll_event event = { .events = EPOLLIN, .data.u32 = OUR_SOCKET };
+    l->gateway = gateway;
+    l->ids = seed;
+    l->fd = open_socket(at);
+    if (l->fd >= 0)
+        l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll >= 0 && epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->fd, &event) == 0)
+        l->watch = loop_watch(loop, l->epoll);
+    if (l->watch == NULL) {
+        (void)snprintf(why, 256, "source %s: can't listen at %.60s:%u: %.60s", l->config.source->name,
+                       at->host, at->port, strerror(errno));
+        return WEIR_EIO;
+    }
+    l->accepting = true;
+    loop_want(l->watch, LOOP_READABLE);
+    gateway_on_source(gateway, l->config.index, true);
+    log_event("source_listening", "source=%s at=%s:%u connections=%u", l->config.source->name,
+              at->host, at->port, l->config.source->connections_max);
+    return 0;
+}
+
+/* --- devices ------------------------------------------------------------------------------------
+ */
+
+void listener_watch(struct listener *l, struct device *d, uint32_t interest)
+{
+    struct epoll_event event = { .events = interest, .data.u32 = (uint32_t)(d - l->devices) };
+    if (interest == d->interest)
+        return;
+    /* Never both 0 before and after: a new one wants to read. */
+    int how = d->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    d->watched = true;
+    d->interest = interest;
+    if (epoll_ctl(l->epoll, how, d->fd, &event) != 0)
+        d->deadline_ms = l->now_ms; /* the kernel has no memory: the next tick ends it */
+}
+
+struct device *listener_find(struct listener *l, const struct device *but, struct text id)
+{
+    for (uint32_t i = 0; i < l->slots; i++) {
+        struct device *d = &l->devices[i];
+        if (d != but && d->connected && text_equal((struct text){ d->id, d->id_bytes }, id))
+            return d;
+    }
+    return NULL;
+}
+
+/* A free place, or that of the one that has been at the door for longest. NULL: all are served. */
+static struct device *find_place(struct listener *l)
+{
+    struct device *oldest = NULL;
+    for (uint32_t i = 0; i < l->slots; i++) {
+        struct device *d = &l->devices[i];
+        if (d->state == DEVICE_FREE)
+            return d;
+        if (!d->connected && (oldest == NULL || d->opened < oldest->opened))
+            oldest = d;
+    }
+    if (oldest == NULL)
+        return NULL;
+    l->counts.refused += oldest->state == DEVICE_SERVED;
+    device_close(l, oldest);
+    return oldest;
+}
+
+/* Small answers leave at once, and a peer that is gone without a word is found out. */
+static void set_options(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = { { IPPROTO_TCP, TCP_NODELAY, 1 },
+                    { SOL_SOCKET, SO_KEEPALIVE, 1 },
+                    { IPPROTO_TCP, TCP_KEEPIDLE, DEAD_PEER_IDLE_S },
+                    { IPPROTO_TCP, TCP_KEEPINTVL, DEAD_PEER_INTERVAL_S },
+                    { IPPROTO_TCP, TCP_KEEPCNT, DEAD_PEER_PROBES } };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+                         sizeof options[i].value); /* it works without, only worse */
+}
+
+static void accept_some(struct listener *l)
+{
+    for (int i = 0; i < ACCEPTS_MAX; i++) {
+        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
+            continue;
+        if (fd < 0) {
+            log_event("source_accept_failed", "source=%s why=\"%s\"", l->config.source->name,
+                      strerror(errno));
+            set_accepting(l, false); /* until the next tick: it would be ready all the time */
+            return;
+        }
+        l->counts.accepted++;
+        set_options(fd);
+        struct device *d = find_place(l);
+        assert(d != NULL); /* there are more places than may be connected */
+        device_open(l, d, fd);
+    }
+}
+
+/* --- the turn -----------------------------------------------------------------------------------
+ */
+
+static void tick(struct listener *l)
+{
+    l->tick_ms = l->now_ms + TICK_MS;
+    set_accepting(l, true);
+    for (uint32_t i = 0; i < l->slots; i++)
+        if (l->devices[i].state != DEVICE_FREE)
+            device_tick(l, &l->devices[i]);
+}
+
+/* What the gateway or its own acknowledgements held up. */
+static void retry_stalled(struct listener *l)
+{
+    uint32_t first = l->first;
+    for (uint32_t i = 0; i < l->slots && l->stalled > 0; i++) {
+        l->first = (first + i) % l->slots;
+        if (!gateway_may_take(l->gateway, l->config.index))
+            return; /* this one comes first the next time */
+        if (l->devices[l->first].stall == STALL_GATEWAY)
+            device_retry(l, &l->devices[l->first]);
+    }
+}
+
+static void serve(struct device *d, struct listener *l, uint32_t events)
+{
+    if (d->state != DEVICE_FREE && (events & EPOLLOUT) != 0)
+        device_write(l, d);
+    if (d->state == DEVICE_FREE || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0)
+        return;
+    if (d->stall == STALL_NONE)
+        device_read(l, d);
+    else if ((events & (EPOLLHUP | EPOLLERR)) != 0)
+        device_close(l, d); /* nobody is left to acknowledge to; it comes again */
+}
+
+/* Closed places are filled by accept_some only, after the events that may still name them. */
+static void serve_ready(struct listener *l, uint32_t messages_max)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int count = epoll_wait(l->epoll, events, EVENTS_MAX, 0);
+    bool newcomers = false;
+    l->drained = l->drained && count < EVENTS_MAX;
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.u32 == OUR_SOCKET)
+            newcomers = true;
+        else if (l->taken < messages_max)
+            serve(&l->devices[events[i].data.u32], l, events[i].events);
+        else
+            l->drained = false;
+    }
+    if (newcomers)
+        accept_some(l);
+}
+
+void listener_turn(struct listener *l, int64_t mono_ms, uint32_t messages_max)
+{
+    l->now_ms = mono_ms;
+    l->taken = 0;
+    l->drained = true;
+    if (mono_ms >= l->tick_ms)
+        tick(l);
+    retry_stalled(l);
+    if (loop_ready(l->watch) != 0)
+        serve_ready(l, messages_max);
+    if (l->drained && l->stalled == 0)
+        gateway_on_drained(l->gateway, l->config.index);
+}
+
+int64_t listener_next_turn_ms(const struct listener *l)
+{
+    bool goes_on = l->stalled > 0 && gateway_may_take(l->gateway, l->config.index);
+    return goes_on ? l->now_ms : l->tick_ms;
+}
+
+void listener_acknowledge(struct listener *l, uint64_t number)
+{
+    for (uint32_t i = 0; i < l->slots; i++)
+        if (l->devices[i].connected)
+            device_acknowledge(l, &l->devices[i], number);
+}
+
+void listener_close(struct listener *l)
+{
+    if (l->watch == NULL)
+        return;
+    for (uint32_t i = 0; i < l->slots; i++) {
+        struct device *d = &l->devices[i];
+        if (d->state == DEVICE_SERVED)
+            device_dismiss(l, d, MQTT_SERVER_SHUTTING_DOWN);
+        if (d->state != DEVICE_FREE)
+            device_close(l, d);
+    }
+    loop_unwatch(l->watch);
+    l->watch = NULL;
+    (void)close(l->epoll); /* nothing more is wanted of either */
+    (void)close(l->fd);
+}
+
+struct listener_counts listener_counts(const struct listener *l)
+{
+    return l->counts;
+}

@@ -1,0 +1,63 @@
+/* listener: an MQTT server for devices, for one source: they publish straight to us, 3.1.1 and 5.0,
+ * over plain TCP. It acknowledges a message (QoS 1) when the commit that holds it is done, each
+ * connection's in order of arrival. It is an endpoint, not a broker: it forwards nothing, and
+ * subscriptions are refused. There is no TLS, no credential and no QoS 2 in this version; wills are
+ * taken and dropped.
+ *
+ * No session outlives its connection, and none needs to: a device that only publishes has in its
+ * session what it sent and saw no PUBACK for, and keeps that itself. We would keep exchanges of
+ * QoS 2 and subscriptions, and have neither. So "session present" is always 0, which is true.
+ *
+ * Bounded: connections by configuration, each with memory set aside at start, and some more places
+ * in which a client is told that it is one too many. Where none is free, the one that has not
+ * connected for longest gives way. A device is not read while its acknowledgements fill their room,
+ * none is while the gateway takes nothing: TCP then holds it back. One read takes no more than what
+ * the connection could keep, so what is not taken has a place.
+ *
+ * It waits on an epoll descriptor of its own, which is one watch of the loop. */
+#ifndef FIRMWARE_LISTENER_H
+#define FIRMWARE_LISTENER_H
+
+#include "firmware/gateway/gateway.h"
+#include "firmware/loop.h"
+
+struct listener; /* opaque */
+
+struct listener_config {
+    const struct config_source *source; /* outlives the listener */
+    uint32_t index;                     /* of the source */
+    uint32_t payload_bytes_max;
+};
+
+/* NULL while the arena only measures. */
+struct listener *listener_init(const struct listener_config *config, struct arena *arena);
+
+/* Listen. `seed` is for client ids that it gives out. WEIR_EIO with a sentence in `why` (256
+ * bytes). */
+int listener_open(struct listener *l, struct loop *loop, struct gateway *gateway, uint64_t seed,
+                  char *why);
+
+/* Within a turn: let clients in, take about `messages_max` messages, answer, end what is silent. */
+void listener_turn(struct listener *l, int64_t mono_ms, uint32_t messages_max);
+
+/* When the next turn is due, in hal_time.mono_ms. */
+int64_t listener_next_turn_ms(const struct listener *l);
+
+/* As gateway_ports.source_acknowledge wants it. */
+void listener_acknowledge(struct listener *l, uint64_t number);
+
+/* Say goodbye to every device and stop listening. What was not acknowledged comes again. */
+void listener_close(struct listener *l);
+
+struct listener_counts { /* since the start, but for the first */
+    uint32_t connected;  /* now */
+    uint64_t accepted;   /* TCP connections */
+    uint64_t refused;    /* by CONNACK, or without a word where there was no room even for that */
+    uint64_t faults;     /* connections ended because the client broke a rule */
+    uint64_t silent;     /* ended because nothing whole was heard in time, or nothing read */
+    uint64_t taken_over; /* by the same client's next */
+    uint64_t messages;
+};
+struct listener_counts listener_counts(const struct listener *l);
+
+#endif

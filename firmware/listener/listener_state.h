@@ -1,0 +1,99 @@
+/* listener_state: what the listener's own files share. Nobody else includes this. */
+#ifndef FIRMWARE_LISTENER_STATE_H
+#define FIRMWARE_LISTENER_STATE_H
+
+#include "firmware/listener/listener.h"
+#include "pipeline/err.h"
+#include "pipeline/mqtt/connection.h"
+#include "pipeline/mqtt/reason.h"
+
+enum {
+    LISTENER_ID_BYTES = 64,        /* of a client id; longer ones are refused */
+    LISTENER_PACKET_SLACK = 1024,  /* topic and properties, beside the payload */
+    LISTENER_GULP_BYTES = 64 * 1024,
+    LISTENER_OUT_BYTES = 512,      /* the largest answer that is no acknowledgement */
+    LISTENER_ALIASES = 16,
+    LISTENER_ALIAS_BYTES = 1024,
+    LISTENER_KEEP_ALIVE_S = 3600,  /* at most, in 5.0 */
+    LISTENER_CONNECT_MS = 10000,
+    LISTENER_PATIENCE_MS = 30000,  /* with half a packet, and with a client that does not read */
+    LISTENER_GOODBYE_MS = 2000     /* for the client to read why, and hang up */
+};
+
+enum device_state {
+    DEVICE_FREE,
+    DEVICE_SERVED,
+    DEVICE_ENDING /* told why; what it still sends is thrown away until it hangs up */
+};
+
+enum stall {
+    STALL_NONE,
+    STALL_GATEWAY, /* until the gateway takes messages; tried again every turn */
+    STALL_SELF     /* until some of its acknowledgements are committed, or read by it */
+};
+
+struct device { /* one connection */
+    struct mqtt_connection *mqtt;
+    enum device_state state;
+    int fd;
+    uint32_t interest;     /* as epoll was told */
+    uint64_t opened;       /* grows with each */
+    bool connected;        /* counted as such */
+    enum stall stall;      /* why what waits in `in` may not be taken now */
+    bool watched;          /* epoll knows it */
+    int64_t deadline_ms;   /* of half a packet, or of the goodbye; INT64_MAX: none */
+    int64_t stuck_ms;      /* the output has not moved since; INT64_MAX: there is none */
+    uint8_t *in;           /* [in_bytes]: what was read and not taken */
+    uint32_t in_used;
+    uint8_t *out;          /* [out_bytes] */
+    uint32_t out_used, out_sent;
+    uint64_t *numbers;     /* [receive_maximum + 1], by number of the acknowledgement modulo that:
+                            * the gateway's number of the message */
+    uint64_t committed;    /* number of the last acknowledgement that may go */
+    uint32_t id_bytes;
+    char id[LISTENER_ID_BYTES];
+};
+
+struct listener {
+    struct listener_config config;
+    struct mqtt_offer offer;
+    struct loop_watch *watch;
+    struct gateway *gateway;
+    int fd, epoll;             /* -1: closed */
+    bool accepting;            /* epoll watches `fd` */
+    uint32_t slots;
+    struct device *devices;    /* [slots] */
+    uint32_t in_bytes, out_bytes;
+    uint8_t *gulp;             /* [in_bytes]: what is being read, of all connections */
+    struct mqtt_event event;
+    uint32_t stalled;          /* devices, by the gateway */
+    uint32_t first;            /* of the devices: where their turn begins */
+    uint32_t taken;            /* messages of this turn */
+    bool drained;              /* this turn found an end everywhere */
+    int64_t now_ms, tick_ms;
+    uint64_t opened, ids;      /* numbers for the next */
+    struct listener_counts counts;
+};
+
+/* device.c: one connection */
+void device_init(struct listener *l, struct device *d, struct arena *arena);
+void device_open(struct listener *l, struct device *d, int fd);
+void device_close(struct listener *l, struct device *d); /* at once */
+void device_read(struct listener *l, struct device *d);
+void device_write(struct listener *l, struct device *d);
+void device_retry(struct listener *l, struct device *d); /* what was stalled */
+void device_acknowledge(struct listener *l, struct device *d, uint64_t number);
+void device_tick(struct listener *l, struct device *d);
+/* Tell it why, where its version can, and end. */
+void device_dismiss(struct listener *l, struct device *d, uint8_t reason);
+
+/* device_packets.c: what a packet means */
+void device_handle(struct listener *l, struct device *d, struct byte_writer *w);
+
+/* listener.c */
+void listener_watch(struct listener *l, struct device *d, uint32_t interest);
+struct device *listener_find(struct listener *l, const struct device *but, struct text id);
+void listener_log(struct listener *l, const struct device *d, const char *event, uint8_t reason,
+                  const char *why);
+
+#endif
