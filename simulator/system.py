@@ -47,12 +47,19 @@ DETECTORS = """\
 """
 
 
+SOURCES = {
+    "broker": "url: mqtt://127.0.0.1:{port}\n    backoff_min: 200ms\n    backoff_max: 1s",
+    "listener": "listen: mqtt://127.0.0.1:{port}\n    anonymous: true",
+}
+
+
 class System:
-    def __init__(self, learning_readings=200, learning_time="20s", detectors=DETECTORS):
+    def __init__(self, learning_readings=200, learning_time="20s", detectors=DETECTORS, source="broker"):
+        self.source = source     # what devices publish to: a broker in front, or the gateway itself
         self.dir = tempfile.mkdtemp(prefix="weir-")
         self.device_port, self.cloud_port = free_port(), free_port()
         self.names = {"dir": self.dir, "user": getpass.getuser(), "device_port": self.device_port,
-                      "cloud_port": self.cloud_port, "learning_readings": learning_readings,
+                      "device_source": SOURCES[source].format(port=self.device_port), "cloud_port": self.cloud_port, "learning_readings": learning_readings,
                       "learning_time": learning_time, "detectors": detectors}
         self.under = []          # a command that the gateway is run under
         self.processes = {}
@@ -194,7 +201,8 @@ class System:
             time.sleep(0.1)
 
     def start_all(self, *cloud_options, cloud_stdout=None):
-        self.start_broker()
+        if self.source == "broker":
+            self.start_broker()
         self.start_cloud_broker()
         self.start_cloud(*cloud_options, stdout=cloud_stdout)
         self.start_gateway()

@@ -4,6 +4,7 @@ Method: the real gateway between two real brokers, under a fleet's load with rep
 every round at a moment drawn from the seed: while it runs, or, in every third round, while it starts and rebuilds its
 state. After each restart the ledger must balance and hold no less than before; in the end the exported journal is
 compared, sequence by sequence, with what the fleet published, and the receiver's table with what the gateway raised.
+All of it twice: with a broker in front, and with devices that publish to the gateway itself.
 
   kill9_test.py [ROUNDS [SEED]]   `make kill9 N=200`; a seed repeats the moments, not the machine"""
 import contextlib
@@ -120,6 +121,20 @@ def compare(system):
         assert lanes.get(lane, 0) == state["next"] - 1, f"{lane}: {lanes.get(lane)} of {state['next'] - 1}"
 
 
+def campaign(source, rounds, seed):
+    with System(60, "3s", source=source) as system:
+        system.start_all()
+        system.start_fleet("--seed", str(seed), *FLEET, *DISORDER)
+        kills = Rounds(system, seed)
+        kills.run(rounds)
+        assert system.stop("fleet", wait_s=150) == 0, system.log_tail("fleet")
+        demo = Demo(system, {}, seed)
+        demo.began = time.monotonic()
+        demo.drain()
+        compare(system)
+        assert rounds < 50 or all(kills.killed.values()), f"not killed in one of the phases: {kills.killed}"
+
+
 def main():
     if not shutil.which("mosquitto"):
         print("mosquitto is not installed")
@@ -127,18 +142,9 @@ def main():
     built()
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(1 << 31)
-    say(f"{rounds} rounds, seed {seed}")
-    with System(60, "3s") as system:
-        system.start_all()
-        system.start_fleet("--seed", str(seed), *FLEET, *DISORDER)
-        campaign = Rounds(system, seed)
-        campaign.run(rounds)
-        assert system.stop("fleet", wait_s=150) == 0, system.log_tail("fleet")
-        demo = Demo(system, {}, seed)
-        demo.began = time.monotonic()
-        demo.drain()
-        compare(system)
-        assert rounds < 50 or all(campaign.killed.values()), f"not killed in one of the phases: {campaign.killed}"
+    for source in ("broker", "listener"):
+        say(f"{source}: {rounds} rounds, seed {seed}")
+        campaign(source, rounds, seed)
     return 0
 
 
