@@ -62,8 +62,8 @@ static bool reads(const struct config_source *source, bool time)
 static void warn_about_listener(const struct config_source *source, FILE *out)
 {
     (void)fprintf(out,
-                  "source %s: anonymous: whoever reaches %s:%u can publish for any device, and take "
-                  "over the connection of any by its client id\n",
+                  "source %s: anonymous: whoever reaches %s:%u can publish for any device, and "
+                  "take over the connection of any by its client id\n",
                   source->name, source->broker.host, source->broker.port);
     if (!config_loopback(source->broker.host))
         (void)fprintf(out,
@@ -288,11 +288,11 @@ void config_print_losses(const struct config *config, FILE *out)
     for (uint32_t i = 0; i < config->source_count; i++)
         qos0 = qos0 || config->sources[i].qos == 0 || config->sources[i].kind == SOURCE_LISTENER;
     if (has_kind(config, SOURCE_BROKER))
-        (void)fputs("gateway stopped: what devices publish at QoS 0; the broker keeps QoS 1 and 2\n",
-                    out);
+        (void)fputs(
+            "gateway stopped: what devices publish at QoS 0; the broker keeps QoS 1 and 2\n", out);
     if (has_kind(config, SOURCE_LISTENER))
-        (void)fputs("gateway stopped: what devices would publish to it; at QoS 1 each knows what was "
-                    "not acknowledged, and is to send it again\n",
+        (void)fputs("gateway stopped: what devices would publish to it; at QoS 1 each knows what "
+                    "was not acknowledged, and is to send it again\n",
                     out);
     const char *unacknowledged = qos0 ? "; of what comes at QoS 0 up to " : "";
     (void)fprintf(out, "kill -9: nothing acknowledged%s%s\n", unacknowledged,

@@ -71,25 +71,30 @@ const struct config_section_doc config_sections[SECTIONS] = {
 #define ADDRESS(type) offsetof(struct type, broker), offsetof(struct config_broker, client_id)
 #define URL_DOC "The broker: mqtt://host:port (1883) or mqtts://host:port (8883)."
 #define BROKER(section, type, of_kinds) \
-    { section, "client_id", KEY_TEXT, FIELD(type, broker.client_id), .fallback = "", .kinds = of_kinds, \
+    { section, "client_id", KEY_TEXT, FIELD(type, broker.client_id), .fallback = "", \
+      .kinds = of_kinds, \
       .doc = "MQTT client id; the session hangs on it. Empty: made of the names." }, \
-    { section, "username", KEY_TEXT, FIELD(type, broker.username), .fallback = "", .kinds = of_kinds, \
-      .doc = "User name for the broker." }, \
-    { section, "password_file", KEY_PATH, FIELD(type, broker.password_file), .fallback = "", .kinds = of_kinds, \
-      .doc = "File that holds the password, mode 0600." }, \
-    { section, "ca", KEY_PATH, FIELD(type, broker.ca_file), .fallback = "", .kinds = of_kinds, \
+    { section, "username", KEY_TEXT, FIELD(type, broker.username), .fallback = "", \
+      .kinds = of_kinds, .doc = "User name for the broker." }, \
+    { section, "password_file", KEY_PATH, FIELD(type, broker.password_file), .fallback = "", \
+      .kinds = of_kinds, .doc = "File that holds the password, mode 0600." }, \
+    { section, "ca", KEY_PATH, FIELD(type, broker.ca_file), .fallback = "", \
+      .kinds = of_kinds, \
       .doc = "Certificates (PEM) that may sign the broker's; needed with mqtts." }, \
-    { section, "cert", KEY_PATH, FIELD(type, broker.cert_file), .fallback = "", .kinds = of_kinds, \
-      .doc = "Our own certificate (PEM), for mutual TLS." }, \
-    { section, "key", KEY_PATH, FIELD(type, broker.key_file), .fallback = "", .kinds = of_kinds, \
-      .doc = "Its private key (PEM), mode 0600." }, \
+    { section, "cert", KEY_PATH, FIELD(type, broker.cert_file), .fallback = "", \
+      .kinds = of_kinds, .doc = "Our own certificate (PEM), for mutual TLS." }, \
+    { section, "key", KEY_PATH, FIELD(type, broker.key_file), .fallback = "", \
+      .kinds = of_kinds, .doc = "Its private key (PEM), mode 0600." }, \
     { section, "keepalive", KEY_DURATION, FIELD(type, broker.keepalive_ms), 10 * SECONDS, \
       18 * HOURS, \
-      .fallback = "60s", .kinds = of_kinds, .doc = "A connection silent for 1.5 times as long is dead." }, \
+      .fallback = "60s", .kinds = of_kinds, \
+      .doc = "A connection silent for 1.5 times as long is dead." }, \
     { section, "backoff_min", KEY_DURATION, FIELD(type, broker.backoff_min_ms), 100, 10 * MINUTES, \
-      .fallback = "1s", .kinds = of_kinds, .doc = "Least wait before connecting again; doubles, with jitter." }, \
+      .fallback = "1s", .kinds = of_kinds, \
+      .doc = "Least wait before connecting again; doubles, with jitter." }, \
     { section, "backoff_max", KEY_DURATION, FIELD(type, broker.backoff_max_ms), 100, 1 * HOURS, \
-      .fallback = "60s", .kinds = of_kinds, .doc = "Greatest wait before connecting again." }
+      .fallback = "60s", .kinds = of_kinds, \
+      .doc = "Greatest wait before connecting again." }
 
 const struct config_key config_keys[] = {
     MAP("gateway", SECTION_GATEWAY, config, path, "The gateway itself."),

@@ -122,8 +122,8 @@ int listener_open(struct listener *l, struct loop *loop, struct gateway *gateway
     if (l->epoll >= 0 && epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->fd, &event) == 0)
         l->watch = loop_watch(loop, l->epoll);
     if (l->watch == NULL) {
-        (void)snprintf(why, 256, "source %s: can't listen at %.60s:%u: %.60s", l->config.source->name,
-                       at->host, at->port, strerror(errno));
+        (void)snprintf(why, 256, "source %s: can't listen at %.60s:%u: %.60s",
+                       l->config.source->name, at->host, at->port, strerror(errno));
         return WEIR_EIO;
     }
     l->accepting = true;

@@ -8,16 +8,16 @@
 #include "pipeline/mqtt/reason.h"
 
 enum {
-    LISTENER_ID_BYTES = 64,        /* of a client id; longer ones are refused */
-    LISTENER_PACKET_SLACK = 1024,  /* topic and properties, beside the payload */
+    LISTENER_ID_BYTES = 64,       /* of a client id; longer ones are refused */
+    LISTENER_PACKET_SLACK = 1024, /* topic and properties, beside the payload */
     LISTENER_GULP_BYTES = 64 * 1024,
-    LISTENER_OUT_BYTES = 512,      /* the largest answer that is no acknowledgement */
+    LISTENER_OUT_BYTES = 512, /* the largest answer that is no acknowledgement */
     LISTENER_ALIASES = 16,
     LISTENER_ALIAS_BYTES = 1024,
-    LISTENER_KEEP_ALIVE_S = 3600,  /* at most, in 5.0 */
+    LISTENER_KEEP_ALIVE_S = 3600, /* at most, in 5.0 */
     LISTENER_CONNECT_MS = 10000,
-    LISTENER_PATIENCE_MS = 30000,  /* with half a packet, and with a client that does not read */
-    LISTENER_GOODBYE_MS = 2000     /* for the client to read why, and hang up */
+    LISTENER_PATIENCE_MS = 30000, /* with half a packet, and with a client that does not read */
+    LISTENER_GOODBYE_MS = 2000    /* for the client to read why, and hang up */
 };
 
 enum device_state {
@@ -36,20 +36,20 @@ struct device { /* one connection */
     struct mqtt_connection *mqtt;
     enum device_state state;
     int fd;
-    uint32_t interest;     /* as epoll was told */
-    uint64_t opened;       /* grows with each */
-    bool connected;        /* counted as such */
-    enum stall stall;      /* why what waits in `in` may not be taken now */
-    bool watched;          /* epoll knows it */
-    int64_t deadline_ms;   /* of half a packet, or of the goodbye; INT64_MAX: none */
-    int64_t stuck_ms;      /* the output has not moved since; INT64_MAX: there is none */
-    uint8_t *in;           /* [in_bytes]: what was read and not taken */
+    uint32_t interest;   /* as epoll was told */
+    uint64_t opened;     /* grows with each */
+    bool connected;      /* counted as such */
+    enum stall stall;    /* why what waits in `in` may not be taken now */
+    bool watched;        /* epoll knows it */
+    int64_t deadline_ms; /* of half a packet, or of the goodbye; INT64_MAX: none */
+    int64_t stuck_ms;    /* the output has not moved since; INT64_MAX: there is none */
+    uint8_t *in;         /* [in_bytes]: what was read and not taken */
     uint32_t in_used;
-    uint8_t *out;          /* [out_bytes] */
+    uint8_t *out; /* [out_bytes] */
     uint32_t out_used, out_sent;
-    uint64_t *numbers;     /* [receive_maximum + 1], by number of the acknowledgement modulo that:
-                            * the gateway's number of the message */
-    uint64_t committed;    /* number of the last acknowledgement that may go */
+    uint64_t *numbers;  /* [receive_maximum + 1], by number of the acknowledgement modulo that:
+                         * the gateway's number of the message */
+    uint64_t committed; /* number of the last acknowledgement that may go */
     uint32_t id_bytes;
     char id[LISTENER_ID_BYTES];
 };
@@ -59,19 +59,19 @@ struct listener {
     struct mqtt_offer offer;
     struct loop_watch *watch;
     struct gateway *gateway;
-    int fd, epoll;             /* -1: closed */
-    bool accepting;            /* epoll watches `fd` */
+    int fd, epoll;  /* -1: closed */
+    bool accepting; /* epoll watches `fd` */
     uint32_t slots;
-    struct device *devices;    /* [slots] */
+    struct device *devices; /* [slots] */
     uint32_t in_bytes, out_bytes;
-    uint8_t *gulp;             /* [in_bytes]: what is being read, of all connections */
+    uint8_t *gulp; /* [in_bytes]: what is being read, of all connections */
     struct mqtt_event event;
-    uint32_t stalled;          /* devices, by the gateway */
-    uint32_t first;            /* of the devices: where their turn begins */
-    uint32_t taken;            /* messages of this turn */
-    bool drained;              /* this turn found an end everywhere */
+    uint32_t stalled; /* devices, by the gateway */
+    uint32_t first;   /* of the devices: where their turn begins */
+    uint32_t taken;   /* messages of this turn */
+    bool drained;     /* this turn found an end everywhere */
     int64_t now_ms, tick_ms;
-    uint64_t opened, ids;      /* numbers for the next */
+    uint64_t opened, ids; /* numbers for the next */
     struct listener_counts counts;
 };
 

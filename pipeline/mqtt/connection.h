@@ -37,9 +37,9 @@ struct mqtt_offer { /* what this server grants; the same for all, outlives the c
     uint16_t receive_maximum;     /* 1..MQTT_RECEIVE_MAXIMUM_MAX; acknowledgements that can wait; 6
                                    * bytes each. 5.0: more messages under way are a fault. 3.1.1
                                    * knows no such limit: the client is just not read */
-    uint16_t exchanges_max;       /* QoS 2, also those restored; >= receive_maximum (0 where qos_max
-                                   * is less than 2); 16 to 32 bytes each. More are a fault, since push-back could not end: the
-                                   * PUBREL that makes room is behind */
+    uint16_t exchanges_max;       /* QoS 2, also those restored; >= receive_maximum, or qos_max is
+                                   * less than 2; 16 to 32 bytes each. More are a fault, since
+                                   * push-back could not end: the PUBREL for room is behind */
     uint16_t alias_maximum;       /* 8 bytes each */
     uint32_t alias_bytes;         /* for their topics together */
     uint16_t send_max;            /* QoS 1 to the client under way, >= 1; 16 to 32 bytes each */

@@ -232,7 +232,7 @@ def paho(place):
 def acknowledged_after_the_commit(place):
     end = Endpoint(place, max_age="4s")
     client = Client(end.port, version=V5)
-    assert client.flags == 0, "session present"
+    assert client.flags == 0, "session present"  # v5 MQTT-3.2.2-3: there is none
     for number in range(1, 4):
         client.publish(number)
     place.wait_status("three wait", lambda s: s["ledger"]["pending"] == 3)
@@ -401,14 +401,16 @@ def other_packets(place):
                 + packet(0x30, text("") + b"\x03\x23\0\1" + b'{"value":2,"sequence":2}'))
     assert end.stored(2)["ledger"]["stored"] == 2
     client.send(packet(0xE0, b""))
-    assert client.receive()[0] is None
+    assert client.receive()[0] is None  # v5 MQTT-3.14.4-2
     assert Client(end.port, "", V3, clean=False).code == 2
     assert Client(end.port, "i" * 65, V3).code == 2 and Client(end.port, "i" * 65, V5).code == 0x85
-    first, second = Client(end.port, "same", V5), Client(end.port, "same", V3)
+    oldest, first = Client(end.port, "same", V3), Client(end.port, "same", V5)
+    assert oldest.ended_with() is None  # v3.1.1 MQTT-3.1.4-2
+    second = Client(end.port, "same", V3)
     assert first.ended_with() == 0x8E
     second.publish(1, device="same")
     assert second.acknowledged(1) == [1]
-    assert end.counts()["taken_over"] == 1
+    assert end.counts()["taken_over"] == 2
     leaving = Client(end.port, "leaving", V5)
     assert place.stop("gateway") == 0
     assert leaving.ended_with() == 0x8B

@@ -79,13 +79,14 @@ def arguments(text, at):
 
 def log_events():
     """The literal names in every call that logs. One that passes a name on (a wrapper) has none, and is listed here."""
-    wrappers = {("firmware/daemon.c", "event"), ("firmware/tap.c", "event"), ("firmware/gateway/gateway_fill.c", "kind")}
-    calls = {"log_event": 0, "log_reason": 1, "ports.log": 1, "fill_notice": 1}
+    wrappers = {("firmware/daemon.c", "event"), ("firmware/tap.c", "event"), ("firmware/gateway/gateway_fill.c", "kind"),
+                ("firmware/listener/listener.c", "event")}
+    calls = {"log_event": 0, "log_reason": 1, "ports.log": 1, "fill_notice": 1, "listener_log": 2}
     events = set()
     for path, text in sources("firmware/*.c", "firmware/*/*.c", "hal/*.c", "hal/*/*.c", "storage/*.c"):
         if path == "firmware/log.c":
             continue
-        for call in re.finditer(r"\b(log_event|log_reason|ports\.log|fill_notice)\(", text):
+        for call in re.finditer(r"\b(log_event|log_reason|ports\.log|fill_notice|listener_log)\(", text):
             line = text[text.rfind("\n", 0, call.start()) + 1:call.start()]
             if line.startswith(("static void ", "void ")):
                 continue  # its definition
