@@ -52,7 +52,7 @@ class Client:
     """One connection, spoken by hand."""
 
     def __init__(self, port, client="c1", version=V3, **more):
-        self.version, self.buffer = version, b""
+        self.version, self.buffer, self.was_reset = version, b"", False
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
         self.socket.settimeout(20)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -78,7 +78,7 @@ class Client:
             try:
                 data = self.socket.recv(65536)
             except ConnectionResetError:
-                data = b""
+                data, self.was_reset = b"", True
             if not data:
                 return None, b""
             self.buffer += data
@@ -362,8 +362,9 @@ def malformed(place):
     codes = {}
     for i, (what, data, code) in enumerate(table):
         client = Client(end.port, f"bad{i}", V5)
-        client.send(data + b"\0" * 3000)  # unread bytes must not turn the answer into a reset
+        client.send(data + b"\0" * 200000)
         codes[what] = client.ended_with(), code
+        assert not client.was_reset, "unread bytes made a reset of it, which can overtake the answer"
         old = Client(end.port, f"old{i}", V3)
         if what not in ("alias out of range", "second CONNECT", "packet id 0", "AUTH"):
             old.send(data)

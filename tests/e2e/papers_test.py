@@ -15,7 +15,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import ROOT, WEIR, Place, skip_without, wait_until  # noqa: E402
+from weir_e2e import ROOT, WEIR, Place, free_port, skip_without, wait_until  # noqa: E402
 
 
 def read(*path):
@@ -181,10 +181,12 @@ def paths_of(value, path=""):
 
 def status_fields_are_in_the_page(place):
     port = place.start_broker("plant")
-    place.write_config(f'clock: {{trust: system}}\nsources: [{{name: plant, url: "mqtt://localhost:{port}", '
-                       f'topics: ["t/{{device}}/{{metric}}"]}}]\n')
+    topics = 'topics: ["t/{device}/{metric}"]'
+    place.write_config(f'clock: {{trust: system}}\nsources:\n'
+                       f'  - {{name: devices, listen: "mqtt://127.0.0.1:{free_port()}", anonymous: true, {topics}}}\n'
+                       f'  - {{name: plant, url: "mqtt://localhost:{port}", {topics}}}\n')
     place.start_gateway()
-    place.wait_status("source connected", lambda s: s["sources"][0]["connected"])
+    place.wait_status("both connected", lambda s: all(source["connected"] for source in s["sources"]))
     fields = {re.sub(r"^lanes\.\w+", "lanes.LANE", re.sub(r"^ledger\.rejected$", "ledger.rejected.REASON", path))
               for path in paths_of(place.status())}
     page = section(read("docs/operations.md"), "What `weir status --json` says")

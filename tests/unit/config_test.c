@@ -557,6 +557,37 @@ static void promises_follow_the_configuration(void **state)
     }
 }
 
+static void listeners_are_warned_of(void **state)
+{
+    (void)state;
+    static const char text[] = "sources:\n"
+                               "  - name: devices\n"
+                               "    listen: mqtt://192.0.2.1:1884\n"
+                               "    anonymous: true\n"
+                               "    plaintext_network: true\n"
+                               "    topics: [\"t/{device}/{metric}\"]\n";
+    static const struct {
+        void (*print)(const struct config *, FILE *);
+        const char *says;
+    } table[] = {
+        { config_print_warnings, "whoever reaches 192.0.2.1:1884 can publish for any device" },
+        { config_print_warnings, "cross the network in clear" },
+        { config_print_losses, "of what comes at QoS 0 up to 1s" },
+        { config_print_losses, "at QoS 1 each knows what was not acknowledged" },
+    };
+    assert_int_equal(read_text(text), 0);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char *said = printed(table[i].print);
+        if (strstr(said, table[i].says) == NULL)
+            fail_msg("no `%s` in\n%s", table[i].says, said);
+        assert_null(strstr(said, "the broker"));
+        free(said);
+    }
+    char *said = printed(config_print_broker); /* there is none to set up */
+    assert_string_equal(said, "");
+    free(said);
+}
+
 static void sources_that_stall_or_repeat_are_warned_of(void **state)
 {
     (void)state;
@@ -726,6 +757,7 @@ int main(void)
         cmocka_unit_test(secrets_are_secret),
         cmocka_unit_test(a_key_that_others_read_is_told),
         cmocka_unit_test(promises_follow_the_configuration),
+        cmocka_unit_test(listeners_are_warned_of),
         cmocka_unit_test(sources_that_stall_or_repeat_are_warned_of),
         cmocka_unit_test(the_disk_budget_adds_up),
         cmocka_unit_test(the_board_is_read_and_its_limits_hold),
