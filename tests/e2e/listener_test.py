@@ -41,8 +41,13 @@ def connect(client, version, keep_alive=60, clean=True):
                   + text(client))
 
 
+BASE_MS = int(time.time() * 1000)
+
+
 def publish(number, version, qos=1, device="d1", topic=None, payload=None):
-    payload = payload if payload is not None else b'{"value":21.5,"sequence":%d}' % number
+    """A message that says the same each time that it is sent: number and time are what repeats are known by."""
+    if payload is None:
+        payload = b'{"value":21.5,"sequence":%d,"time":%d}' % (number, BASE_MS + number)
     packet_id = struct.pack(">H", (number - 1) % 65535 + 1) if qos > 0 else b""
     return packet(0x30 | qos << 1, text(topic or f"t/{device}/temp") + packet_id + (b"\0" if version == V5 else b"")
                   + payload)
