@@ -7,7 +7,14 @@ static const struct hash_key HASH_KEY = { 0x7765697264656475u, 0x000000000000000
 
 /* --- the room --- */
 
-enum { RANGE_WORDS = sizeof(struct dedup_range) / sizeof(uint64_t) };
+struct run { /* a dedup_range as it is kept */
+    uint64_t first;
+    int64_t first_ms;
+    uint32_t more;    /* numbers behind the first */
+    uint32_t span_ms;
+};
+
+enum { RANGE_WORDS = sizeof(struct run) / sizeof(uint64_t) };
 
 static uint32_t room_words(const struct dedup_config *config)
 {
@@ -37,11 +44,6 @@ void dedup_init(struct dedup *d)
     *d = (struct dedup){ .last_sequence = 0 };
 }
 
-struct dedup_range *dedup_ranges(const struct dedup *d)
-{
-    return (struct dedup_range *)d->room;
-}
-
 struct dedup_config dedup_mixed(const struct dedup_config *config)
 {
     return (struct dedup_config){ ranges_max(config, true), keep_max(config, true) };
@@ -54,6 +56,32 @@ static uint64_t *hashes_of(const struct dedup *d, const struct dedup_config *con
 
 /* --- runs of numbers --- */
 
+static struct run *runs_of(const struct dedup *d)
+{
+    return (struct run *)d->room;
+}
+
+struct dedup_range dedup_run(const struct dedup *d, uint32_t index)
+{
+    assert(index < d->range_count);
+    const struct run *run = &runs_of(d)[index];
+    return (struct dedup_range){ run->first, run->first + run->more, run->first_ms,
+                                 run->first_ms + run->span_ms };
+}
+
+static bool fits(const struct dedup_range *run)
+{
+    return run->last - run->first <= UINT32_MAX &&
+           (uint64_t)run->last_ms - (uint64_t)run->first_ms <= UINT32_MAX;
+}
+
+static void keep_run(struct dedup *d, uint32_t index, const struct dedup_range *run)
+{
+    assert(fits(run));
+    runs_of(d)[index] = (struct run){ run->first, run->first_ms, (uint32_t)(run->last - run->first),
+                                      (uint32_t)(run->last_ms - run->first_ms) };
+}
+
 static bool has_number(const struct dedup_range *run, uint64_t number)
 {
     return run->first <= number && number <= run->last;
@@ -64,27 +92,29 @@ static bool has_point(const struct dedup_range *run, uint64_t number, int64_t ti
     return has_number(run, number) && run->first_ms <= time_ms && time_ms <= run->last_ms;
 }
 
-static void widen(struct dedup_range *run, const struct dedup_range *by)
+static struct dedup_range widened(const struct dedup_range *run, const struct dedup_range *by)
 {
-    run->first = by->first < run->first ? by->first : run->first;
-    run->last = by->last > run->last ? by->last : run->last;
-    run->first_ms = by->first_ms < run->first_ms ? by->first_ms : run->first_ms;
-    run->last_ms = by->last_ms > run->last_ms ? by->last_ms : run->last_ms;
+    return (struct dedup_range){ by->first < run->first ? by->first : run->first,
+                                 by->last > run->last ? by->last : run->last,
+                                 by->first_ms < run->first_ms ? by->first_ms : run->first_ms,
+                                 by->last_ms > run->last_ms ? by->last_ms : run->last_ms };
 }
 
 /* Whether `low` and `high`, whose numbers touch, may become one run: not when `high` lies wholly
  * before `low`, nor when a third run has a number that `low` has already passed, at a time between
  * the two. Either shows a restart, and a run over it would cover numbers of the later boot that
- * nobody has seen. */
-static bool joinable(const struct dedup *d, const struct dedup_range *low,
+ * nobody has seen. One of the two is the run at `index`, the other is new. */
+static bool joinable(const struct dedup *d, uint32_t index, const struct dedup_range *low,
                      const struct dedup_range *high)
 {
-    if (low->last == UINT64_MAX || low->last + 1 != high->first || high->last_ms < low->first_ms)
+    struct dedup_range joined = widened(low, high);
+    if (low->last == UINT64_MAX || low->last + 1 != high->first || high->last_ms < low->first_ms ||
+        !fits(&joined))
         return false;
     for (uint32_t i = 0; i < d->range_count; i++) {
-        const struct dedup_range *other = &dedup_ranges(d)[i];
-        if (other != low && other != high && other->first <= low->last &&
-            other->first_ms > low->last_ms && other->first_ms <= high->last_ms)
+        struct dedup_range other = dedup_run(d, i);
+        if (i != index && other.first <= low->last && other.first_ms > low->last_ms &&
+            other.first_ms <= high->last_ms)
             return false;
     }
     return true;
@@ -97,8 +127,8 @@ enum side { BELOW, ABOVE };
 static int neighbour(const struct dedup *d, const struct dedup_range *run, enum side side)
 {
     for (uint32_t i = d->range_count; i-- > 0;) {
-        const struct dedup_range *other = &dedup_ranges(d)[i];
-        if (side == BELOW ? joinable(d, other, run) : joinable(d, run, other))
+        struct dedup_range other = dedup_run(d, i);
+        if (side == BELOW ? joinable(d, i, &other, run) : joinable(d, i, run, &other))
             return (int)i;
     }
     return -1;
@@ -106,19 +136,20 @@ static int neighbour(const struct dedup *d, const struct dedup_range *run, enum 
 
 static void remove_run(struct dedup *d, uint32_t index)
 {
+    struct run *runs = runs_of(d);
     assert(index < d->range_count);
     d->range_count--;
-    memmove(&dedup_ranges(d)[index], &dedup_ranges(d)[index + 1],
-            (d->range_count - index) * sizeof dedup_ranges(d)[0]);
+    memmove(&runs[index], &runs[index + 1], (d->range_count - index) * sizeof runs[0]);
 }
 
 static enum dedup_verdict check_runs(const struct dedup *d, uint64_t number, int64_t time_ms)
 {
     bool known = false;
     for (uint32_t i = d->range_count; i-- > 0;) { /* newest first: most readings go on from it */
-        if (has_point(&dedup_ranges(d)[i], number, time_ms))
+        struct dedup_range run = dedup_run(d, i);
+        if (has_point(&run, number, time_ms))
             return DEDUP_SEEN;
-        known = known || has_number(&dedup_ranges(d)[i], number);
+        known = known || has_number(&run, number);
     }
     if (!known)
         return DEDUP_NEW;
@@ -134,7 +165,8 @@ static uint32_t add_run(struct dedup *d, const struct dedup_config *config, stru
         int at = neighbour(d, &run, side);
         if (at < 0)
             continue;
-        widen(&run, &dedup_ranges(d)[at]);
+        struct dedup_range other = dedup_run(d, (uint32_t)at);
+        run = widened(&run, &other);
         remove_run(d, (uint32_t)at);
     }
     uint32_t forgotten = 0;
@@ -142,7 +174,7 @@ static uint32_t add_run(struct dedup *d, const struct dedup_config *config, stru
         remove_run(d, 0);
         forgotten = 1;
     }
-    dedup_ranges(d)[d->range_count++] = run;
+    keep_run(d, d->range_count++, &run);
     return forgotten;
 }
 
@@ -162,16 +194,19 @@ static uint32_t mark_runs(struct dedup *d, const struct dedup_config *config,
     bool same_message = goes_on(d, reading);
     d->last_sequence = number;
     d->last_index = reading->index < UINT16_MAX ? (uint16_t)reading->index : UINT16_MAX;
-    if (same_message) { /* a message's readings may have times of their own */
-        widen(&dedup_ranges(d)[d->range_count - 1], &run);
+    if (same_message) { /* a message's readings may have times of their own, within reason */
+        struct dedup_range last = dedup_run(d, d->range_count - 1u);
+        last = widened(&last, &run);
+        if (fits(&last))
+            keep_run(d, d->range_count - 1u, &last);
         return 0;
     }
     for (uint32_t i = d->range_count; i-- > 0;) {
-        if (!has_point(&dedup_ranges(d)[i], number, time_ms))
+        struct dedup_range known = dedup_run(d, i);
+        if (!has_point(&known, number, time_ms))
             continue;
-        run = dedup_ranges(d)[i];
         remove_run(d, i);
-        dedup_ranges(d)[d->range_count++] = run;
+        keep_run(d, d->range_count++, &known);
         return 0;
     }
     return add_run(d, config, run);
@@ -287,10 +322,11 @@ void dedup_save(const struct dedup *d, const struct dedup_config *config, struct
     put_bool(w, d->mixed);
     put_u32(w, d->range_count);
     for (uint32_t i = 0; i < d->range_count; i++) {
-        put_u64(w, dedup_ranges(d)[i].first);
-        put_u64(w, dedup_ranges(d)[i].last);
-        put_i64(w, dedup_ranges(d)[i].first_ms);
-        put_i64(w, dedup_ranges(d)[i].last_ms);
+        struct dedup_range run = dedup_run(d, i);
+        put_u64(w, run.first);
+        put_u64(w, run.last);
+        put_i64(w, run.first_ms);
+        put_i64(w, run.last_ms);
     }
     put_u64(w, d->last_sequence);
     put_u16(w, d->last_index);
@@ -311,9 +347,10 @@ static void load_runs(struct dedup *d, const struct dedup_config *config, struct
         run.last = get_u64(r);
         run.first_ms = get_i64(r);
         run.last_ms = get_i64(r);
-        if (run.first > run.last || run.first_ms > run.last_ms)
+        if (run.first > run.last || run.first_ms > run.last_ms || !fits(&run))
             r->failed = true;
-        dedup_ranges(d)[i] = run;
+        else
+            keep_run(d, i, &run);
     }
     d->range_count = r->failed ? 0 : (uint8_t)count;
     d->last_sequence = get_u64(r);

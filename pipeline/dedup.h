@@ -35,11 +35,11 @@
 enum { DEDUP_RANGES_MAX = 16, DEDUP_KEEP_MAX = 1024 };
 
 struct dedup_config {
-    uint32_t ranges; /* a device, 1..DEDUP_RANGES_MAX, 32 bytes each */
+    uint32_t ranges; /* a device, 1..DEDUP_RANGES_MAX, 24 bytes each */
     uint32_t keep;   /* hashes a device, 0..DEDUP_KEEP_MAX, 8 bytes each, in the same bytes */
 };
 
-struct dedup_range {
+struct dedup_range { /* a run. One longer than 2^32 numbers or 49 days goes on as another */
     uint64_t first;
     uint64_t last;
     int64_t first_ms; /* least and greatest event time of the numbers in it */
@@ -62,8 +62,8 @@ enum dedup_verdict { DEDUP_NEW, DEDUP_SEEN, DEDUP_RESTART };
 size_t dedup_bytes(const struct dedup_config *config);
 void dedup_init(struct dedup *d); /* its room need not be clear */
 
-/* The runs, oldest first: [range_count]. */
-struct dedup_range *dedup_ranges(const struct dedup *d);
+/* The index-th of range_count runs, the one unused for longest first. */
+struct dedup_range dedup_run(const struct dedup *d, uint32_t index);
 
 /* How many runs and hashes a device has that sends readings of both kinds. */
 struct dedup_config dedup_mixed(const struct dedup_config *config);

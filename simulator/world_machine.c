@@ -29,6 +29,7 @@ static const char yaml[] =
     "      - template: telemetry/{device}/{metric}\n"
     "        payload: {value: /value, time: /ts, sequence: /seq, device: /device}\n"
     "window: {size: 2s, lateness: 3s, out_of_orderness: 500ms, idle: 5s, slots: 3}\n"
+    "dedup: {ranges: 8}\n" /* devices hold several messages back, one by one */
     "learning: {readings: 5, time: 0s}\n"
     "detectors:\n"
     "  - {name: hot, type: limit, metric: temp, high: 80, clear_after: 2s, cooldown: 0s}\n"

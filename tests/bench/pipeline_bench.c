@@ -3,7 +3,7 @@
  * second each, flat JSON of about 100 bytes; every case takes the same messages, the cases take
  * turns, and of the rounds the fastest and the middle one are told, so that a busy machine weighs
  * on all of them alike. One JSON line a case. Arguments: rounds (20), one case.
- * Links: storage/%.c hal/board.c firmware/json_arena.c firmware/config%.c
+ * Links: storage/%.c hal/board.c firmware/json_arena.c firmware/config/%.c
  * Libs: -lyaml -lmbedcrypto -lsqlite3 -lz */
 #include <assert.h>
 #include <cjson/cJSON.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "firmware/config.h"
+#include "firmware/config/config.h"
 #include "firmware/json_arena.h"
 #include "pipeline/codec_json_check.h"
 #include "pipeline/codec_json_scan.h"

@@ -159,11 +159,12 @@ static void hashes_stand_in_for_what_is_missing(void **state)
     free(d);
 }
 
-/* Half of the runs and half of the hashes, in the same room, whichever came first. */
+/* Half of the runs, and hashes in the rest of the same room, whichever came first. */
 static void a_device_of_both_kinds_has_half_of_each(void **state)
 {
     (void)state;
-    struct dedup_config config = { .ranges = 3, .keep = KEEP_MAX };
+    struct dedup_config config = { .ranges = 4, .keep = KEEP_MAX }, half = dedup_mixed(&config);
+    assert_true(half.ranges == 2 && half.keep == 6); /* of 96 bytes two runs leave so many */
     for (int runs_first = 0; runs_first < 2; runs_first++) {
         struct dedup *d = begin(&config);
         uint32_t forgotten = 0;
@@ -175,16 +176,41 @@ static void a_device_of_both_kinds_has_half_of_each(void **state)
             assert_int_equal(d->mixed, i >= (runs_first ? 20 : 21));
         }
         assert_int_equal(d->range_count, 2);
-        assert_int_equal(d->hash_count, KEEP_MAX / 2);
+        assert_int_equal(d->hash_count, half.keep);
         assert_int_equal(forgotten, (runs_first ? 20 : 0) + 10 - 2);
         for (uint64_t i = 20; i < 40; i++) {
             struct reading r = reading_at(10 * i, (int64_t)i);
             r.has_sequence = i % 2 == 1;
-            bool known = i >= (r.has_sequence ? 40 - 2 * 2 : 40 - KEEP_MAX);
+            bool known = i >= 40 - 2 * (r.has_sequence ? half.ranges : half.keep);
             assert_int_equal(dedup_check(d, &config, &r), known ? DEDUP_SEEN : DEDUP_NEW);
         }
         free(d);
     }
+}
+
+/* One reading a day: a run ends after 49 days, and nothing is forgotten by that. */
+static void a_long_run_goes_on_as_another(void **state)
+{
+    (void)state;
+    enum { DAYS = 140 };
+    const int64_t day_ms = 86400000;
+    struct dedup_config config = { .ranges = 4 };
+    struct dedup *d = begin(&config);
+    for (uint64_t day = 0; day < DAYS; day++) {
+        struct reading r = reading_at(1000 + day, (int64_t)day * day_ms);
+        assert_int_equal(dedup_check(d, &config, &r), DEDUP_NEW);
+        assert_int_equal(dedup_mark(d, &config, &r), 0);
+    }
+    assert_int_equal(d->range_count, 3);
+    for (uint64_t day = 0; day < DAYS; day++) {
+        struct reading r = reading_at(1000 + day, (int64_t)day * day_ms);
+        assert_int_equal(dedup_check(d, &config, &r), DEDUP_SEEN);
+    }
+    struct reading apart = reading_at(1000 + DAYS - 1, 0); /* in the message of today, months ago */
+    apart.index = 1;
+    assert_int_equal(dedup_mark(d, &config, &apart), 0);
+    assert_int_equal(dedup_run(d, 2).last_ms - dedup_run(d, 2).first_ms, 39 * day_ms);
+    free(d);
 }
 
 /* What a device was known by before it sent the other kind is known after it, as far as half goes. */
@@ -193,8 +219,8 @@ static void the_newest_half_outlives_the_mixing(void **state)
     (void)state;
     struct dedup_config config = { .ranges = 3, .keep = KEEP_MAX };
     struct dedup *d = begin(&config);
-    assert_int_equal(dedup_mixed(&config).ranges, 2);
-    assert_int_equal(dedup_mixed(&config).keep, KEEP_MAX / 2);
+    uint32_t kept = dedup_mixed(&config).keep;
+    assert_in_range(kept, 1, KEEP_MAX - 1);
     for (int64_t i = 0; i < KEEP_MAX + 3; i++) { /* the ring has gone round */
         struct reading r = reading_at(0, i);
         r.has_sequence = false;
@@ -205,7 +231,7 @@ static void the_newest_half_outlives_the_mixing(void **state)
     for (int64_t i = 0; i < KEEP_MAX + 3; i++) {
         struct reading r = reading_at(0, i);
         r.has_sequence = false;
-        bool known = i >= KEEP_MAX + 3 - KEEP_MAX / 2;
+        bool known = i >= KEEP_MAX + 3 - (int64_t)kept;
         assert_int_equal(dedup_check(d, &config, &r), known ? DEDUP_SEEN : DEDUP_NEW);
     }
     free(d);
@@ -304,7 +330,9 @@ static void deliver(struct device *v, uint64_t sequence, int64_t time_ms)
         assert_int_not_equal(verdict, DEDUP_SEEN);
     if (verdict == DEDUP_SEEN)
         return;
-    struct dedup_range oldest = dedup_ranges(v->dedup)[0];
+    struct dedup_range oldest = { 0 };
+    if (v->dedup->range_count > 0)
+        oldest = dedup_run(v->dedup, 0);
     if (dedup_mark(v->dedup, &v->config, &r) == 1)
         forget(v, oldest);
     assert_int_equal(dedup_check(v->dedup, &v->config, &r), DEDUP_SEEN);
@@ -371,6 +399,7 @@ int main(void)
         cmocka_unit_test(hashes_stand_in_for_what_is_missing),
         cmocka_unit_test(a_device_of_both_kinds_has_half_of_each),
         cmocka_unit_test(the_newest_half_outlives_the_mixing),
+        cmocka_unit_test(a_long_run_goes_on_as_another),
         cmocka_unit_test(what_is_saved_loads),
         cmocka_unit_test(random_devices_agree_with_a_plain_set),
     };

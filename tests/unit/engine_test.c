@@ -37,7 +37,7 @@ static void a_device_with_one_metric_fits_a_kibibyte(void **state)
     b.config.rules_per_series = b.config.rule_count;
     b.config.window.slots = 3;
     b.config.recent = 4;
-    b.config.dedup = (struct dedup_config){ .ranges = 3, .keep = 12 };
+    b.config.dedup = (struct dedup_config){ .ranges = 4, .keep = 12 };
     b.config.sources = &b.source;
     b.config.rules = b.rules;
     struct engine_cost cost = engine_cost(&b.config);
