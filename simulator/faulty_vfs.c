@@ -30,7 +30,7 @@ static struct {
     uint64_t chance;
     bool registered, off, cut;
     uint64_t operations, bytes_written, bytes_max;
-    uint64_t cut_at;           /* operation number; 0: none */
+    uint64_t cut_at, kill_at;  /* operation number; 0: none */
     uint64_t fail_from, fail_until, faults;
     enum faulty_error error;
 } disk;
@@ -47,6 +47,10 @@ static enum outcome operation(const struct handle *handle)
     if (disk.operations == disk.cut_at) {
         disk.off = true;
         disk.cut = true;
+        return NO_POWER;
+    }
+    if (disk.operations == disk.kill_at) {
+        disk.off = true;
         return NO_POWER;
     }
     if (disk.operations < disk.fail_from || disk.operations >= disk.fail_until)
@@ -83,7 +87,7 @@ static int on_write(sqlite3_file *base, const void *at, int count, sqlite3_int64
     enum outcome outcome = operation(handle);
 
     if (outcome == NO_POWER) {
-        if (!was_off) /* under way when the power went */
+        if (!was_off && disk.cut) /* under way when the power went */
             medium_promise(&file->medium, at, (size_t)offset, bytes);
         return SQLITE_IOERR_WRITE;
     }
@@ -387,6 +391,12 @@ void faulty_vfs_cut_at(uint64_t n)
     disk.cut_at = disk.operations + n;
 }
 
+void faulty_vfs_kill_at(uint64_t n)
+{
+    assert(n > 0);
+    disk.kill_at = disk.operations + n;
+}
+
 void faulty_vfs_fail_at(uint64_t n, uint64_t count, enum faulty_error error)
 {
     assert(n > 0);
@@ -399,6 +409,7 @@ void faulty_vfs_fail_at(uint64_t n, uint64_t count, enum faulty_error error)
 void faulty_vfs_disarm(void)
 {
     disk.cut_at = 0;
+    disk.kill_at = 0;
     disk.fail_from = 0;
     disk.fail_until = 0;
     disk.faults = 0;
@@ -439,6 +450,16 @@ void faulty_vfs_power_on(void)
 bool faulty_vfs_is_cut(void)
 {
     return disk.cut;
+}
+
+bool faulty_vfs_is_off(void)
+{
+    return disk.off;
+}
+
+enum faulty_error faulty_vfs_last_error(void)
+{
+    return disk.error;
 }
 
 uint64_t faulty_vfs_faults(void)

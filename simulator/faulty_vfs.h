@@ -31,9 +31,11 @@ void faulty_vfs_end(void);
 
 /* Operations are writes, syncs, truncations and deletions. The n-th from now (1: the next) ... */
 void faulty_vfs_cut_at(uint64_t n);  /* ... finds the power gone, and so does everything after it */
+/* ... is never reached: the process is gone, what it wrote is seen and still not synced */
+void faulty_vfs_kill_at(uint64_t n);
 /* ... fails, and so do those after it, `count` of them. */
 void faulty_vfs_fail_at(uint64_t n, uint64_t count, enum faulty_error error);
-void faulty_vfs_disarm(void);        /* neither any more */
+void faulty_vfs_disarm(void);        /* none of them any more */
 
 /* The power is gone: what was not synced is kept, lost or torn, drawn from `seed`. After cut_at it
  * settles that cut. Every call fails until power_on, and handles from before fail for ever; the
@@ -44,6 +46,8 @@ void faulty_vfs_kill(void);
 void faulty_vfs_power_on(void);
 
 bool faulty_vfs_is_cut(void);            /* by cut_at or cut, until power_on */
+bool faulty_vfs_is_off(void);            /* that, or killed by kill_at or kill */
+enum faulty_error faulty_vfs_last_error(void); /* that fail_at was armed with last */
 uint64_t faulty_vfs_faults(void);        /* errors given by fail_at since it was armed */
 uint64_t faulty_vfs_operations(void);    /* since begin */
 uint64_t faulty_vfs_bytes_written(void); /* since begin */

@@ -5,7 +5,8 @@
  * everything in the batch is on disk; when it does not, nothing of it is. A block's number is its
  * primary key, so committing a batch again after an unclear error stores nothing twice and returns
  * 0. After an I/O error the connection is closed; the next call opens it again, writes the WAL once
- * more, and finds out whether the batch had been stored.
+ * more, and finds out whether the batch had been stored. So does a start: what store_open tells of
+ * is on disk, also what the process before it wrote and could not sync.
  *
  * Every call blocks on the disk, so it runs on the one worker thread; no two calls at once. The
  * store owns its memory from start (SQLite's share is capped by sqlite_heap_bytes, which must hold

@@ -212,6 +212,7 @@ static struct store *store_allocate(const struct store_config *config)
     (void)snprintf(s->path, sizeof s->path, "%s", config->path);
     s->config.path = s->path;
     s->pages_max = store_pages_max(config);
+    s->scrub = true; /* a process before may have ended over a log that it could not sync */
     if (store_deflate_init(s) != 0) {
         store_close(s);
         return NULL;

@@ -379,6 +379,85 @@ static void run_with_retries(struct tally *tally)
     faulty_vfs_power_on();
 }
 
+/* The other way: the process ends with the first error, or in the middle of a commit, and a new one
+ * goes on, on the same kernel. What the old one could not sync looks written to the new one. */
+static void run_with_restarts(struct tally *tally)
+{
+    struct material m;
+    struct store *store;
+    struct store_recovery found;
+    uint64_t block = 0;
+
+    while (open_it(false, &store, &found) != 0)
+        tally->errors++;
+    while (block < BLOCKS) {
+        struct batch batch = batch_at(&m, block + 1);
+        block++;
+        if (store_commit(store, &batch) == 0)
+            continue;
+        tally->errors++;
+        faulty_vfs_kill();
+        store_close(store);
+        faulty_vfs_power_on();
+        assert_int_equal(open_it(false, &store, &found), 0);
+        assert_true(found.last_block == block || found.last_block + 1 == block);
+        block = found.last_block;
+    }
+    faulty_vfs_cut(tally->errors + 7);
+    store_close(store);
+    faulty_vfs_power_on();
+}
+
+static void a_restart_writes_again_what_was_not_synced(void **state)
+{
+    struct tally tally = { 0 };
+    uint64_t operations = operations_of_run(false);
+
+    (void)state;
+    for (uint64_t k = 1; k <= operations; k += 3) {
+        faulty_vfs_begin(k * 13);
+        faulty_vfs_fail_at(k, 1, FAULTY_EIO);
+        run_with_restarts(&tally);
+        check_survival(BLOCKS, false, &tally);
+    }
+    printf("# restarts: %" PRIu64 " runs, %" PRIu64 " ended early, %" PRIu64 " lost\n", tally.cases,
+           tally.errors, tally.lost_cases);
+    assert_true(tally.errors > tally.cases / 2);
+    assert_int_equal(tally.lost_cases, 0);
+    assert_int_equal(tally.set_aside, 0);
+}
+
+/* A commit that nobody heard of, and that the kernel alone holds, is durable once a start told of
+ * it: its rows may be on their way by then. */
+static void what_a_start_finds_lasts(void **state)
+{
+    struct material m;
+    struct store *store;
+    struct store_recovery found, later;
+    uint64_t unheard = 0;
+
+    (void)state;
+    for (uint64_t k = 1; k <= 40; k++) {
+        faulty_vfs_begin(k);
+        assert_int_equal(open_it(false, &store, &found), 0);
+        struct batch batch = batch_at(&m, 1);
+        faulty_vfs_kill_at(k);
+        bool heard = store_commit(store, &batch) == 0;
+        faulty_vfs_kill();
+        store_close(store);
+        faulty_vfs_power_on();
+        assert_int_equal(open_it(false, &store, &found), 0);
+        unheard += !heard && found.last_block == 1;
+        faulty_vfs_cut(k);
+        store_close(store);
+        faulty_vfs_power_on();
+        assert_int_equal(open_it(false, &store, &later), 0);
+        assert_int_equal(later.last_block, found.last_block);
+        store_close(store);
+    }
+    assert_true(unheard > 0);
+}
+
 static void errors_lose_nothing(void **state)
 {
     struct tally tally = { 0 };
@@ -512,6 +591,8 @@ int main(void)
         cmocka_unit_test(a_cut_loses_nothing_acknowledged),
         cmocka_unit_test(without_full_sync_it_loses),
         cmocka_unit_test(errors_lose_nothing),
+        cmocka_unit_test(a_restart_writes_again_what_was_not_synced),
+        cmocka_unit_test(what_a_start_finds_lasts),
         cmocka_unit_test(a_full_disk_makes_room_inside_the_file),
         cmocka_unit_test(a_refused_batch_is_stored_later),
     };
