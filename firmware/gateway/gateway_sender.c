@@ -156,8 +156,9 @@ static bool send_one(struct gateway *g)
         return false;
     if (g->ports.uplink_send(g->ports.ctx, row) != 0)
         return false;
-    s->in_flight[s->in_flight_count++] =
-        (struct in_flight){ .lane = row->lane, .sequence = row->sequence, .key = row->key };
+    s->in_flight[s->in_flight_count++] = (struct in_flight){
+        .lane = row->lane, .sequence = row->sequence, .key = row->key, .probe = s->probe
+    };
     s->lanes[row->lane].next = row->sequence + 1;
     s->fetched_next++;
     uint32_t share = g->config->uplink.backlog_share_percent;
@@ -224,10 +225,11 @@ void sender_pump(struct gateway *g)
 /* --- what became of rows -------------------------------------------------------------------------
  * */
 
-static bool take_from_flight(struct sender *s, enum lane lane, uint64_t sequence)
+static bool take_from_flight(struct sender *s, enum lane lane, uint64_t sequence, bool *probe)
 {
     for (uint32_t i = 0; i < s->in_flight_count; i++)
         if (s->in_flight[i].lane == lane && s->in_flight[i].sequence == sequence) {
+            *probe = s->in_flight[i].probe;
             s->in_flight[i] = s->in_flight[--s->in_flight_count];
             return true;
         }
@@ -250,7 +252,8 @@ static void cover(struct gateway *g, enum lane lane, uint64_t covered)
 void gateway_on_sent(struct gateway *g, enum lane lane, uint64_t sequence)
 {
     struct sender *s = &g->sender;
-    if (!take_from_flight(s, lane, sequence))
+    bool probe;
+    if (!take_from_flight(s, lane, sequence, &probe))
         return; /* from a connection that is gone: it is sent again */
     s->probe = false;
     if (sequence > s->lanes[lane].sent)
@@ -295,11 +298,11 @@ static void want_poison(struct gateway *g, enum lane lane, uint64_t sequence)
 void gateway_on_send_failed(struct gateway *g, enum lane lane, uint64_t sequence, bool refused)
 {
     struct sender *s = &g->sender;
-    bool alone = s->in_flight_count == 1;
-    if (!take_from_flight(s, lane, sequence))
+    bool probe;
+    if (!take_from_flight(s, lane, sequence, &probe))
         return;
-    /* The row that breaks a connection is known only when it was alone in flight. */
-    if (refused || (s->probe && alone)) {
+    /* The row that breaks a connection is known only when it was sent alone. */
+    if (refused || probe) {
         uint32_t refusals = count_refusal(s, lane, sequence);
         s->lanes[lane].paused_until_ms = g->t_ms + (int64_t)REFUSAL_PAUSE_MS * refusals;
         if (refusals >= g->config->uplink.refusals_max)

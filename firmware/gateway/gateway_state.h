@@ -54,6 +54,7 @@ struct in_flight {
     enum lane lane;
     uint64_t sequence;
     struct hash128 key; /* of the alert; zero: none */
+    bool probe;         /* sent alone: if the connection breaks over it, it may be its fault */
 };
 
 struct lane_cursor {

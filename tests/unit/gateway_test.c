@@ -239,6 +239,55 @@ static void a_refused_row_holds_up_its_own_lane_only(void **state)
     bench_close(&b);
 }
 
+/* PUBACKs for all that is under way, or the connection breaks over it; then it is there again. */
+static void answer(struct bench *b, bool breaks)
+{
+    for (uint32_t i = 0; i < b->sent_count; i++) {
+        const struct bench_sent *sent = &b->sent[i];
+        if (!sent->answered && breaks)
+            gateway_on_send_failed(b->gateway, sent->lane, sent->sequence, false);
+        else if (!sent->answered)
+            gateway_on_sent(b->gateway, sent->lane, sent->sequence);
+        b->sent[i].answered = true;
+    }
+    if (breaks)
+        gateway_on_uplink(b->gateway, false);
+    gateway_on_uplink(b->gateway, true);
+    bench_turns(b, 3);
+}
+
+static uint32_t under_way(const struct bench *b)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->sent_count; i++)
+        count += !b->sent[i].answered;
+    return count;
+}
+
+/* Of several that were under way when a connection broke nobody knows which one broke it: only one
+ * that was sent alone is given up after so many breaks. */
+static void only_a_row_alone_is_blamed_for_a_break(void **state)
+{
+    (void)state;
+    struct bench b;
+    open_with_rows(&b);
+    b.config->uplink.receipts = true; /* none come: all is sent again after each break */
+    for (uint32_t i = 0; i < 2 * b.config->uplink.refusals_max; i++) {
+        assert_in_range(under_way(&b), 2, 9);
+        answer(&b, true);
+        assert_int_equal(under_way(&b), 1);
+        answer(&b, false);
+    }
+    assert_null(strstr(b.log, "outbox_poison"));
+    for (int i = 0; i < 40 && strstr(b.log, "outbox_poison") == NULL; i++) {
+        answer(&b, true);
+        bench_turn(&b, 10000); /* its lane waits after each break */
+        bench_turns(&b, 3);
+    }
+    assert_non_null(strstr(b.log, "outbox_poison"));
+    bench_close(&b);
+}
+
 /* The receiver knows this lane from a store that went on further: it has other rows there. */
 static void a_receipt_covers_only_what_was_sent(void **state)
 {
@@ -332,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_message_is_judged_when_it_is_taken),
         cmocka_unit_test(a_split_message_that_died_half_stored_is_completed),
         cmocka_unit_test(a_refused_row_holds_up_its_own_lane_only),
+        cmocka_unit_test(only_a_row_alone_is_blamed_for_a_break),
         cmocka_unit_test(a_receipt_covers_only_what_was_sent),
         cmocka_unit_test(a_hole_is_filled_although_an_older_row_is_under_way),
         cmocka_unit_test(a_full_disk_is_waited_out),
