@@ -17,7 +17,9 @@
  *
  * What a run can't tell: a device whose clock returns to an earlier span while its numbers restart
  * (no battery, no network time); and a restart whose first number heard lies beyond all known ones,
- * which looks like a gap. In both, a number inside the run is then taken for a repeat.
+ * which looks like a gap. In both, a number inside the run is then taken for a repeat. The same can
+ * happen to a late reading of a device that restarted, once the run that showed the restart was
+ * forgotten.
  *
  * The readings of one message share its number: all of them are judged before any of them is
  * marked, and they are marked one after the other, in order of index. A later index than the last

@@ -266,8 +266,9 @@ static void print_repeats(const struct config *config, FILE *out)
     const struct dedup_config *d = &config->engine.dedup;
     (void)fprintf(
         out,
-        "repeats with a sequence: known however late, while a device has at most %u gap%s in its "
-        "numbers\n",
+        "repeats with a sequence: known however late, while a device has at most %u break%s in "
+        "its numbers: gaps, restarts, its clock set back
+",
         d->ranges - 1, d->ranges == 2 ? "" : "s");
     (void)fprintf(
         out,
