@@ -32,6 +32,7 @@ static struct {
     uint64_t operations, bytes_written, bytes_max;
     uint64_t cut_at, kill_at;  /* operation number; 0: none */
     uint64_t fail_from, fail_until, faults;
+    bool fail_sync;
     enum faulty_error error;
 } disk;
 
@@ -120,6 +121,11 @@ static int on_sync(sqlite3_file *base, int flags)
     (void)flags;
     if (outcome == NO_POWER)
         return SQLITE_IOERR_FSYNC;
+    if (outcome == GOES_ON && disk.fail_sync) {
+        disk.faults++;
+        outcome = FAILS;
+    }
+    disk.fail_sync = false;
     if (handle->sync_directory)
         directory_sync();
     handle->sync_directory = false;
@@ -406,8 +412,16 @@ void faulty_vfs_fail_at(uint64_t n, uint64_t count, enum faulty_error error)
     disk.faults = 0;
 }
 
+void faulty_vfs_fail_sync(void)
+{
+    disk.fail_sync = true;
+    disk.error = FAULTY_EIO;
+    disk.faults = 0;
+}
+
 void faulty_vfs_disarm(void)
 {
+    disk.fail_sync = false;
     disk.cut_at = 0;
     disk.kill_at = 0;
     disk.fail_from = 0;

@@ -35,6 +35,8 @@ void faulty_vfs_cut_at(uint64_t n);  /* ... finds the power gone, and so does ev
 void faulty_vfs_kill_at(uint64_t n);
 /* ... fails, and so do those after it, `count` of them. */
 void faulty_vfs_fail_at(uint64_t n, uint64_t count, enum faulty_error error);
+/* The next sync fails, whatever comes before it. */
+void faulty_vfs_fail_sync(void);
 void faulty_vfs_disarm(void);        /* none of them any more */
 
 /* The power is gone: what was not synced is kept, lost or torn, drawn from `seed`. After cut_at it

@@ -8,7 +8,7 @@
 
 #include "simulator/world_state.h"
 
-enum { TURNS_OF_FAULTS = 220, TURNS_TO_HEAL_MAX = 4000, HEAL_STEP_MS = 400 };
+enum { TURNS_OF_FAULTS = 220, TURNS_TO_HEAL_MAX = 4000, CALM_TURNS = 20 };
 
 const char *world_event_name(enum world_event event)
 {
@@ -59,52 +59,41 @@ static void plan_death(struct world *w)
     w->death_countdown = 1 + chance_below(&w->chance, 5);
 }
 
-static void pass_time(struct world *w)
-{
-    int64_t ms = w->healing ? HEAL_STEP_MS : 1 + chance_below(&w->chance, 300);
-    if (!w->healing && world_chance(w, 25))
-        ms += chance_below(&w->chance, 20000); /* long enough for idle windows and cool-downs */
-    w->mono_ms += ms;
-    w->wall_ms += ms;
-    if (!w->healing && world_chance(w, 150)) {
-        w->wall_ms += (int64_t)chance_below(&w->chance, 20000) - 10000;
-        WORLD_COUNT(w, CLOCK_STEPPED);
-    }
-}
-
-static struct hal_time time_of(const struct world *w)
-{
-    return (struct hal_time){
-        .mono_ms = w->mono_ms, .wall_ms = w->wall_ms, .state = CLOCK_SYNCED, .boot = w->boot
-    };
-}
-
-static void broker_step(struct world *w)
+static void source_step(struct world *w, uint32_t source)
 {
     struct world_devices *d = &w->devices;
-    devices_publish(w);
-    if (!d->connected) {
-        if (w->healing || world_chance(w, 4)) {
-            d->connected = true;
-            gateway_on_source(w->gateway, w->source, true);
-        }
+    if (d->broken[source]) {
+        d->broken[source] = false;
+        gateway_on_source(w->gateway, source, false);
+    }
+    if (!d->connected[source] && (w->healing || world_chance(w, 4))) {
+        d->connected[source] = true;
+        gateway_on_source(w->gateway, source, true);
+    }
+    devices_deliver(w, source);
+    if (w->dead || w->healing || !d->connected[source] || !world_chance(w, 100))
         return;
-    }
-    devices_deliver(w);
-    if (!w->dead && !w->healing && world_chance(w, 50)) {
-        WORLD_COUNT(w, BROKER_LOST);
-        devices_disconnect(w);
-        gateway_on_source(w->gateway, w->source, false);
-    }
+    WORLD_COUNT(w, BROKER_LOST);
+    devices_disconnect(w, source);
+    gateway_on_source(w->gateway, source, false);
+}
+
+static void brokers_step(struct world *w)
+{
+    uint32_t first = chance_below(&w->chance, WORLD_SOURCES);
+    devices_publish(w);
+    for (uint32_t i = 0; i < WORLD_SOURCES && !w->dead; i++)
+        source_step(w, (first + i) % WORLD_SOURCES);
 }
 
 static void one_turn(struct world *w)
 {
     enum shed_level shed = gateway_view(w->gateway).shed;
     plan_death(w);
-    pass_time(w);
+    clock_pass(w);
+    w->disk_bad -= w->disk_bad > 0;
     w->outcome.turns++;
-    gateway_begin_turn(w->gateway, time_of(w));
+    gateway_begin_turn(w->gateway, clock_now(w));
     if (world_dies(w, WORLD_KILLED_AFTER_BEGIN_TURN))
         return;
     bool cloud_first = world_chance(w, 2);
@@ -113,7 +102,9 @@ static void one_turn(struct world *w)
     if (!w->dead && w->job != NULL)
         world_finish_job(w);
     if (!w->dead)
-        broker_step(w);
+        people_step(w);
+    if (!w->dead)
+        brokers_step(w);
     if (!w->dead && !cloud_first)
         cloud_step(w);
     if (!w->dead)
@@ -127,23 +118,37 @@ static void one_turn(struct world *w)
     }
 }
 
-static bool broken(const struct world *w)
-{
-    return w->outcome.broken[0] != '\0';
-}
-
 static void die_and_come_back(struct world *w)
 {
     world_bury(w);
     world_start(w);
 }
 
+/* Told to stop while everything else goes wrong; it may die before it is through. */
+static void stop_and_start(struct world *w)
+{
+    gateway_begin_stop(w->gateway);
+    for (int turn = 0; turn < 60 && !w->dead && !world_broken(w); turn++) {
+        one_turn(w);
+        if (w->dead || !gateway_idle(w->gateway))
+            continue;
+        WORLD_COUNT(w, STOPPED_AMID_FAULTS);
+        world_leave(w);
+        world_start(w);
+        return;
+    }
+    if (!world_broken(w))
+        die_and_come_back(w);
+}
+
 static void live(struct world *w)
 {
-    for (int turn = 0; turn < TURNS_OF_FAULTS && !broken(w); turn++) {
+    for (int turn = 0; turn < TURNS_OF_FAULTS && !world_broken(w); turn++) {
         one_turn(w);
         if (w->dead)
             die_and_come_back(w);
+        else if (world_chance(w, 150))
+            stop_and_start(w);
     }
 }
 
@@ -173,37 +178,39 @@ static void heal(struct world *w)
 {
     w->healing = true;
     w->death_countdown = 0;
-    for (int turn = 0; turn < TURNS_TO_HEAL_MAX && !broken(w); turn++) {
+    int calm = 0; /* for longer than windows wait for more readings */
+    for (int turn = 0; turn < TURNS_TO_HEAL_MAX && !world_broken(w) && calm <= CALM_TURNS; turn++) {
         one_turn(w);
         if (w->dead)
             die_and_come_back(w);
-        if (!broken(w) && turn > 20 && all_is_well(w))
-            return;
+        calm = !world_broken(w) && all_is_well(w) ? calm + 1 : 0;
     }
-    if (!broken(w))
+    if (calm > CALM_TURNS)
+        return;
+    if (!world_broken(w))
         tell_unrest(w);
 }
 
 static void stop(struct world *w)
 {
     gateway_begin_stop(w->gateway);
-    for (int turn = 0; turn < 200 && !broken(w) && !gateway_idle(w->gateway); turn++) {
+    for (int turn = 0; turn < 200 && !world_broken(w) && !gateway_idle(w->gateway); turn++) {
         w->mono_ms += 10;
-        w->wall_ms += 10;
-        gateway_begin_turn(w->gateway, time_of(w));
+        w->true_ms += 10;
+        gateway_begin_turn(w->gateway, clock_now(w));
         if (w->job != NULL)
             world_finish_job(w);
         gateway_end_turn(w->gateway);
         if (world_chance(w, 8)) { /* impatient: killed while it stops, and started again */
             WORLD_COUNT(w, KILLED_WHILE_STOPPING);
             die_and_come_back(w);
-            if (!broken(w))
+            if (!world_broken(w))
                 heal(w);
-            if (!broken(w))
+            if (!world_broken(w))
                 gateway_begin_stop(w->gateway);
         }
     }
-    if (!broken(w) && !gateway_idle(w->gateway))
+    if (!world_broken(w) && !gateway_idle(w->gateway))
         world_break(w, "E2: the gateway does not come to rest when told to stop");
     WORLD_COUNT(w, STOPPED_IN_ORDER);
 }
@@ -215,16 +222,20 @@ struct world_outcome world_run(uint64_t seed, bool trace)
     w->seed = seed;
     w->chance = chance_branch(seed, 1);
     w->trace = trace;
-    w->wall_ms = 1790000000000;
+    w->true_ms = 1790000000000;
     world_start(w);
-    if (!broken(w))
+    if (!world_broken(w))
         live(w);
-    if (!broken(w))
+    if (!world_broken(w))
         heal(w);
-    if (!broken(w))
-        stop(w);
-    if (!broken(w))
+    if (!world_broken(w))
         check_finally(w);
+    if (!world_broken(w))
+        stop(w);
+    if (!world_broken(w)) {
+        world_leave(w);
+        world_start(w); /* and all that holds at every restart is looked at once more */
+    }
     world_end(w);
     struct world_outcome outcome = w->outcome;
     outcome.passed = outcome.broken[0] == '\0';

@@ -1,42 +1,34 @@
-/* world_devices: four devices and the broker in front: persistent session, QoS 1, in order, again
- * after every break. */
+/* world_devices: when devices speak, and the brokers in front of the gateway: a persistent session
+ * at QoS 1, in order, again after every break; and one at QoS 0 that forgets. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "simulator/world_state.h"
 
-static struct world_message *add_message(struct world *w)
+enum { RADIO = 2 }; /* the source at QoS 0 */
+
+/* --- devices --- */
+
+static struct world_message *publish(struct world *w, struct world_message message)
 {
     struct world_devices *d = &w->devices;
     assert(d->count < WORLD_MESSAGES_MAX);
     struct world_message *m = &d->messages[d->count];
-    memset(m, 0, sizeof *m);
+    *m = message;
     m->same_as = d->count++;
     w->outcome.messages++;
+    if (m->readings > 1)
+        WORLD_COUNT(w, MESSAGE_OF_MANY_READINGS);
+    if (m->bad_reading)
+        WORLD_COUNT(w, MESSAGE_PARTLY_BAD);
+    if (m->kind == MESSAGE_FUTURE)
+        WORLD_COUNT(w, MESSAGE_FROM_THE_FUTURE);
+    if (m->kind == MESSAGE_BAD)
+        WORLD_COUNT(w, MESSAGE_MALFORMED);
+    else if (m->sequence == 0)
+        WORLD_COUNT(w, MESSAGE_WITHOUT_SEQUENCE);
     return m;
-}
-
-static struct world_message measure(struct world *w, uint32_t device)
-{
-    struct world_message m = { .kind = MESSAGE_GOOD, .device = device };
-    double noise = chance_between(&w->chance, -1.0, 1.0);
-    bool anomalous = world_chance(w, 15);
-    m.sequence = ++w->devices.sequence[device];
-    m.device_time_ms = w->wall_ms;
-    (void)snprintf(m.topic, sizeof m.topic, "telemetry/d%u/temp", device);
-    (void)snprintf(m.payload, sizeof m.payload,
-                   "{\"device\":\"d%u\",\"ts\":%lld,\"seq\":%llu,\"value\":%.3f}", device,
-                   (long long)m.device_time_ms, (unsigned long long)m.sequence,
-                   20.0 + noise + (anomalous ? 90.0 : 0.0));
-    return m;
-}
-
-static void publish(struct world *w, struct world_message message)
-{
-    struct world_message *m = add_message(w);
-    message.same_as = m->same_as;
-    *m = message;
 }
 
 /* Most are published at once; some are kept by the device for a while, and come late and out of
@@ -44,11 +36,12 @@ static void publish(struct world *w, struct world_message message)
 static void publish_good(struct world *w, uint32_t device)
 {
     struct world_devices *d = &w->devices;
-    struct world_message m = measure(w, device);
-    if (d->late_count < WORLD_LATE_MAX && world_chance(w, 12))
+    struct world_message m;
+    bool may_wait = message_measure(w, device, &m);
+    if (may_wait && d->late_count < WORLD_LATE_MAX && world_chance(w, 12))
         d->late[d->late_count++] = m;
     else
-        publish(w, m);
+        (void)publish(w, m);
 }
 
 static void publish_late(struct world *w)
@@ -56,25 +49,10 @@ static void publish_late(struct world *w)
     struct world_devices *d = &w->devices;
     if (d->late_count == 0 || d->count == WORLD_MESSAGES_MAX || !(w->healing || world_chance(w, 8)))
         return;
-    publish(w, d->late[0]);
+    (void)publish(w, d->late[0]);
     d->late_count--;
     memmove(d->late, d->late + 1, d->late_count * sizeof d->late[0]);
     WORLD_COUNT(w, MESSAGE_LATE);
-}
-
-static void publish_bad(struct world *w, uint32_t device)
-{
-    static const char *const payloads[] = {
-        "{\"device\":\"d0\",", "{\"value\":1e999}", "\xff\xfe",
-        "{\"device\":\"other\",\"value\":1,\"ts\":1790000000000}"
-    };
-    struct world_message *m = add_message(w);
-    m->kind = MESSAGE_BAD;
-    m->device = device;
-    (void)snprintf(m->topic, sizeof m->topic, "telemetry/d%u/temp", device);
-    (void)snprintf(m->payload, sizeof m->payload, "%s",
-                   payloads[chance_below(&w->chance, sizeof payloads / sizeof payloads[0])]);
-    WORLD_COUNT(w, MESSAGE_MALFORMED);
 }
 
 static void publish_again(struct world *w)
@@ -83,12 +61,9 @@ static void publish_again(struct world *w)
     if (d->count == 0)
         return;
     uint32_t which = d->messages[chance_below(&w->chance, d->count)].same_as;
-    struct world_message *m = add_message(w);
-    uint32_t index = m->same_as;
-    (void)index;
-    *m = d->messages[which];
-    m->same_as = which;
-    m->delivered = m->ever_delivered = m->acknowledged = m->done = false;
+    struct world_message again = d->messages[which];
+    again.delivered = again.ever_delivered = again.acknowledged = again.done = false;
+    publish(w, again)->same_as = which;
     WORLD_COUNT(w, MESSAGE_REPEATED_BY_DEVICE);
 }
 
@@ -100,7 +75,7 @@ void devices_publish(struct world *w)
     for (uint32_t i = 0; i < burst && d->count < WORLD_MESSAGES_MAX; i++) {
         uint32_t device = chance_below(&w->chance, WORLD_DEVICES);
         if (world_chance(w, 14))
-            publish_bad(w, device);
+            (void)publish(w, message_bad(w, device));
         else if (world_chance(w, 14))
             publish_again(w);
         else
@@ -108,75 +83,116 @@ void devices_publish(struct world *w)
     }
 }
 
-void devices_disconnect(struct world *w)
+bool devices_quiet(const struct world *w)
 {
-    struct world_devices *d = &w->devices;
-    d->connected = false;
-    for (uint32_t i = d->oldest_open; i < d->count; i++)
-        d->messages[i].delivered = false;
+    return w->devices.oldest_open == w->devices.count &&
+           (w->devices.late_count == 0 || w->devices.count == WORLD_MESSAGES_MAX);
 }
 
-void devices_deliver(struct world *w)
+/* --- brokers --- */
+
+static void pass_done(struct world_devices *d)
+{
+    while (d->oldest_open < d->count && d->messages[d->oldest_open].done)
+        d->oldest_open++;
+}
+
+void devices_disconnect(struct world *w, uint32_t source)
+{
+    struct world_devices *d = &w->devices;
+    d->connected[source] = false;
+    for (uint32_t i = d->oldest_open; i < d->count; i++)
+        if (d->messages[i].source == source)
+            d->messages[i].delivered = false;
+}
+
+/* A broker keeps nothing at QoS 0 for a client that is away. */
+static void forget_radio(struct world *w)
+{
+    struct world_devices *d = &w->devices;
+    if (d->connected[RADIO])
+        return;
+    for (uint32_t i = d->oldest_open; i < d->count; i++)
+        if (d->messages[i].source == RADIO && !d->messages[i].done) {
+            d->messages[i].done = true;
+            WORLD_COUNT(w, MESSAGE_LOST_AT_QOS_0);
+        }
+    pass_done(d);
+}
+
+static void deliver(struct world *w, struct world_message *m)
+{
+    char topic[WORLD_TOPIC_BYTES], payload[WORLD_PAYLOAD_BYTES];
+    message_render(m, topic, payload);
+    WORLD_COUNT(w, MESSAGE_TAKEN);
+    if (m->ever_delivered)
+        WORLD_COUNT(w, MESSAGE_REDELIVERED);
+    m->delivered = m->ever_delivered = true;
+    if (m->source == RADIO) {
+        WORLD_COUNT(w, MESSAGE_AT_QOS_0);
+        m->done = true;
+    }
+    struct message message = { .source = m->source,
+                               .qos = m->source == RADIO ? 0 : 1,
+                               .topic = text_of(topic),
+                               .payload = text_of(payload) };
+    gateway_on_message(w->gateway, &message);
+}
+
+void devices_deliver(struct world *w, uint32_t source)
 {
     struct world_devices *d = &w->devices;
     uint32_t most = 1 + chance_below(&w->chance, 12);
     uint32_t given = 0;
-    for (uint32_t i = d->oldest_open; i < d->count && given < most && !w->dead; i++) {
+    forget_radio(w);
+    if (!d->connected[source])
+        return;
+    for (uint32_t i = d->oldest_open; i < d->count && given < most; i++) {
         struct world_message *m = &d->messages[i];
-        if (m->done || m->delivered)
+        if (m->source != source || m->done || m->delivered)
             continue;
-        if (!gateway_may_take(w->gateway, w->source))
+        if (!gateway_may_take(w->gateway, source))
             return;
-        m->delivered = true;
-        WORLD_COUNT(w, MESSAGE_TAKEN);
-        if (m->ever_delivered)
-            WORLD_COUNT(w, MESSAGE_REDELIVERED);
-        m->ever_delivered = true;
-        struct message message = { .source = w->source,
-                                   .qos = 1,
-                                   .topic = text_of(m->topic),
-                                   .payload = text_of(m->payload) };
-        m->number = gateway_on_message(w->gateway, &message).number;
+        deliver(w, m);
         given++;
-        (void)world_dies(w, WORLD_KILLED_AFTER_MESSAGE);
+        if (world_dies(w, WORLD_KILLED_AFTER_MESSAGE))
+            return;
     }
-    if (given < most && !w->dead)
-        gateway_on_drained(w->gateway, w->source);
+    pass_done(d);
+    if (given < most)
+        gateway_on_drained(w->gateway, source);
 }
 
-/* What was taken up to this number; with a broker in front that is all of it. */
-void devices_acknowledge(struct world *w, uint64_t number)
+/* What can't be used is counted; a reading from the future may have been taken, by a clock that was
+ * not synced. */
+static void acknowledge(struct world *w, struct world_message *m, bool lost)
+{
+    bool whole = fold_has(w, m);
+    if (m->kind == MESSAGE_GOOD && !whole)
+        world_break(w, "A1: device d%u, sequence %llu at %lld was acknowledged and is not whole in "
+                    "the journal", m->device, (unsigned long long)m->sequence,
+                    (long long)m->time_ms);
+    bool bad = m->kind == MESSAGE_BAD || m->bad_reading || !whole;
+    w->devices.acknowledged_bad += !whole ? m->readings : bad;
+    w->devices.acknowledged_letters += bad;
+    m->acknowledged = true;
+    m->done = !lost;
+}
+
+/* Everything of the source that was taken so far is acknowledged at once, as the tap does. */
+void devices_acknowledge(struct world *w, uint32_t source)
 {
     struct world_devices *d = &w->devices;
     bool lost = !w->healing && world_chance(w, 30);
-    uint32_t later = 0;
-    for (uint32_t i = d->oldest_open; i < d->count; i++) {
-        struct world_message *m = &d->messages[i];
-        if (!m->delivered || m->done)
-            continue;
-        if (m->number > number) {
-            later++;
-            continue;
-        }
-        m->acknowledged = true;
-        m->done = !lost;
-    }
-    if (later > 0 && w->source == 0)
-        world_break(w, "A8: %u messages were taken that this would acknowledge too", later);
-    if (later > 0)
-        WORLD_COUNT(w, ACKNOWLEDGED_IN_PART);
-    while (d->oldest_open < d->count && d->messages[d->oldest_open].done)
-        d->oldest_open++;
+    for (uint32_t i = d->oldest_open; i < d->count; i++)
+        if (d->messages[i].source == source && d->messages[i].delivered && !d->messages[i].done)
+            acknowledge(w, &d->messages[i], lost);
+    pass_done(d);
     if (!lost)
         return;
     /* They left, and the connection broke before the broker had them: it delivers all of them
      * again. */
     WORLD_COUNT(w, ACKNOWLEDGEMENT_LOST);
-    devices_disconnect(w);
-}
-
-bool devices_quiet(const struct world *w)
-{
-    return w->devices.oldest_open == w->devices.count &&
-           (w->devices.late_count == 0 || w->devices.count == WORLD_MESSAGES_MAX);
+    d->broken[source] = true;
+    devices_disconnect(w, source);
 }

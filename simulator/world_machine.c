@@ -9,92 +9,29 @@
 #include "simulator/faulty_vfs.h"
 #include "simulator/world_state.h"
 
-enum { JSON_ARENA_BYTES = 64 * 1024 };
+enum { DISK_BAD_TURNS = 80, STARTS_MAX = 20 };
 
-static const char yaml[] =
-    "gateway: {name: world, data_dir: /nowhere, socket: /nowhere/weir.sock}\n"
-    "clock: {trust: system}\n"
-    "limits: {devices: 8, series: 16, payload: 1KiB, readings_per_message: 16}\n"
-    "sources:\n"
-    "  - name: plant\n"
-    "    url: mqtt://127.0.0.1:1883\n"
-    "    receive_maximum: 20\n"
-    "    topics:\n"
-    "      - template: telemetry/{device}/{metric}\n"
-    "        payload: {value: /value, time: /ts, sequence: /seq, device: /device}\n"
-    "  - name: devices\n"
-    "    listen: mqtt://127.0.0.1:1885\n"
-    "    anonymous: true\n"
-    "    topics:\n"
-    "      - template: telemetry/{device}/{metric}\n"
-    "        payload: {value: /value, time: /ts, sequence: /seq, device: /device}\n"
-    "window: {size: 2s, lateness: 3s, out_of_orderness: 500ms, idle: 5s, slots: 3}\n"
-    "dedup: {ranges: 8}\n" /* devices hold several messages back, one by one */
-    "learning: {readings: 5, time: 0s}\n"
-    "detectors:\n"
-    "  - {name: hot, type: limit, metric: temp, high: 80, clear_after: 2s, cooldown: 0s}\n"
-    "  - {name: jump, type: rate, metric: temp, per_second: 30, clear_after: 1s}\n"
-    "  - {name: quiet, type: silent, metric: temp, min_silence: 4s, intervals: 4}\n"
-    "commit: {max_age: 300ms, max_readings: 64, retry_for: 4s}\n"
-    "shed: {enrichment_lag: 800ms, enter: 400ms, leave: 400ms}\n"
-    "alerts: {reject_rate: 30/m}\n"
-    "uplink:\n"
-    "  url: mqtt://127.0.0.1:1884\n"
-    "  receipts: true\n"
-    "  in_flight: 8\n"
-    "  refusals_max: 100\n"
-    "  receipt_timeout: 3s\n";
-
-static struct config *shared_config(void)
-{
-    static struct config *config;
-    if (config == NULL) {
-        config = calloc(1, sizeof *config);
-        assert(config != NULL);
-        int errors = config_read_text("world.yaml", yaml, sizeof yaml - 1, config, stderr);
-        assert(errors == 0);
-        (void)errors;
-        json_arena_start(aligned_alloc(16, JSON_ARENA_BYTES), JSON_ARENA_BYTES);
-    }
-    return config;
-}
-
-/* --- ports
- * --------------------------------------------------------------------------------------- */
-
-static void note_digest(struct world *w, const struct store_job *job)
-{
-    uint64_t block = job->batch->block;
-    assert(block < WORLD_BLOCKS_MAX);
-    if (block <= w->digest_high)
-        return; /* the same batch, tried again */
-    w->digests[block] = engine_digest(gateway_view(w->gateway).engine);
-    w->digest_high = block;
-    if (job->batch->readings == 0)
-        WORLD_COUNT(w, COMMIT_WITHOUT_READINGS);
-}
+/* --- ports --- */
 
 static void on_store_begin(void *ctx, struct store_job *job)
 {
     struct world *w = ctx;
     if (job->kind == STORE_JOB_COMMIT && !w->dead)
-        note_digest(w, job);
+        journal_give(w, job->batch);
     if (job->kind == STORE_JOB_COMMIT && world_dies(w, WORLD_KILLED_BEFORE_COMMIT))
         return;
     w->job = job;
-    w->job_ran = false;
     w->job_delay = world_chance(w, 3) ? chance_below(&w->chance, 4) : 0;
     if (w->job_delay > 0 && job->kind == STORE_JOB_COMMIT)
         WORLD_COUNT(w, COMMIT_DELAYED);
 }
 
-static void on_acknowledge(void *ctx, uint32_t source, uint64_t number)
+static void on_acknowledge(void *ctx, uint32_t source)
 {
     struct world *w = ctx;
-    assert(source == w->source);
     if (world_dies(w, WORLD_KILLED_AT_ACKNOWLEDGEMENT))
         return;
-    devices_acknowledge(w, number);
+    devices_acknowledge(w, source);
 }
 
 static int on_send(void *ctx, const struct outbox_row *row)
@@ -112,36 +49,74 @@ static void on_log(void *ctx, const char *event, const char *details)
         printf("  %lld %s %s\n", (long long)w->mono_ms, event, details);
 }
 
-/* --- the disk
- * ------------------------------------------------------------------------------------ */
+/* --- the disk --- */
 
+/* One fault at most, at one of the job's first operations on the disk. */
 static void arm_disk(struct world *w)
 {
     if (w->healing)
         return;
-    if (world_chance(w, 50))
-        faulty_vfs_cut_at(1 + chance_below(&w->chance, 12));
-    else if (world_chance(w, 30))
-        faulty_vfs_fail_at(1 + chance_below(&w->chance, 8), 1 + chance_below(&w->chance, 2),
-                           w->small_disk && world_chance(w, 2) ? FAULTY_ENOSPC : FAULTY_EIO);
+    bool full = world_chance(w, 4);
+    uint64_t at = 1 + chance_below(&w->chance, 16); /* a commit's writes, and its flush */
+    if (w->disk_bad > 0 || world_chance(w, 30))
+        faulty_vfs_fail_at(at, w->disk_bad > 0 ? UINT32_MAX : 1 + chance_below(&w->chance, 2),
+                           full ? FAULTY_ENOSPC : FAULTY_EIO);
+    else if (world_chance(w, 40))
+        faulty_vfs_fail_sync();
+    else if (world_chance(w, 50))
+        faulty_vfs_cut_at(at);
+    else if (world_chance(w, 50))
+        faulty_vfs_kill_at(at);
+    if (w->disk_bad == 0 && world_chance(w, 600))
+        w->disk_bad = DISK_BAD_TURNS;
+}
+
+static void arm_start(struct world *w)
+{
+    uint32_t which = chance_below(&w->chance, 6);
+    uint64_t at = 1 + chance_below(&w->chance, 6);
+    if (w->healing || w->outcome.restarts == 0)
+        return;
+    if (which == 0)
+        faulty_vfs_fail_at(at, 1, FAULTY_EIO);
+    else if (which == 1)
+        faulty_vfs_cut_at(at);
+    else if (which == 2)
+        faulty_vfs_kill_at(at);
+}
+
+static void disarm_disk(struct world *w)
+{
+    if (faulty_vfs_faults() > 0)
+        WORLD_COUNT(w, DISK_ERROR);
+    if (faulty_vfs_faults() > 0 && faulty_vfs_last_error() == FAULTY_ENOSPC)
+        WORLD_COUNT(w, DISK_FULL);
+    faulty_vfs_disarm();
 }
 
 static void run_job(struct world *w)
 {
     struct store_job *job = w->job;
-    if (job->kind == STORE_JOB_COMMIT)
-        arm_disk(w);
+    arm_disk(w);
     store_job_run(job, w->store);
-    w->job_ran = true;
     if (job->kind == STORE_JOB_COMMIT && job->result != 0)
         WORLD_COUNT(w, COMMIT_FAILED);
-    if (faulty_vfs_faults() > 0)
-        WORLD_COUNT(w, DISK_ERROR);
-    if (faulty_vfs_is_cut()) {
+    if (faulty_vfs_is_cut())
         WORLD_COUNT(w, POWER_CUT_IN_COMMIT);
+    else if (faulty_vfs_is_off())
+        WORLD_COUNT(w, KILLED_IN_COMMIT);
+    if (faulty_vfs_is_off())
         w->dead = true;
-    }
-    faulty_vfs_disarm();
+    disarm_disk(w);
+}
+
+/* Before the same batch is tried again: the next process meets what this one left on the disk. */
+static bool dies_of_failure(struct world *w)
+{
+    w->dead = world_chance(w, 4);
+    if (w->dead)
+        WORLD_COUNT(w, KILLED_AFTER_FAILURE);
+    return w->dead;
 }
 
 void world_finish_job(struct world *w)
@@ -153,59 +128,98 @@ void world_finish_job(struct world *w)
     run_job(w);
     struct store_job *job = w->job;
     w->job = NULL;
-    if (w->dead)
+    if (w->dead || (job->result != 0 && !w->healing && dies_of_failure(w)))
         return;
     if (job->kind == STORE_JOB_COMMIT && job->result == 0) {
         WORLD_COUNT(w, COMMIT_DONE);
-        w->committed_block = job->batch->block;
+        journal_committed(w, job->batch->block);
         if (world_dies(w, WORLD_KILLED_AFTER_COMMIT))
             return;
     }
     gateway_on_store_done(w->gateway, job);
 }
 
-/* --- death and return
- * ---------------------------------------------------------------------------- */
+/* --- death and return --- */
 
-void world_bury(struct world *w)
+/* The power goes, or only the process does. */
+static void lose_disk(struct world *w)
 {
-    bool cut = faulty_vfs_is_cut() || world_chance(w, 3);
-    w->dead = true;
-    /* The worker may have been through with its job, unheard, when the process died. */
-    if (w->job != NULL && world_chance(w, 2))
-        store_job_run(w->job, w->store);
-    w->job = NULL;
-    if (cut) {
-        if (!faulty_vfs_is_cut())
-            WORLD_COUNT(w, POWER_CUT_BETWEEN);
-        faulty_vfs_cut(chance_next(&w->chance));
-        w->boot++;
-        w->mono_ms = 1000;
-    } else {
+    if (!faulty_vfs_is_cut() && !world_chance(w, 3)) {
+        int64_t ms = 200 + chance_below(&w->chance, 3000);
         faulty_vfs_kill();
+        w->true_ms += ms;
+        w->mono_ms += ms;
+        return;
     }
-    store_close(w->store);
-    w->store = NULL;
-    w->gateway = NULL;
-    faulty_vfs_power_on();
-    devices_disconnect(w);
+    if (!faulty_vfs_is_cut())
+        WORLD_COUNT(w, POWER_CUT_BETWEEN);
+    faulty_vfs_cut(chance_next(&w->chance));
+    w->true_ms += 2000 + chance_below(&w->chance, 20000);
+    clock_boot(w);
+}
+
+static void forget_connections(struct world *w)
+{
+    for (uint32_t source = 0; source < WORLD_SOURCES; source++) {
+        devices_disconnect(w, source);
+        w->devices.broken[source] = false; /* the gateway to be starts with none connected */
+    }
     cloud_forget_wire(w);
+    w->gateway = NULL;
     w->death_countdown = 0;
+    w->disk_bad = 0;
     w->dead = false;
 }
 
-static void open_store(struct world *w, struct store_recovery *recovery)
+void world_bury(struct world *w)
+{
+    w->dead = true;
+    /* The worker may have been through with its job, unheard, when the process died. */
+    if (w->job != NULL && !faulty_vfs_is_off() && world_chance(w, 2))
+        store_job_run(w->job, w->store);
+    w->job = NULL;
+    lose_disk(w);
+    if (w->store != NULL)
+        store_close(w->store);
+    w->store = NULL;
+    faulty_vfs_power_on();
+    forget_connections(w);
+}
+
+/* The process ended by itself: nothing is lost, and the power stays on. */
+void world_leave(struct world *w)
+{
+    store_close(w->store);
+    w->store = NULL;
+    w->true_ms += 500;
+    w->mono_ms += 500;
+    forget_connections(w);
+}
+
+/* 0, or a fault of ours prevented it: then it is tried again, as what starts the daemon does. */
+static int open_store(struct world *w, struct store_recovery *recovery)
 {
     char why[256] = "";
     struct store_config config = w->config->store;
     config.path = "world.db";
     config.vfs = FAULTY_VFS_NAME;
     uint64_t entropy[2] = { chance_branch(w->seed, 2), chance_branch(w->seed, 3) };
+    arm_start(w);
     int error = store_open(&config, entropy, &w->store, recovery, why);
-    if (error != 0)
+    bool faulted = faulty_vfs_faults() > 0;
+    if (error != 0 && !faulted && !faulty_vfs_is_off())
         world_break(w, "A1: the store does not open: %s", why);
     else if (recovery->set_aside > 0)
         world_break(w, "A1: the store was found damaged and set aside");
+    else if (faulty_vfs_is_cut())
+        WORLD_COUNT(w, POWER_CUT_AT_START);
+    else if (faulty_vfs_is_off())
+        WORLD_COUNT(w, KILLED_AT_START);
+    else if (faulted)
+        WORLD_COUNT(w, DISK_ERROR_AT_START);
+    bool off = faulty_vfs_is_off();
+    disarm_disk(w);
+    return error != 0 || off ? WEIR_EIO : 0;
 }
 
 static void make_gateway(struct world *w)
@@ -227,7 +241,7 @@ static void take_memory(struct world *w)
 {
     const struct json_memory json = { json_arena_reset, json_arena_exhausted };
     struct arena arena = arena_measure();
-    w->config = shared_config();
+    world_configure(w);
     (void)gateway_init(w->config, NULL, &json, &arena);
     w->memory_bytes = arena.used;
     w->memory = aligned_alloc(ARENA_ALIGN, arena.used);
@@ -241,43 +255,52 @@ static void take_memory(struct world *w)
     w->fold.block = arena_take(&fold, limits.bytes_max, 1);
     w->fold.block_bytes = limits.bytes_max;
     faulty_vfs_begin(chance_branch(w->seed, 4));
-    w->small_disk = w->seed % 4 == 0;
-    w->source = w->seed / 4 % 2;
-    w->mono_ms = 1000;
-    w->boot = 1;
+    clock_boot(w);
+    journal_begin(w);
+}
+
+static void recover(struct world *w, const struct store_recovery *recovery)
+{
+    char why[256] = "";
+    if (recovery->checkpoint_block > 0)
+        WORLD_COUNT(w, RESTARTED_FROM_CHECKPOINT);
+    else if (recovery->last_block > 0)
+        WORLD_COUNT(w, RESTARTED_FROM_JOURNAL);
+    make_gateway(w);
+    if (gateway_recover(w->gateway, w->store, recovery, clock_now(w), w->fold, why) != 0)
+        world_break(w, "A4: the state can't be rebuilt: %s", why);
+    else
+        people_load_inventory(w);
 }
 
 void world_start(struct world *w)
 {
     struct store_recovery recovery;
-    char why[256] = "";
     if (w->memory == NULL)
         take_memory(w);
     else
         w->outcome.restarts++;
-    open_store(w, &recovery);
-    if (w->outcome.broken[0] != '\0')
+    for (int start = 0; open_store(w, &recovery) != 0 && !world_broken(w); start++) {
+        world_bury(w);
+        if (start == STARTS_MAX)
+            world_break(w, "A1: the store does not open in %d starts", STARTS_MAX);
+    }
+    if (world_broken(w))
         return;
-    if (recovery.checkpoint_block > 0)
-        WORLD_COUNT(w, RESTARTED_FROM_CHECKPOINT);
-    else if (recovery.last_block > 0)
-        WORLD_COUNT(w, RESTARTED_FROM_JOURNAL);
-    if (recovery.last_block < w->committed_block)
-        world_break(w, "A1: block %llu was committed, the store knows %llu",
-                    (unsigned long long)w->committed_block,
-                    (unsigned long long)recovery.last_block);
-    check_always(w, &recovery);
-    w->digest_high = recovery.last_block;
-    make_gateway(w);
-    struct hal_time now = { w->mono_ms, w->wall_ms, CLOCK_SYNCED, w->boot };
-    if (gateway_recover(w->gateway, w->store, &recovery, now, w->fold, why) != 0)
-        world_break(w, "A4: the state can't be rebuilt: %s", why);
+    w->store_id = (struct hash_key){ recovery.store_id[0], recovery.store_id[1] };
+    w->config->engine.store = w->store_id;
+    journal_check(w, &recovery);
+    check_outbox(w, &recovery);
+    check_letters(w);
+    if (!world_broken(w))
+        recover(w, &recovery);
 }
 
 void world_end(struct world *w)
 {
     if (w->store != NULL)
         store_close(w->store);
+    journal_end(w);
     free(w->memory);
     free(w->fold_memory);
 }

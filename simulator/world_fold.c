@@ -1,0 +1,334 @@
+/* world_fold: the journal folded by itself, beside the gateway, a block as soon as it is committed:
+ * what it holds of each message, what it makes the engine say, and in which order timers fire. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "simulator/world_state.h"
+
+/* --- readings --- */
+
+/* Index of the message that a reading comes from; UINT32_MAX: nobody sent it. */
+static uint32_t find_message(const struct world *w, const struct reading *r)
+{
+    const struct world_devices *d = &w->devices;
+    if (r->device.bytes != 2 || r->device.at[0] != 'd')
+        return UINT32_MAX;
+    uint32_t device = (uint32_t)(r->device.at[1] - '0');
+    uint64_t sequence = r->has_sequence ? r->sequence : 0;
+    for (uint32_t i = d->count; i-- > 0;) {
+        const struct world_message *m = &d->messages[i];
+        if (m->same_as == i && m->device == device && m->sequence == sequence &&
+            message_reading_is_good(m, r->index) &&
+            message_time_ms(m, r->index) == r->device_time_ms)
+            return i;
+    }
+    return UINT32_MAX;
+}
+
+static bool has_bit(const uint64_t bits[2], uint32_t index)
+{
+    return (bits[index / 64] >> (index % 64) & 1) != 0;
+}
+
+static void set_bit(uint64_t bits[2], uint32_t index, bool on)
+{
+    uint64_t bit = (uint64_t)1 << (index % 64);
+    bits[index / 64] = on ? bits[index / 64] | bit : bits[index / 64] & ~bit;
+}
+
+static bool run_has(const struct dedup_range *run, const struct world_message *m)
+{
+    int64_t last_ms = message_time_ms(m, m->readings - 1);
+    return run->first <= m->sequence && m->sequence <= run->last && run->first_ms <= last_ms &&
+           m->time_ms <= run->last_ms;
+}
+
+/* The horizon passes the numbers of one run. */
+static void forget_run(struct world *w, uint32_t device, const struct dedup_range *run)
+{
+    const struct world_devices *d = &w->devices;
+    for (uint32_t i = 0; i < d->count; i++) {
+        struct seen_message *seen = &w->journal.fold.messages[i];
+        if (d->messages[i].same_as == i && d->messages[i].device == device &&
+            run_has(run, &d->messages[i]))
+            memcpy(seen->forgotten, seen->stored, sizeof seen->forgotten);
+    }
+}
+
+static void mark(struct world *w, uint32_t device, const struct reading *r)
+{
+    const struct dedup_config *config = &w->config->engine.dedup;
+    struct seen_device *d = &w->journal.fold.devices[device];
+    struct dedup_range oldest = d->ranges[0];
+    bool full = d->dedup.range_count == config->ranges;
+    d->marks++;
+    if (dedup_mark(&d->dedup, config, r) == 0)
+        return;
+    if (!full)
+        world_break(w, "A2: device d%u: a run of numbers was given up although there was room",
+                    device);
+    forget_run(w, device, &oldest);
+}
+
+static void check_once(struct world *w, uint32_t index, const struct reading *r)
+{
+    const struct world_message *m = &w->devices.messages[index];
+    struct seen_message *seen = &w->journal.fold.messages[index];
+    struct seen_device *d = &w->journal.fold.devices[m->device];
+    const struct dedup_config *config = &w->config->engine.dedup;
+    bool again = has_bit(seen->stored, r->index);
+    bool beyond = r->has_sequence ? has_bit(seen->forgotten, r->index)
+                                  : d->marks - seen->mark >= config->keep;
+    if (again && !beyond)
+        world_break(w, "A2: device d%u, sequence %llu at %lld, index %u is in the journal twice",
+                    m->device, (unsigned long long)m->sequence, (long long)r->device_time_ms,
+                    r->index);
+    if (again)
+        WORLD_COUNT(w, DUPLICATE_BEYOND_HORIZON);
+    set_bit(seen->forgotten, r->index, false);
+    set_bit(seen->stored, r->index, true);
+    mark(w, m->device, r);
+    seen->mark = d->marks;
+}
+
+static void note_reading(struct world *w, const struct record *record, uint64_t block)
+{
+    struct world_fold *f = &w->journal.fold;
+    const struct reading *r = &record->reading;
+    uint32_t index = find_message(w, r);
+    f->readings++;
+    if (index == UINT32_MAX) {
+        world_break(w, "A1: block %llu holds a reading of %.*s that nobody sent",
+                    (unsigned long long)block, (int)r->device.bytes, r->device.at);
+        return;
+    }
+    const struct world_message *m = &w->devices.messages[index];
+    double off = r->value.number - message_value(m, r->index);
+    if (off > 0.1 || off < -0.1)
+        world_break(w, "A1: device d%u, sequence %llu, index %u: another value than was sent",
+                    m->device, (unsigned long long)m->sequence, r->index);
+    f->temps += text_equal(r->metric, text_of("temp"));
+    struct seen_message *seen = &f->messages[index];
+    if (seen->block != 0 && seen->block != block && !has_bit(seen->stored, r->index))
+        WORLD_COUNT(w, MESSAGE_OVER_TWO_BLOCKS);
+    seen->block = block;
+    check_once(w, index, r);
+    if (w->trace)
+        printf("    block %llu: d%u seq=%llu time=%lld index=%u\n", (unsigned long long)block,
+               m->device, (unsigned long long)m->sequence, (long long)r->device_time_ms, r->index);
+}
+
+bool fold_has(const struct world *w, const struct world_message *m)
+{
+    const struct seen_message *seen = &w->journal.fold.messages[m->same_as];
+    for (uint32_t i = 0; i < m->readings; i++)
+        if (message_reading_is_good(m, i) && !has_bit(seen->stored, i))
+            return false;
+    return true;
+}
+
+/* --- what the engine says --- */
+
+static struct told *told_of(struct world_fold *f, struct hash128 key)
+{
+    for (uint32_t i = f->told_count; i-- > 0;)
+        if (f->told[i].key.low == key.low && f->told[i].key.high == key.high)
+            return &f->told[i];
+    assert(f->told_count < WORLD_ALERTS_MAX);
+    f->told[f->told_count] = (struct told){ .key = key };
+    return &f->told[f->told_count++];
+}
+
+/* The next row of the block that is an alert's, not a notice; NULL: there is none. */
+static const struct given_row *next_row(struct world *w)
+{
+    struct world_journal *j = &w->journal;
+    uint64_t end = j->blocks[j->fold.block].lanes[LANE_ALERTS].next_sequence;
+    while (j->fold.alert_row < end) {
+        const struct given_row *row = &j->alerts[j->fold.alert_row++];
+        if (row->key.low != 0 || row->key.high != 0)
+            return row;
+    }
+    return NULL;
+}
+
+static void on_alert(void *ctx, const struct alert_event *event)
+{
+    struct world *w = ctx;
+    struct world_fold *f = &w->journal.fold;
+    struct told *t = told_of(f, event->key);
+    uint32_t revision = event->alert->revision;
+    struct hash128 key = alert_key(w->store_id, event->device, event->metric,
+                                   text_of(event->rule->name), event->alert->number);
+    if (key.low != event->key.low || key.high != event->key.high)
+        world_break(w, "A5: alert %s has an id that another store's would have", event->id);
+    if (t->cleared || revision != t->revision + 1)
+        world_break(w, "A11: alert %s: revision %u follows revision %u%s", event->id, revision,
+                    t->revision, t->cleared ? ", which cleared it" : "");
+    t->revision = revision;
+    t->cleared = event->transition == ALERT_CLEAR;
+    const struct given_row *row = next_row(w);
+    if (row == NULL || row->key.low != event->key.low || row->key.high != event->key.high ||
+        row->revision != revision || row->cleared != t->cleared)
+        world_break(w, "A8: block %llu tells revision %u of alert %s, its rows tell %s",
+                    (unsigned long long)f->block, revision, event->id,
+                    row == NULL ? "nothing more" : "another");
+}
+
+static void on_result(void *ctx, const struct window_result *result)
+{
+    struct world *w = ctx;
+    struct world_fold *f = &w->journal.fold;
+    f->results++;
+    if (!text_equal(result->metric, text_of("temp")))
+        return;
+    uint32_t device = (uint32_t)(result->device.at[1] - '0');
+    uint32_t i = f->window_count;
+    while (i > 0 &&
+           (f->windows[i - 1].device != device || f->windows[i - 1].start_ms != result->start_ms))
+        i--;
+    if (i == 0) {
+        assert(f->window_count < WORLD_WINDOWS_MAX);
+        i = ++f->window_count;
+    }
+    f->windows[i - 1] =
+        (struct window_count){ device, result->start_ms, result->aggregate.count };
+}
+
+static void on_late(void *ctx, const struct record *record)
+{
+    struct world *w = ctx;
+    w->journal.fold.late++;
+    w->journal.fold.late_temps += text_equal(record->reading.metric, text_of("temp"));
+    WORLD_COUNT(w, READING_TOO_LATE);
+}
+
+/* --- blocks --- */
+
+/* As the gateway did it: each by itself, at its own deadline. */
+static void fire_timers(struct world *w, const struct record *tick, const struct engine_out *out)
+{
+    struct world_fold *f = &w->journal.fold;
+    for (uint64_t i = 0; i < tick->count; i++) {
+        int64_t deadline_ms = engine_deadline(f->engine);
+        /* Readings that were held back for their order may set a deadline into the past. */
+        bool back = deadline_ms < f->fired_ms && !w->plan.reorder;
+        if (deadline_ms > tick->t_ms || back) {
+            world_break(w, "A10: block %llu: a timer of %lld fired at %lld, after one of %lld",
+                        (unsigned long long)f->block, (long long)deadline_ms,
+                        (long long)tick->t_ms, (long long)f->fired_ms);
+            return;
+        }
+        f->fired_ms = deadline_ms;
+        engine_fire(f->engine, out);
+        WORLD_COUNT(w, TIMER_FIRED);
+    }
+}
+
+static void apply(struct world *w, struct record *record, const struct engine_out *out)
+{
+    struct world_fold *f = &w->journal.fold;
+    if (record->kind == RECORD_TICK) {
+        fire_timers(w, record, out);
+        record->count = 0;
+    }
+    if (world_broken(w))
+        return;
+    if (record->kind == RECORD_READING && engine_deadline(f->engine) <= record->t_ms) {
+        world_break(w, "A10: block %llu: a reading at %lld comes before a timer of %lld",
+                    (unsigned long long)f->block, (long long)record->t_ms,
+                    (long long)engine_deadline(f->engine));
+        return;
+    }
+    engine_apply(f->engine, record, out);
+    if (record->kind == RECORD_READING)
+        note_reading(w, record, f->block);
+    f->rejects += record->kind == RECORD_REJECT;
+}
+
+static void apply_records(struct world *w, const struct given_block *given)
+{
+    const struct engine_out out = {
+        .ctx = w, .alert = on_alert, .result = on_result, .late = on_late
+    };
+    struct text bytes = { (const char *)w->journal.bytes + given->offset, given->bytes };
+    struct record record;
+    int more = bytes.bytes > 0 ? block_open(w->fold.reader, bytes) : 0;
+    while (bytes.bytes > 0 && more == 0 && !world_broken(w) &&
+           (more = block_next(w->fold.reader, &record)) == 1) {
+        apply(w, &record, &out);
+        more = 0;
+        if (record.kind == RECORD_READING && w->plan.raw)
+            w->journal.fold.raw++;
+    }
+    if (more < 0)
+        world_break(w, "A1: journal block %llu does not read: %s",
+                    (unsigned long long)w->journal.fold.block, weir_err_text(more));
+}
+
+static void compare_outputs(struct world *w, const struct given_block *given)
+{
+    const struct world_fold *f = &w->journal.fold;
+    if (next_row(w) != NULL)
+        world_break(w, "A8: block %llu has a row for an alert that it does not tell",
+                    (unsigned long long)f->block);
+    if (f->results != given->results || f->raw != given->raw)
+        world_break(w, "A8: block %llu makes %llu results and %llu raw readings, its rows hold "
+                    "%llu and %llu", (unsigned long long)f->block, (unsigned long long)f->results,
+                    (unsigned long long)f->raw, (unsigned long long)given->results,
+                    (unsigned long long)given->raw);
+}
+
+static void compare_state(struct world *w, const struct given_block *given)
+{
+    struct world_fold *f = &w->journal.fold;
+    engine_begin_block(f->engine, f->block + 1);
+    struct hash128 digest = engine_digest(f->engine);
+    if (given->digest.low != digest.low || given->digest.high != digest.high)
+        world_break(w, "A4: the state at the end of block %llu is not what the journal folds to",
+                    (unsigned long long)f->block);
+}
+
+static void compare_ledger(struct world *w, const struct given_block *given)
+{
+    const struct world_fold *f = &w->journal.fold;
+    const struct ledger *l = &given->ledger;
+    if (l->stored != f->readings || ledger_rejected(l) != f->rejects || l->late != f->late)
+        world_break(w, "A3: with block %llu the ledger says %llu stored, %llu rejected, %llu late; "
+                    "the journal %llu, %llu, %llu", (unsigned long long)f->block,
+                    (unsigned long long)l->stored, (unsigned long long)ledger_rejected(l),
+                    (unsigned long long)l->late, (unsigned long long)f->readings,
+                    (unsigned long long)f->rejects, (unsigned long long)f->late);
+}
+
+void fold_block(struct world *w, uint64_t number)
+{
+    struct world_fold *f = &w->journal.fold;
+    const struct given_block *given = &w->journal.blocks[number];
+    assert(number == f->block + 1);
+    f->block = number;
+    f->alert_row = given->first_row[LANE_ALERTS];
+    f->results = f->raw = 0;
+    f->letters += given->letters;
+    engine_begin_block(f->engine, number);
+    apply_records(w, given);
+    if (world_broken(w))
+        return;
+    compare_outputs(w, given);
+    compare_state(w, given);
+    compare_ledger(w, given);
+}
+
+void fold_begin(struct world *w)
+{
+    struct world_journal *j = &w->journal;
+    memset(&j->fold, 0, sizeof j->fold);
+    memset(j->engine_memory, 0, j->engine_bytes);
+    struct arena arena = arena_over(j->engine_memory, j->engine_bytes);
+    j->fold.engine = engine_init(&w->config->engine, &arena);
+    for (uint32_t i = 0; i < WORLD_DEVICES; i++) {
+        struct seen_device *d = &j->fold.devices[i];
+        dedup_init(&d->dedup, d->ranges, d->hashes);
+    }
+}
