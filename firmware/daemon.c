@@ -171,6 +171,8 @@ static int open_store(struct daemon *d)
                       why);
         return CLI_PROBLEM;
     }
+    d->config.engine.store =
+        (struct hash_key){ d->recovery.store_id[0], d->recovery.store_id[1] };
     if (d->recovery.created && d->recovery.set_aside > 0)
         log_event("store_set_aside", "file=%s what=\"it was damaged; a new one begins\"",
                   d->config.store.path);

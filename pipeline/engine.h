@@ -52,7 +52,7 @@ struct engine_config {
     uint32_t source_count;
     const struct detector_config *rules;
     uint32_t rule_count;
-    struct hash_key store;      /* from the store's id */
+    struct hash_key store;      /* the store's id, known before the first record is applied */
 };
 
 struct engine; /* opaque; pipeline/engine_state.h holds the layout for the engine's own files */

@@ -85,6 +85,7 @@ struct fold_memory {
  * Journals what is new (configuration, clock) with the first commit. A clock that is not synced is
  * not believed below recovery->wall_ms, the last time stored; main raises it to the time of the
  * build. `why` has 256 bytes.
+ * config->engine.store is the store's id by now: alerts' ids hang on it.
  * Errors: WEIR_ECORRUPT when the journal can't be read, or the store's. */
 int gateway_recover(struct gateway *g, struct store *store, const struct store_recovery *recovery,
                     struct hal_time now, struct fold_memory memory, char *why);

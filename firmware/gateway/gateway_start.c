@@ -273,6 +273,8 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
                       .block = memory.block,
                       .block_bytes = memory.block_bytes };
     adopt(g, recovery, now);
+    assert(g->config->engine.store.k0 == recovery->store_id[0]);
+    assert(g->config->engine.store.k1 == recovery->store_id[1]);
     uint64_t block;
     int error = load_checkpoint(&f, recovery, &block, why);
     if (error == 0)

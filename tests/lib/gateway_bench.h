@@ -91,6 +91,7 @@ static inline int bench_try_start(struct bench *b)
     int err = store_open(&b->config->store, entropy, &b->store, &b->found, b->why);
     if (err != 0)
         fail_msg("the store does not open: %s", b->why);
+    b->config->engine.store = (struct hash_key){ b->found.store_id[0], b->found.store_id[1] };
     if (b->found.wall_ms < b->clock_floor_ms)
         b->found.wall_ms = b->clock_floor_ms;
     (void)gateway_init(b->config, NULL, &json, &whole);
