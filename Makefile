@@ -63,6 +63,7 @@ packages:
 # dependency list (% stands for any run of characters); `Libs: -lsqlite3` adds libraries.
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 E2E_TESTS  := $(sort $(wildcard tests/e2e/*_test.py tests/e2e/*_test.sh))
+WORLD_TESTS := $(sort $(wildcard tests/world/*_test.py tests/world/*_test.sh))
 links = $(wildcard $(subst %,*,$(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/unit/$(1).c)))
 libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/unit/$(1).c)
 
@@ -83,7 +84,7 @@ HERE := build/tests/digest_test build/tests/digest_engine_test
 test: unit-build all $(if $(CROSS),digests-here,bench-build) ## Run every test; with BOARD=name the unit tests, emulated
 	@$(if $(CROSS),WEIR_RUNNER="$(RUNNER)" WEIR_BUILD=$(B)) tests/run.py $(if $(RUNNER),--runner="$(RUNNER)") \
 	$(if $(CROSS),tests/cross/digest_test.sh tests/cross/daemon_test.sh,tests/house_test.sh) $(addprefix $(B)/tests/,$(UNIT_TESTS)) \
-	$(if $(CROSS),,$(E2E_TESTS))
+	$(if $(CROSS),,$(WORLD_TESTS) $(E2E_TESTS))
 
 digests-here:
 	@$(MAKE) --no-print-directory BOARD=pc $(HERE)
@@ -107,9 +108,12 @@ FUZZ_SECONDS ?= 600
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_links = $(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
 fuzz_libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
-.PHONY: worlds kill9 valgrind soak fuzz bench sizes
+.PHONY: worlds planted kill9 valgrind soak fuzz bench sizes
 worlds: all ## Live through N seeded worlds from seed FROM (N=10000 FROM=1)
 	$(B)/weir-sim world --count $(N) --from $(FROM)
+
+planted: all test-packages ## Plant each bug of tests/world/planted and count the worlds until it is found
+	@tests/world/planted_test.py --search
 
 kill9: all run-packages ## Kill the gateway with -9 in N rounds under load (N=200, SEED=...)
 	@tests/e2e/kill9_test.py $(if $(filter command line,$(origin N)),$(N),200) $(SEED)

@@ -68,6 +68,7 @@
     X(DUPLICATE_BEYOND_HORIZON, "duplicate_beyond_horizon")                                        \
     X(BROKER_LOST, "broker_lost")                                                                  \
     X(ACKNOWLEDGEMENT_LOST, "acknowledgement_lost")                                                \
+    X(ACKNOWLEDGED_IN_PART, "acknowledged_in_part")                                                \
     /* commits and the disk */                                                                     \
     X(COMMIT_DONE, "commit_done")                                                                  \
     X(COMMIT_FAILED, "commit_failed")                                                              \

@@ -136,7 +136,7 @@ static void deliver(struct world *w, struct world_message *m)
                                .qos = m->source == RADIO ? 0 : 1,
                                .topic = text_of(topic),
                                .payload = text_of(payload) };
-    gateway_on_message(w->gateway, &message);
+    m->number = gateway_on_message(w->gateway, &message).number;
 }
 
 void devices_deliver(struct world *w, uint32_t source)
@@ -179,14 +179,25 @@ static void acknowledge(struct world *w, struct world_message *m, bool lost)
     m->done = !lost;
 }
 
-/* Everything of the source that was taken so far is acknowledged at once, as the tap does. */
-void devices_acknowledge(struct world *w, uint32_t source)
+/* What was taken of the source up to this number; of a broker that is all that was taken. */
+void devices_acknowledge(struct world *w, uint32_t source, uint64_t number)
 {
     struct world_devices *d = &w->devices;
     bool lost = !w->healing && world_chance(w, 30);
-    for (uint32_t i = d->oldest_open; i < d->count; i++)
-        if (d->messages[i].source == source && d->messages[i].delivered && !d->messages[i].done)
-            acknowledge(w, &d->messages[i], lost);
+    uint32_t later = 0;
+    for (uint32_t i = d->oldest_open; i < d->count; i++) {
+        struct world_message *m = &d->messages[i];
+        if (m->source != source || !m->delivered || m->done)
+            continue;
+        if (m->number <= number)
+            acknowledge(w, m, lost);
+        else
+            later++;
+    }
+    if (later > 0 && w->config->sources[source].kind == SOURCE_BROKER)
+        world_break(w, "A1: %u messages were taken that this acknowledges too", later);
+    if (later > 0)
+        WORLD_COUNT(w, ACKNOWLEDGED_IN_PART);
     pass_done(d);
     if (!lost)
         return;

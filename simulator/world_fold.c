@@ -56,19 +56,32 @@ static void forget_run(struct world *w, uint32_t device, const struct dedup_rang
     }
 }
 
-static void mark(struct world *w, uint32_t device, const struct reading *r)
+static struct dedup *dedup_of(struct seen_device *d)
+{
+    return (struct dedup *)d->dedup;
+}
+
+/* What a device has room for: one that sends readings of both kinds has half of the runs. */
+static struct dedup_config room_of(const struct world *w, struct seen_device *d)
 {
     const struct dedup_config *config = &w->config->engine.dedup;
+    return dedup_of(d)->mixed ? dedup_mixed(config) : *config;
+}
+
+static void mark(struct world *w, uint32_t device, const struct reading *r)
+{
     struct seen_device *d = &w->journal.fold.devices[device];
-    struct dedup_range oldest = d->ranges[0];
-    bool full = d->dedup.range_count == config->ranges;
+    struct dedup *dedup = dedup_of(d);
+    struct dedup_range before[DEDUP_RANGES_MAX];
+    for (uint32_t i = 0; i < dedup->range_count; i++)
+        before[i] = dedup_run(dedup, i);
     d->marks++;
-    if (dedup_mark(&d->dedup, config, r) == 0)
-        return;
-    if (!full)
+    uint32_t forgotten = dedup_mark(dedup, &w->config->engine.dedup, r);
+    if (forgotten > 0 && dedup->range_count < room_of(w, d).ranges)
         world_break(w, "A2: device d%u: a run of numbers was given up although there was room",
                     device);
-    forget_run(w, device, &oldest);
+    for (uint32_t i = 0; i < forgotten; i++)
+        forget_run(w, device, &before[i]);
 }
 
 static void check_once(struct world *w, uint32_t index, const struct reading *r)
@@ -76,10 +89,9 @@ static void check_once(struct world *w, uint32_t index, const struct reading *r)
     const struct world_message *m = &w->devices.messages[index];
     struct seen_message *seen = &w->journal.fold.messages[index];
     struct seen_device *d = &w->journal.fold.devices[m->device];
-    const struct dedup_config *config = &w->config->engine.dedup;
     bool again = has_bit(seen->stored, r->index);
     bool beyond = r->has_sequence ? has_bit(seen->forgotten, r->index)
-                                  : d->marks - seen->mark >= config->keep;
+                                  : d->marks - seen->mark >= room_of(w, d).keep;
     if (again && !beyond)
         world_break(w, "A2: device d%u, sequence %llu at %lld, index %u is in the journal twice",
                     m->device, (unsigned long long)m->sequence, (long long)r->device_time_ms,
@@ -211,7 +223,7 @@ static void fire_timers(struct world *w, const struct record *tick, const struct
 {
     struct world_fold *f = &w->journal.fold;
     for (uint64_t i = 0; i < tick->count; i++) {
-        int64_t deadline_ms = engine_deadline(f->engine);
+        int64_t deadline_ms = engine_deadline(f->engine, tick->t_ms);
         /* Readings that were held back for their order may set a deadline into the past. */
         bool back = deadline_ms < f->fired_ms && !w->plan.reorder;
         if (deadline_ms > tick->t_ms || back) {
@@ -235,10 +247,11 @@ static void apply(struct world *w, struct record *record, const struct engine_ou
     }
     if (world_broken(w))
         return;
-    if (record->kind == RECORD_READING && engine_deadline(f->engine) <= record->t_ms) {
+    int64_t due_ms = engine_deadline(f->engine, record->t_ms);
+    if (record->kind == RECORD_READING && due_ms <= record->t_ms) {
         world_break(w, "A10: block %llu: a reading at %lld comes before a timer of %lld",
                     (unsigned long long)f->block, (long long)record->t_ms,
-                    (long long)engine_deadline(f->engine));
+                    (long long)due_ms);
         return;
     }
     engine_apply(f->engine, record, out);
@@ -328,7 +341,6 @@ void fold_begin(struct world *w)
     struct arena arena = arena_over(j->engine_memory, j->engine_bytes);
     j->fold.engine = engine_init(&w->config->engine, &arena);
     for (uint32_t i = 0; i < WORLD_DEVICES; i++) {
-        struct seen_device *d = &j->fold.devices[i];
-        dedup_init(&d->dedup, d->ranges, d->hashes);
+        dedup_init(dedup_of(&j->fold.devices[i]));
     }
 }

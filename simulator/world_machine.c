@@ -26,12 +26,12 @@ static void on_store_begin(void *ctx, struct store_job *job)
         WORLD_COUNT(w, COMMIT_DELAYED);
 }
 
-static void on_acknowledge(void *ctx, uint32_t source)
+static void on_acknowledge(void *ctx, uint32_t source, uint64_t number)
 {
     struct world *w = ctx;
     if (world_dies(w, WORLD_KILLED_AT_ACKNOWLEDGEMENT))
         return;
-    devices_acknowledge(w, source);
+    devices_acknowledge(w, source, number);
 }
 
 static int on_send(void *ctx, const struct outbox_row *row)

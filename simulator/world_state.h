@@ -42,6 +42,7 @@ struct world_message {
     uint32_t same_as;         /* index of the message that it repeats; its own: of none */
     bool delivered;           /* on the present connection */
     bool ever_delivered;
+    uint64_t number;          /* that the gateway gave it when it was delivered last */
     bool acknowledged;        /* Weir's acknowledgement left */
     bool done;                /* and the broker has it: never delivered again */
 };
@@ -142,9 +143,8 @@ struct seen_message { /* which readings of it the journal holds, a bit for each 
 };
 
 struct seen_device {
-    struct dedup dedup; /* over the whole journal, not over a checkpoint */
-    struct dedup_range ranges[DEDUP_RANGES_MAX];
-    uint64_t hashes[DEDUP_KEEP_MAX];
+    /* struct dedup and its room: over the whole journal, not over a checkpoint */
+    uint64_t dedup[(sizeof(struct dedup) + DEDUP_KEEP_MAX * sizeof(uint64_t)) / sizeof(uint64_t)];
     uint64_t marks;
 };
 
@@ -258,7 +258,7 @@ double message_value(const struct world_message *m, uint32_t index); /* before i
 /* world_devices.c: when they say it, and the brokers in front */
 void devices_publish(struct world *w);
 void devices_deliver(struct world *w, uint32_t source);
-void devices_acknowledge(struct world *w, uint32_t source);
+void devices_acknowledge(struct world *w, uint32_t source, uint64_t number);
 void devices_disconnect(struct world *w, uint32_t source);
 bool devices_quiet(const struct world *w);
 

@@ -267,8 +267,7 @@ static void print_repeats(const struct config *config, FILE *out)
     (void)fprintf(
         out,
         "repeats with a sequence: known however late, while a device has at most %u break%s in "
-        "its numbers: gaps, restarts, its clock set back
-",
+        "its numbers: gaps, restarts, its clock set back\n",
         d->ranges - 1, d->ranges == 2 ? "" : "s");
     (void)fprintf(
         out,
