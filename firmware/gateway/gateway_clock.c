@@ -48,9 +48,14 @@ static struct clock_record read_wall_clock(const struct gateway *g)
         .state = g->now.state,
         .boot = g->now.boot,
     };
-    bool onward = seen.offset_ms >= g->clock.offset_ms;
-    if (seen.state == CLOCK_SYNCED || (seen.state == CLOCK_COARSE && onward))
+    int64_t behind_ms = g->clock.offset_ms - seen.offset_ms;
+    bool follows = g->clock_known && g->clock.state != CLOCK_UNSET && behind_ms < CLOCK_DRIFT_MS;
+    if (seen.state == CLOCK_SYNCED || (seen.state == CLOCK_COARSE && behind_ms <= 0))
         return seen;
+    if (seen.state == CLOCK_COARSE && follows) { /* two clocks cut to milliseconds tremble */
+        seen.offset_ms = g->clock.offset_ms;
+        return seen;
+    }
     bool waited = g->t_ms - g->started_ms >= g->config->clock_wait_ms;
     seen.state = waited ? CLOCK_COARSE : CLOCK_UNSET;
     seen.offset_ms = g->clock.offset_ms;

@@ -102,6 +102,18 @@ static void waits_and_then_goes_on_from_the_build(void **state)
     assert_non_null(strstr(alert, "\"clock\":\"coarse\""));
 }
 
+/* Two clocks cut to milliseconds differ by one more or less from turn to turn. */
+static void a_coarse_clock_may_tremble(void **state)
+{
+    struct bench *b = *state;
+    start(b, BUILT_MS + 1000, CLOCK_COARSE);
+    bench_turn(b, 1000);
+    assert_int_equal(clock_of(b), CLOCK_COARSE);
+    b->now.wall_ms--;
+    bench_turn(b, 1000);
+    assert_int_equal(clock_of(b), CLOCK_COARSE);
+}
+
 static void goes_on_from_the_last_time_stored(void **state)
 {
     struct bench *b = *state;
@@ -202,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(waits_and_then_goes_on_from_the_build, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_coarse_clock_may_tremble, setup, teardown),
         cmocka_unit_test_setup_teardown(goes_on_from_the_last_time_stored, setup, teardown),
         cmocka_unit_test_setup_teardown(a_clock_with_a_battery_is_used_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_later_sync_restamps_nothing, setup, teardown),
