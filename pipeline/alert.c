@@ -134,9 +134,14 @@ bool alert_is_live(const struct alert *a)
     return a->state != ALERT_QUIET && a->state != ALERT_COOLING;
 }
 
+int64_t alert_cool_ms(const struct alert *a, const struct detector_config *rule)
+{
+    return a->state == ALERT_COOLING ? a->since_ms + rule->cooldown_ms : INT64_MIN;
+}
+
 static bool is_cooling(const struct alert *a, const struct detector_config *rule, int64_t t_ms)
 {
-    return a->state == ALERT_COOLING && t_ms - a->since_ms < rule->cooldown_ms;
+    return t_ms < alert_cool_ms(a, rule);
 }
 
 enum alert_transition alert_on_verdict(struct alert *a, const struct detector_config *rule,

@@ -218,6 +218,12 @@ int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,
     return w->open ? alert_deadline(&e->alerts[w->place].alert, rule) : INT64_MAX;
 }
 
+int64_t engine_watch_cool_ms(const struct engine *e, const struct watch *w,
+                             const struct detector_config *rule)
+{
+    return w->open ? alert_cool_ms(&e->alerts[w->place].alert, rule) : INT64_MIN;
+}
+
 void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w)
 {
     struct subject of = series_subject(e, series, w);

@@ -193,6 +193,8 @@ void engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
                        const struct verdict *verdict, int64_t event_time_ms);
 int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,
                               const struct detector_config *rule);
+int64_t engine_watch_cool_ms(const struct engine *e, const struct watch *w,
+                             const struct detector_config *rule);
 void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w);
 void engine_on_device_clock(struct engine *e, uint32_t device, bool future);
 void engine_on_reject_rate(struct engine *e, double last_minute, bool over);

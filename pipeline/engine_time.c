@@ -60,7 +60,12 @@ static int64_t silence_deadline(const struct engine *e, uint32_t series, uint32_
         !e->sources[s->source].connected)
         return INT64_MAX;
     int64_t allowed_ms = silence_ms(e, series, place);
-    return allowed_ms > 0 ? heard_ms(e, s) + allowed_ms : INT64_MAX;
+    if (allowed_ms <= 0)
+        return INT64_MAX;
+    /* A silence has one verdict: in cool-down it would be the last that is heard of the device. */
+    int64_t cool_ms = engine_watch_cool_ms(e, w, &e->config->rules[w->rule]);
+    int64_t due_ms = heard_ms(e, s) + allowed_ms;
+    return cool_ms > due_ms ? cool_ms : due_ms;
 }
 
 /* Before the reading counts as the last one. */

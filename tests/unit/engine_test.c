@@ -695,6 +695,25 @@ static void silence_is_told_once_and_ends(void **state)
     bench_end(&b);
 }
 
+/* A device that comes back for one reading and is gone again before cool-down has passed. */
+static void a_silence_within_cool_down_is_told_after_it(void **state)
+{
+    (void)state;
+    struct bench b;
+    begin_silent(&b);
+    b.rules[0].cooldown_ms = 300000;
+    for (int i = 0; i < 300; i++)
+        bench_next(&b, 1000, "fan", 1);
+    bench_wait(&b, 60000);
+    bench_next(&b, 1000, "fan", 1);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 1);
+    bench_wait(&b, 299999);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 1);
+    bench_wait(&b, 1);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 2);
+    bench_end(&b);
+}
+
 /* Healthy devices that keep sixty readings, 100 ms apart, and send them every six seconds: as one
  * message, or as many that take a while. */
 static void a_batch_uploader_is_not_silent(void **state)
@@ -820,6 +839,7 @@ int main(void)
         cmocka_unit_test(a_place_in_the_pool_is_given_back),
         cmocka_unit_test(a_device_is_as_old_as_its_newest_reading),
         cmocka_unit_test(silence_is_told_once_and_ends),
+        cmocka_unit_test(a_silence_within_cool_down_is_told_after_it),
         cmocka_unit_test(a_batch_uploader_is_not_silent),
         cmocka_unit_test(text_has_a_rhythm_too),
         cmocka_unit_test(a_lost_source_silences_nobody),
