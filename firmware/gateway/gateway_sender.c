@@ -258,8 +258,10 @@ void gateway_on_sent(struct gateway *g, enum lane lane, uint64_t sequence)
     s->probe = false;
     if (sequence > s->lanes[lane].sent)
         s->lanes[lane].sent = sequence;
-    if (g->config->uplink.receipts)
+    if (g->config->uplink.receipts) {
+        cover(g, lane, s->lanes[lane].heard);
         return;
+    }
     uint64_t lowest = lowest_in_flight(s, lane);
     uint64_t next = s->lanes[lane].next;
     cover(g, lane, (lowest < next ? lowest : next) - 1);
@@ -341,8 +343,15 @@ void gateway_on_uplink(struct gateway *g, bool connected)
 void gateway_on_receipt(struct gateway *g, enum lane lane, uint64_t covered)
 {
     assert(lane < LANES);
-    if (g->config->uplink.receipts)
-        cover(g, lane, covered);
+    if (!g->config->uplink.receipts)
+        return;
+    /* A retained receipt comes with the connection, before anything has been sent again: it is
+     * remembered, for a receiver that has it all may have nothing new to say. */
+    uint64_t newest = g->committed_lanes[lane].next_sequence - 1;
+    uint64_t known = covered < newest ? covered : newest;
+    if (known > g->sender.lanes[lane].heard)
+        g->sender.lanes[lane].heard = known;
+    cover(g, lane, covered);
 }
 
 void gateway_on_replay_request(struct gateway *g, enum lane lane, uint64_t from, uint64_t to)

@@ -60,6 +60,7 @@ struct in_flight {
 struct lane_cursor {
     uint64_t next;       /* sequence to send next */
     uint64_t sent;       /* highest that a PUBACK covered */
+    uint64_t heard;      /* highest that a receipt of this life named, of rows there were then */
     uint64_t first;      /* oldest that the store holds */
     int64_t progress_ms; /* t when a receipt last moved, or nothing was outstanding */
     int64_t paused_until_ms; /* t; after a refusal */

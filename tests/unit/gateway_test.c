@@ -304,6 +304,26 @@ static void a_receipt_covers_only_what_was_sent(void **state)
     bench_close(&b);
 }
 
+/* It has everything, and says so once, at the connection: no more receipts follow. */
+static void a_retained_receipt_covers_what_is_sent_again(void **state)
+{
+    (void)state;
+    struct bench b;
+    open_with_rows(&b);
+    b.config->uplink.receipts = true;
+    b.cloud_is_dumb = false;
+    bench_turns(&b, 10);
+    assert_int_equal(gateway_view(b.gateway).lanes[LANE_ALERTS].covered, 0);
+    gateway_on_uplink(b.gateway, false);
+    gateway_on_uplink(b.gateway, true);
+    gateway_on_receipt(b.gateway, LANE_ALERTS, 3);
+    assert_int_equal(count_sent(&b, LANE_ALERTS, 3), 1);
+    bench_turns(&b, 10);
+    assert_int_equal(count_sent(&b, LANE_ALERTS, 3), 2);
+    assert_int_equal(gateway_view(b.gateway).lanes[LANE_ALERTS].covered, 3);
+    bench_close(&b);
+}
+
 /* Row 1 is still under way when the receiver misses 2 and 3, which its broker acknowledged. */
 static void a_hole_is_filled_although_an_older_row_is_under_way(void **state)
 {
@@ -383,6 +403,7 @@ int main(void)
         cmocka_unit_test(a_refused_row_holds_up_its_own_lane_only),
         cmocka_unit_test(only_a_row_alone_is_blamed_for_a_break),
         cmocka_unit_test(a_receipt_covers_only_what_was_sent),
+        cmocka_unit_test(a_retained_receipt_covers_what_is_sent_again),
         cmocka_unit_test(a_hole_is_filled_although_an_older_row_is_under_way),
         cmocka_unit_test(a_full_disk_is_waited_out),
         cmocka_unit_test(a_failing_disk_ends_the_process),
