@@ -273,10 +273,10 @@ const struct config_key config_keys[] = {
       .fallback = "4", .doc = "Readings kept of a series, as context in its alerts." },
 
     { SECTION_DEDUP, "ranges", KEY_INTEGER, FIELD(config, engine.dedup.ranges), 1, 16,
-      .fallback = "4",
+      .fallback = "8",
       .doc = "Runs of sequence numbers remembered, a device." },
     { SECTION_DEDUP, "keep", KEY_INTEGER, FIELD(config, engine.dedup.keep), 0, 1024,
-      .fallback = "12",
+      .fallback = "24",
       .doc = "Readings without a sequence remembered, a device." },
 
     { SECTION_LEARNING, "readings", KEY_INTEGER, FIELD(config, engine.learning_readings), 0,

@@ -23,9 +23,9 @@ static void stores_a_reading(void **state)
     bench_end(&b);
 }
 
-/* The goal of the design, with the defaults of the configuration (config_schema.c) and the four rules
- * that it has when none are given. */
-static void a_device_with_one_metric_fits_a_kibibyte(void **state)
+/* With the defaults of the configuration (config_schema.c) and the four rules that it has when none
+ * are given. Four runs less would fit it into a kibibyte, and would forget a repeat after three gaps. */
+static void a_device_with_one_metric_is_bounded(void **state)
 {
     static const enum detector_kind usual[] = { DETECTOR_SPIKE, DETECTOR_SHIFT, DETECTOR_STUCK,
                                                 DETECTOR_SILENT };
@@ -37,14 +37,14 @@ static void a_device_with_one_metric_fits_a_kibibyte(void **state)
     b.config.rules_per_series = b.config.rule_count;
     b.config.window.slots = 3;
     b.config.recent = 4;
-    b.config.dedup = (struct dedup_config){ .ranges = 4, .keep = 12 };
+    b.config.dedup = (struct dedup_config){ .ranges = 8, .keep = 24 };
     b.config.sources = &b.source;
     b.config.rules = b.rules;
     struct engine_cost cost = engine_cost(&b.config);
     printf("# bytes: %zu, of it statistics %zu, windows %zu, recent %zu, rules %zu, duplicates %zu, "
            "alert %zu, rest %zu\n", cost.total, cost.statistics, cost.windows, cost.recent, cost.rules,
            cost.duplicates, cost.alert, cost.rest);
-    assert_in_range(cost.total, 512, 1024);
+    assert_in_range(cost.total, 512, 1120);
     assert_in_range(cost.rest, 64, 256); /* nothing was counted twice */
     struct arena arena = arena_measure();
     engine_init(&b.config, &arena);
@@ -814,7 +814,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stores_a_reading),
-        cmocka_unit_test(a_device_with_one_metric_fits_a_kibibyte),
+        cmocka_unit_test(a_device_with_one_metric_is_bounded),
         cmocka_unit_test(windows_fire_revise_and_close),
         cmocka_unit_test(idleness_closes_and_spares_the_backlog),
         cmocka_unit_test(skew_is_bounded),
