@@ -168,6 +168,7 @@ def tap(plan, qos):
 def backlog(plan):
     with Bench() as b:
         b.start_all()
+        start_cpu = cpu_s(b.pid())
         assert b.stop("gateway") == 0
         session = ["-c", "-i", "floor"]
         subprocess.run(b.subscribe(1, *session, "-E"), check=True, stdout=subprocess.DEVNULL)
@@ -178,17 +179,15 @@ def backlog(plan):
         cpu, began = children_cpu_s(), time.monotonic()
         subprocess.run(b.subscribe(1, *session, "-C", str(count)), check=True, stdout=subprocess.DEVNULL, timeout=120)
         floor_s, floor_cpu = time.monotonic() - began, children_cpu_s() - cpu
+        began = time.monotonic()
         b.start_gateway()
-        b.wait("the gateway answers", lambda: b.status() is not None, 20)
-        cpu, began, first = cpu_s(b.pid()), time.monotonic(), b.stored()
-        b.wait_stored(count, 120)
-        seconds, taken = time.monotonic() - began, count - first
-        used = cpu_s(b.pid()) - cpu
-        tell("tap", "backlog_qos_1", readings=taken, readings_a_second=round(taken / seconds),
-             cpu_s_a_million=per_million(used, taken), mosquitto_sub_readings=count,
+        b.wait_stored(count, 120)  # it may have all of them before it first answers, so its start is in the time
+        seconds, used = time.monotonic() - began, cpu_s(b.pid()) - start_cpu
+        tell("tap", "backlog_qos_1", readings=count, readings_a_second=round(count / seconds),
+             cpu_s_a_million=per_million(used, count), mosquitto_sub_readings=count,
              mosquitto_sub_readings_a_second=round(count / floor_s),
              mosquitto_sub_cpu_s_a_million=per_million(floor_cpu, count),
-             times_the_floor=round(used / taken / (floor_cpu / count), 2))
+             times_the_floor=round(used / floor_cpu, 2))
 
 
 def memory(plan):
