@@ -71,8 +71,10 @@ struct engine_out {
 uint32_t engine_out_max(const struct engine_config *config); /* of a TICK: for each timer in it */
 
 /* Alerts that are not over (pending, open, cooling down, shelved) have a pool: 1,024 places, or one
- * a series where there are more series. An anomaly that finds it full is counted as suppressed, and
- * tried again at the next anomalous reading. */
+ * a series where there are more series. When it is full, those that only cool down give way. An
+ * anomaly that still finds no place is counted as suppressed, and tried again at the next anomalous
+ * reading; a silence every ten seconds. */
+uint32_t engine_alerts_max(const struct engine_config *config);
 
 /* NULL while the arena only measures. `config` and what it points to outlive the engine. */
 struct engine *engine_init(const struct engine_config *config, struct arena *arena);
