@@ -28,15 +28,6 @@ static void check_config(const struct engine_config *c)
     assert(c->rule_count == 0 || c->rules != NULL);
 }
 
-/* One alert that is not over a series on average, and more where there are few series: all rules at
- * once would be most of the memory. */
-uint32_t engine_alerts_max(const struct engine_config *c)
-{
-    uint32_t all = c->series_max * c->rules_per_series + c->devices_max + 1;
-    uint32_t most = c->series_max > 1024 ? c->series_max : 1024;
-    return all < most ? all : most;
-}
-
 /* Room for the states of the rules_per_series rules that need most of it. */
 static uint32_t measure_states(struct engine *e, const struct engine_config *c)
 {

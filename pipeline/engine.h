@@ -70,11 +70,17 @@ struct engine_out {
 /* At most so many calls of alert and result together come from one engine_apply or engine_fire. */
 uint32_t engine_out_max(const struct engine_config *config); /* of a TICK: for each timer in it */
 
-/* Alerts that are not over (pending, open, cooling down, shelved) have a pool: 1,024 places, or one
- * a series where there are more series. When it is full, those that only cool down give way. An
- * anomaly that still finds no place is counted as suppressed, and tried again at the next anomalous
- * reading; a silence every ten seconds. */
-uint32_t engine_alerts_max(const struct engine_config *config);
+/* Places for alerts that are not over (pending, open, cooling down, shelved): one a series on
+ * average, and more where there are few series, for all rules at once would be most of the memory.
+ * When all are taken, those that only cool down give way. An anomaly that still finds no place is
+ * counted as suppressed, and tried again at the next anomalous reading; a silence every ten
+ * seconds. */
+static inline uint32_t engine_alerts_max(const struct engine_config *c)
+{
+    uint32_t all = c->series_max * c->rules_per_series + c->devices_max + 1;
+    uint32_t most = c->series_max > 1024 ? c->series_max : 1024;
+    return all < most ? all : most;
+}
 
 /* NULL while the arena only measures. `config` and what it points to outlive the engine. */
 struct engine *engine_init(const struct engine_config *config, struct arena *arena);
