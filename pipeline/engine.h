@@ -178,6 +178,10 @@ struct engine_counts engine_counts(const struct engine *engine);
 /* The index-th of each, in order of first appearance; false past the end. */
 bool engine_device(const struct engine *engine, uint32_t index, struct device_view *view);
 bool engine_series(const struct engine *engine, uint32_t index, struct series_view *view);
+/* Of the index-th series only its watermark (INT64_MIN: it has none yet) and when it was heard last
+ * (t): for those who walk all. */
+bool engine_watermark(const struct engine *engine, uint32_t index, int64_t *watermark_ms,
+                      int64_t *last_t_ms);
 /* From *cursor on (0 to start), the next alert that is not quiet; false when there is no more. */
 bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_view *view);
 
