@@ -108,12 +108,15 @@ FUZZ_SECONDS ?= 600
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_links = $(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
 fuzz_libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
-.PHONY: worlds planted kill9 valgrind soak fuzz bench sizes
+.PHONY: powercut worlds planted kill9 valgrind soak fuzz bench sizes
 worlds: all ## Live through N seeded worlds from seed FROM (N=10000 FROM=1)
 	$(B)/weir-sim world --count $(N) --from $(FROM)
 
 planted: all test-packages ## Plant each bug of tests/world/planted and count the worlds until it is found
 	@tests/world/planted_test.py --search
+
+powercut: test-packages $(B)/tests/power_cut_test ## Cut the power at every disk operation, SEEDS times each (SEEDS=10)
+	@SEEDS=$(or $(SEEDS),10) $(B)/tests/power_cut_test
 
 kill9: all run-packages ## Kill the gateway with -9 in N rounds under load (N=200, SEED=...)
 	@tests/e2e/kill9_test.py $(if $(filter command line,$(origin N)),$(N),200) $(SEED)

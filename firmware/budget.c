@@ -6,6 +6,7 @@
 #include "firmware/http.h"
 #include "firmware/inventory_file.h"
 #include "firmware/listener/listener.h"
+#include "firmware/listener/sessions.h"
 #include "firmware/tap.h"
 #include "firmware/uplink_mqtt.h"
 
@@ -35,12 +36,16 @@ static void add_sources(struct budget *b, const struct config *config)
         if (source->kind == SOURCE_BROKER)
             (void)tap_init(&(struct tap_config){ source, i, payload }, &taps);
         else
-            (void)listener_init(&(struct listener_config){ source, i, payload }, &listeners);
+            (void)listener_init(&(struct listener_config){ source, i, payload, NULL }, &listeners);
     }
     if (taps.used > 0)
         add(b, "sources", taps.used, false);
-    if (listeners.used > 0)
-        add(b, "devices' connections", listeners.used, false);
+    if (listeners.used == 0)
+        return;
+    struct arena sessions = arena_measure();
+    (void)sessions_init(config, &sessions);
+    add(b, "devices' connections", listeners.used, false);
+    add(b, "devices' sessions", sessions.used, false);
 }
 
 static void add_adapters(struct budget *b, const struct config *config)

@@ -20,6 +20,7 @@
 #include "firmware/inventory_file.h"
 #include "firmware/json_arena.h"
 #include "firmware/listener/listener.h"
+#include "firmware/listener/sessions.h"
 #include "firmware/log.h"
 #include "firmware/loop.h"
 #include "firmware/notify.h"
@@ -48,6 +49,7 @@ struct daemon {
     struct gateway *gateway;
     struct tap *taps[CONFIG_SOURCES_MAX];           /* NULL: the source is a listener */
     struct listener *listeners[CONFIG_SOURCES_MAX]; /* NULL: it is not */
+    struct sessions *sessions;                      /* NULL: no source is a listener */
     struct uplink *uplink; /* NULL: none is configured */
     struct inventory_file *inventory;
     struct api *api;
@@ -128,13 +130,15 @@ static void carve(struct daemon *d, struct arena *arena)
         json_arena_start(json_bytes, d->config.json_arena_bytes);
     d->gateway = gateway_init(&d->config, &ports, &json, arena);
     uint32_t payload = d->config.json.payload_bytes;
+    if (config_listens(&d->config))
+        d->sessions = sessions_init(&d->config, arena);
     for (uint32_t i = 0; i < d->config.source_count; i++) {
         const struct config_source *source = &d->config.sources[i];
         if (source->kind == SOURCE_BROKER)
             d->taps[i] = tap_init(&(struct tap_config){ source, i, payload }, arena);
         else
             d->listeners[i] =
-                listener_init(&(struct listener_config){ source, i, payload }, arena);
+                listener_init(&(struct listener_config){ source, i, payload, d->sessions }, arena);
     }
     if (d->config.uplink.given)
         d->uplink = uplink_init(&d->config, arena);
@@ -205,6 +209,16 @@ static int recover(struct daemon *d)
         store_condemn(d->store); /* or every start would end here */
     (void)fprintf(stderr, "weir: the state can't be rebuilt: %s: %s\n", weir_err_text(error), why);
     return CLI_PROBLEM;
+}
+
+static int take_sessions(struct daemon *d)
+{
+    int error = d->sessions != NULL
+                    ? sessions_load(d->sessions, d->store, gateway_t_ms(d->gateway))
+                    : 0;
+    if (error != 0)
+        (void)fprintf(stderr, "weir: %s: %s\n", d->config.store.path, store_why(d->store));
+    return error == 0 ? 0 : CLI_PROBLEM;
 }
 
 static int take_contracts(struct daemon *d)
@@ -293,6 +307,7 @@ static int start(struct daemon *d, const char *config_path)
     status = status != 0 ? status : open_store(d);
     status = status != 0 ? status : recover(d);
     status = status != 0 ? status : take_contracts(d);
+    status = status != 0 ? status : take_sessions(d);
     status = status != 0 ? status : open_adapters(d);
     if (status == 0)
         heap_seal();
@@ -356,7 +371,6 @@ static void take_turn(struct daemon *d)
         int error = reload_inventory(d, why);
         log_event("inventory_reload", "ok=%d why=\"%s\"", error == 0, why);
     }
-    api_turn(d->api, d->now.mono_ms);
     http_turn(d->http, d->now.mono_ms);
     struct gateway_view view = gateway_view(d->gateway);
     if (board_turn(&d->board, &view, d->now.mono_ms))

@@ -229,10 +229,11 @@ static void on_message(struct mosquitto *client, void *ctx,
         hold(tap, message);
         return;
     }
-    give(tap, &(struct message){ tap->config.index,
-                                 (uint8_t)message->qos,
-                                 text_of(message->topic),
-                                 { message->payload, (uint32_t)message->payloadlen } });
+    give(tap, &(struct message){
+                  .source = tap->config.index,
+                  .qos = (uint8_t)message->qos,
+                  .topic = text_of(message->topic),
+                  .payload = { message->payload, (uint32_t)message->payloadlen } });
 }
 
 /* --- connecting --------------------------------------------------------------------------------
@@ -303,10 +304,11 @@ static uint32_t take_held(struct tap *tap, uint32_t messages_max)
         struct held_header header;
         memcpy(&header, tap->held + tap->held_begin, sizeof header);
         const char *topic = (const char *)tap->held + tap->held_begin + sizeof header;
-        give(tap, &(struct message){ tap->config.index,
-                                     header.qos,
-                                     { topic, header.topic_bytes },
-                                     { topic + header.topic_bytes, header.payload_bytes } });
+        give(tap, &(struct message){
+                      .source = tap->config.index,
+                      .qos = header.qos,
+                      .topic = { topic, header.topic_bytes },
+                      .payload = { topic + header.topic_bytes, header.payload_bytes } });
         tap->held_begin += sizeof header + header.topic_bytes + header.payload_bytes;
         tap->held_count--;
         taken++;

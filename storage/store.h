@@ -1,5 +1,5 @@
 /* store: what must survive, in one SQLite file: journal, outbox, dead letters, ledger, checkpoints,
- * contracts.
+ * contracts, sessions of devices.
  *
  * One call of store_commit is one transaction, WAL with synchronous=FULL: when it returns 0,
  * everything in the batch is on disk; when it does not, nothing of it is. A block's number is its
@@ -40,8 +40,9 @@ enum lane { LANE_ALERTS, LANE_RESULTS, LANE_RAW, LANES };
 enum {
     STORE_PIECE_BYTES = 64 * 1024,  /* of a checkpoint, a commit */
     STORE_PAYLOAD_BYTES_MAX = 256 * 1024, /* of one outbox row, before it is compressed */
-    STORE_SCHEMA_VERSION = 2,
-    STORE_CONTRACTS_MAX = 64        /* kept: the latest accepted */
+    STORE_SCHEMA_VERSION = 3,
+    STORE_CONTRACTS_MAX = 64,       /* kept: the latest accepted */
+    STORE_SESSION_BYTES_MAX = 1024  /* of one session's row */
 };
 
 struct store_config {
@@ -97,6 +98,18 @@ struct checkpoint_piece { /* bytes NULL: none in this commit */
     bool last;
 };
 
+/* Of an MQTT session that outlives its connection: its row, which only its owner reads, and a row
+ * for each QoS 2 exchange that is not over. */
+enum session_change_kind { SESSION_PUT, SESSION_REMOVE, EXCHANGE_PUT, EXCHANGE_REMOVE };
+
+struct session_change {
+    enum session_change_kind kind;
+    uint16_t packet_id;          /* EXCHANGE_* */
+    uint32_t session;            /* its number; the owner's choice */
+    uint32_t mark;               /* EXCHANGE_PUT */
+    struct text row;             /* SESSION_PUT; at most STORE_SESSION_BYTES_MAX */
+};
+
 struct contract;
 
 /* everything that one commit holds; slices are the gateway's and stand still until it is done */
@@ -115,6 +128,8 @@ struct batch {
     struct checkpoint_piece checkpoint;
     const struct contract *contracts; /* accepted with this commit */
     uint32_t contract_count;
+    const struct session_change *sessions; /* made in this order; PUT replaces */
+    uint32_t session_count;
     bool raw_whole;              /* its rows of the raw lane hold every reading of the block */
     int64_t wall_ms;             /* kept as the last time stored, and written into gap events */
     /* the file system has been full for long: from now on, until a ballast fits again, the oldest
@@ -128,7 +143,6 @@ struct batch {
     /* rows removed unsent by this commit; a gap event stands in their place */
     uint64_t evicted[LANES];
     uint64_t first_sequence[LANES]; /* of the oldest row still held; next_sequence when empty */
-    int64_t first_t_ms[LANES];   /* when that was made; this commit's when empty */
     int64_t commit_us;           /* time that the transaction took; 0 in a world */
     /* room is short, and only the older checkpoint keeps raw blocks from going: take one now,
      * while there is a reserve for it; without one, later commits come to WEIR_ENOSPC */
@@ -202,6 +216,17 @@ int store_letter_read(struct store *store, uint64_t id, uint8_t *to, size_t byte
 
 /* The contract of this name as it was last accepted; WEIR_ENOTFOUND, WEIR_ECORRUPT. */
 int store_contract_read(struct store *store, const char *name, struct contract *contract);
+
+/* Call back for every session, then for every exchange, in order of their numbers; a slice is valid
+ * within its call. Exchanges of a session that has no row do not occur. */
+struct session_visitor {
+    void *ctx;
+    void (*session)(void *ctx, uint32_t session, struct text row);
+    void (*exchange)(void *ctx, uint32_t session, uint16_t packet_id, uint32_t mark);
+};
+int store_sessions_each(struct store *store, const struct session_visitor *visitor);
+/* Forget those numbered `sessions_max` and above. In its own transaction. */
+int store_sessions_trim(struct store *store, uint32_t sessions_max);
 
 /* Move a row that can't be sent to the dead letters (REJECT_UPSTREAM_REFUSED, source "uplink",
  * topic `why`); a gap event takes its place in the lane. In its own transaction.

@@ -59,6 +59,7 @@ static int64_t pages_needed(const struct batch *b)
     if (b->checkpoint.bytes.at != NULL)
         pages += pages_for(b->checkpoint.bytes.bytes);
     pages += b->contract_count * pages_for(CONTRACT_BYTES_MAX);
+    pages += pages_for(sessions_bytes(b));
     return pages;
 }
 
@@ -161,6 +162,8 @@ static int batch_write(struct store *s, const struct batch *b, int64_t pages)
         err = checkpoint_write(s, &b->checkpoint);
     if (err == 0)
         err = contracts_write(s, b);
+    if (err == 0)
+        err = sessions_write(s, b);
     return err == 0 ? store_state_write(s) : err;
 }
 
@@ -297,7 +300,7 @@ static int batch_fill(struct store *s, struct batch *b)
         b->outbox_bytes[lane] = s->state.outbox_bytes[lane];
         b->outbox_rows[lane] = s->state.outbox_rows[lane];
         b->evicted[lane] = s->evicted[lane];
-        int err = outbox_first(s, (enum lane)lane, &b->first_sequence[lane], &b->first_t_ms[lane]);
+        int err = outbox_first(s, (enum lane)lane, &b->first_sequence[lane]);
         if (err != 0)
             return err;
     }

@@ -41,6 +41,8 @@ enum sql {
     SQL_LETTERS_NEWEST, SQL_LETTER_READ,
     SQL_PIECE_WRITE, SQL_PIECE_READ, SQL_PIECE_TRIM,
     SQL_CONTRACT_WRITE, SQL_CONTRACT_READ, SQL_CONTRACT_TRIM,
+    SQL_SESSION_WRITE, SQL_SESSION_DELETE, SQL_SESSION_READ, SQL_SESSION_TRIM,
+    SQL_EXCHANGE_WRITE, SQL_EXCHANGE_DELETE, SQL_EXCHANGE_READ,
     SQLS
 };
 
@@ -149,8 +151,7 @@ int outbox_drop_covered(struct store *s, enum lane lane);
 int outbox_evict(struct store *s, enum lane lane, uint64_t bytes, int64_t wall_ms);
 /* Evict what is over the lane's age, at most a slice. */
 int outbox_evict_old(struct store *s, enum lane lane, int64_t wall_ms);
-/* The oldest row: its sequence and t_ms, those of the next one where there is none. */
-int outbox_first(struct store *s, enum lane lane, uint64_t *sequence, int64_t *t_ms);
+int outbox_first(struct store *s, enum lane lane, uint64_t *sequence);
 int outbox_row_remove(struct store *s, enum lane lane, uint64_t sequence, uint64_t bytes);
 int outbox_gap(struct store *s, enum lane lane, uint64_t from, uint64_t to, const char *reason,
                int64_t wall_ms);
@@ -162,6 +163,10 @@ int letters_drop(struct store *s, uint32_t rows);
 
 /* --- store_contracts.c --------------------------------------------------------------------- */
 int contracts_write(struct store *s, const struct batch *b);
+
+/* --- store_sessions.c ---------------------------------------------------------------------- */
+int sessions_write(struct store *s, const struct batch *b);
+uint64_t sessions_bytes(const struct batch *b); /* about what they take */
 
 /* --- store_checkpoint.c -------------------------------------------------------------------- */
 int checkpoint_write(struct store *s, const struct checkpoint_piece *piece);

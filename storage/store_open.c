@@ -91,7 +91,9 @@ static int tables_readable(struct store *s)
                             "+ (SELECT max(id) FROM piece) IS NULL "
                             "+ (SELECT max(key) FROM alert) IS NULL "
                             "+ (SELECT max(last) FROM raw_lost) IS NULL "
-                            "+ (SELECT max(name) FROM contract) IS NULL",
+                            "+ (SELECT max(name) FROM contract) IS NULL "
+                            "+ (SELECT max(id) FROM session) IS NULL "
+                            "+ (SELECT max(id) FROM exchange) IS NULL",
                             &rows);
 }
 
@@ -173,10 +175,9 @@ static int recovery_fill(struct store *s, struct store_recovery *r)
     r->checkpoint_block = newest < 0 ? 0 : s->state.slots[newest].block;
     r->checkpoint_bytes = newest < 0 ? 0 : s->state.slots[newest].total_bytes;
     int err = 0;
-    int64_t t_ms;
     for (int lane = 0; err == 0 && lane < LANES; lane++) {
         r->lanes[lane] = s->state.lanes[lane];
-        err = outbox_first(s, (enum lane)lane, &r->first_sequence[lane], &t_ms);
+        err = outbox_first(s, (enum lane)lane, &r->first_sequence[lane]);
     }
     int64_t id = 0;
     int row = err == 0 ? sql_one(s, SQL_BLOCK_OLDEST, &id) : err;

@@ -15,6 +15,8 @@ static const char *const STEPS[STORE_SCHEMA_VERSION] = {
     "CREATE TABLE piece(id INTEGER PRIMARY KEY, bytes BLOB);"
     "PRAGMA application_id = 1466263922;",
     "CREATE TABLE contract(name BLOB PRIMARY KEY, block INTEGER, bytes BLOB) WITHOUT ROWID;",
+    "CREATE TABLE session(id INTEGER PRIMARY KEY, bytes BLOB);"
+    "CREATE TABLE exchange(id INTEGER PRIMARY KEY, mark INTEGER);",
 };
 
 static int migrate_step(struct store *s, const char *step, int version)

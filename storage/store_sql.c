@@ -6,7 +6,8 @@
 #include "storage/store_internal.h"
 
 /* Keys: a block is its number, the state stands behind all of them; an outbox row is its lane
- * in the upper 8 bits and its sequence below. No table has a second index. */
+ * in the upper 8 bits and its sequence below; an exchange is its session's number in the upper bits
+ * and its packet identifier in the lower 16. No table has a second index. */
 #define STATE_KEY "4611686018427387904" /* 2^62 */
 static const char *const SQL_TEXT[SQLS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -33,8 +34,7 @@ static const char *const SQL_TEXT[SQLS] = {
     [SQL_OUTBOX_DELETE] = "DELETE FROM outbox WHERE id = ?1",
     [SQL_OUTBOX_READ] = "SELECT id, t, revision, cleared, key, payload FROM outbox "
                         "WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-    [SQL_OUTBOX_FIRST] = "SELECT id, t FROM outbox WHERE id BETWEEN ?1 AND ?2 "
-                         "ORDER BY id LIMIT 1",
+    [SQL_OUTBOX_FIRST] = "SELECT id FROM outbox WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1",
     [SQL_OUTBOX_AGE] = "SELECT t FROM outbox WHERE id BETWEEN ?1 AND ?2 AND gap = 0 "
                        "ORDER BY id LIMIT 1",
     [SQL_OUTBOX_SLICE] = "SELECT id, length(payload), gap, cleared, key IS NOT NULL, "
@@ -61,6 +61,13 @@ static const char *const SQL_TEXT[SQLS] = {
     [SQL_CONTRACT_READ] = "SELECT bytes FROM contract WHERE name = ?1",
     [SQL_CONTRACT_TRIM] = "DELETE FROM contract WHERE name NOT IN "
                           "(SELECT name FROM contract ORDER BY block DESC LIMIT ?1)",
+    [SQL_SESSION_WRITE] = "INSERT OR REPLACE INTO session(id, bytes) VALUES(?1, ?2)",
+    [SQL_SESSION_DELETE] = "DELETE FROM session WHERE id = ?1",
+    [SQL_SESSION_READ] = "SELECT id, bytes FROM session ORDER BY id",
+    [SQL_SESSION_TRIM] = "DELETE FROM session WHERE id >= ?1",
+    [SQL_EXCHANGE_WRITE] = "INSERT OR REPLACE INTO exchange(id, mark) VALUES(?1, ?2)",
+    [SQL_EXCHANGE_DELETE] = "DELETE FROM exchange WHERE id BETWEEN ?1 AND ?2",
+    [SQL_EXCHANGE_READ] = "SELECT id, mark FROM exchange ORDER BY id",
 };
 
 int store_fail(struct store *s, int err, const char *format, ...)

@@ -56,6 +56,7 @@ struct config_source {
     bool anonymous_given, anonymous; /* a listener, as all until receive_maximum */
     bool plaintext_network;
     uint32_t connections_max;
+    uint32_t session_expiry_s;  /* at most; 0: no session outlives its connection */
     uint32_t receive_maximum;   /* messages in flight, unacknowledged; of a connection */
     uint8_t qos;
     uint32_t topic_count;
@@ -103,6 +104,8 @@ struct config {
     bool clock_trusted;
     int64_t clock_wait_ms;
     uint32_t watchdog_s;        /* 0: off */
+    uint32_t sessions_max;      /* of devices, kept between connections, of all listeners */
+    uint32_t exchanges_max;     /* of them: QoS 2, not over */
     uint64_t memory_bytes_max;  /* refuses to start above */
     int64_t commit_max_age_ms;
     uint32_t commit_max_readings;
@@ -172,6 +175,14 @@ void config_print_losses(const struct config *config, FILE *out); /* promise P7 
 static inline uint32_t config_connection_places(const struct config_source *source)
 {
     return source->connections_max + source->connections_max / 16 + 16;
+}
+
+static inline bool config_listens(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->source_count; i++)
+        if (config->sources[i].kind == SOURCE_LISTENER)
+            return true;
+    return false;
 }
 
 /* The whole configuration as it applies, defaults included, as YAML or as JSON. */

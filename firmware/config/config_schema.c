@@ -155,6 +155,12 @@ const struct config_key config_keys[] = {
     { SECTION_LIMITS, "readings_per_message", KEY_INTEGER, FIELD(config, json.readings), 1, 4096,
       .fallback = "256", .doc = "Readings in one message." },
 
+    { SECTION_LIMITS, "sessions", KEY_INTEGER, FIELD(config, sessions_max), 1, 100000,
+      .fallback = "1000",
+      .doc = "Sessions of devices that publish to us, kept while they are away." },
+    { SECTION_LIMITS, "exchanges", KEY_INTEGER, FIELD(config, exchanges_max), 1, 1000000,
+      .fallback = "10000", .doc = "Messages at QoS 2 in those sessions that are not over." },
+
     { SECTION_SOURCE, "name", KEY_NAME, FIELD(config_source, name), .required = true,
       .doc = "Names the source in status, counters and dead letters." },
     { SECTION_SOURCE, "url", KEY_URL, ADDRESS(config_source),
@@ -171,6 +177,10 @@ const struct config_key config_keys[] = {
     { SECTION_SOURCE, "connections", KEY_INTEGER, FIELD(config_source, connections_max), 1, 20000,
       .fallback = "200", .kinds = KIND(SOURCE_LISTENER),
       .doc = "Devices connected at once; a further one is refused. Each has memory set aside." },
+    { SECTION_SOURCE, "session_expiry", KEY_DURATION, FIELD(config_source, session_expiry_s), 1,
+      30 * 86400, .fallback = "1d", .scale = 1000, .zero_off = true,
+      .kinds = KIND(SOURCE_LISTENER),
+      .doc = "How long a session is kept for a device that is away, at most; 0: not at all." },
     BROKER(SECTION_SOURCE, config_source, KIND(SOURCE_BROKER)),
     { SECTION_SOURCE, "receive_maximum", KEY_INTEGER, FIELD(config_source, receive_maximum), 1,
       65535,

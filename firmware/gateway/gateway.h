@@ -19,7 +19,6 @@
 #include "pipeline/arena.h"
 #include "pipeline/codec_json.h"
 #include "pipeline/engine.h"
-#include "pipeline/histogram.h"
 #include "pipeline/shed.h"
 #include "storage/block.h"
 #include "storage/store.h"
@@ -105,6 +104,9 @@ void gateway_accept_contracts(struct gateway *g);
 void gateway_begin_turn(struct gateway *g, struct hal_time now);
 void gateway_end_turn(struct gateway *g);
 
+/* Pipeline time, of this turn. */
+int64_t gateway_t_ms(const struct gateway *g);
+
 /* When the next turn is due at the latest, in hal_time.mono_ms; INT64_MAX: only on an event. */
 int64_t gateway_next_turn_ms(const struct gateway *g);
 
@@ -128,6 +130,10 @@ struct message {
     uint32_t source;        /* index in the configuration */
     uint8_t qos;
     struct text topic, payload;
+    /* Its row of a QoS 2 exchange, EXCHANGE_PUT: for the commit that holds the last of the message,
+     * so that both are there or none; NULL: none */
+    const struct session_change *exchange;
+    bool exchange_if_rejected; /* else a message that is refused whole leaves no row */
 };
 
 struct taken {
@@ -136,6 +142,11 @@ struct taken {
 };
 /* gateway_may_take was true. Never fails: what can't be used becomes a dead letter. */
 struct taken gateway_on_message(struct gateway *g, const struct message *message);
+
+/* A change of what is kept for a client, for the next commit; returns its number among the source's
+ * messages, and is acknowledged like one. gateway_may_take was true; it has room for two. */
+uint64_t gateway_on_session(struct gateway *g, uint32_t source,
+                            const struct session_change *change);
 
 void gateway_on_source(struct gateway *g, uint32_t source, bool connected);
 void gateway_on_store_done(struct gateway *g, struct store_job *job);
@@ -180,19 +191,14 @@ struct gateway_view {
     uint64_t pending;            /* readings that wait for their commit */
     uint64_t block;              /* last committed */
     int64_t t_ms, wall_ms;
-    int64_t uptime_ms;           /* of this process; t_ms is that of the store, over all of them */
     enum clock_state clock;
     uint64_t clock_steps;        /* since the start */
     enum shed_level shed;
     int64_t lag_ms;
     uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];
     struct lane_state lanes[LANES];
-    int64_t outbox_age_ms[LANES]; /* of the oldest row, in pipeline time; 0: there is none */
     uint64_t sent[LANES];        /* highest sequence that a PUBACK covered */
-    /* handed to the uplink since the start, what went again included; payloads alone */
-    uint64_t uplink_rows[LANES], uplink_bytes[LANES];
     int64_t commit_last_us, commit_max_us;
-    const struct histogram *commit_times; /* of those that succeeded, since the start */
     uint64_t commits, commit_failures;
     int failing_with;            /* what the last commit came back with; 0: it went well */
     uint64_t bytes_committed;    /* journal and rows handed to the store */
@@ -201,7 +207,6 @@ struct gateway_view {
     uint64_t fold_ns_per_reading; /* measured by it, or assumed where it folded too few to tell */
     bool uplink_connected;
     uint64_t source_connected;   /* bit per source */
-    bool stopping;
 };
 struct gateway_view gateway_view(const struct gateway *g);
 

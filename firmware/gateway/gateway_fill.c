@@ -164,8 +164,16 @@ struct fill_limits fill_limits_of(const struct config *config)
     return limits;
 }
 
-void fill_init(struct fill *f, const struct fill_limits *limits, bool raw, struct arena *arena)
+static void take_sessions(struct fill *f, struct arena *arena)
 {
+    f->sessions = arena_take(arena, FILL_SESSIONS_MAX, sizeof *f->sessions);
+    f->session_bytes = arena_take(arena, FILL_SESSION_BYTES_MAX, 1);
+}
+
+void fill_init(struct fill *f, const struct config *config, const struct fill_limits *limits,
+               struct arena *arena)
+{
+    bool raw = config->uplink.given && config->uplink.raw;
     struct fill made = {
         .block = block_builder_init(&limits->block, arena),
         .journal = arena_take(arena, limits->block.bytes_max, 1),
@@ -179,6 +187,8 @@ void fill_init(struct fill *f, const struct fill_limits *limits, bool raw, struc
                                           arena)
                    : NULL,
     };
+    if (config_listens(config))
+        take_sessions(&made, arena);
     *f = made;
 }
 
@@ -191,6 +201,8 @@ void fill_reset(struct gateway *g, struct fill *f)
         .row_bytes = f->row_bytes,
         .letters = f->letters,
         .letter_bytes = f->letter_bytes,
+        .sessions = f->sessions,
+        .session_bytes = f->session_bytes,
         .results = f->results,
         .raw = f->raw,
         .batch = { .block = ++g->last_block, .raw_whole = true },
@@ -211,6 +223,13 @@ bool fill_has_step_room(const struct gateway *g, const struct fill *f)
            block_bytes(f->block) + 4096 <= g->limits.block.bytes_max;
 }
 
+/* Room for what one packet may change of sessions: the row, an exchange or two. */
+static bool has_session_room(const struct fill *f)
+{
+    return f->batch.session_count + 4 <= FILL_SESSIONS_MAX &&
+           f->session_bytes_used + 2 * STORE_SESSION_BYTES_MAX <= FILL_SESSION_BYTES_MAX;
+}
+
 /* Room for the largest message that the limits allow. Not for every alert that its readings may
  * raise: intake_continue
  * asks for each reading's own step, and what does not fit waits for the next batch. */
@@ -218,7 +237,8 @@ bool fill_has_message_room(const struct gateway *g, const struct fill *f)
 {
     const struct json_limits *json = &g->config->json;
     size_t message = (size_t)json->payload_bytes * 2 + (size_t)json->readings * 64;
-    return fill_has_step_room(g, f) && f->batch.letter_count < FILL_LETTERS_MAX &&
+    return fill_has_step_room(g, f) && has_session_room(f) &&
+           f->batch.letter_count < FILL_LETTERS_MAX &&
            f->letter_bytes_used + json->payload_bytes + TOPIC_BYTES_MAX <=
                g->limits.letter_bytes_max &&
            block_records(f->block) + json->readings + 8 <= g->limits.block.records_max &&
@@ -285,6 +305,21 @@ void fill_add_letter(struct gateway *g, const struct dead_letter *letter)
     fill_open(g);
 }
 
+void fill_add_session(struct gateway *g, const struct session_change *change)
+{
+    struct fill *f = g->filling;
+    assert(f->sessions != NULL && f->batch.session_count < FILL_SESSIONS_MAX);
+    assert(change->row.bytes <= FILL_SESSION_BYTES_MAX - f->session_bytes_used);
+    struct session_change *kept = &f->sessions[f->batch.session_count++];
+    *kept = *change;
+    if (change->row.bytes > 0) {
+        kept->row.at = (const char *)f->session_bytes + f->session_bytes_used;
+        memcpy(f->session_bytes + f->session_bytes_used, change->row.at, change->row.bytes);
+        f->session_bytes_used += change->row.bytes;
+    }
+    fill_open(g);
+}
+
 void fill_seal(struct gateway *g)
 {
     struct fill *f = g->filling;
@@ -306,6 +341,7 @@ void fill_seal(struct gateway *g)
     }
     b->rows = f->rows;
     b->letters = f->letters;
+    b->sessions = f->sessions;
     memcpy(b->lanes, g->lanes, sizeof b->lanes);
     b->ledger = g->ledger;
     checkpoint_at_seal(g, b);

@@ -185,8 +185,11 @@ void intake_continue(struct gateway *g)
         take_reading(g, &g->admissions[c->next++]);
     }
     /* The acknowledgement waits for the batch that holds the last of it. */
-    if (c->next == c->count)
+    if (c->next == c->count) {
         g->filling->last[c->source] = c->number;
+        if (c->has_exchange)
+            fill_add_session(g, &c->exchange);
+    }
     fill_open(g);
 }
 
@@ -259,6 +262,19 @@ static void count_message(struct gateway *g, uint32_t source)
         f->urgent = true;
 }
 
+/* A message that is refused leaves no row, also not that of an earlier one with its identifier. */
+static void carry_exchange(struct gateway *g, const struct message *message,
+                           enum reject_reason reason)
+{
+    struct carried *c = &g->carried;
+    c->has_exchange = message->exchange != NULL;
+    if (!c->has_exchange)
+        return;
+    c->exchange = *message->exchange;
+    if (reason != REJECT_NONE && !message->exchange_if_rejected)
+        c->exchange.kind = EXCHANGE_REMOVE;
+}
+
 struct taken gateway_on_message(struct gateway *g, const struct message *message)
 {
     assert(gateway_may_take(g, message->source));
@@ -267,7 +283,16 @@ struct taken gateway_on_message(struct gateway *g, const struct message *message
     g->carried.number = taken.number;
     g->carried.next = g->carried.count = 0;
     taken.reason = judge_message(g, message);
+    carry_exchange(g, message, taken.reason);
     intake_continue(g);
     count_message(g, message->source);
     return taken;
+}
+
+uint64_t gateway_on_session(struct gateway *g, uint32_t source, const struct session_change *change)
+{
+    assert(g->carried.next == g->carried.count);
+    fill_add_session(g, change);
+    g->filling->last[source] = ++g->taken[source];
+    return g->taken[source];
 }

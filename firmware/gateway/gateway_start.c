@@ -36,10 +36,9 @@ static void take_decoder(struct decoder *d, const struct config *config,
 
 static void take_batches(struct gateway *g, const struct parts *p, struct arena *arena)
 {
-    bool raw = g->config->uplink.given && g->config->uplink.raw;
     g->limits = p->limits;
-    fill_init(&g->fills[0], &p->limits, raw, arena);
-    fill_init(&g->fills[1], &p->limits, raw, arena);
+    fill_init(&g->fills[0], g->config, &p->limits, arena);
+    fill_init(&g->fills[1], g->config, &p->limits, arena);
     g->checkpoint.shadow = arena_take(arena, p->shadow_bytes, 1);
     g->checkpoint.shadow_bytes_max = p->shadow_bytes;
     g->sender.fetch.to = arena_take(arena, GATEWAY_FETCH_BYTES, 1);

@@ -15,6 +15,8 @@ enum {
     FILL_RESULTS_MAX = 512,             /* window results in one message */
     FILL_RAW_MAX = 1024,                /* raw readings in one message */
     FILL_RECORDS_SLACK = 64,            /* ticks, clock and source records of a turn */
+    FILL_SESSIONS_MAX = 4096,           /* changes of devices' sessions */
+    FILL_SESSION_BYTES_MAX = 64 * 1024, /* of their rows */
     TAIL_SLOTS = 256,
     REFUSALS_SLOTS = 16
 };
@@ -30,6 +32,9 @@ struct fill {
     struct dead_letter *letters;
     uint8_t *letter_bytes;
     size_t letter_bytes_used;
+    struct session_change *sessions; /* NULL: no source has any */
+    uint8_t *session_bytes;
+    size_t session_bytes_used;
     struct results_builder *results;
     struct results_builder *raw; /* NULL: raw readings are not forwarded */
     struct envelope envelope;    /* for gap events that the store may have to write */
@@ -85,7 +90,6 @@ struct sender {
     } refusals[REFUSALS_SLOTS];
     struct store_job poison;
     bool poison_wanted;
-    uint64_t handed_rows[LANES], handed_bytes[LANES]; /* to the uplink */
     int64_t tokens_bytes;    /* of the byte-rate cap */
     int64_t tokens_ms;
 };
@@ -111,6 +115,8 @@ struct carried {
     uint8_t *bytes; /* topic, then payload */
     uint32_t source;
     uint64_t number;
+    bool has_exchange;
+    struct session_change exchange;
     uint32_t count, next; /* admissions, and the next one to take; equal: nothing waits */
 };
 
@@ -173,7 +179,6 @@ struct gateway {
     uint64_t taken[CONFIG_SOURCES_MAX]; /* messages since the start */
     struct batch last_batch_out; /* out fields of the last commit */
     int64_t commit_last_us, commit_max_us;
-    struct histogram commit_times;
     uint64_t commits, commit_failures, bytes_committed, recovered_blocks;
     int64_t recovered_in_ms;
     char config_digest_hex[65];
@@ -181,13 +186,15 @@ struct gateway {
 
 /* gateway_fill.c */
 struct fill_limits fill_limits_of(const struct config *config);
-void fill_init(struct fill *f, const struct fill_limits *limits, bool raw, struct arena *arena);
+void fill_init(struct fill *f, const struct config *config, const struct fill_limits *limits,
+               struct arena *arena);
 void fill_reset(struct gateway *g, struct fill *f);
 bool fill_has_step_room(const struct gateway *g, const struct fill *f);
 bool fill_has_message_room(const struct gateway *g, const struct fill *f);
 void fill_open(struct gateway *g); /* something waits from here on */
 void fill_append(struct gateway *g, const struct record *record);
 void fill_add_letter(struct gateway *g, const struct dead_letter *letter);
+void fill_add_session(struct gateway *g, const struct session_change *change);
 void fill_notice(struct gateway *g, const char *kind, const char *message,
                  const struct envelope_fact *facts, uint32_t fact_count);
 /* hands the filling batch over and turns to the other one */

@@ -45,6 +45,7 @@ static void set_state(struct listener *l, struct device *d, enum device_state st
         return;
     set_stall(l, d, STALL_NONE);
     set_connected(l, d);
+    device_leave(l, d);
 }
 
 static void adjust_interest(struct listener *l, struct device *d)
@@ -62,7 +63,7 @@ void device_open(struct listener *l, struct device *d, int fd)
     d->opened = ++l->opened;
     d->deadline_ms = d->stuck_ms = INT64_MAX;
     d->in_used = d->out_used = d->out_sent = d->id_bytes = 0;
-    d->committed = 0;
+    d->committed = d->waits_for = 0;
     mqtt_connection_open(d->mqtt, l->now_ms);
     set_state(l, d, DEVICE_SERVED);
     adjust_interest(l, d);
@@ -153,31 +154,33 @@ void device_write(struct listener *l, struct device *d)
         answer(l, d);
 }
 
-void device_acknowledge(struct listener *l, struct device *d, uint64_t number)
+/* How far its acknowledgements may go. */
+static bool advance(struct listener *l, struct device *d)
 {
     uint32_t ring = l->offer.receive_maximum + 1u;
     uint64_t last = d->committed;
-    while (last < d->mqtt->arrived && d->numbers[(last + 1) % ring] <= number)
+    while (last < d->mqtt->arrived && d->numbers[(last + 1) % ring] <= l->acknowledged)
         last++;
     if (last == d->committed)
-        return;
+        return false;
     d->committed = last;
     mqtt_connection_committed(d->mqtt, last);
-    answer(l, d);
+    return true;
+}
+
+void device_acknowledge(struct listener *l, struct device *d)
+{
+    if (advance(l, d))
+        answer(l, d);
 }
 
 /* --- in -----------------------------------------------------------------------------------------
  */
 
-static bool is_publish(uint8_t first)
-{
-    return first >> 4 == MQTT_PUBLISH;
-}
-
 /* Take one packet: bytes used, 0: no more for now. */
 static uint32_t step(struct listener *l, struct device *d, const uint8_t *at, uint32_t bytes)
 {
-    if (is_publish(at[0]) && !gateway_may_take(l->gateway, l->config.index)) {
+    if (!device_may_take(l, d, at[0])) {
         set_stall(l, d, STALL_GATEWAY);
         return 0;
     }
@@ -217,6 +220,7 @@ static void after_walk(struct listener *l, struct device *d, bool moved)
         d->deadline_ms = INT64_MAX;
     else if (moved || d->deadline_ms == INT64_MAX)
         d->deadline_ms = l->now_ms + LISTENER_PATIENCE_MS;
+    (void)advance(l, d); /* what answers to something long committed need not wait */
     answer(l, d);
 }
 

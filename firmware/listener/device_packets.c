@@ -1,4 +1,5 @@
 /* device_packets: what a packet of a device means to an endpoint. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,75 @@ static bool take_id(struct listener *l, struct device *d, struct text id)
     return true;
 }
 
+/* --- sessions -----------------------------------------------------------------------------------
+ */
+
+/* What the device said of its unfinished messages, to the connection. */
+static void restore(struct listener *l, struct device *d, const struct session *session)
+{
+    struct exchange exchange;
+    uint32_t cursor = 0;
+    while (sessions_exchange(l->config.sessions, session, &cursor, &exchange)) {
+        int err = mqtt_connection_restore(d->mqtt, exchange.packet_id, exchange.mark);
+        assert(err == 0); /* no more than fit, each once */
+        (void)err;
+    }
+}
+
+static struct session *find_session(struct listener *l, struct device *d)
+{
+    struct sessions *sessions = l->config.sessions;
+    struct text id = { d->id, d->id_bytes };
+    struct session *session = sessions_find(sessions, l->config.index, id);
+    if (session == NULL)
+        return NULL;
+    /* more than receive_maximum, which then was larger: it can't go on */
+    if (!d->mqtt->clean_start && session->exchange_count <= l->offer.exchanges_max)
+        return session;
+    sessions_end(sessions, session);
+    return NULL;
+}
+
+/* The session that this connection goes on with, or a new one if it is to outlive it. Whether it
+ * was there before, and for how long it is kept. */
+static bool take_session(struct listener *l, struct device *d, uint32_t *expiry_s)
+{
+    struct sessions *sessions = l->config.sessions;
+    uint32_t most = l->config.source->session_expiry_s, asked = d->mqtt->session_expiry_s;
+    struct session *session = find_session(l, d);
+    bool present = session != NULL;
+    *expiry_s = asked < most ? asked : most;
+    if (present)
+        restore(l, d, session);
+    else if (*expiry_s > 0)
+        session = sessions_open(sessions, l->config.index, (struct text){ d->id, d->id_bytes });
+    d->session = session;
+    if (session == NULL) {
+        *expiry_s = 0;
+        return false;
+    }
+    sessions_hold(sessions, session, *expiry_s);
+    d->waits_for = session->number;
+    return present;
+}
+
+void device_leave(struct listener *l, struct device *d)
+{
+    if (d->session != NULL)
+        sessions_leave(l->config.sessions, d->session, gateway_t_ms(l->gateway));
+    d->session = NULL;
+}
+
+static void on_disconnect(struct listener *l, struct device *d)
+{
+    const struct mqtt_disconnect *disconnect = &l->event.packet.disconnect;
+    uint32_t most = l->config.source->session_expiry_s;
+    if (d->session == NULL || !disconnect->has_session_expiry)
+        return;
+    uint32_t asked = disconnect->session_expiry_s;
+    sessions_hold(l->config.sessions, d->session, asked < most ? asked : most);
+}
+
 static void on_connect(struct listener *l, struct device *d, struct byte_writer *w)
 {
     if (!take_id(l, d, l->event.packet.connect.client_id)) {
@@ -54,8 +124,22 @@ static void on_connect(struct listener *l, struct device *d, struct byte_writer 
     }
     bool names = d->mqtt->needs_id && d->mqtt->peer.version == MQTT_5;
     struct mqtt_accept accept = { .assigned_client_id = names ? id : (struct text){ 0 } };
+    accept.session_present = take_session(l, d, &accept.session_expiry_s);
     if (mqtt_connection_accept(d->mqtt, &accept, l->now_ms, w) != 0)
         refuse(l, d, MQTT_IMPLEMENTATION_ERROR, "it takes no packet as large as a CONNACK", w);
+}
+
+/* --- messages -----------------------------------------------------------------------------------
+ */
+
+bool device_may_take(struct listener *l, struct device *d, uint8_t first)
+{
+    enum mqtt_type type = (enum mqtt_type)(first >> 4);
+    if (type != MQTT_PUBLISH && type != MQTT_PUBREL)
+        return true;
+    if (d->session != NULL && d->session->dirty) /* its row is to come before those of exchanges */
+        sessions_flush(l->config.sessions, d->session, l->gateway);
+    return gateway_may_take(l->gateway, l->config.index);
 }
 
 static uint8_t verdict(enum reject_reason reason)
@@ -65,20 +149,94 @@ static uint8_t verdict(enum reject_reason reason)
     return reason == REJECT_TOPIC_MISMATCH ? MQTT_TOPIC_NAME_INVALID : MQTT_PAYLOAD_FORMAT_INVALID;
 }
 
-static void on_message(struct listener *l, struct device *d)
+/* The acknowledgement of this event waits for a number of the gateway's, and for what those before
+ * it wait for. */
+static void wait_for(struct listener *l, struct device *d, uint64_t number)
+{
+    if (number > d->waits_for)
+        d->waits_for = number;
+    d->numbers[l->event.number % (l->offer.receive_maximum + 1u)] = d->waits_for;
+}
+
+static struct taken give_message(struct listener *l, struct device *d,
+                                 const struct session_change *exchange)
 {
     const struct mqtt_publish *publish = &l->event.packet.publish;
-    const struct message message = { l->config.index, publish->qos, l->event.topic,
-                                     publish->payload };
+    const struct message message = {
+        .source = l->config.index,
+        .qos = publish->qos,
+        .topic = l->event.topic,
+        .payload = publish->payload,
+        .exchange = exchange,
+        .exchange_if_rejected = d->mqtt->peer.version != MQTT_5, /* which is told success */
+    };
     struct taken taken = gateway_on_message(l->gateway, &message);
     l->taken++;
     l->counts.messages++;
-    uint64_t number = l->event.number;
-    if (number == 0)
-        return;
-    d->numbers[number % (l->offer.receive_maximum + 1u)] = taken.number;
+    if (l->event.number == 0)
+        return taken;
+    wait_for(l, d, taken.number);
     if (taken.reason != REJECT_NONE)
-        mqtt_connection_judge(d->mqtt, number, verdict(taken.reason), 0);
+        mqtt_connection_judge(d->mqtt, l->event.number, verdict(taken.reason), 0);
+    return taken;
+}
+
+/* No room for another open exchange: 5.0 is told; 3.1.1 has no word for it, and comes again. */
+static void refuse_exchange(struct listener *l, struct device *d, struct byte_writer *w)
+{
+    static const char why[] = "all of limits.exchanges are in use";
+    l->counts.exchanges_refused++;
+    listener_log(l, d, "exchange_refused", MQTT_QUOTA_EXCEEDED, why);
+    wait_for(l, d, 0);
+    if (d->mqtt->peer.version == MQTT_5)
+        mqtt_connection_judge(d->mqtt, l->event.number, MQTT_QUOTA_EXCEEDED, 0);
+    else
+        mqtt_connection_close(d->mqtt, MQTT_QUOTA_EXCEEDED, text_of(why), w);
+}
+
+/* At QoS 2, in a session that outlives the connection: the message and its row, or neither. */
+static void take_exchange(struct listener *l, struct device *d, struct byte_writer *w)
+{
+    struct sessions *sessions = l->config.sessions;
+    uint16_t packet_id = l->event.packet.publish.packet_id;
+    const struct session_change row = { .kind = EXCHANGE_PUT,
+                                        .packet_id = packet_id,
+                                        .session = sessions_number(sessions, d->session),
+                                        .mark = l->event.mark };
+    if (!sessions_may_add(sessions, d->session, packet_id)) {
+        refuse_exchange(l, d, w);
+        return;
+    }
+    struct taken taken = give_message(l, d, &row);
+    d->session->number = taken.number;
+    if (taken.reason == REJECT_NONE || d->mqtt->peer.version != MQTT_5)
+        sessions_add(sessions, d->session, packet_id, l->event.mark);
+    else
+        (void)sessions_remove(sessions, d->session, packet_id);
+}
+
+static void on_message(struct listener *l, struct device *d, struct byte_writer *w)
+{
+    if (!l->event.is_repeat && l->event.packet.publish.qos == 2 && d->session != NULL)
+        take_exchange(l, d, w);
+    else if (!l->event.is_repeat)
+        (void)give_message(l, d, NULL);
+    else if (l->event.number != 0)
+        wait_for(l, d, 0); /* it was stored, or is in what those before it wait for */
+}
+
+static void on_release(struct listener *l, struct device *d)
+{
+    struct session_change gone = { .kind = EXCHANGE_REMOVE,
+                                   .packet_id = l->event.packet.ack.packet_id };
+    if (d->session != NULL &&
+        sessions_remove(l->config.sessions, d->session, gone.packet_id)) {
+        gone.session = sessions_number(l->config.sessions, d->session);
+        d->session->number = gateway_on_session(l->gateway, l->config.index, &gone);
+        wait_for(l, d, d->session->number);
+        return;
+    }
+    wait_for(l, d, 0);
 }
 
 static void on_filters(struct listener *l, struct device *d, struct byte_writer *w)
@@ -101,7 +259,7 @@ void device_handle(struct listener *l, struct device *d, struct byte_writer *w)
         on_connect(l, d, w);
         break;
     case MQTT_EVENT_MESSAGE:
-        on_message(l, d);
+        on_message(l, d, w);
         break;
     case MQTT_EVENT_SUBSCRIBE:
     case MQTT_EVENT_UNSUBSCRIBE:
@@ -113,10 +271,17 @@ void device_handle(struct listener *l, struct device *d, struct byte_writer *w)
         listener_log(l, d, "device_fault", view.reason, view.why);
         break;
     }
+    case MQTT_EVENT_RELEASE:
+        on_release(l, d);
+        break;
     case MQTT_EVENT_NONE:
-    case MQTT_EVENT_RELEASE:   /* of QoS 2, which is not granted */
-    case MQTT_EVENT_DELIVERED: /* nothing is sent to devices */
+        if (l->event.number != 0)
+            wait_for(l, d, 0); /* PUBREL of an exchange that is over */
+        break;
     case MQTT_EVENT_DISCONNECT:
+        on_disconnect(l, d);
+        break;
+    case MQTT_EVENT_DELIVERED: /* nothing is sent to devices */
         break;
     }
 }

@@ -34,10 +34,11 @@ static struct mqtt_offer offer_of(const struct listener_config *config)
         .receive_maximum = (uint16_t)config->source->receive_maximum,
         .alias_maximum = LISTENER_ALIASES,
         .alias_bytes = LISTENER_ALIAS_BYTES,
+        .exchanges_max = (uint16_t)config->source->receive_maximum,
         .send_max = 1,
         .keep_alive_max_s = LISTENER_KEEP_ALIVE_S,
         .connect_within_ms = LISTENER_CONNECT_MS,
-        .qos_max = 1,
+        .qos_max = 2,
         /* Many devices ask for these as a matter of course; to cut them off for it would cost their
          * readings. RETAIN is ignored, and each filter is refused by its SUBACK. */
         .retain = true,
@@ -281,6 +282,7 @@ void listener_turn(struct listener *l, int64_t mono_ms, uint32_t messages_max)
     retry_stalled(l);
     if (loop_ready(l->watch) != 0)
         serve_ready(l, messages_max);
+    sessions_turn(l->config.sessions, l->gateway);
     if (l->drained && l->stalled == 0)
         gateway_on_drained(l->gateway, l->config.index);
 }
@@ -293,9 +295,10 @@ int64_t listener_next_turn_ms(const struct listener *l)
 
 void listener_acknowledge(struct listener *l, uint64_t number)
 {
+    l->acknowledged = number;
     for (uint32_t i = 0; i < l->slots; i++)
         if (l->devices[i].connected)
-            device_acknowledge(l, &l->devices[i], number);
+            device_acknowledge(l, &l->devices[i]);
 }
 
 void listener_close(struct listener *l)
@@ -317,5 +320,7 @@ void listener_close(struct listener *l)
 
 struct listener_counts listener_counts(const struct listener *l)
 {
-    return l->counts;
+    struct listener_counts counts = l->counts;
+    counts.sessions = sessions_counts(l->config.sessions);
+    return counts;
 }

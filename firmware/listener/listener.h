@@ -1,12 +1,13 @@
 /* listener: an MQTT server for devices, for one source: they publish straight to us, 3.1.1 and 5.0,
- * over plain TCP. It acknowledges a message (QoS 1) when the commit that holds it is done, each
- * connection's in order of arrival. It is an endpoint, not a broker: it forwards nothing, and
- * subscriptions are refused. There is no TLS, no credential and no QoS 2 in this version; wills are
- * taken and dropped.
+ * over plain TCP. It acknowledges a message (QoS 1 and 2) when the commit that holds it is done,
+ * each connection's in order of arrival. It is an endpoint, not a broker: it forwards nothing, and
+ * subscriptions are refused. There is no TLS and no credential in this version; wills are taken and
+ * dropped.
  *
- * No session outlives its connection, and none needs to: a device that only publishes has in its
- * session what it sent and saw no PUBACK for, and keeps that itself. We would keep exchanges of
- * QoS 2 and subscriptions, and have neither. So "session present" is always 0, which is true.
+ * A session that outlives its connection is in sessions.h: its QoS 2 exchanges that are not over
+ * are rows of the commit that PUBREC waits for, and gone with the one that PUBCOMP waits for. So a
+ * message at QoS 2 is stored once, whatever breaks in between. Without such a session, at QoS 0 and
+ * 1, everything that matters is with the device.
  *
  * Bounded: connections by configuration, each with memory set aside at start, and some more places
  * in which a client is told that it is one too many. Where none is free, the one that has not
@@ -19,6 +20,7 @@
 #define FIRMWARE_LISTENER_H
 
 #include "firmware/gateway/gateway.h"
+#include "firmware/listener/sessions.h"
 #include "firmware/loop.h"
 
 struct listener; /* opaque */
@@ -27,6 +29,7 @@ struct listener_config {
     const struct config_source *source; /* outlives the listener */
     uint32_t index;                     /* of the source */
     uint32_t payload_bytes_max;
+    struct sessions *sessions;          /* of all listeners; NULL while the arena only measures */
 };
 
 /* NULL while the arena only measures. */
@@ -57,6 +60,8 @@ struct listener_counts { /* since the start, but for the first */
     uint64_t silent;     /* ended because nothing whole was heard in time, or nothing read */
     uint64_t taken_over; /* by the same client's next */
     uint64_t messages;
+    struct sessions_counts sessions; /* of all listeners */
+    uint64_t exchanges_refused; /* QoS 2, because limits.exchanges were in use */
 };
 struct listener_counts listener_counts(const struct listener *l);
 

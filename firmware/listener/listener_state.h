@@ -3,12 +3,13 @@
 #define FIRMWARE_LISTENER_STATE_H
 
 #include "firmware/listener/listener.h"
+#include "firmware/listener/sessions.h"
 #include "pipeline/err.h"
 #include "pipeline/mqtt/connection.h"
 #include "pipeline/mqtt/reason.h"
 
 enum {
-    LISTENER_ID_BYTES = 64,       /* of a client id; longer ones are refused */
+    LISTENER_ID_BYTES = SESSION_ID_BYTES, /* longer client ids are refused */
     LISTENER_PACKET_SLACK = 1024, /* topic and properties, beside the payload */
     LISTENER_GULP_BYTES = 64 * 1024,
     LISTENER_OUT_BYTES = 512, /* the largest answer that is no acknowledgement */
@@ -50,6 +51,8 @@ struct device { /* one connection */
     uint64_t *numbers;  /* [receive_maximum + 1], by number of the acknowledgement modulo that:
                          * the gateway's number of the message */
     uint64_t committed; /* number of the last acknowledgement that may go */
+    uint64_t waits_for; /* the gateway's number that the next one waits for, whatever it answers */
+    struct session *session; /* NULL: none outlives this connection */
     uint32_t id_bytes;
     char id[LISTENER_ID_BYTES];
 };
@@ -70,6 +73,7 @@ struct listener {
     uint32_t first;   /* of the devices: where their turn begins */
     uint32_t taken;   /* messages of this turn */
     bool drained;     /* this turn found an end everywhere */
+    uint64_t acknowledged; /* of the gateway's numbers */
     int64_t now_ms, tick_ms;
     uint64_t opened, ids; /* numbers for the next */
     struct listener_counts counts;
@@ -82,13 +86,16 @@ void device_close(struct listener *l, struct device *d); /* at once */
 void device_read(struct listener *l, struct device *d);
 void device_write(struct listener *l, struct device *d);
 void device_retry(struct listener *l, struct device *d); /* what was stalled */
-void device_acknowledge(struct listener *l, struct device *d, uint64_t number);
+void device_acknowledge(struct listener *l, struct device *d); /* as far as l->acknowledged */
 void device_tick(struct listener *l, struct device *d);
 /* Tell it why, where its version can, and end. */
 void device_dismiss(struct listener *l, struct device *d, uint8_t reason);
 
 /* device_packets.c: what a packet means */
 void device_handle(struct listener *l, struct device *d, struct byte_writer *w);
+/* By a packet's first byte: whether it may be taken now. */
+bool device_may_take(struct listener *l, struct device *d, uint8_t first);
+void device_leave(struct listener *l, struct device *d); /* its connection ends */
 
 /* listener.c */
 void listener_watch(struct listener *l, struct device *d, uint32_t interest);

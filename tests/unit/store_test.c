@@ -3,7 +3,7 @@
  *   full, foreign, newer and damaged files are met as the header says.
  * Method: a real file under a temporary directory. Examples first, then a month of small commits
  *   in faked time under small budgets, in which every figure is checked against a plain model.
- * Links: storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_retention.c storage/store_checkpoint.c storage/store_contracts.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/contract.c pipeline/envelope.c pipeline/json_writer.c pipeline/reject.c pipeline/alert.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
+ * Links: storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_retention.c storage/store_checkpoint.c storage/store_contracts.c storage/store_sessions.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/contract.c pipeline/envelope.c pipeline/json_writer.c pipeline/reject.c pipeline/alert.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
  * Libs: -lsqlite3 -lz
  */
 #include "tests/lib/check.h"
@@ -123,6 +123,64 @@ static struct text inflated(struct text packed, uint8_t *to, size_t bytes)
     uLongf used = bytes;
     assert_int_equal(uncompress(to, &used, (const Bytef *)packed.at, packed.bytes), Z_OK);
     return (struct text){ (const char *)to, (uint32_t)used };
+}
+
+/* --- sessions -------------------------------------------------------------------------------- */
+
+static void note_session(void *ctx, uint32_t session, struct text row)
+{
+    char *to = ctx;
+    (void)sprintf(to + strlen(to), "%u=%.*s ", session, (int)row.bytes, row.at);
+}
+
+static void note_exchange(void *ctx, uint32_t session, uint16_t packet_id, uint32_t mark)
+{
+    char *to = ctx;
+    (void)sprintf(to + strlen(to), "%u/%u:%u ", session, packet_id, mark);
+}
+
+static void expect_sessions(struct bench *b, const char *wanted)
+{
+    char got[512] = "";
+    const struct session_visitor visitor = { got, note_session, note_exchange };
+    assert_int_equal(store_sessions_each(b->store, &visitor), 0);
+    assert_string_equal(got, wanted);
+}
+
+static void keeps_sessions(void **state)
+{
+    struct bench *b = *state;
+    const struct session_change begun[] = {
+        { .kind = SESSION_PUT, .session = 7, .row = text_of("a") },
+        { .kind = SESSION_PUT, .session = 65536, .row = text_of("b") },
+        { .kind = SESSION_PUT, .session = 8, .row = text_of("gone") },
+        { .kind = EXCHANGE_PUT, .session = 7, .packet_id = 1, .mark = 11 },
+        { .kind = EXCHANGE_PUT, .session = 7, .packet_id = 65535, .mark = UINT32_MAX },
+        { .kind = EXCHANGE_PUT, .session = 8, .packet_id = 1, .mark = 12 },
+        { .kind = EXCHANGE_PUT, .session = 65536, .packet_id = 2, .mark = 13 },
+    };
+    const struct session_change then[] = {
+        { .kind = SESSION_REMOVE, .session = 8 },
+        { .kind = SESSION_PUT, .session = 8, .row = text_of("c") },
+        { .kind = EXCHANGE_PUT, .session = 8, .packet_id = 9, .mark = 14 },
+        { .kind = EXCHANGE_PUT, .session = 7, .packet_id = 1, .mark = 15 },
+        { .kind = EXCHANGE_REMOVE, .session = 65536, .packet_id = 2 },
+        { .kind = EXCHANGE_REMOVE, .session = 65536, .packet_id = 3 },
+    };
+    struct batch batch = batch_of(b, "", 0, 0);
+    batch.sessions = begun;
+    batch.session_count = sizeof begun / sizeof begun[0];
+    commit(b, &batch);
+    expect_sessions(b, "7=a 8=gone 65536=b 7/1:11 7/65535:4294967295 8/1:12 65536/2:13 ");
+    batch = batch_of(b, "", 0, 0);
+    batch.sessions = then;
+    batch.session_count = sizeof then / sizeof then[0];
+    commit(b, &batch);
+    bench_close(b);
+    assert_int_equal(bench_open(b), 0);
+    expect_sessions(b, "7=a 8=c 65536=b 7/1:15 7/65535:4294967295 8/9:14 ");
+    assert_int_equal(store_sessions_trim(b->store, 8), 0);
+    expect_sessions(b, "7=a 7/1:15 7/65535:4294967295 ");
 }
 
 /* --- examples ------------------------------------------------------------------------------- */
@@ -756,7 +814,7 @@ static void migrates_a_version_0_file(void **state)
     commit(b, &batch);
 }
 
-/* What version 1 left: no table of contracts. */
+/* What version 1 left: no table of contracts, nor of sessions. */
 static void migrates_a_version_1_file(void **state)
 {
     struct bench *b = *state;
@@ -764,7 +822,8 @@ static void migrates_a_version_1_file(void **state)
     struct batch batch = batch_of(b, "x", 1, 1);
     commit(b, &batch);
     bench_close(b);
-    damage(b, "DROP TABLE contract; PRAGMA user_version = 1");
+    damage(b, "DROP TABLE contract; DROP TABLE session; DROP TABLE exchange; "
+              "PRAGMA user_version = 1");
     assert_int_equal(bench_open(b), 0);
     assert_true(!b->found.created && !b->found.set_aside && b->found.last_block == 1);
     assert_int_equal(store_contract_read(b->store, "climate", &contract), WEIR_ENOTFOUND);
@@ -911,6 +970,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(migrates_a_version_0_file, setup, teardown),
         cmocka_unit_test_setup_teardown(migrates_a_version_1_file, setup, teardown),
         cmocka_unit_test_setup_teardown(contracts_are_those_last_accepted, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_sessions, setup, teardown),
         cmocka_unit_test_setup_teardown(sets_a_damaged_file_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_met_later_is_not_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(a_condemned_file_is_set_aside, setup, teardown),

@@ -1,0 +1,81 @@
+/* sessions: what is kept for devices between their connections, of all listeners: that a session
+ * exists, until when, and which QoS 2 exchanges are not over. All of it is in memory; what changes
+ * is a row in the next commit, and what an acknowledgement says waits for that.
+ *
+ * Only sessions that outlive their connection are here. Time is pipeline time, which stands still
+ * while the gateway is down: nothing expires in a night without power. */
+#ifndef FIRMWARE_SESSIONS_H
+#define FIRMWARE_SESSIONS_H
+
+#include "firmware/gateway/gateway.h"
+
+enum { SESSION_ID_BYTES = 64 }; /* of a client id */
+
+enum session_state { SESSION_FREE, SESSION_HELD /* by a connection */, SESSION_AWAY };
+
+struct session {
+    enum session_state state;
+    bool stored;      /* the store has a row of it, or will with a commit under way */
+    bool wipe, dirty; /* for the next commit: remove what was here before; write the row */
+    uint8_t source, id_bytes;
+    uint32_t expiry_s;
+    int64_t left_ms;  /* t, when its connection ended; AWAY */
+    uint64_t number;  /* the gateway's, of its last change */
+    uint32_t next, next_dirty;
+    uint32_t oldest, newest; /* exchange; only with exchange_count > 0 */
+    uint32_t exchange_count;
+    char id[SESSION_ID_BYTES];
+};
+
+struct sessions; /* opaque */
+
+/* NULL while the arena only measures. */
+struct sessions *sessions_init(const struct config *config, struct arena *arena);
+
+/* From the store, before any job; `t_ms` as recovered. What no source or limit has room for any
+ * more is forgotten. The store's errors. */
+int sessions_load(struct sessions *s, struct store *store, int64_t t_ms);
+
+/* NULL: there is none. O(1). */
+struct session *sessions_find(struct sessions *s, uint32_t source, struct text id);
+
+/* A new one, HELD. Where there is no room the one that has been away for longest, without an open
+ * exchange, gives way; NULL: there is none. */
+struct session *sessions_open(struct sessions *s, uint32_t source, struct text id);
+
+void sessions_hold(struct sessions *s, struct session *session, uint32_t expiry_s);
+/* Its connection is gone: it is kept for expiry_s, or ends. */
+void sessions_leave(struct sessions *s, struct session *session, int64_t t_ms);
+void sessions_end(struct sessions *s, struct session *session);
+
+/* --- QoS 2 exchanges: in memory; the row goes with gateway_on_message or gateway_on_session --- */
+
+bool sessions_may_add(const struct sessions *s, const struct session *session, uint16_t packet_id);
+void sessions_add(struct sessions *s, struct session *session, uint16_t packet_id, uint32_t mark);
+/* False: there was none. */
+bool sessions_remove(struct sessions *s, struct session *session, uint16_t packet_id);
+
+struct exchange {
+    uint16_t packet_id;
+    uint32_t mark;
+};
+/* The next one, oldest first; *cursor begins at 0. False: no more. */
+bool sessions_exchange(const struct sessions *s, const struct session *session, uint32_t *cursor,
+                       struct exchange *exchange);
+
+uint32_t sessions_number(const struct sessions *s, const struct session *session); /* of its rows */
+
+/* --- towards the store --- */
+
+/* Give what changed of one, or of all, to the gateway, as far as that takes it. */
+void sessions_flush(struct sessions *s, struct session *session, struct gateway *gateway);
+void sessions_turn(struct sessions *s, struct gateway *gateway);
+
+struct sessions_counts {
+    uint32_t kept;      /* sessions */
+    uint32_t exchanges; /* in them, not over */
+    uint64_t expired, evicted; /* since the start */
+};
+struct sessions_counts sessions_counts(const struct sessions *s);
+
+#endif
