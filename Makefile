@@ -156,7 +156,7 @@ $(foreach b,$(BENCHES),$(eval $(call bench_program,$(b))))
 .PHONY: bench-build
 bench-build: $(addprefix $(B)/bench/,$(BENCHES))
 
-bench: all bench-build test-packages ## Measure: pipeline, transport, memory, disk (2 to 3 minutes)
+bench: all bench-build test-packages ## Measure: pipeline, transport, listener, memory, disk (about 5 minutes)
 	@tests/bench/bench.py
 
 sizes: all ## Print the sizes of the programs

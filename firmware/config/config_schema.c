@@ -141,9 +141,9 @@ const struct config_key config_keys[] = {
       .fallback = "2m",
       .doc = "Wait so long for a synced clock before coarse time is used." },
 
-    { SECTION_LIMITS, "devices", KEY_INTEGER, FIELD(config, engine.devices_max), 1, 20000,
+    { SECTION_LIMITS, "devices", KEY_INTEGER, FIELD(config, engine.devices_max), 1, 100000,
       .fallback = "1000", .doc = "Devices; a further one's readings become dead letters." },
-    { SECTION_LIMITS, "series", KEY_INTEGER, FIELD(config, engine.series_max), 1, 100000,
+    { SECTION_LIMITS, "series", KEY_INTEGER, FIELD(config, engine.series_max), 1, 200000,
       .fallback = "2000", .doc = "Series, that is pairs of device and metric." },
     { SECTION_LIMITS, "payload", KEY_SIZE, FIELD(config, json.payload_bytes), 64, 256 * KIB,
       .fallback = "16KiB", .doc = "Bytes of one message." },
@@ -333,7 +333,7 @@ const struct config_key config_keys[] = {
     { SECTION_DETECTOR, "severity", KEY_ENUM, FIELD(detector_config, severity),
       .choices = "info|warning|minor|major|critical", .doc = "How bad it is." },
 
-    { SECTION_COMMIT, "max_age", KEY_DURATION, FIELD(config, commit_max_age_ms), 10, 1 * MINUTES,
+    { SECTION_COMMIT, "max_age", KEY_DURATION, FIELD(config, commit_max_age_ms), 1, 1 * MINUTES,
       .fallback = "1s", .doc = "Oldest a reading may get before it is committed." },
     { SECTION_COMMIT, "max_readings", KEY_INTEGER, FIELD(config, commit_max_readings), 1, 50000,
       .fallback = "10000", .doc = "Readings in one commit." },

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """make bench: what everything costs, all from one run, so that ratios mean something on a busy machine. `bench.py [--quick]`
 
-One JSON line a case, then a table. The programs beside this file measure the pipeline alone. The rest is the whole
+One JSON line a case, then tables; all of it in build/bench/results.json too. The programs beside this file measure the pipeline alone. The rest is the whole
 system of simulator/system.py, a real broker in front and a cloud's behind TLS:
   tap       1,000 devices publish; the gateway and `mosquitto_sub`, the floor of any client on libmosquitto, hear the
             same messages from the same broker at the same time, at QoS 1 and at QoS 0
@@ -9,6 +9,7 @@ system of simulator/system.py, a real broker in front and a cloud's behind TLS:
   memory    what the kernel says of the gateway with 100 devices and with 1,000
   disk      bytes written a reading at several rates, what the WAL's way into the file costs included
   commit    how long the commits took meanwhile, as the gateway tells it
+  listener  devices publish to the gateway itself, 1,000 to 100,000 of them: listener_bench.py
 CPU seconds a million readings are the figure to trust. --quick: seconds instead of minutes, to see that each case runs."""
 import argparse
 import json
@@ -21,6 +22,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
+import listener_bench  # noqa: E402
 from simulator.system import WEIR, System, built, say  # noqa: E402
 
 BENCH = os.path.join(ROOT, os.environ.get("B", "build"), "bench")
@@ -280,8 +282,12 @@ def main():
     backlog(plan)
     memory(plan)
     disk(plan)
+    listener_bench.measure_all(lambda case, **figures: tell("listener", case, **figures), plan is QUICK)
     table(plan)
-    say(f"{time.monotonic() - began:.0f} s")
+    listener_bench.table([r for r in results if r["bench"] == "listener"])
+    with open(os.path.join(BENCH, "results.json"), "w") as f:
+        json.dump(results, f, indent=1)
+    say(f"\n{time.monotonic() - began:.0f} s")
 
 
 main()

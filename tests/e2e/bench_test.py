@@ -8,6 +8,10 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests/bench"))
+import listener_bench  # noqa: E402
+
+FLOORS = {f"{name}_qos_{qos}" for name in ("floor_e2e", "mosquitto_sub") for qos in (0, 1)}
 CASES = {
     "pipeline": {"scan", "check_and_cjson", "decode", "admit_and_apply", "decode_to_detectors",
                  "decode_to_detectors_6_rules", "decode_to_journal_block"},
@@ -15,6 +19,7 @@ CASES = {
     "memory": {"a_device_with_one_metric", "daemon_50_devices"},
     "disk": {"50_readings_a_second", "500_readings_a_second", "all_of_them_and_the_wal_moved"},
     "commit": {"latency"},
+    "listener": set(listener_bench.ROWS) | FLOORS if listener_bench.tool("mqttload") else {"skipped"},
 }
 
 
@@ -39,6 +44,12 @@ def main():
         tap = of["tap", case]
         assert tap["readings"] > 0 and tap["mosquitto_sub_readings"] > 0 and tap["times_the_floor"] > 0, tap
     assert of["memory", "daemon_50_devices"]["rss_anon_kib"] > of["memory", "daemon_50_devices"]["idle_rss_anon_kib"]
+    for case in CASES["listener"] & set(listener_bench.ROWS):
+        row = of["listener", case]
+        assert row["in_the_journal"] == row["sent"] > 0 and row["shed"] == 0 and row["cpu_s_a_million"] > 0, row
+        assert ("ack_us_p99" in row) == (row["qos"] == 1), row
+    with open(os.path.join(listener_bench.BUILD, "bench/results.json")) as f:
+        assert json.load(f) == results, "the file says what was printed"
     written = [of["disk", case]["written_bytes_a_reading"] for case in CASES["disk"]]
     assert min(written) > 0 or max(written) == 0, f"{written}; all 0 only where the directory for files is no disk"
     return 0
