@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "firmware/api_state.h"
+#include "firmware/board.h"
 #include "pipeline/err.h"
 
 struct api *api_init(const struct config *config, struct arena *arena)
@@ -36,6 +37,17 @@ struct api *api_init(const struct config *config, struct arena *arena)
 void api_start(struct api *api, const struct api_start *start)
 {
     api->start = *start;
+    api->budget = budget_of(api->config);
+}
+
+void api_turn(struct api *api, int64_t mono_ms)
+{
+    if (mono_ms - api->surveyed_ms < API_SURVEY_MS)
+        return;
+    api->surveyed_ms = mono_ms;
+    struct gateway_view view = gateway_view(api->start.gateway);
+    struct survey_now now = { view.t_ms, view.wall_ms, api->config->engine.idle_ms };
+    survey_slice(&api->survey, view.engine, &now, API_SURVEY_SERIES);
 }
 
 /* --- requests --- */
@@ -124,6 +136,43 @@ static bool answer_status(struct api *api, const struct api_request *r, int64_t 
     return api_give(response, &w);
 }
 
+static bool answer_metrics(struct api *api, const struct api_request *r, int64_t mono_ms,
+                           struct api_response *response)
+{
+    struct prometheus p = prometheus_over(api->text, API_TEXT_BYTES);
+    (void)r, (void)mono_ms;
+    api_write_metrics(api, &p);
+    assert(!p.out.failed); /* its size hangs on no input: lanes, reasons, modules, sources */
+    struct text body = { api->text, (uint32_t)p.out.used };
+    *response = (struct api_response){ 200, PROMETHEUS_TYPE, body, "" };
+    return true;
+}
+
+/* A word, for machines that look at the status alone and people who look at both. */
+static bool give_word(struct api_response *response, bool well, const char *word)
+{
+    *response = (struct api_response){ well ? 200 : 503, "text/plain", text_of(word), "" };
+    return true;
+}
+
+static bool answer_healthz(struct api *api, const struct api_request *r, int64_t mono_ms,
+                           struct api_response *response)
+{
+    (void)r;
+    bool stands = board_stands_still(&api->start.board->judgement, mono_ms);
+    return give_word(response, !stands, stands ? "no_progress\n" : "progress\n");
+}
+
+static bool answer_readyz(struct api *api, const struct api_request *r, int64_t mono_ms,
+                          struct api_response *response)
+{
+    struct gateway_view view = gateway_view(api->start.gateway);
+    const char *why = health_unready(&view);
+    (void)r, (void)mono_ms;
+    (void)snprintf(api->text, API_TEXT_BYTES, "%s\n", why != NULL ? why : "ready");
+    return give_word(response, why == NULL, api->text);
+}
+
 /* --- asking for something to be done --- */
 
 static bool done(struct api *api, struct api_response *response, int error)
@@ -209,6 +258,9 @@ static const struct route {
     bool (*answer)(struct api *api, const struct api_request *r, int64_t mono_ms,
                    struct api_response *response);
 } routes[] = {
+    { "/metrics", false, false, answer_metrics },
+    { "/healthz", false, false, answer_healthz },
+    { "/readyz", false, false, answer_readyz },
     { "/api/v1/status", false, false, answer_status },
     { "/api/v1/devices", false, false, api_list_devices },
     { "/api/v1/series", false, false, api_list_series },

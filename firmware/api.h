@@ -1,6 +1,10 @@
 /* api: what may be asked of a running gateway, as JSON; it knows no transport. http.c brings the
  * requests of the Unix socket; a network transport can use the same handlers later.
  *
+ *   GET  /metrics                           figures, in the text format of Prometheus
+ *   GET  /healthz                           progress, not life: 503 when nothing was committed for
+ *                                           half of watchdog.timeout, self-tests included
+ *   GET  /readyz                            503 while no readings are taken, and why
  *   GET  /api/v1/status                     health, ledger, lanes, disk, memory, machine
  *   GET  /api/v1/devices?after=&max=        known devices, in order of first appearance
  *   GET  /api/v1/series?device=&after=&max= series with their running statistics
@@ -67,6 +71,8 @@ struct api_response {
 /* True: *response is the answer. False: not yet. */
 bool api_answer(struct api *api, const struct api_request *request, int64_t mono_ms,
                 struct api_response *response);
+/* Once a turn: looks at some of the series, so that no request has to look at all. */
+void api_turn(struct api *api, int64_t mono_ms);
 /* The client of an unanswered request is gone. */
 void api_forget(struct api *api, uint64_t number);
 

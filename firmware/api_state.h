@@ -3,13 +3,18 @@
 #define FIRMWARE_API_STATE_H
 
 #include "firmware/api.h"
+#include "firmware/budget.h"
+#include "firmware/prometheus.h"
 #include "pipeline/json_writer.h"
+#include "pipeline/survey.h"
 
 enum {
     API_TEXT_BYTES = 64 * 1024,   /* of an answer made on the loop */
     API_STORE_BYTES = 256 * 1024, /* of one made from the store, on its worker */
     API_ITEM_BYTES = 2048, /* one device, series, alert or journal line needs at most so much */
     API_LETTERS_MAX = 64,
+    API_SURVEY_MS = 1000,    /* between two slices */
+    API_SURVEY_SERIES = 8192, /* of one: 0.1 ms; 100,000 series are walked in 13 s */
     API_TAIL_MAX = 128
 };
 
@@ -38,10 +43,18 @@ struct api {
     struct tail_entry *tail;
     char *text;       /* [API_TEXT_BYTES] */
     char *store_text; /* [API_STORE_BYTES] */
+    struct budget budget;
+    struct survey survey;
+    int64_t surveyed_ms;
 };
 
 /* api_status.c */
 void api_write_status(struct api *api, struct json_writer *w);
+
+/* api_metrics.c, api_metrics_machine.c */
+void api_write_metrics(struct api *api, struct prometheus *p);
+void api_write_machine_metrics(const struct api *api, const struct gateway_view *view,
+                               struct prometheus *p);
 
 /* api_machine.c */
 void api_write_machine(const struct board *b, struct json_writer *w);

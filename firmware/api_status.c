@@ -45,6 +45,8 @@ static void put_identity(const struct api *api, const struct gateway_view *v,
     put_name(w, "config_file", api->config->path);
     json_key(w, "t_ms");
     json_integer(w, v->t_ms);
+    json_key(w, "uptime_ms");
+    json_integer(w, v->uptime_ms);
     json_key(w, "time");
     json_time(w, v->wall_ms);
     put_name(w, "clock", clocks[v->clock]);
@@ -183,6 +185,25 @@ static void put_engine(const struct gateway_view *v, struct json_writer *w)
     json_object_end(w);
 }
 
+static void put_watermark(const struct api *api, const struct gateway_view *v,
+                          struct json_writer *w)
+{
+    const struct survey_figures *f = &api->survey.last;
+    struct series_view worst = { 0 };
+    if (f->active > 0)
+        (void)engine_series(v->engine, f->worst, &worst); /* series do not go */
+    json_key(w, "watermark");
+    json_object(w);
+    put(w, "heard", f->active);
+    put(w, "delay_median_ms", (uint64_t)f->median_ms);
+    put(w, "delay_worst_ms", (uint64_t)f->worst_ms);
+    json_key(w, "worst_device");
+    json_text(w, worst.device);
+    json_key(w, "worst_metric");
+    json_text(w, worst.metric);
+    json_object_end(w);
+}
+
 static void put_store(const struct api *api, const struct gateway_view *v, struct json_writer *w)
 {
     json_key(w, "store");
@@ -219,6 +240,7 @@ void api_write_status(struct api *api, struct json_writer *w)
     json_integer(w, view.lag_ms);
     json_object_end(w);
     put_engine(&view, w);
+    put_watermark(api, &view, w);
     put_store(api, &view, w);
     api_write_machine(api->start.board, w);
     json_object_end(w);

@@ -371,6 +371,7 @@ static void take_turn(struct daemon *d)
         int error = reload_inventory(d, why);
         log_event("inventory_reload", "ok=%d why=\"%s\"", error == 0, why);
     }
+    api_turn(d->api, d->now.mono_ms);
     http_turn(d->http, d->now.mono_ms);
     struct gateway_view view = gateway_view(d->gateway);
     if (board_turn(&d->board, &view, d->now.mono_ms))

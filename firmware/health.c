@@ -36,6 +36,17 @@ const char *health_name(enum health_state state)
     return names[state];
 }
 
+const char *health_unready(const struct gateway_view *view)
+{
+    if (view->stopping)
+        return "stopping";
+    if (view->clock == CLOCK_UNSET)
+        return "clock_unset";
+    if (view->failing_with == WEIR_ENOSPC)
+        return "disk_full";
+    return view->failing_with != 0 ? "store_failing" : NULL;
+}
+
 bool health_alarm(const struct gateway_view *view, enum severity least)
 {
     struct alert_view alert;

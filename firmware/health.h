@@ -20,6 +20,9 @@ struct health health_of(const struct config *config, const struct gateway_view *
 void health_add(struct health *h, bool given, enum health_state state, const char *reason);
 const char *health_name(enum health_state state);
 
+/* Whether readings are taken now, as far as it is ours to say: NULL, or why not. */
+const char *health_unready(const struct gateway_view *view);
+
 /* Whether an alert at least so bad is open: raised, and not shelved by a person. One that is still
  * learning counts as info. O(series). */
 bool health_alarm(const struct gateway_view *view, enum severity least);

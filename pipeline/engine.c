@@ -28,16 +28,6 @@ static void check_config(const struct engine_config *c)
     assert(c->rule_count == 0 || c->rules != NULL);
 }
 
-/* One alert that is not over a series on average, and more where there are few series: all rules at
- * once would be most of the memory. What finds no room is counted as suppressed and tried again at
- * the next anomalous reading. */
-static uint32_t alerts_max(const struct engine_config *c)
-{
-    uint32_t all = c->series_max * c->rules_per_series + c->devices_max + 1;
-    uint32_t most = c->series_max > 1024 ? c->series_max : 1024;
-    return all < most ? all : most;
-}
-
 /* Room for the states of the rules_per_series rules that need most of it. */
 static uint32_t measure_states(struct engine *e, const struct engine_config *c)
 {
@@ -83,7 +73,7 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
     e->device_found = arena_take(arena, 1, sizeof *e->device_found);
     e->series_table_mask = table_slots(c->series_max) - 1;
     e->series_table = arena_take(arena, e->series_table_mask + 1u, sizeof *e->series_table);
-    e->alerts_max = alerts_max(c);
+    e->alerts_max = engine_alerts_max(c);
     e->alerts = arena_take(arena, e->alerts_max, sizeof *e->alerts);
     size_t names = devices * ENGINE_DEVICE_NAME_BYTES +
                    (size_t)c->series_max * ENGINE_SERIES_NAME_BYTES + ENGINE_NAMES_SPARE_BYTES;

@@ -70,9 +70,17 @@ struct engine_out {
 /* At most so many calls of alert and result together come from one engine_apply or engine_fire. */
 uint32_t engine_out_max(const struct engine_config *config); /* of a TICK: for each timer in it */
 
-/* Alerts that are not over (pending, open, cooling down, shelved) have a pool: 1,024 places, or one
- * a series where there are more series. An anomaly that finds it full is counted as suppressed, and
- * tried again at the next anomalous reading. */
+/* Places for alerts that are not over (pending, open, cooling down, shelved): one a series on
+ * average, and more where there are few series, for all rules at once would be most of the memory.
+ * When all are taken, those that only cool down give way. An anomaly that still finds no place is
+ * counted as suppressed, and tried again at the next anomalous reading; a silence every ten
+ * seconds. */
+static inline uint32_t engine_alerts_max(const struct engine_config *c)
+{
+    uint32_t all = c->series_max * c->rules_per_series + c->devices_max + 1;
+    uint32_t most = c->series_max > 1024 ? c->series_max : 1024;
+    return all < most ? all : most;
+}
 
 /* NULL while the arena only measures. `config` and what it points to outlive the engine. */
 struct engine *engine_init(const struct engine_config *config, struct arena *arena);
@@ -170,6 +178,10 @@ struct engine_counts engine_counts(const struct engine *engine);
 /* The index-th of each, in order of first appearance; false past the end. */
 bool engine_device(const struct engine *engine, uint32_t index, struct device_view *view);
 bool engine_series(const struct engine *engine, uint32_t index, struct series_view *view);
+/* Of the index-th series only its watermark (INT64_MIN: it has none yet) and when it was heard last
+ * (t): for those who walk all. */
+bool engine_watermark(const struct engine *engine, uint32_t index, int64_t *watermark_ms,
+                      int64_t *last_t_ms);
 /* From *cursor on (0 to start), the next alert that is not quiet; false when there is no more. */
 bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_view *view);
 

@@ -70,6 +70,55 @@ static struct alert watch_alert(const struct engine *e, const struct watch *w)
     return a;
 }
 
+/* Only its numbers are kept. */
+static void close_watch(struct engine *e, struct watch *w, const struct alert *alert)
+{
+    if (w->open) {
+        e->alerts[w->place].next_free = e->free_alert;
+        e->free_alert = w->place;
+        e->alerts_placed--;
+    }
+    w->open = false;
+    w->number = alert->number;
+    w->suppressed = alert->suppressed;
+}
+
+/* Whether it holds a place for cool-down alone, or not even that. */
+static bool gives_way(const struct engine *e, const struct alert *alert)
+{
+    return !alert_is_live(alert) && alert->shelved_until_ms <= engine_wall_ms(e);
+}
+
+static bool close_if_it_gives_way(struct engine *e, struct watch *w)
+{
+    if (!w->open || !gives_way(e, &e->alerts[w->place].alert))
+        return false;
+    const struct alert alert = e->alerts[w->place].alert;
+    close_watch(e, w, &alert);
+    return true;
+}
+
+/* The pool is full: whatever gives way does so, all of it, so that no order of theirs matters. A
+ * device that is silent again, and waited for the end of its cool-down, waits less long. */
+static void make_room(struct engine *e)
+{
+    if (e->t_ms < e->alerts_again_ms)
+        return;
+    e->alerts_again_ms = e->t_ms + ENGINE_ALERTS_AGAIN_MS;
+    for (uint32_t s = 0; s < e->series_count; s++)
+        for (uint32_t i = 0; i < e->series[s].watch_count; i++) {
+            struct watch *w = &engine_watches(e, s)[i];
+            if (!close_if_it_gives_way(e, w) ||
+                e->config->rules[w->rule].kind != DETECTOR_SILENT)
+                continue;
+            w->silence_waits = !w->silence_told;
+            engine_arm(e, s);
+        }
+    for (uint32_t d = 0; d < e->device_count; d++)
+        (void)close_if_it_gives_way(e, &e->devices[d].clock);
+    (void)close_if_it_gives_way(e, &e->rejects.watch);
+}
+
 /* Places never used stand behind those used; those given back form a list. */
 static uint32_t take_place(struct engine *e)
 {
@@ -78,18 +127,15 @@ static uint32_t take_place(struct engine *e)
         e->free_alert = e->alerts[place].next_free;
     else if (e->alerts_used < e->alerts_max)
         place = e->alerts_used++;
+    e->alerts_placed += place != ENGINE_NONE;
     return place;
-}
-
-static void give_place_back(struct engine *e, uint32_t place)
-{
-    e->alerts[place].next_free = e->free_alert;
-    e->free_alert = place;
 }
 
 /* False: the pool is full. */
 bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *alert)
 {
+    if (!w->open && e->alerts_placed == e->alerts_max)
+        make_room(e);
     uint32_t place = w->open ? w->place : take_place(e);
     if (place == ENGINE_NONE)
         return false;
@@ -99,17 +145,19 @@ bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *a
     return true;
 }
 
+/* Cool-down is a comfort, and stops when places are short: so make_room rarely has to look. */
+static bool places_are_short(const struct engine *e)
+{
+    return e->alerts_placed > e->alerts_max - e->alerts_max / 16;
+}
+
 /* False: the pool is full and the alert, which is not over, has no place in it. */
 static bool keep(struct engine *e, const struct subject *of, const struct alert *alert)
 {
-    struct watch *w = of->watch;
-    if (!alert_is_over(alert, of->rule, e->t_ms, engine_wall_ms(e)))
-        return engine_watch_place(e, w, alert);
-    if (w->open)
-        give_place_back(e, w->place);
-    w->open = false;
-    w->number = alert->number;
-    w->suppressed = alert->suppressed;
+    if (!alert_is_over(alert, of->rule, e->t_ms, engine_wall_ms(e)) &&
+        !(gives_way(e, alert) && places_are_short(e)))
+        return engine_watch_place(e, of->watch, alert);
+    close_watch(e, of->watch, alert);
     return true;
 }
 
@@ -172,27 +220,29 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
     return event;
 }
 
-/* Count, tell and keep what an alert has become. */
-static void finish(struct engine *e, const struct subject *of, const struct alert *alert,
+/* Count, tell and keep what an alert has become. False: there is no place for it, and only the
+ * anomaly is counted, a silence that is tried again only once. */
+static bool finish(struct engine *e, const struct subject *of, const struct alert *alert,
                    enum alert_transition what)
 {
     if (!keep(e, of, alert)) {
-        of->watch->suppressed++;
-        e->counts.alerts_suppressed++;
-        return;
+        of->watch->suppressed += !of->watch->silence_waits;
+        e->counts.alerts_suppressed += !of->watch->silence_waits;
+        return false;
     }
     count_transition(e, of->device, what);
     if (what == ALERT_NO_CHANGE || e->out == NULL)
-        return;
+        return true;
     struct alert_event event = event_of(e, of, alert, what);
     e->out->alert(e->out->ctx, &event);
+    return true;
 }
 
-static void judge(struct engine *e, const struct subject *of, const struct verdict *verdict,
+static bool judge(struct engine *e, const struct subject *of, const struct verdict *verdict,
                   int64_t event_time_ms, bool learning)
 {
     if (!verdict->known || (!verdict->anomalous && !of->watch->open))
-        return;
+        return true;
     struct alert alert = watch_alert(e, of->watch);
     const struct alert before = alert;
     enum alert_transition what =
@@ -200,16 +250,16 @@ static void judge(struct engine *e, const struct subject *of, const struct verdi
     if (!alert_is_live(&before) && alert_is_live(&alert))
         alert.onset_block = e->block;
     e->counts.alerts_suppressed += alert.suppressed - before.suppressed;
-    finish(e, of, &alert, what);
+    return finish(e, of, &alert, what);
 }
 
-void engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
+bool engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
                        const struct verdict *verdict, int64_t event_time_ms)
 {
     struct subject of = series_subject(e, series, w);
     bool learning = detector_ops(of.rule->kind)->learns &&
                     engine_is_learning(e, &e->series[series]);
-    judge(e, &of, verdict, event_time_ms, learning);
+    return judge(e, &of, verdict, event_time_ms, learning);
 }
 
 int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,
@@ -230,7 +280,7 @@ void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w)
     struct alert alert = watch_alert(e, w);
     enum alert_transition what = alert_on_timer(&alert, of.rule, e->t_ms);
     assert(what != ALERT_NO_CHANGE);
-    finish(e, &of, &alert, what);
+    (void)finish(e, &of, &alert, what); /* it has its place */
 }
 
 /* --- the clocks of devices --- */
@@ -258,7 +308,7 @@ void engine_on_device_clock(struct engine *e, uint32_t device, bool future)
         .threshold = CLOCK_FUTURE_READINGS,
     };
     struct subject of = clock_subject(e, device);
-    judge(e, &of, &verdict, engine_wall_ms(e), false);
+    (void)judge(e, &of, &verdict, engine_wall_ms(e), false); /* the next reading tries again */
 }
 
 /* --- what the gateway refuses --- */
@@ -275,7 +325,7 @@ void engine_on_reject_rate(struct engine *e, double last_minute, bool over)
         .threshold = 1,
     };
     struct subject of = gateway_subject(e);
-    judge(e, &of, &verdict, engine_wall_ms(e), false);
+    (void)judge(e, &of, &verdict, engine_wall_ms(e), false); /* the next reject tries again */
 }
 
 /* --- what people ask for: "ack ID", "shelve ID until_ms", "unshelve ID" --- */
@@ -344,7 +394,7 @@ static bool try_command(struct engine *e, const struct subject *of, const struct
     enum alert_transition what = command->verb == COMMAND_ACK
                                      ? alert_acknowledge(&alert, e->t_ms)
                                      : alert_shelve(&alert, command->until_ms, e->t_ms);
-    finish(e, of, &alert, what);
+    (void)finish(e, of, &alert, what); /* it has its place */
     return true;
 }
 

@@ -103,6 +103,7 @@ static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
 {
     struct engine *e = l->e;
     watch->silence_told = get_bool(l->r);
+    watch->silence_waits = get_bool(l->r);
     watch->number = get_u64(l->r);
     watch->suppressed = get_u32(l->r);
     if (!get_bool(l->r))
@@ -186,6 +187,8 @@ static int load_head(struct loading *l)
     need(l, state <= CLOCK_SYNCED);
     e->clock.state = l->r->failed ? CLOCK_UNSET : (enum clock_state)state;
     e->clock.boot = get_u64(l->r);
+    e->alerts_again_ms = get_time(l->r);
+    need(l, e->alerts_again_ms <= e->t_ms + ENGINE_ALERTS_AGAIN_MS);
     load_counts(&e->counts, l->r);
     load_sources(l);
     load_rejects(l);

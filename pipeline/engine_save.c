@@ -139,6 +139,7 @@ static void save_watch(const struct engine *e, const struct watch *watch, struct
     const struct alert *alert = watch->open ? &e->alerts[watch->place].alert : NULL;
     put_u8(w, watch->rule);
     put_bool(w, watch->silence_told);
+    put_bool(w, watch->silence_waits);
     put_u64(w, alert != NULL ? alert->number : watch->number);
     put_u32(w, alert != NULL ? alert->suppressed : watch->suppressed);
     put_bool(w, watch->open);
@@ -172,6 +173,7 @@ static void save_head(const struct engine *e, struct byte_writer *w)
     put_i64(w, e->clock.offset_ms);
     put_u8(w, (uint8_t)e->clock.state);
     put_u64(w, e->clock.boot);
+    put_i64(w, e->alerts_again_ms);
     save_counts(&e->counts, w);
     put_u32(w, c->source_count);
     for (uint32_t i = 0; i < c->source_count; i++) {

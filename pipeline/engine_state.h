@@ -17,7 +17,8 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 4,        /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 5,        /* of what engine_save writes */
+    ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_REJECT_SLOTS = 6,          /* a minute, */
     ENGINE_REJECT_SLOT_MS = 10000     /* ten seconds each */
 };
@@ -34,6 +35,7 @@ struct watch {
     uint8_t rule;           /* in config.rules */
     bool open : 1;
     bool silence_told : 1;  /* SILENT: the present silence has had its verdict */
+    bool silence_waits : 1; /* SILENT: it found no place, and has its verdict at alerts_again_ms */
 };
 
 struct device {
@@ -109,6 +111,8 @@ struct engine {
     union open_alert *alerts;
     uint32_t alerts_max, alerts_used;
     uint32_t free_alert;          /* first of those given back; ENGINE_NONE: none */
+    uint32_t alerts_placed;       /* of those used, not given back */
+    int64_t alerts_again_ms;      /* t before which a full pool stays full, and silences wait */
     char *names;                  /* each: a length byte and the bytes; at 0 the empty name */
     uint32_t names_used, names_bytes;
     uint32_t shared[ENGINE_NAMES_SHARED];
@@ -189,7 +193,8 @@ void engine_tell_window(struct engine *e, uint32_t series, const struct window *
 /* engine_alert.c: from verdicts to alerts */
 void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule);
 bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *alert);
-void engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
+/* False: there is no place for its alert. */
+bool engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
                        const struct verdict *verdict, int64_t event_time_ms);
 int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,
                               const struct detector_config *rule);

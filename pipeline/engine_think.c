@@ -85,7 +85,7 @@ static void feed(struct engine *e, uint32_t series, const struct sample *sample)
         struct verdict verdict = detector_ops(rule->kind)->on_reading(
             rule, engine_detector_state(e, series, i), sample, &s->statistics);
         if (verdict.anomalous || watches[i].open)
-            engine_on_verdict(e, series, &watches[i], &verdict, sample->event_time_ms);
+            (void)engine_on_verdict(e, series, &watches[i], &verdict, sample->event_time_ms);
     }
     statistics_push(&s->statistics, sample->event_time_ms, sample->value);
 }
@@ -146,8 +146,8 @@ static void end_silence(struct engine *e, uint32_t series, const struct record *
     for (uint32_t i = 0; i < e->series[series].watch_count; i++) {
         if (e->config->rules[watches[i].rule].kind != DETECTOR_SILENT)
             continue;
-        watches[i].silence_told = false;
-        engine_on_verdict(e, series, &watches[i], &here, record->event_time_ms);
+        watches[i].silence_told = watches[i].silence_waits = false;
+        (void)engine_on_verdict(e, series, &watches[i], &here, record->event_time_ms);
     }
 }
 

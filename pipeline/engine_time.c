@@ -65,6 +65,8 @@ static int64_t silence_deadline(const struct engine *e, uint32_t series, uint32_
     /* A silence has one verdict: in cool-down it would be the last that is heard of the device. */
     int64_t cool_ms = engine_watch_cool_ms(e, w, &e->config->rules[w->rule]);
     int64_t due_ms = heard_ms(e, s) + allowed_ms;
+    if (w->silence_waits && e->alerts_again_ms > due_ms)
+        due_ms = e->alerts_again_ms;
     return cool_ms > due_ms ? cool_ms : due_ms;
 }
 
@@ -148,7 +150,6 @@ static void on_silence(struct engine *e, uint32_t series, uint32_t place)
     struct watch *w = &engine_watches(e, series)[place];
     int64_t allowed_ms = silence_ms(e, series, place);
     int64_t silent_ms = e->t_ms - s->last_t_ms;
-    w->silence_told = true;
     struct verdict verdict = {
         .known = true,
         .anomalous = true,
@@ -157,7 +158,8 @@ static void on_silence(struct engine *e, uint32_t series, uint32_t place)
         .score = allowed_ms > 0 ? (double)silent_ms / (double)allowed_ms : 1.0,
         .threshold = 1.0,
     };
-    engine_on_verdict(e, series, w, &verdict, s->last_event_ms + allowed_ms);
+    w->silence_told = engine_on_verdict(e, series, w, &verdict, s->last_event_ms + allowed_ms);
+    w->silence_waits = !w->silence_told;
 }
 
 void engine_fire_series(struct engine *e, uint32_t series)

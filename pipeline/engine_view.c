@@ -56,6 +56,16 @@ bool engine_series(const struct engine *engine, uint32_t index, struct series_vi
     return true;
 }
 
+bool engine_watermark(const struct engine *engine, uint32_t index, int64_t *watermark_ms,
+                      int64_t *last_t_ms)
+{
+    if (index >= engine->series_count)
+        return false;
+    *watermark_ms = engine->series[index].watermark_ms;
+    *last_t_ms = engine->series[index].last_t_ms;
+    return true;
+}
+
 static void view_alert(const struct engine *e, const struct watch *w, struct alert_view *view)
 {
     view->alert = &e->alerts[w->place].alert;

@@ -143,6 +143,7 @@ struct batch {
     /* rows removed unsent by this commit; a gap event stands in their place */
     uint64_t evicted[LANES];
     uint64_t first_sequence[LANES]; /* of the oldest row still held; next_sequence when empty */
+    int64_t first_t_ms[LANES];   /* when that was made; this commit's when empty */
     int64_t commit_us;           /* time that the transaction took; 0 in a world */
     /* room is short, and only the older checkpoint keeps raw blocks from going: take one now,
      * while there is a reserve for it; without one, later commits come to WEIR_ENOSPC */

@@ -300,7 +300,7 @@ static int batch_fill(struct store *s, struct batch *b)
         b->outbox_bytes[lane] = s->state.outbox_bytes[lane];
         b->outbox_rows[lane] = s->state.outbox_rows[lane];
         b->evicted[lane] = s->evicted[lane];
-        int err = outbox_first(s, (enum lane)lane, &b->first_sequence[lane]);
+        int err = outbox_first(s, (enum lane)lane, &b->first_sequence[lane], &b->first_t_ms[lane]);
         if (err != 0)
             return err;
     }

@@ -151,7 +151,8 @@ int outbox_drop_covered(struct store *s, enum lane lane);
 int outbox_evict(struct store *s, enum lane lane, uint64_t bytes, int64_t wall_ms);
 /* Evict what is over the lane's age, at most a slice. */
 int outbox_evict_old(struct store *s, enum lane lane, int64_t wall_ms);
-int outbox_first(struct store *s, enum lane lane, uint64_t *sequence);
+/* The oldest row: its sequence and t_ms, those of the next one where there is none. */
+int outbox_first(struct store *s, enum lane lane, uint64_t *sequence, int64_t *t_ms);
 int outbox_row_remove(struct store *s, enum lane lane, uint64_t sequence, uint64_t bytes);
 int outbox_gap(struct store *s, enum lane lane, uint64_t from, uint64_t to, const char *reason,
                int64_t wall_ms);

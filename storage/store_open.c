@@ -175,9 +175,10 @@ static int recovery_fill(struct store *s, struct store_recovery *r)
     r->checkpoint_block = newest < 0 ? 0 : s->state.slots[newest].block;
     r->checkpoint_bytes = newest < 0 ? 0 : s->state.slots[newest].total_bytes;
     int err = 0;
+    int64_t t_ms;
     for (int lane = 0; err == 0 && lane < LANES; lane++) {
         r->lanes[lane] = s->state.lanes[lane];
-        err = outbox_first(s, (enum lane)lane, &r->first_sequence[lane]);
+        err = outbox_first(s, (enum lane)lane, &r->first_sequence[lane], &t_ms);
     }
     int64_t id = 0;
     int row = err == 0 ? sql_one(s, SQL_BLOCK_OLDEST, &id) : err;

@@ -284,16 +284,21 @@ int outbox_evict_old(struct store *s, enum lane lane, int64_t wall_ms)
 
 /* --- reading ------------------------------------------------------------------------------- */
 
-int outbox_first(struct store *s, enum lane lane, uint64_t *sequence)
+int outbox_first(struct store *s, enum lane lane, uint64_t *sequence, int64_t *t_ms)
 {
     const struct lane_state *state = &s->state.lanes[lane];
-    int64_t key = 0;
 
     sql_i64(s, SQL_OUTBOX_FIRST, 1, row_key(lane, state->covered + 1));
     sql_i64(s, SQL_OUTBOX_FIRST, 2, row_key(lane, state->next_sequence));
-    int row = sql_one(s, SQL_OUTBOX_FIRST, &key);
-    *sequence = row == 1 ? row_sequence(key) : state->next_sequence;
-    return row < 0 ? row : 0;
+    *sequence = state->next_sequence;
+    *t_ms = s->state.t_ms;
+    int row = sql_next(s, SQL_OUTBOX_FIRST);
+    if (row != 1)
+        return row;
+    *sequence = row_sequence(sql_column(s, SQL_OUTBOX_FIRST, 0));
+    *t_ms = sql_column(s, SQL_OUTBOX_FIRST, 1);
+    sql_end(s, SQL_OUTBOX_FIRST);
+    return 0;
 }
 
 static bool row_take(struct store *s, enum lane lane, struct byte_writer *w, struct outbox_row *row)

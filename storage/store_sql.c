@@ -34,7 +34,8 @@ static const char *const SQL_TEXT[SQLS] = {
     [SQL_OUTBOX_DELETE] = "DELETE FROM outbox WHERE id = ?1",
     [SQL_OUTBOX_READ] = "SELECT id, t, revision, cleared, key, payload FROM outbox "
                         "WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-    [SQL_OUTBOX_FIRST] = "SELECT id FROM outbox WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1",
+    [SQL_OUTBOX_FIRST] = "SELECT id, t FROM outbox WHERE id BETWEEN ?1 AND ?2 "
+                         "ORDER BY id LIMIT 1",
     [SQL_OUTBOX_AGE] = "SELECT t FROM outbox WHERE id BETWEEN ?1 AND ?2 AND gap = 0 "
                        "ORDER BY id LIMIT 1",
     [SQL_OUTBOX_SLICE] = "SELECT id, length(payload), gap, cleared, key IS NOT NULL, "

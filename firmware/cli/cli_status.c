@@ -36,7 +36,8 @@ static void print_lines(struct text status)
                   { "version", "version" },
                   { "store", "store_id" },
                   { "configuration", "config_file" },
-                  { "running for (ms)", "t_ms" },
+                  { "running for (ms)", "uptime_ms" },
+                  { "  the store (ms)", "t_ms" },
                   { "clock", "clock" },
                   { "time", "time" },
                   { "devices", "engine.devices" },
@@ -44,6 +45,9 @@ static void print_lines(struct text status)
                   { "open alerts", "engine.alerts_open" },
                   { "shed level", "shed.level" },
                   { "lag (ms)", "shed.lag_ms" },
+                  { "event time (ms late)", "watermark.delay_median_ms" },
+                  { "  worst", "watermark.delay_worst_ms" },
+                  { "  worst device", "watermark.worst_device" },
                   { "recovered in (ms)", "store.recovered_in_ms" },
                   { "stores set aside", "store.set_aside" } };
     char value[256];

@@ -6,13 +6,14 @@
 
 /* Planning figures, rounded up from what `make bench` measures (docs/performance.md). */
 enum {
-    JOURNAL_BYTES_A_READING = 8,
+    JOURNAL_BYTES_A_READING = 8,  /* in blocks of 10,000; */
+    JOURNAL_BYTES_AT_LEAST = 31,  /* in blocks of 1,000, each of another device */
     RESULT_BYTES = 24,
     ALERT_BYTES = 3 * 1024,
     SESSION_BYTES = 300,
     EXCHANGE_BYTES = 32,
     RECEIVE_MAXIMUM_LOW = 100, /* below this an SD card's 30 ms a commit allow < 3,300 messages/s */
-    BROKER_CHANGES = 1000      /* what mosquitto may repeat after its own crash, as set up below */
+    BROKER_SAVE_S = 60         /* how often mosquitto saves, as set up below */
 };
 
 struct shown {
@@ -184,10 +185,11 @@ static const char BROKER[] =
     "# gone, and so is what devices publish until Weir has subscribed again. Leave\n"
     "# persistent_client_expiration unset: the session must outlive any stop of Weir.\n"
     "persistence true\n"
-    "# Save after so many changes. Without these two lines the broker saves every 30 minutes, and\n"
-    "# its own crash loses all that came since, and repeats what Weir had acknowledged; with them\n"
-    "# the last %d changes at most. Saving at every change writes the whole file each time.\n"
-    "autosave_on_changes true\n"
+    "# Save after so many seconds. Without these two lines the broker saves every 30 minutes, and\n"
+    "# its own crash loses all that came since, and repeats what Weir had acknowledged. A save\n"
+    "# writes all that waits, and the broker does nothing else meanwhile: by changes instead of\n"
+    "# seconds (autosave_on_changes), a backlog grows until it only saves.\n"
+    "autosave_on_changes false\n"
     "autosave_interval %d\n"
     "# A reading is passed on at once. Without it small messages may wait for those before them.\n"
     "set_tcp_nodelay true\n";
@@ -200,7 +202,7 @@ void config_print_broker(const struct config *config, FILE *out)
     for (uint32_t i = 0; i < config->source_count; i++)
         if (config->sources[i].kind == SOURCE_BROKER && config->sources[i].receive_maximum > most)
             most = config->sources[i].receive_maximum;
-    (void)fprintf(out, BROKER, most, BROKER_CHANGES, BROKER_CHANGES);
+    (void)fprintf(out, BROKER, most, BROKER_SAVE_S);
 }
 
 /* --- disk ------------------------------------------------------------------------------------ */
@@ -213,11 +215,12 @@ static void disk_line(FILE *out, const char *use, uint64_t bytes, const char *wh
 void config_print_disk(const struct config *config, FILE *out)
 {
     const struct store_config *s = &config->store;
-    char text[96];
+    char text[128];
     uint64_t spare = s->disk_bytes_max - s->wal_bytes_max - s->ballast_bytes - s->journal_bytes_max
                      - s->letters_bytes_max;
-    (void)snprintf(text, sizeof text, "about %" PRIu64 " million readings, at most %s",
-                   s->journal_bytes_max / JOURNAL_BYTES_A_READING / 1000000,
+    (void)snprintf(text, sizeof text, "%.3g million readings in small commits to %.3g, at most %s",
+                   (double)s->journal_bytes_max / JOURNAL_BYTES_AT_LEAST / 1e6,
+                   (double)s->journal_bytes_max / JOURNAL_BYTES_A_READING / 1e6,
                    duration(s->journal_age_max_ms).text);
     disk_line(out, "raw readings", s->journal_bytes_max, text);
     (void)snprintf(text, sizeof text, "about %" PRIu64 " revisions with enrichment",
@@ -276,6 +279,15 @@ static void print_day_offline(const struct config *config, FILE *out)
                   s->outbox_bytes_max[LANE_ALERTS] / ALERT_BYTES);
 }
 
+static void print_alerts(const struct config *config, FILE *out)
+{
+    (void)fprintf(out,
+                  "more than %u alerts at once: those in cool-down give way; past that a silence "
+                  "waits for a place, any other anomaly is counted and tried again with the next "
+                  "reading\n",
+                  engine_alerts_max(&config->engine));
+}
+
 static void print_repeats(const struct config *config, FILE *out)
 {
     const struct dedup_config *d = &config->engine.dedup;
@@ -286,9 +298,11 @@ static void print_repeats(const struct config *config, FILE *out)
         d->ranges - 1, d->ranges == 2 ? "" : "s");
     (void)fprintf(
         out,
-        "repeats without a sequence: known among the last %u readings of a device; after its "
-        "own crash a broker may repeat %d messages%s\n",
-        d->keep, BROKER_CHANGES, d->keep < BROKER_CHANGES ? ", so some count twice" : "");
+        "repeats without a sequence: known among the last %u readings of a device; what a device "
+        "sends again later counts twice%s\n",
+        d->keep,
+        has_kind(config, SOURCE_BROKER) ? ", as does what a broker repeats after its own crash"
+                                        : "");
     struct dedup_config mixed = dedup_mixed(d);
     (void)fprintf(out,
                   "repeats of a device that sends both: at most %u gap%s, and the last %u readings "
@@ -334,12 +348,13 @@ void config_print_losses(const struct config *config, FILE *out)
         (void)fprintf(
             out,
             "crash of the broker in front: what it had acknowledged and not saved: everything "
-            "since its last save (30 min as it is shipped, %d changes as set up below)\n",
-            BROKER_CHANGES);
+            "since its last save (30 min as it is shipped, %d s as set up below)\n",
+            BROKER_SAVE_S);
     if (up->given)
         (void)fprintf(out, "crash of the cloud's broker: %s\n",
                       up->receipts
                           ? "nothing; rows wait for the receiver's receipt"
                           : "what it had acknowledged and not passed on (uplink.receipts: false)");
+    print_alerts(config, out);
     print_repeats(config, out);
 }

@@ -132,6 +132,7 @@ static void adopt_store_figures(struct gateway *g, const struct batch *b)
     g->commit_last_us = b->commit_us;
     if (b->commit_us > g->commit_max_us)
         g->commit_max_us = b->commit_us;
+    histogram_add(&g->commit_times, b->commit_us);
     g->bytes_committed += b->journal.bytes;
     for (uint32_t i = 0; i < b->row_count; i++)
         g->bytes_committed += b->rows[i].payload.bytes;
@@ -424,6 +425,7 @@ struct gateway_view gateway_view(const struct gateway *g)
         .block = g->committed_block,
         .t_ms = g->t_ms,
         .wall_ms = gateway_wall_ms(g),
+        .uptime_ms = g->t_ms - g->started_ms,
         .clock = g->clock.state,
         .clock_steps = g->clock_steps,
         .shed = g->shed.level,
@@ -432,6 +434,7 @@ struct gateway_view gateway_view(const struct gateway *g)
         .wal_bytes = g->last_batch_out.wal_bytes,
         .commit_last_us = g->commit_last_us,
         .commit_max_us = g->commit_max_us,
+        .commit_times = &g->commit_times,
         .commits = g->commits,
         .commit_failures = g->commit_failures,
         .failing_with = g->failing_with,
@@ -441,12 +444,17 @@ struct gateway_view gateway_view(const struct gateway *g)
         .fold_ns_per_reading = g->checkpoint.fold_ns_per_reading,
         .uplink_connected = g->sender.connected,
         .source_connected = g->source_connected,
+        .stopping = g->stopping,
     };
     for (int lane = 0; lane < LANES; lane++) {
         view.lanes[lane] = g->committed_lanes[lane];
         view.outbox_bytes[lane] = g->last_batch_out.outbox_bytes[lane];
         view.outbox_rows[lane] = g->last_batch_out.outbox_rows[lane];
+        if (view.outbox_rows[lane] > 0)
+            view.outbox_age_ms[lane] = g->t_ms - g->last_batch_out.first_t_ms[lane];
         view.sent[lane] = g->sender.lanes[lane].sent;
+        view.uplink_rows[lane] = g->sender.handed_rows[lane];
+        view.uplink_bytes[lane] = g->sender.handed_bytes[lane];
     }
     return view;
 }

@@ -19,6 +19,7 @@
 #include "pipeline/arena.h"
 #include "pipeline/codec_json.h"
 #include "pipeline/engine.h"
+#include "pipeline/histogram.h"
 #include "pipeline/shed.h"
 #include "storage/block.h"
 #include "storage/store.h"
@@ -191,14 +192,19 @@ struct gateway_view {
     uint64_t pending;            /* readings that wait for their commit */
     uint64_t block;              /* last committed */
     int64_t t_ms, wall_ms;
+    int64_t uptime_ms;           /* of this process; t_ms is that of the store, over all of them */
     enum clock_state clock;
     uint64_t clock_steps;        /* since the start */
     enum shed_level shed;
     int64_t lag_ms;
     uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];
     struct lane_state lanes[LANES];
+    int64_t outbox_age_ms[LANES]; /* of the oldest row, in pipeline time; 0: there is none */
     uint64_t sent[LANES];        /* highest sequence that a PUBACK covered */
+    /* handed to the uplink since the start, what went again included; payloads alone */
+    uint64_t uplink_rows[LANES], uplink_bytes[LANES];
     int64_t commit_last_us, commit_max_us;
+    const struct histogram *commit_times; /* of those that succeeded, since the start */
     uint64_t commits, commit_failures;
     int failing_with;            /* what the last commit came back with; 0: it went well */
     uint64_t bytes_committed;    /* journal and rows handed to the store */
@@ -207,6 +213,7 @@ struct gateway_view {
     uint64_t fold_ns_per_reading; /* measured by it, or assumed where it folded too few to tell */
     bool uplink_connected;
     uint64_t source_connected;   /* bit per source */
+    bool stopping;
 };
 struct gateway_view gateway_view(const struct gateway *g);
 

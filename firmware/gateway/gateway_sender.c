@@ -159,6 +159,8 @@ static bool send_one(struct gateway *g)
     s->in_flight[s->in_flight_count++] = (struct in_flight){
         .lane = row->lane, .sequence = row->sequence, .key = row->key, .probe = s->probe
     };
+    s->handed_rows[row->lane]++;
+    s->handed_bytes[row->lane] += row->payload.bytes;
     s->lanes[row->lane].next = row->sequence + 1;
     s->fetched_next++;
     uint32_t share = g->config->uplink.backlog_share_percent;

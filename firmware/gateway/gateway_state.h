@@ -90,6 +90,7 @@ struct sender {
     } refusals[REFUSALS_SLOTS];
     struct store_job poison;
     bool poison_wanted;
+    uint64_t handed_rows[LANES], handed_bytes[LANES]; /* to the uplink */
     int64_t tokens_bytes;    /* of the byte-rate cap */
     int64_t tokens_ms;
 };
@@ -179,6 +180,7 @@ struct gateway {
     uint64_t taken[CONFIG_SOURCES_MAX]; /* messages since the start */
     struct batch last_batch_out; /* out fields of the last commit */
     int64_t commit_last_us, commit_max_us;
+    struct histogram commit_times;
     uint64_t commits, commit_failures, bytes_committed, recovered_blocks;
     int64_t recovered_in_ms;
     char config_digest_hex[65];

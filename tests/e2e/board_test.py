@@ -97,6 +97,7 @@ def disk_stands_still(place, manager, disk):
     noticed = time.monotonic() - frozen
     status = place.status()  # the loop turns all the while
     assert status["health"] == "failed" and status["machine"]["led"] == "failed", status
+    assert place.get("/healthz") == (503, "no_progress\n")
     time.sleep(max(0.0, frozen + LIMIT_S + 1 - time.monotonic()))
     told = manager.count("WATCHDOG=1")
     time.sleep(2 * TOLD_EVERY_S + 1)
@@ -112,6 +113,7 @@ def goes_on(place, manager, disk, port):
     thawed = time.monotonic()
     place.wait_status("the reading is stored", lambda s: s["ledger"]["stored"] == 1)
     place.wait_status("good again", lambda s: s["health"] == "good" and s["machine"]["led"] == "good")
+    assert place.get("/healthz") == (200, "progress\n")
     wait_until("told again", lambda: manager.count("WATCHDOG=1") > told, TOLD_EVERY_S + 4)
     print(f"  thawed: good and told within {time.monotonic() - thawed:.1f} s")
 

@@ -7,6 +7,7 @@ removed afterwards, each stopped by its own pid. Loopback and unusual ports only
         place.start_gateway()
 """
 import concurrent.futures
+import http.client
 import json
 import os
 import shutil
@@ -75,6 +76,25 @@ def run_alone(name):
                           text=True, timeout=CASE_TIMEOUT_S)
     print(done.stdout, end="", flush=True)
     return abs(done.returncode)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=30)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def http_ask(connection, path, method="GET", headers=()):
+    connection.request(method, path, headers=dict(headers))
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
 
 
 class Place:
@@ -212,6 +232,10 @@ use_identity_as_username true
             print(json.dumps(last, indent=1))
             raise
         return last
+
+    def get(self, path, method="GET", headers=()):
+        """Ask over HTTP at the gateway's socket: status and text."""
+        return http_ask(UnixConnection(self.socket), path, method, headers)
 
     def export(self):
         return [json.loads(line) for line in self.weir("export").splitlines()]
