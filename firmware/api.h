@@ -1,5 +1,5 @@
-/* api: what may be asked of a running gateway, as JSON; it knows no transport. http.c brings the
- * requests of the Unix socket; a network transport can use the same handlers later.
+/* api: what may be asked of a running gateway, as JSON; it knows no transport: http.c brings
+ * the requests, and knows who may.
  *
  *   GET  /metrics                           figures, in the text format of Prometheus
  *   GET  /healthz                           progress, not life: 503 when nothing was committed for
@@ -34,10 +34,12 @@ struct api *api_init(const struct config *config, struct arena *arena);
 
 struct board; /* firmware/board.h */
 struct listener; /* firmware/listener/listener.h */
+struct http; /* firmware/http.h */
 struct api_start {
     struct gateway *gateway;
     const struct board *board;
     struct listener *const *listeners; /* [CONFIG_SOURCES_MAX]; NULL: that source is none */
+    const struct http *http; /* for its counts */
     struct store_recovery recovery;
     /* reads the inventory's file again; a sentence in `why` (256 bytes) on error */
     int (*reload_inventory)(void *ctx, char *why);

@@ -4,6 +4,7 @@
 
 #include "firmware/api_state.h"
 #include "firmware/board.h"
+#include "firmware/http.h"
 #include "firmware/listener/listener.h"
 #include "pipeline/codec_json_receipt.h"
 
@@ -133,6 +134,17 @@ static void put_sources(const struct api *api, const struct gateway_view *v, str
     put_listeners(api, p);
 }
 
+static void put_http(const struct api *api, struct prometheus *p)
+{
+    struct http_counts c = http_counts(api->start.http);
+    prometheus_counter(p, "weir_http_requests_total", "Requests over HTTP, those refused included.",
+                       c.requests);
+    prometheus_family(p, PROMETHEUS_COUNTER, "weir_http_refused_total",
+                      "Requests refused, by why: no token that we know, or not allowed.");
+    prometheus_count(p, WITH("why", "unauthorized"), c.unauthorized);
+    prometheus_count(p, WITH("why", "forbidden"), c.forbidden);
+}
+
 /* --- the machine --- */
 
 static double seconds(struct timeval time)
@@ -214,6 +226,7 @@ void api_write_machine_metrics(const struct api *api, const struct gateway_view 
     put_lanes(view, p);
     put_uplink(api, view, p);
     put_sources(api, view, p);
+    put_http(api, p);
     put_clock(view, p);
     put_process(api, view, p);
     put_memory(&api->start.board->hal, p);

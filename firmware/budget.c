@@ -17,7 +17,8 @@ enum {
     MOSQUITTO_TLS_BYTES = 1024 * 1024, /* beside that: OpenSSL's context and buffers */
     PAHO_BYTES = 768 * 1024,           /* two threads and a TLS connection; beside it the window */
     PAHO_ROW_BYTES = 12 * 1024,        /* a row in flight: Paho's copies */
-    HTTP_CONNECTIONS_BYTES = 512 * 1024, /* 16 connections and one answer copied for each */
+    HTTP_CONNECTIONS_BYTES = 512 * 1024, /* 16 connections and one answer copied for each; a door */
+    HTTP_TLS_BYTES = 1024 * 1024,        /* GnuTLS: 34 KiB a connection, and its own */
     LOOP_BYTES = 256 * 1024              /* libuv and the stacks of its four threads */
 };
 
@@ -54,7 +55,7 @@ static void add_adapters(struct budget *b, const struct config *config)
     add_sources(b, config);
     (void)uplink_init(config, &others);
     (void)inventory_file_init(config, &others);
-    (void)http_init(NULL, &others);
+    (void)http_init(config, NULL, &others);
     add(b, "uplink, inventory file, HTTP", others.used, false);
     struct arena api = arena_measure();
     (void)api_init(config, &api);
@@ -75,7 +76,9 @@ static void add_libraries(struct budget *b, const struct config *config)
     if (config->uplink.given)
         add(b, "Paho and OpenSSL",
             PAHO_BYTES + (uint64_t)config->uplink.in_flight * PAHO_ROW_BYTES, true);
-    add(b, "libmicrohttpd", HTTP_CONNECTIONS_BYTES, true);
+    uint64_t doors = config->http.given ? 2 : 1;
+    uint64_t tls = config->http.given && config->http.at.tls ? HTTP_TLS_BYTES : 0;
+    add(b, "libmicrohttpd", doors * HTTP_CONNECTIONS_BYTES + tls, true);
     add(b, "libuv", LOOP_BYTES, true);
 }
 

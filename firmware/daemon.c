@@ -144,7 +144,7 @@ static void carve(struct daemon *d, struct arena *arena)
         d->uplink = uplink_init(&d->config, arena);
     d->inventory = inventory_file_init(&d->config, arena);
     d->api = api_init(&d->config, arena);
-    d->http = http_init(d->api, arena);
+    d->http = http_init(&d->config, d->api, arena);
 }
 
 static int take_memory(struct daemon *d)
@@ -262,9 +262,9 @@ static int open_adapters(struct daemon *d)
         return CLI_PROBLEM;
     }
     committer_init(&d->committer, d->loop, d->store);
-    api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->listeners, d->recovery,
-                                           reload_inventory, d });
-    if (http_open(d->http, d->loop, d->config.socket_path, why) != 0) {
+    api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->listeners, d->http,
+                                           d->recovery, reload_inventory, d });
+    if (http_open(d->http, d->loop, why) != 0) {
         (void)fprintf(stderr, "weir: %s\n", why);
         return CLI_PROBLEM;
     }
@@ -356,6 +356,18 @@ static void take_messages(struct daemon *d)
     d->first_source = sources > 0 ? (d->first_source + 1) % sources : 0;
 }
 
+static void reload(struct daemon *d)
+{
+    char why[256] = "";
+    int error = reload_inventory(d, why);
+    log_event("inventory_reload", "ok=%d why=\"%s\"", error == 0, why);
+    why[0] = '\0';
+    if (!d->config.http.given)
+        return;
+    error = http_reload(d->http, why);
+    log_event("http_reload", "ok=%d why=\"%s\"", error == 0, why);
+}
+
 static void take_turn(struct daemon *d)
 {
     d->now = d->hal.time(d->hal.ctx);
@@ -366,11 +378,8 @@ static void take_turn(struct daemon *d)
     if (d->uplink != NULL)
         uplink_turn(d->uplink, d->now.mono_ms);
     inventory_file_turn(d->inventory, d->gateway, d->now.mono_ms);
-    if (loop_told_to_reload(d->loop)) {
-        char why[256] = "";
-        int error = reload_inventory(d, why);
-        log_event("inventory_reload", "ok=%d why=\"%s\"", error == 0, why);
-    }
+    if (loop_told_to_reload(d->loop))
+        reload(d);
     api_turn(d->api, d->now.mono_ms);
     http_turn(d->http, d->now.mono_ms);
     struct gateway_view view = gateway_view(d->gateway);

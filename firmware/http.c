@@ -1,105 +1,48 @@
 #include "firmware/http.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "firmware/http_state.h"
 #include "firmware/log.h"
 #include "pipeline/err.h"
 
-enum { HTTP_CALLS_MAX = 16, HTTP_IDLE_S = 60, HTTP_MEMORY_BYTES = 16 * 1024 };
-
-struct call { /* one request from its first header to its last byte */
-    bool used;
-    bool suspended;
-    struct api_request request;
-    struct MHD_Connection *connection;
-    struct MHD_Response *response; /* NULL: no answer yet */
-    uint32_t status;
+enum {
+    IDLE_S = 60,
+    IDLE_NETWORK_S = 15,
+    CONNECTION_BYTES = 16 * 1024,
+    SAME_ADDRESS_MAX = HTTP_CALLS_MAX / 2, /* connections over TCP from one address */
+    REST_FACTOR = 4                        /* for so many times its work a door to TCP rests */
 };
 
-struct http {
-    struct api *api;
-    struct MHD_Daemon *daemon;
-    struct loop_watch *watch;
-    int64_t now_ms;
-    uint64_t requests;
-    char path[sizeof((struct sockaddr_un *)0)->sun_path];
-    struct call calls[HTTP_CALLS_MAX];
-};
+static const char TLS_PRIORITIES[] = "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
-struct http *http_init(struct api *api, struct arena *arena)
+struct http *http_init(const struct config *config, struct api *api, struct arena *arena)
 {
+    bool tls = config->http.given && config->http.at.tls;
     struct http *http = arena_take(arena, 1, sizeof *http);
+    struct secrets *secrets = tls ? arena_take(arena, 2, sizeof *secrets) : NULL;
     if (http != NULL)
-        *http = (struct http){ .api = api };
+        *http = (struct http){ .config = config, .api = api, .secrets = secrets };
     return http;
 }
 
-/* --- one request --- */
-
-static enum MHD_Result take_argument(void *ctx, enum MHD_ValueKind kind, const char *name,
-                                     const char *value)
-{
-    struct call *call = ctx;
-    (void)kind;
-    api_argument(&call->request, name, value != NULL ? value : "");
-    return MHD_YES;
-}
-
-static struct call *begin_call(struct http *http, struct MHD_Connection *connection,
-                               const char *url, const char *method)
-{
-    for (int i = 0; i < HTTP_CALLS_MAX; i++) {
-        struct call *call = &http->calls[i];
-        if (call->used)
-            continue;
-        *call = (struct call){ .used = true, .connection = connection };
-        call->request.number = ++http->requests;
-        call->request.post = strcmp(method, "POST") == 0;
-        call->request.began_ms = http->now_ms;
-        bool fits = strlen(url) < sizeof call->request.path;
-        (void)snprintf(call->request.path, sizeof call->request.path, "%s", fits ? url : "/");
-        (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_argument, call);
-        return call;
-    }
-    return NULL;
-}
-
-/* True: call->response is there. */
-static bool answer(struct http *http, struct call *call)
-{
-    struct api_response answer;
-    if (!api_answer(http->api, &call->request, http->now_ms, &answer))
-        return false;
-    call->status = answer.status;
-    call->response = MHD_create_response_from_buffer(answer.body.bytes, (void *)answer.body.at,
-                                                     MHD_RESPMEM_MUST_COPY);
-    if (call->response == NULL)
-        return true; /* out of memory: the handler then closes the connection */
-    (void)MHD_add_response_header(call->response, "Content-Type",
-                                  answer.type); /* both are short */
-    if (answer.next[0] != '\0')
-        (void)MHD_add_response_header(call->response, "Weir-Next", answer.next);
-    return true;
-}
+/* --- called by libmicrohttpd --- */
 
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_bytes, void **call_of)
 {
-    struct http *http = ctx;
+    struct door *door = ctx;
     struct call *call = *call_of;
     (void)version, (void)upload;
     if (call == NULL) {
-        call = begin_call(http, connection, url, method);
+        call = call_begin(door, connection, url, method);
         *call_of = call;
         return call != NULL ? MHD_YES : MHD_NO;
     }
@@ -107,7 +50,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
         *upload_bytes = 0; /* no request has a body that means anything */
         return MHD_YES;
     }
-    if (call->response == NULL && !answer(http, call)) {
+    if (call->response == NULL && !call_answer(door, call)) {
         call->suspended = true;
         MHD_suspend_connection(connection);
         return MHD_YES;
@@ -119,123 +62,238 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
 static void on_completed(void *ctx, struct MHD_Connection *connection, void **call_of,
                          enum MHD_RequestTerminationCode code)
 {
-    struct http *http = ctx;
-    struct call *call = *call_of;
     (void)connection, (void)code;
-    if (call == NULL)
-        return;
-    if (call->response != NULL)
-        MHD_destroy_response(call->response);
-    else
-        api_forget(http->api, call->request.number);
-    *call = (struct call){ .used = false };
+    if (*call_of != NULL)
+        call_end(ctx, *call_of);
     *call_of = NULL;
 }
 
-/* --- the socket --- */
+/* --- a door --- */
 
-static bool somebody_answers(const struct sockaddr_un *address)
+static struct MHD_Daemon *start_daemon(struct door *door, int fd)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool answers = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
-    if (fd >= 0)
-        (void)close(fd); /* nothing was written */
-    return answers;
+    const struct http *http = door->http;
+    bool tls = door->kind == DOOR_TLS, network = door->kind != DOOR_SOCKET;
+    const struct secrets *secrets = tls ? &http->secrets[http->in_use] : NULL;
+    struct MHD_OptionItem options[] = {
+        { MHD_OPTION_LISTEN_SOCKET, fd, NULL },
+        { MHD_OPTION_CONNECTION_LIMIT, HTTP_CALLS_MAX, NULL },
+        { MHD_OPTION_CONNECTION_TIMEOUT, network ? IDLE_NETWORK_S : IDLE_S, NULL },
+        { MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL },
+        { MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, door },
+        { MHD_OPTION_PER_IP_CONNECTION_LIMIT, network ? SAME_ADDRESS_MAX : 0, NULL },
+        { tls ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, tls ? (void *)secrets->cert : NULL },
+        { MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? (void *)secrets->key : NULL },
+        { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_PRIORITIES },
+        { MHD_OPTION_END, 0, NULL },
+    };
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0u);
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, door, MHD_OPTION_ARRAY, options,
+                            MHD_OPTION_END);
 }
 
-static int listen_at(const char *path, char *why)
+/* The daemon gets a descriptor of its own, which it closes at its end or when it can't start. */
+static int start_door(struct door *door)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    if (strlen(path) >= sizeof address.sun_path) {
-        (void)snprintf(why, 256, "%.190s: a socket's path has at most %zu bytes", path,
-                       sizeof address.sun_path - 1);
-        return WEIR_EINVAL;
+    int fd = fcntl(door->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return WEIR_EIO;
+    door->daemon = start_daemon(door, fd);
+    const union MHD_DaemonInfo *info =
+        door->daemon != NULL ? MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    door->watch = info != NULL ? loop_watch(door->http->loop, info->epoll_fd) : NULL;
+    door->rests_until_ms = INT64_MIN;
+    if (door->watch == NULL)
+        return WEIR_EIO;
+    loop_want(door->watch, LOOP_READABLE);
+    return 0;
+}
+
+/* Its listening socket stays open. */
+static void stop_door(struct door *door)
+{
+    for (int i = 0; i < HTTP_CALLS_MAX; i++) /* libmicrohttpd must not stop with one suspended */
+        if (door->calls[i].used && door->calls[i].suspended)
+            MHD_resume_connection(door->calls[i].connection);
+    loop_unwatch(door->watch);
+    MHD_stop_daemon(door->daemon);
+    door->daemon = NULL;
+}
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+    int error = clock_gettime(CLOCK_MONOTONIC, &now);
+    assert(error == 0); /* every Linux has this clock */
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* The loop is not woken by a door that rests; what comes meanwhile waits in the kernel. */
+static void run_door(struct door *door, int64_t now_ms)
+{
+    int64_t began_us = door->kind == DOOR_SOCKET ? 0 : now_us();
+    (void)MHD_run(door->daemon); /* fails only for a daemon with threads of its own */
+    if (door->kind == DOOR_SOCKET)
+        return;
+    int64_t rest_ms = (now_us() - began_us) * REST_FACTOR / 1000;
+    door->rests_until_ms = now_ms + (rest_ms > HTTP_REST_MS ? rest_ms : HTTP_REST_MS);
+    loop_want(door->watch, 0);
+}
+
+static bool resume_answered(struct door *door)
+{
+    bool resumed = false;
+    for (int i = 0; i < HTTP_CALLS_MAX; i++) {
+        struct call *call = &door->calls[i];
+        if (!call->used || !call->suspended || !call_answer(door, call))
+            continue;
+        call->suspended = false;
+        MHD_resume_connection(call->connection);
+        resumed = true;
     }
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    if (somebody_answers(&address)) {
-        (void)snprintf(why, 256, "%s: another gateway answers there", path);
-        return WEIR_EBUSY;
+    return resumed;
+}
+
+static void turn_door(struct door *door, int64_t now_ms)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms;
+    if (now_ms < door->rests_until_ms)
+        return;
+    if (door->rests_until_ms != INT64_MIN) {
+        door->rests_until_ms = INT64_MIN;
+        loop_want(door->watch, LOOP_READABLE); /* from the next wait on */
     }
-    (void)unlink(path); /* a file that is not there is just as good */
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    mode_t mask = umask(0117); /* 0660 from the first moment on */
-    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    (void)umask(mask);
-    if (bound && listen(fd, 16) == 0)
+    bool resumed = resume_answered(door);
+    bool due = MHD_get_timeout(door->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
+    if (resumed || due || loop_ready(door->watch) != 0)
+        run_door(door, now_ms);
+}
+
+static int64_t next_turn_of(const struct door *door, int64_t now_ms)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms;
+    int64_t next_ms = INT64_MAX;
+    if (door->rests_until_ms != INT64_MIN)
+        return door->rests_until_ms;
+    if (MHD_get_timeout(door->daemon, &timeout_ms) == MHD_YES && timeout_ms < 1000 * 1000)
+        next_ms = now_ms + (int64_t)timeout_ms;
+    for (int i = 0; i < HTTP_CALLS_MAX; i++) {
+        const struct call *call = &door->calls[i];
+        int64_t patience_ms = call->request.began_ms + API_TAIL_WAIT_MS;
+        if (call->used && call->suspended && patience_ms > now_ms && patience_ms < next_ms)
+            next_ms = patience_ms;
+    }
+    return next_ms;
+}
+
+/* --- start --- */
+
+static int open_local(struct http *http, char *why)
+{
+    const char *path = http->config->socket_path;
+    int fd = http_listen_local(path, why);
+    if (fd < 0)
         return fd;
-    (void)snprintf(why, 256, "%s: %s", path, strerror(errno));
-    if (fd >= 0)
-        (void)close(fd); /* never used */
+    http->doors[0] = (struct door){ .http = http, .kind = DOOR_SOCKET, .fd = fd };
+    if (start_door(&http->doors[0]) == 0)
+        return 0;
+    (void)snprintf(why, 256, "%.200s: libmicrohttpd did not start", path);
     return WEIR_EIO;
 }
 
-int http_open(struct http *http, struct loop *loop, const char *path, char *why)
+static int read_secrets(const struct config_http *config, struct secrets *to, char *why)
 {
-    int fd = listen_at(path, why);
+    int err = config_file(config->at.cert_file, to->cert, sizeof to->cert, why);
+    err = err != 0 ? err : config_secret(config->at.key_file, to->key, sizeof to->key, why);
+    return err != 0 ? err : tokens_read(config->token_file, &to->tokens, why);
+}
+
+static int no_start(char *why)
+{
+    (void)snprintf(why, 256,
+                   "http.listen: libmicrohttpd did not start; does http.key belong to http.cert?");
+    return WEIR_EINVAL;
+}
+
+static int open_network(struct http *http, char *why)
+{
+    const struct config_http *config = &http->config->http;
+    char reason[256];
+    int fd = http_listen_network(&config->at, why);
     if (fd < 0)
         return fd;
-    (void)snprintf(http->path, sizeof http->path, "%s", path); /* listen_at checked its length */
-    http->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
-        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)HTTP_CALLS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_BYTES, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, http, MHD_OPTION_END);
-    const union MHD_DaemonInfo *info =
-        http->daemon != NULL ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-    http->watch = info != NULL ? loop_watch(loop, info->epoll_fd) : NULL;
-    if (http->watch == NULL) {
-        (void)snprintf(why, 256, "%s: libmicrohttpd did not start", path);
-        return WEIR_EIO;
+    enum door_kind kind = config->at.tls ? DOOR_TLS : DOOR_PLAIN;
+    http->doors[1] = (struct door){ .http = http, .kind = kind, .fd = fd };
+    if (config->at.tls && read_secrets(config, &http->secrets[0], reason) != 0) {
+        (void)snprintf(why, 256, "http: %.240s", reason);
+        return WEIR_EINVAL;
     }
-    loop_want(http->watch, LOOP_READABLE);
+    if (start_door(&http->doors[1]) != 0)
+        return no_start(why);
+    log_event("http_listening", "at=%s:%u tls=%d", config->at.host, config->at.port,
+              config->at.tls);
     return 0;
+}
+
+int http_open(struct http *http, struct loop *loop, char *why)
+{
+    http->loop = loop;
+    int err = open_local(http, why);
+    return err == 0 && http->config->http.given ? open_network(http, why) : err;
+}
+
+int http_reload(struct http *http, char *why)
+{
+    struct door *door = &http->doors[1];
+    if (door->daemon == NULL || door->kind != DOOR_TLS)
+        return 0;
+    uint32_t before = http->in_use;
+    if (read_secrets(&http->config->http, &http->secrets[1 - before], why) != 0)
+        return WEIR_EINVAL;
+    stop_door(door);
+    http->in_use = 1 - before;
+    if (start_door(door) == 0)
+        return 0;
+    http->in_use = before;
+    int err = start_door(door);
+    assert(err == 0); /* with these it ran a moment ago */
+    return no_start(why);
 }
 
 /* --- the turn --- */
 
 void http_turn(struct http *http, int64_t mono_ms)
 {
-    MHD_UNSIGNED_LONG_LONG timeout_ms;
     http->now_ms = mono_ms;
-    bool resumed = false;
-    for (int i = 0; i < HTTP_CALLS_MAX; i++) {
-        struct call *call = &http->calls[i];
-        if (!call->used || !call->suspended || !answer(http, call))
-            continue;
-        call->suspended = false;
-        MHD_resume_connection(call->connection);
-        resumed = true;
-    }
-    bool due = MHD_get_timeout(http->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
-    if (resumed || due || loop_ready(http->watch) != 0)
-        (void)MHD_run(http->daemon); /* fails only for a daemon with threads of its own */
+    for (int i = 0; i < DOORS; i++)
+        if (http->doors[i].daemon != NULL)
+            turn_door(&http->doors[i], mono_ms);
 }
 
 int64_t http_next_turn_ms(const struct http *http)
 {
-    MHD_UNSIGNED_LONG_LONG timeout_ms;
     int64_t next_ms = INT64_MAX;
-    if (MHD_get_timeout(http->daemon, &timeout_ms) == MHD_YES && timeout_ms < 1000 * 1000)
-        next_ms = http->now_ms + (int64_t)timeout_ms;
-    for (int i = 0; i < HTTP_CALLS_MAX; i++) {
-        const struct call *call = &http->calls[i];
-        int64_t patience_ms = call->request.began_ms + API_TAIL_WAIT_MS;
-        if (call->used && call->suspended && patience_ms > http->now_ms && patience_ms < next_ms)
-            next_ms = patience_ms;
+    for (int i = 0; i < DOORS; i++) {
+        if (http->doors[i].daemon == NULL)
+            continue;
+        int64_t door_ms = next_turn_of(&http->doors[i], http->now_ms);
+        next_ms = door_ms < next_ms ? door_ms : next_ms;
     }
     return next_ms;
 }
 
 void http_close(struct http *http)
 {
-    if (http->daemon == NULL)
-        return;
-    for (int i = 0; i < HTTP_CALLS_MAX; i++) /* libmicrohttpd must not stop with one suspended */
-        if (http->calls[i].used && http->calls[i].suspended)
-            MHD_resume_connection(http->calls[i].connection);
-    loop_unwatch(http->watch);
-    MHD_stop_daemon(http->daemon); /* closes the socket too */
-    (void)unlink(http->path);      /* a stale file is replaced at the next start anyway */
-    http->daemon = NULL;
+    for (int i = 0; i < DOORS; i++) {
+        if (http->doors[i].daemon == NULL)
+            continue;
+        stop_door(&http->doors[i]);
+        (void)close(http->doors[i].fd); /* nothing more is wanted of it */
+    }
+    (void)unlink(http->config->socket_path); /* one that stays is replaced at the next start */
+}
+
+struct http_counts http_counts(const struct http *http)
+{
+    return http->counts;
 }

@@ -83,6 +83,12 @@ struct config_uplink {
     bool raw;                   /* forward raw readings too */
 };
 
+struct config_http {            /* beside the socket */
+    bool given;
+    struct config_broker at;    /* only host, port, tls, cert_file and key_file */
+    char token_file[CONFIG_PATH_BYTES_MAX + 1]; /* config/tokens.h */
+};
+
 /* percent of what the disk budget leaves beside the WAL and the ballast; the rest, at least
  * CONFIG_SPARE_PERCENT, holds checkpoints, indexes and half-filled pages */
 enum { CONFIG_SPARE_PERCENT = 10 };
@@ -121,6 +127,7 @@ struct config {
     struct config_shares shares;
     struct block_limits block;   /* derived from commit_max_readings */
     struct config_uplink uplink;
+    struct config_http http;
     uint32_t source_count;
     struct config_source sources[CONFIG_SOURCES_MAX];
     struct engine_source engine_sources[CONFIG_SOURCES_MAX];
@@ -150,6 +157,8 @@ int config_read_text(const char *name, const char *text, size_t bytes, struct co
  * `why` (256 bytes) when it can't be read, is empty or too long, or others may read it (mode wider
  * than 0600). */
 int config_secret(const char *path, char *to, size_t bytes, char *why);
+/* The same for a file that anybody may read. */
+int config_file(const char *path, char *to, size_t bytes, char *why);
 
 /* The most that may be set aside: gateway.memory_max, or what the board allows, where that is
  * less. */

@@ -474,4 +474,5 @@ void config_check(struct config_reader *r)
     check_store(r);
     config_check_rules(r);
     config_check_uplink(r);
+    config_check_http(r);
 }

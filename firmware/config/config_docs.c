@@ -204,7 +204,7 @@ static void reference_key(const struct config_key *key, FILE *out)
 static void reference_types(FILE *out)
 {
     (void)fputs("## Types\n\n| Type | How it is written |\n|---|---|\n", out);
-    for (uint32_t type = KEY_DURATION; type <= KEY_URL; type++)
+    for (uint32_t type = KEY_DURATION; type <= KEY_WEB; type++)
         (void)fprintf(out, "| %s | %s |\n", config_type_name((enum config_type)type),
                       config_type_rule((enum config_type)type));
     (void)fputs(

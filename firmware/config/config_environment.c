@@ -1,6 +1,7 @@
 /* Stage environment: the files that a configuration names are there, and its secrets are secret. It
  * looks at this machine, as the user who runs it. */
 #include "firmware/config/config_parts.h"
+#include "firmware/config/tokens.h"
 
 #include <errno.h>
 #include <sys/resource.h>
@@ -41,6 +42,19 @@ static void check_broker(struct config_reader *r, const struct config_broker *br
     check_readable(r, broker->cert_file, "certificate");
     check_secret(r, broker->key_file, "private key");
     check_secret(r, broker->password_file, "password file");
+}
+
+/* Each role has one: whoever only reads needs no right to do more. */
+static void check_tokens(struct config_reader *r, const char *path)
+{
+    static struct tokens tokens; /* large */
+    char why[256];
+    if (path[0] == '\0' || tokens_read(path, &tokens, why) == 0)
+        return;
+    struct config_fault *f = fault_at(r, path, "environment: the file of tokens can't be used");
+    fault_why(f, "%s", why);
+    fault_fix(f, "`weir token viewer NAME` and `weir token engineer NAME` write its lines; it "
+                 "belongs to the user that runs Weir, with mode 0600");
 }
 
 /* Each connection is a file of the process. */
@@ -93,6 +107,10 @@ void config_check_environment(struct config_reader *r)
         check_broker(r, &config->sources[i].broker);
     if (config->uplink.given)
         check_broker(r, &config->uplink.broker);
+    if (config->http.given) {
+        check_broker(r, &config->http.at);
+        check_tokens(r, config->http.token_file);
+    }
     check_board(r);
     check_files(r);
     check_readable(r, config->inventory_file, "inventory");

@@ -34,6 +34,9 @@ static const struct {
     [KEY_PATH] = { "path", "the name of a file or directory" },
     [KEY_URL] = { "broker URL",
                   "mqtt://host:port, or mqtts://host:port for TLS; no user and password in it" },
+    [KEY_WEB] = { "web address",
+                  "http://address:port, or https://address:port for TLS; the port is 9464 if none "
+                  "is given" },
 };
 
 const char *config_type_name(enum config_type type)
@@ -79,7 +82,7 @@ int config_wrong(const struct config_key *key, struct text value, const char *hi
     char example[64];
     int shown = value.bytes > 60 ? 60 : (int)value.bytes;
     bool at = value.bytes > 0 && memchr(value.at, '@', value.bytes) != NULL;
-    bool secret = key->type == KEY_URL && at; /* user:password@host */
+    bool secret = (key->type == KEY_URL || key->type == KEY_WEB) && at; /* user:password@host */
     if (value.bytes == 0 || secret)
         (void)snprintf(f->message, sizeof f->message, "`%s` can't be %s",
                        config_key_path(key, path), secret ? "this" : "empty");
@@ -279,6 +282,7 @@ int config_parse(const struct config_key *key, struct text value, void *field,
         return parse_enum(key, value, field, fault);
     case KEY_TEMPLATE:
     case KEY_URL:
+    case KEY_WEB:
     case KEY_TEXT:
     case KEY_NAME:
     case KEY_PATTERN:
@@ -315,11 +319,12 @@ void config_print_value(const struct config_key *key, const void *field, char *t
     case KEY_TEMPLATE:
         (void)snprintf(to, bytes, "%s", ((const struct topic_template *)field)->text);
         return;
-    case KEY_URL: {
+    case KEY_URL:
+    case KEY_WEB: {
         const struct config_broker *b = field;
         bool six = strchr(b->host, ':') != NULL;
-        (void)snprintf(to, bytes, "mqtt%s://%s%s%s:%u", b->tls ? "s" : "", six ? "[" : "", b->host,
-                       six ? "]" : "", b->port);
+        (void)snprintf(to, bytes, "%s%s://%s%s%s:%u", key->type == KEY_WEB ? "http" : "mqtt",
+                       b->tls ? "s" : "", six ? "[" : "", b->host, six ? "]" : "", b->port);
         return;
     }
     case KEY_TEXT:

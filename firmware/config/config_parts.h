@@ -28,6 +28,7 @@ enum config_section {
     SECTION_ALERTS,
     SECTION_INVENTORY,
     SECTION_UPLINK,
+    SECTION_HTTP,
     SECTION_WATCHDOG,
     SECTIONS
 };
@@ -52,7 +53,8 @@ enum config_type {
     KEY_TEMPLATE, /* struct topic_template */
     KEY_TOPIC,    /* to publish to or subscribe without wildcards */
     KEY_PATH,
-    KEY_URL /* the first fields of struct config_broker: host, port, tls */
+    KEY_URL, /* the first fields of struct config_broker: host, port, tls */
+    KEY_WEB  /* likewise, of our own HTTP */
 };
 
 struct config_key {
@@ -192,6 +194,7 @@ void config_check_broker(struct config_reader *r, const struct config_broker *br
 /* config_check_listener.c */
 void config_check_kind(struct config_reader *r, const struct config_source *source);
 void config_check_listener(struct config_reader *r, uint32_t index);
+void config_check_http(struct config_reader *r);  /* config_check_http.c */
 void config_check_rules(struct config_reader *r); /* config_check_out.c */
 void config_check_uplink(struct config_reader *r);
 void config_check_environment(struct config_reader *r); /* config_environment.c */

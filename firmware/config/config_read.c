@@ -154,13 +154,9 @@ int config_secret_open(const char *path, int *descriptor, char *why)
     return WEIR_EINVAL;
 }
 
-int config_secret(const char *path, char *to, size_t bytes, char *why)
+/* What the descriptor holds, which is closed. */
+static int take_text(int descriptor, char *to, size_t bytes, char *why)
 {
-    int descriptor;
-    assert(bytes >= 2);
-    to[0] = '\0';
-    if (config_secret_open(path, &descriptor, why) != 0)
-        return WEIR_EINVAL;
     ssize_t got = read_all(descriptor, to, bytes);
     int err = errno;
     (void)close(descriptor);
@@ -176,6 +172,27 @@ int config_secret(const char *path, char *to, size_t bytes, char *why)
     else
         (void)snprintf(why, WHY_BYTES, got == 0 ? "it is empty" : "it has more than %zu bytes",
                        bytes - 1);
+    return WEIR_EINVAL;
+}
+
+int config_secret(const char *path, char *to, size_t bytes, char *why)
+{
+    int descriptor;
+    assert(bytes >= 2);
+    to[0] = '\0';
+    if (config_secret_open(path, &descriptor, why) != 0)
+        return WEIR_EINVAL;
+    return take_text(descriptor, to, bytes, why);
+}
+
+int config_file(const char *path, char *to, size_t bytes, char *why)
+{
+    assert(bytes >= 2);
+    to[0] = '\0';
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (descriptor >= 0)
+        return take_text(descriptor, to, bytes, why);
+    (void)snprintf(why, WHY_BYTES, "%.180s can't be opened: %s", path, strerror(errno));
     return WEIR_EINVAL;
 }
 

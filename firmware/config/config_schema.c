@@ -1,8 +1,6 @@
 /* The one table: each key's type, unit, range, default and meaning. A row is one key. */
 #include "firmware/config/config_parts.h"
 
-#include <assert.h>
-
 #include "pipeline/detector.h"
 #include "pipeline/envelope.h"
 
@@ -64,6 +62,10 @@ const struct config_section_doc config_sections[SECTIONS] = {
                             "What people know about devices, to enrich alerts with." },
     [SECTION_UPLINK] = { "uplink", sizeof(struct config_uplink),
                          "Where alerts and batches go. Without it everything stays here." },
+    [SECTION_HTTP] = { "http", sizeof(struct config_http),
+                       "HTTP beside the gateway's socket. On the loopback without TLS: metrics and "
+                       "health alone. Anywhere with TLS: all that the command line asks, for those "
+                       "who hold a token (`weir token`)." },
     [SECTION_WATCHDOG] = { "watchdog", sizeof(struct config), "The machine's watchdog." },
 };
 
@@ -120,6 +122,8 @@ const struct config_key config_keys[] = {
     MAP("inventory", SECTION_INVENTORY, config, path, "What people know about devices."),
     { SECTION_ROOT, "uplink", KEY_MAP, FIELD(config, uplink), .child = SECTION_UPLINK,
       .given = offsetof(struct config, uplink.given), .doc = "Where alerts and batches go." },
+    { SECTION_ROOT, "http", KEY_MAP, FIELD(config, http), .child = SECTION_HTTP,
+      .given = offsetof(struct config, http.given), .doc = "HTTP beside the gateway's socket." },
     MAP("watchdog", SECTION_WATCHDOG, config, path, "The machine's watchdog."),
 
     { SECTION_GATEWAY, "name", KEY_NAME, FIELD(config, gateway_name), .fallback = "weir",
@@ -427,6 +431,16 @@ const struct config_key config_keys[] = {
     { SECTION_UPLINK, "raw", KEY_BOOLEAN, FIELD(config_uplink, raw), .fallback = "false",
       .doc = "Send raw readings too; else all that retention removes counts as unforwarded." },
 
+    { SECTION_HTTP, "listen", KEY_WEB, offsetof(struct config_http, at),
+      offsetof(struct config_broker, client_id), .required = true,
+      .doc = "Where: http://127.0.0.1:9464, or https:// with the three keys below." },
+    { SECTION_HTTP, "cert", KEY_PATH, FIELD(config_http, at.cert_file), .fallback = "",
+      .doc = "Our certificate and those between it and its authority (PEM)." },
+    { SECTION_HTTP, "key", KEY_PATH, FIELD(config_http, at.key_file), .fallback = "",
+      .doc = "Its private key (PEM), mode 0600." },
+    { SECTION_HTTP, "tokens", KEY_PATH, FIELD(config_http, token_file), .fallback = "",
+      .doc = "File of tokens, mode 0600; at least one each for viewer and engineer." },
+
     { SECTION_WATCHDOG, "timeout", KEY_DURATION, FIELD(config, watchdog_s), 5, 3600,
       .zero_off = true,
       .scale = 1000, .fallback = "2m",
@@ -434,62 +448,3 @@ const struct config_key config_keys[] = {
 };
 
 const uint32_t config_key_count = sizeof config_keys / sizeof config_keys[0];
-
-const struct config_key *config_key_find(enum config_section section, struct text name)
-{
-    for (uint32_t i = 0; i < config_key_count; i++)
-        if (config_keys[i].section == section && text_equal(text_of(config_keys[i].name), name))
-            return &config_keys[i];
-    return NULL;
-}
-
-const char *config_key_path(const struct config_key *key, char to[CONFIG_KEY_PATH_BYTES])
-{
-    const char *section = config_sections[key->section].path;
-    int used = snprintf(to, CONFIG_KEY_PATH_BYTES, "%s%s%s", section, *section != '\0' ? "." : "",
-                        key->name);
-    assert(used > 0 && used < CONFIG_KEY_PATH_BYTES);
-    return to;
-}
-
-/* Which of its section's kinds the thing at `base` is. */
-static uint32_t kind_at(enum config_section section, const void *base)
-{
-    return section == SECTION_SOURCE ? ((const struct config_source *)base)->listens
-                                     : ((const struct detector_config *)base)->kind;
-}
-
-bool config_key_applies(const struct config_key *key, const void *base)
-{
-    return key->kinds == 0 || (key->kinds & KIND(kind_at(key->section, base))) != 0;
-}
-
-const char *config_kind_name(enum config_section section, uint32_t kind)
-{
-    static const char *const sources[SOURCE_KINDS] = { "url", "listen" };
-    if (section == SECTION_SOURCE)
-        return kind < SOURCE_KINDS ? sources[kind] : NULL;
-    return kind < DETECTOR_KINDS ? detector_ops((enum detector_kind)kind)->name : NULL;
-}
-
-static void take_default(const struct config_key *key, void *field)
-{
-    struct config_fault fault;
-    int err = config_parse(key, text_of(key->fallback), field, &fault);
-    assert(err == 0); /* a default is what its own row allows */
-}
-
-/* The table nests a few maps deep at most, and no section holds itself. */
-void config_defaults(enum config_section section, void *base)
-{
-    for (uint32_t i = 0; i < config_key_count; i++) {
-        const struct config_key *key = &config_keys[i];
-        if (key->section != section)
-            continue;
-        char *field = (char *)base + key->offset;
-        if (key->type == KEY_MAP)
-            config_defaults(key->child, field);
-        else if (key->fallback != NULL)
-            take_default(key, field);
-    }
-}

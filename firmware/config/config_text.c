@@ -112,24 +112,47 @@ static int parse_template(const struct config_key *key, struct text value, void 
     return WEIR_EINVAL;
 }
 
+struct scheme {
+    const char *name; /* with an s behind it: over TLS */
+    uint16_t port, tls_port;
+    const char *neither, *user; /* what is wrong with another scheme, with a user name */
+};
+
+static const struct scheme mqtt = { "mqtt", 1883, 8883,
+                                    "it begins with neither mqtt:// nor mqtts://",
+                                    "it holds a user name; that is `username` and "
+                                    "`password_file`" };
+static const struct scheme web = { "http", 9464, 9464,
+                                   "it begins with neither http:// nor https://",
+                                   "it holds a user name; who may ask stands in `tokens`" };
+
 struct url {
     struct text host;
     uint16_t port;
     bool tls;
 };
 
-/* NULL: it is one; else what is wrong with it. */
-static const char *url_split(struct text value, struct url *url)
+/* Bytes of the scheme and what divides it from the host; 0: it is another. */
+static uint32_t scheme_bytes(const struct scheme *scheme, struct text value, bool *tls)
 {
-    static const char plain[] = "mqtt://", tls[] = "mqtts://";
+    uint32_t name = (uint32_t)strlen(scheme->name);
+    if (value.bytes < name + 3 || memcmp(value.at, scheme->name, name) != 0)
+        return 0;
+    *tls = value.at[name] == 's';
+    uint32_t skip = name + (*tls ? 4 : 3);
+    return value.bytes >= skip && memcmp(value.at + skip - 3, "://", 3) == 0 ? skip : 0;
+}
+
+/* NULL: it is one; else what is wrong with it. */
+static const char *url_split(const struct scheme *scheme, struct text value, struct url *url)
+{
     *url = (struct url){ 0 };
-    url->tls = value.bytes >= 8 && memcmp(value.at, tls, 8) == 0;
-    if (!url->tls && (value.bytes < 7 || memcmp(value.at, plain, 7) != 0))
-        return "it begins with neither mqtt:// nor mqtts://";
-    uint32_t skip = url->tls ? 8 : 7;
+    uint32_t skip = scheme_bytes(scheme, value, &url->tls);
+    if (skip == 0)
+        return scheme->neither;
     struct text rest = { value.at + skip, value.bytes - skip };
     if (count_of(rest, '@') > 0)
-        return "it holds a user name; that is `username` and `password_file`";
+        return scheme->user;
     if (count_of(rest, '/') > 0 || count_of(rest, '?') > 0 || !printable(rest)
         || count_of(rest, ' ') > 0)
         return "something stands behind the host and port";
@@ -147,7 +170,7 @@ static const char *url_split(struct text value, struct url *url)
     }
     if (url->host.bytes == 0 || url->host.bytes > CONFIG_PATH_BYTES_MAX)
         return "it names no host";
-    url->port = url->tls ? 8883 : 1883;
+    url->port = url->tls ? scheme->tls_port : scheme->port;
     if (colon == end)
         return NULL;
     int64_t port;
@@ -163,11 +186,11 @@ static int parse_url(const struct config_key *key, struct text value, void *fiel
                      struct config_fault *f)
 {
     struct url url;
-    const char *bad = url_split(value, &url);
+    const char *bad = url_split(key->type == KEY_WEB ? &web : &mqtt, value, &url);
     if (bad != NULL) {
         (void)config_wrong(key, value, NULL, f);
         fault_why(f, "%s", bad);
-        fault_fix(f, "%s", config_type_rule(KEY_URL));
+        fault_fix(f, "%s", config_type_rule(key->type));
         return WEIR_EINVAL;
     }
     struct config_broker *broker = field;
@@ -183,7 +206,7 @@ int config_parse_text(const struct config_key *key, struct text value, void *fie
 {
     if (key->type == KEY_TEMPLATE)
         return parse_template(key, value, field, fault);
-    if (key->type == KEY_URL)
+    if (key->type == KEY_URL || key->type == KEY_WEB)
         return parse_url(key, value, field, fault);
     return parse_plain(key, value, field, fault);
 }

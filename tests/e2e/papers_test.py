@@ -113,7 +113,7 @@ def start_messages():
     yield from literals(r"print_error\(errors, config, contract,\s*", "firmware/config/config_contracts.c")
     opening = ["storage/store_open.c", "storage/store_schema.c", "storage/store_state.c"]
     yield from literals(r"store_fail\(s, WEIR_\w+,\s*", *opening)
-    yield from literals(r"snprintf\(why, [^;]*?,\s*(?=\")", *opening, "firmware/http.c", "firmware/gateway/gateway_start.c")
+    yield from literals(r"snprintf\(why, [^;]*?,\s*(?=\")", *opening, "firmware/http*.c", "firmware/gateway/gateway_start.c")
 
 
 def page_names_what_the_source_says(_place):
