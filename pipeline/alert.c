@@ -134,6 +134,11 @@ bool alert_is_live(const struct alert *a)
     return a->state != ALERT_QUIET && a->state != ALERT_COOLING;
 }
 
+bool alert_is_open(const struct alert *a)
+{
+    return a->state == ALERT_RAISED || a->state == ALERT_CLEARING;
+}
+
 int64_t alert_cool_ms(const struct alert *a, const struct detector_config *rule)
 {
     return a->state == ALERT_COOLING ? a->since_ms + rule->cooldown_ms : INT64_MIN;
@@ -161,6 +166,13 @@ enum alert_transition alert_on_verdict(struct alert *a, const struct detector_co
     else
         begin(a, verdict, event_time_ms, t_ms);
     return on_anomaly(a, rule, t_ms, learning);
+}
+
+enum alert_transition alert_withdraw(struct alert *a, int64_t t_ms)
+{
+    assert(alert_is_open(a));
+    set_state(a, ALERT_QUIET, t_ms);
+    return tell(a, ALERT_CLEAR, t_ms);
 }
 
 int64_t alert_deadline(const struct alert *a, const struct detector_config *rule)
@@ -192,14 +204,9 @@ bool alert_is_over(const struct alert *a, const struct detector_config *rule, in
     return !alert_is_live(a) && !is_cooling(a, rule, t_ms) && a->shelved_until_ms <= wall_ms;
 }
 
-static bool is_open(const struct alert *a)
-{
-    return a->state == ALERT_RAISED || a->state == ALERT_CLEARING;
-}
-
 enum alert_transition alert_acknowledge(struct alert *a, int64_t t_ms)
 {
-    if (!is_open(a) || a->acknowledged)
+    if (!alert_is_open(a) || a->acknowledged)
         return ALERT_NO_CHANGE;
     a->acknowledged = true;
     return tell(a, ALERT_UPDATE, t_ms);
@@ -207,7 +214,7 @@ enum alert_transition alert_acknowledge(struct alert *a, int64_t t_ms)
 
 enum alert_transition alert_shelve(struct alert *a, int64_t until_wall_ms, int64_t t_ms)
 {
-    if (!is_open(a) || a->shelved_until_ms == until_wall_ms)
+    if (!alert_is_open(a) || a->shelved_until_ms == until_wall_ms)
         return ALERT_NO_CHANGE;
     a->shelved_until_ms = until_wall_ms;
     return tell(a, ALERT_UPDATE, t_ms);

@@ -93,8 +93,14 @@ int64_t alert_deadline(const struct alert *a, const struct detector_config *rule
 enum alert_transition alert_on_timer(struct alert *a, const struct detector_config *rule,
                                      int64_t t_ms);
 
+/* An open alert loses its rule: CLEAR. */
+enum alert_transition alert_withdraw(struct alert *a, int64_t t_ms);
+
 /* When cool-down ends; INT64_MIN where the alert is not cooling down. */
 int64_t alert_cool_ms(const struct alert *a, const struct detector_config *rule);
+
+/* Raised and not cleared: the world has been told of it. */
+bool alert_is_open(const struct alert *a);
 
 /* Neither quiet nor cooling down: there is, or may soon be, something to tell. */
 bool alert_is_live(const struct alert *a);

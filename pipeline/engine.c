@@ -81,6 +81,7 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
     e->names_bytes = (uint32_t)names;
     e->names = arena_take(arena, names, 1);
     e->sources = arena_take(arena, c->source_count, sizeof *e->sources);
+    e->withdrawn = arena_take(arena, ENGINE_WITHDRAWN_MAX, sizeof *e->withdrawn);
 }
 
 struct engine *engine_init(const struct engine_config *config, struct arena *arena)
@@ -100,6 +101,7 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
     for (uint32_t i = 0; i < config->source_count; i++)
         e->sources[i] = (struct source_state){ .connected = true };
     e->free_alert = ENGINE_NONE;
+    e->withdraw_ms = INT64_MAX;
     return e;
 }
 
@@ -221,7 +223,7 @@ static void fire(struct engine *e)
     if (deadline_ms > e->t_ms)
         e->t_ms = deadline_ms;
     if (key == e->config->series_max) {
-        engine_fire_rejects(e);
+        engine_fire_own(e);
         return;
     }
     engine_fire_series(e, key);
@@ -268,8 +270,10 @@ static void apply(struct engine *e, const struct record *record)
     case RECORD_COMMAND:
         engine_on_command(e, record->content);
         break;
-    case RECORD_TICK:
     case RECORD_CONFIG:
+        engine_on_config(e, record);
+        break;
+    case RECORD_TICK:
     case RECORD_INVENTORY:
     case RECORD_SHED:
         break;

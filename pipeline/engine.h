@@ -53,6 +53,7 @@ struct engine_config {
     const struct detector_config *rules;
     uint32_t rule_count;
     struct hash_key store;      /* the store's id, known before the first record is applied */
+    uint8_t digest[32];         /* as the CONFIG record of this configuration has it */
 };
 
 struct engine; /* opaque; pipeline/engine_state.h holds the layout for the engine's own files */

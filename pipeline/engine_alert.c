@@ -1,6 +1,7 @@
 /* From verdicts to alerts. Of an alert that is over only the numbers are kept (struct watch); the
  * whole state machine stands in a pool until then. Which place of the pool shows nowhere. */
 #include <assert.h>
+#include <string.h>
 
 #include "pipeline/engine_state.h"
 
@@ -220,6 +221,16 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
     return event;
 }
 
+static void tell(struct engine *e, const struct subject *of, const struct alert *alert,
+                 enum alert_transition what)
+{
+    count_transition(e, of->device, what);
+    if (what == ALERT_NO_CHANGE || e->out == NULL)
+        return;
+    struct alert_event event = event_of(e, of, alert, what);
+    e->out->alert(e->out->ctx, &event);
+}
+
 /* Count, tell and keep what an alert has become. False: there is no place for it, and only the
  * anomaly is counted, a silence that is tried again only once. */
 static bool finish(struct engine *e, const struct subject *of, const struct alert *alert,
@@ -230,11 +241,7 @@ static bool finish(struct engine *e, const struct subject *of, const struct aler
         e->counts.alerts_suppressed += !of->watch->silence_waits;
         return false;
     }
-    count_transition(e, of->device, what);
-    if (what == ALERT_NO_CHANGE || e->out == NULL)
-        return true;
-    struct alert_event event = event_of(e, of, alert, what);
-    e->out->alert(e->out->ctx, &event);
+    tell(e, of, alert, what);
     return true;
 }
 
@@ -281,6 +288,18 @@ void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w)
     enum alert_transition what = alert_on_timer(&alert, of.rule, e->t_ms);
     assert(what != ALERT_NO_CHANGE);
     (void)finish(e, &of, &alert, what); /* it has its place */
+}
+
+/* What its rule was called, and how grave, is all that is left of the rule. */
+void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w)
+{
+    struct detector_config rule = { .kind = w->kind, .severity = w->severity };
+    struct text name = engine_name(e, w->rule);
+    struct alert alert = w->alert;
+    struct subject of = { w->device, w->series, NULL, &rule };
+    assert(name.bytes <= DETECTOR_NAME_BYTES_MAX);
+    memcpy(rule.name, name.at, name.bytes);
+    tell(e, &of, &alert, alert_withdraw(&alert, e->t_ms));
 }
 
 /* --- the clocks of devices --- */
@@ -386,7 +405,7 @@ static bool try_command(struct engine *e, const struct subject *of, const struct
     if (!of->watch->open)
         return false;
     struct alert alert = watch_alert(e, of->watch);
-    if (alert.state == ALERT_PENDING || !alert_is_live(&alert))
+    if (!alert_is_open(&alert))
         return false;
     struct alert_event event = event_of(e, of, &alert, ALERT_UPDATE);
     if (!text_equal(command->id, text_of(event.id)))

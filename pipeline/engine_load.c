@@ -12,10 +12,16 @@ struct loading {
     struct byte_reader *r;
     bool same_windows, same_held, same_dedup;
     uint8_t rule_count;           /* of the state */
+    struct old_rule {
+        struct text name;
+        enum detector_kind kind;
+        enum severity severity;
+    } old_rules[UINT8_MAX];       /* as they were */
     int rules[UINT8_MAX];         /* the present rule of the same name, or RULE_GONE */
     bool same_rule[UINT8_MAX];    /* and whether it is the same all through */
     bool known[ENGINE_RULES_MAX]; /* the present rule stands in the state */
-    uint32_t device_count, series_count;
+    uint32_t device_count, series_count, withdrawn_count;
+    int64_t withdraw_ms;
 };
 
 static void need(struct loading *l, bool holds)
@@ -48,7 +54,13 @@ static void load_rules(struct loading *l)
     l->rule_count = get_u8(l->r);
     for (uint32_t i = 0; i < l->rule_count && !l->r->failed; i++) {
         struct text name = get_text(l->r);
+        uint8_t kind = get_u8(l->r), severity = get_u8(l->r);
         uint64_t digest = get_u64(l->r);
+        need(l, name.bytes >= 1 && name.bytes <= DETECTOR_NAME_BYTES_MAX &&
+                    kind < DETECTOR_KINDS && severity <= SEVERITY_CRITICAL);
+        l->old_rules[i].name = name;
+        l->old_rules[i].kind = (enum detector_kind)kind;
+        l->old_rules[i].severity = (enum severity)severity;
         l->rules[i] = RULE_GONE;
         for (uint32_t j = 0; j < c->rule_count && !l->r->failed; j++) {
             if (!text_equal(name, text_of(c->rules[j].name)) || l->known[j])
@@ -98,8 +110,9 @@ static void load_sources(struct loading *l)
 
 /* What belongs to the rule's name goes on under it: numbers above all, for an alert's identity
  * hangs on them, and an open alert, which the rule can then clear. `device` has the watch; the
- * gateway itself where it is ENGINE_NONE. */
-static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
+ * gateway itself where it is ENGINE_NONE. True: an open alert has no place any more. */
+static bool load_watch(struct loading *l, struct watch *watch, uint32_t device,
+                       struct alert *alert)
 {
     struct engine *e = l->e;
     watch->silence_told = get_bool(l->r);
@@ -107,18 +120,19 @@ static void load_watch(struct loading *l, struct watch *watch, uint32_t device)
     watch->number = get_u64(l->r);
     watch->suppressed = get_u32(l->r);
     if (!get_bool(l->r))
-        return;
-    struct alert alert;
-    alert_load(&alert, l->r);
-    need(l, alert.number == watch->number);
+        return false;
+    alert_load(alert, l->r);
+    need(l, alert->number == watch->number);
     if (l->r->failed || watch->open)
-        return;
-    bool told = alert.state == ALERT_RAISED || alert.state == ALERT_CLEARING;
-    if (engine_watch_place(e, watch, &alert) && told) {
+        return !l->r->failed && alert_is_open(alert);
+    if (!engine_watch_place(e, watch, alert))
+        return alert_is_open(alert);
+    if (alert_is_open(alert)) {
         e->counts.alerts_open++;
         if (device != ENGINE_NONE)
             e->devices[device].alerts_open++;
     }
+    return false;
 }
 
 static void load_rejects(struct loading *l)
@@ -129,7 +143,8 @@ static void load_rejects(struct loading *l)
     r->slot = get_time(l->r);
     need(l, r->slot >= 0 && r->slot <= l->e->t_ms / ENGINE_REJECT_SLOT_MS);
     need(l, get_u8(l->r) == 0); /* the place of a rule; this one is built in */
-    load_watch(l, &r->watch, ENGINE_NONE);
+    struct alert alert; /* the first to be loaded, so there is a place for it */
+    (void)load_watch(l, &r->watch, ENGINE_NONE, &alert);
 }
 
 /* Returns 0, or WEIR_EFULL when more is in the state than there is room for. */
@@ -189,6 +204,11 @@ static int load_head(struct loading *l)
     e->clock.boot = get_u64(l->r);
     e->alerts_again_ms = get_time(l->r);
     need(l, e->alerts_again_ms <= e->t_ms + ENGINE_ALERTS_AGAIN_MS);
+    l->withdraw_ms = get_i64(l->r);
+    l->withdrawn_count = get_u32(l->r);
+    need(l, l->withdrawn_count <= ENGINE_WITHDRAWN_MAX);
+    need(l, l->withdraw_ms == INT64_MAX ||
+                (l->withdrawn_count > 0 && l->withdraw_ms >= 0 && l->withdraw_ms <= e->t_ms));
     load_counts(&e->counts, l->r);
     load_sources(l);
     load_rejects(l);
@@ -211,6 +231,20 @@ static void load_dedup(struct loading *l, uint32_t device)
     end_part(l, &part);
 }
 
+/* Where there is no room to remember it, it stays open in the cloud. */
+static void withdraw(struct loading *l, const struct old_rule *rule, const struct withdrawn *what)
+{
+    struct engine *e = l->e;
+    bool room = engine_names_room(e, rule->name.bytes + 1u);
+    struct withdrawn *to = room ? engine_withdraw(e, what->device) : NULL;
+    if (to == NULL)
+        return;
+    *to = *what;
+    to->rule = engine_name_store(e, rule->name);
+    to->kind = rule->kind;
+    to->severity = rule->severity;
+}
+
 static void load_device(struct loading *l)
 {
     struct engine *e = l->e;
@@ -225,7 +259,11 @@ static void load_device(struct loading *l)
     d->future_since_ms = get_time(l->r);
     d->future_count = get_u32(l->r);
     need(l, get_u8(l->r) == 0); /* the place of a rule; this one is built in */
-    load_watch(l, &d->clock, index);
+    const struct old_rule clock = { text_of(engine_clock_rule.name), engine_clock_rule.kind,
+                                    engine_clock_rule.severity };
+    struct withdrawn lost = { .device = index, .series = ENGINE_NONE };
+    if (load_watch(l, &d->clock, index, &lost.alert))
+        withdraw(l, &clock, &lost);
     load_dedup(l, index);
 }
 
@@ -299,7 +337,9 @@ static void load_rule_state(struct loading *l, uint32_t series, uint64_t *loaded
         need(l, (*loaded & (uint64_t)1 << place) == 0);
     if (l->r->failed)
         return;
-    load_watch(l, watch != NULL ? watch : &gone, e->series[series].device);
+    struct withdrawn lost = { .device = e->series[series].device, .series = series };
+    if (load_watch(l, watch != NULL ? watch : &gone, lost.device, &lost.alert))
+        withdraw(l, &l->old_rules[saved], &lost);
     struct byte_reader part = get_sized(l);
     if (watch == NULL)
         return;
@@ -349,6 +389,35 @@ static void load_series(struct loading *l)
         engine_arm(e, index);
 }
 
+static void load_withdrawn(struct loading *l)
+{
+    struct engine *e = l->e;
+    struct withdrawn w = { .device = get_u32(l->r) };
+    w.series = get_u32(l->r);
+    w.rule = get_u32(l->r);
+    uint8_t kind = get_u8(l->r), severity = get_u8(l->r);
+    alert_load(&w.alert, l->r);
+    need(l, w.device < e->device_count &&
+                (w.series == ENGINE_NONE || w.series < e->series_count));
+    need(l, is_name(e, w.rule, false) && kind < DETECTOR_KINDS && severity <= SEVERITY_CRITICAL);
+    need(l, alert_is_open(&w.alert));
+    struct withdrawn *to = l->r->failed ? NULL : engine_withdraw(e, w.device);
+    if (to == NULL)
+        return;
+    w.kind = (enum detector_kind)kind;
+    w.severity = (enum severity)severity;
+    *to = w;
+}
+
+static void load_all_withdrawn(struct loading *l)
+{
+    bool found = l->e->withdrawn_count > 0; /* also by this load */
+    for (uint32_t i = 0; i < l->withdrawn_count && !l->r->failed; i++)
+        load_withdrawn(l);
+    if (!found)
+        l->e->withdraw_ms = l->withdraw_ms;
+}
+
 int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset)
 {
     assert(engine->device_count == 0 && engine->counts.readings == 0);
@@ -360,9 +429,10 @@ int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset)
         load_series(&l);
     if (err != 0)
         return err;
+    load_all_withdrawn(&l);
     if (r->failed)
         return WEIR_ECORRUPT;
-    engine_arm_rejects(engine);
+    engine_arm_own(engine);
     *reset = count_reset(&l);
     return 0;
 }

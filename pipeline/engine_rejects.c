@@ -29,11 +29,10 @@ static double last_minute(const struct rejects *r)
     return sum;
 }
 
-void engine_arm_rejects(struct engine *e)
+int64_t engine_rejects_deadline(const struct engine *e)
 {
     const struct rejects *r = &e->rejects;
-    timers_set(e->timers, e->config->series_max,
-               r->watch.open ? (r->slot + 1) * ENGINE_REJECT_SLOT_MS : INT64_MAX);
+    return r->watch.open ? (r->slot + 1) * ENGINE_REJECT_SLOT_MS : INT64_MAX;
 }
 
 void engine_count_reject(struct engine *e)
@@ -45,7 +44,7 @@ void engine_count_reject(struct engine *e)
     *count += *count < UINT32_MAX;
     if (max > 0 && last_minute(r) > max)
         engine_on_reject_rate(e, last_minute(r), true);
-    engine_arm_rejects(e);
+    engine_arm_own(e);
 }
 
 void engine_fire_rejects(struct engine *e)
@@ -54,5 +53,4 @@ void engine_fire_rejects(struct engine *e)
     roll_to(r, e->t_ms);
     if (last_minute(r) <= e->config->rejects_per_minute_max / 2)
         engine_on_reject_rate(e, last_minute(r), false);
-    engine_arm_rejects(e);
 }

@@ -6,7 +6,8 @@
 #include "pipeline/engine_state.h"
 
 enum {
-    HEAD_BYTES_MAX = 1024 + ENGINE_RULES_MAX * (DETECTOR_NAME_BYTES_MAX + 9),
+    HEAD_BYTES_MAX = 1024 + ENGINE_RULES_MAX * (DETECTOR_NAME_BYTES_MAX + 11),
+    WITHDRAWN_BYTES_MAX = 256,
     SOURCE_BYTES = 9,
     DEVICE_BYTES_MAX = 512,    /* without what dedup keeps */
     SERIES_BYTES_MAX = 512,    /* without windows, samples, rules */
@@ -101,7 +102,8 @@ size_t engine_save_bytes_max(const struct engine_config *config)
     size_t names = (size_t)config->devices_max * ENGINE_DEVICE_NAME_BYTES +
                    (size_t)config->series_max * ENGINE_SERIES_NAME_BYTES +
                    ENGINE_NAMES_SPARE_BYTES;
-    return head_bytes_max(config) + names + config->devices_max * device_bytes_max(config) +
+    return head_bytes_max(config) + names + (size_t)ENGINE_WITHDRAWN_MAX * WITHDRAWN_BYTES_MAX +
+           config->devices_max * device_bytes_max(config) +
            config->series_max * series_bytes_max(config);
 }
 
@@ -166,6 +168,8 @@ static void save_head(const struct engine *e, struct byte_writer *w)
     put_u8(w, (uint8_t)c->rule_count);
     for (uint32_t i = 0; i < c->rule_count; i++) {
         put_text(w, text_of(c->rules[i].name));
+        put_u8(w, (uint8_t)c->rules[i].kind);
+        put_u8(w, (uint8_t)c->rules[i].severity);
         put_u64(w, engine_rule_digest(&c->rules[i]));
     }
     put_i64(w, e->t_ms);
@@ -174,6 +178,8 @@ static void save_head(const struct engine *e, struct byte_writer *w)
     put_u8(w, (uint8_t)e->clock.state);
     put_u64(w, e->clock.boot);
     put_i64(w, e->alerts_again_ms);
+    put_i64(w, e->withdraw_ms);
+    put_u32(w, e->withdrawn_count);
     save_counts(&e->counts, w);
     put_u32(w, c->source_count);
     for (uint32_t i = 0; i < c->source_count; i++) {
@@ -247,6 +253,16 @@ static void save_series(const struct engine *e, uint32_t index, struct byte_writ
     }
 }
 
+static void save_withdrawn(const struct withdrawn *withdrawn, struct byte_writer *w)
+{
+    put_u32(w, withdrawn->device);
+    put_u32(w, withdrawn->series);
+    put_u32(w, withdrawn->rule);
+    put_u8(w, (uint8_t)withdrawn->kind);
+    put_u8(w, (uint8_t)withdrawn->severity);
+    alert_save(&withdrawn->alert, w);
+}
+
 void engine_save(const struct engine *engine, struct byte_writer *w)
 {
     save_head(engine, w);
@@ -255,6 +271,8 @@ void engine_save(const struct engine *engine, struct byte_writer *w)
         save_device(engine, i, w);
     for (uint32_t i = 0; i < engine->series_count; i++)
         save_series(engine, i, w);
+    for (uint32_t i = 0; i < engine->withdrawn_count; i++)
+        save_withdrawn(&engine->withdrawn[i], w);
 }
 
 static void digest_part(const struct engine *e, struct hash_state *h, struct byte_writer *w)
@@ -278,6 +296,10 @@ struct hash128 engine_digest(const struct engine *engine)
     }
     for (uint32_t i = 0; i < engine->series_count; i++) {
         save_series(engine, i, &w);
+        digest_part(engine, &h, &w);
+    }
+    for (uint32_t i = 0; i < engine->withdrawn_count; i++) {
+        save_withdrawn(&engine->withdrawn[i], &w);
         digest_part(engine, &h, &w);
     }
     return hash_end128(&h);

@@ -19,6 +19,7 @@ enum {
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
     ENGINE_LAYOUT_VERSION = 5,        /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
+    ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_REJECT_SLOTS = 6,          /* a minute, */
     ENGINE_REJECT_SLOT_MS = 10000     /* ten seconds each */
 };
@@ -72,6 +73,16 @@ struct rejects {
     struct watch watch;
 };
 
+/* An alert that was open, and whose rule does not watch its series any more: it is cleared as soon
+ * as the journal says that this configuration is in force. */
+struct withdrawn {
+    uint32_t device, series;
+    uint32_t rule;           /* its name, in engine.names */
+    enum detector_kind kind : 8;
+    enum severity severity : 8;
+    struct alert alert;
+};
+
 struct source_state {
     bool connected;
     int64_t since_ms;        /* t; silence is counted from here at the earliest */
@@ -119,6 +130,9 @@ struct engine {
     uint32_t shared_next;
     struct source_state *sources;
     struct rejects rejects;
+    struct withdrawn *withdrawn;  /* [ENGINE_WITHDRAWN_MAX] */
+    uint32_t withdrawn_count;
+    int64_t withdraw_ms;          /* their timer: t of the CONFIG record; INT64_MAX: not yet */
     uint8_t *scratch;             /* one part of a state being digested */
     size_t scratch_bytes;
 };
@@ -174,12 +188,14 @@ static inline struct sample *engine_held(const struct engine *e, uint32_t series
 /* engine_time.c: what a series waits for */
 int64_t engine_wall_ms(const struct engine *e);
 void engine_arm(struct engine *e, uint32_t series); /* after any change of what it waits for */
+void engine_arm_own(struct engine *e);              /* likewise of the gateway's own */
 /* As engine_deadline; where that is at or before t_ms, whose it is (series_max: the gateway's own).
  */
 int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key);
 void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms);
 void engine_on_source(struct engine *e, const struct record *record);
 void engine_fire_series(struct engine *e, uint32_t series);
+void engine_fire_own(struct engine *e);
 void engine_tell_due(struct engine *e, uint32_t series);
 void engine_watermark_move(struct engine *e, uint32_t series, int64_t to_ms);
 
@@ -204,11 +220,18 @@ void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w);
 void engine_on_device_clock(struct engine *e, uint32_t device, bool future);
 void engine_on_reject_rate(struct engine *e, double last_minute, bool over);
 void engine_on_command(struct engine *e, struct text command);
+void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w);
 
 /* engine_rejects.c: how many readings were refused in the last minute */
 void engine_count_reject(struct engine *e);
-void engine_arm_rejects(struct engine *e);
+int64_t engine_rejects_deadline(const struct engine *e);
 void engine_fire_rejects(struct engine *e);
+
+/* engine_withdraw.c: alerts that outlived their rule */
+struct withdrawn *engine_withdraw(struct engine *e, uint32_t device); /* NULL: no room */
+void engine_on_config(struct engine *e, const struct record *record);
+int64_t engine_withdraw_deadline(const struct engine *e);
+void engine_fire_withdrawn(struct engine *e);
 
 uint32_t engine_contract_version(const struct engine *e, uint16_t source);
 bool engine_is_learning(const struct engine *e, const struct series *s);

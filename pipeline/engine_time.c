@@ -124,6 +124,22 @@ void engine_arm(struct engine *e, uint32_t series)
         timers_set(e->timers, series, deadline_ms);
 }
 
+void engine_arm_own(struct engine *e)
+{
+    int64_t rejects_ms = engine_rejects_deadline(e), withdraw_ms = engine_withdraw_deadline(e);
+    timers_set(e->timers, e->config->series_max,
+               withdraw_ms < rejects_ms ? withdraw_ms : rejects_ms);
+}
+
+void engine_fire_own(struct engine *e)
+{
+    if (engine_withdraw_deadline(e) < engine_rejects_deadline(e))
+        engine_fire_withdrawn(e);
+    else
+        engine_fire_rejects(e);
+    engine_arm_own(e);
+}
+
 int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key)
 {
     for (;;) {

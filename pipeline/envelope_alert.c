@@ -153,6 +153,8 @@ static void put_finding(struct json_writer *w, const struct alert_event *event, 
     const struct alert *alert = event->alert;
     put_flag(w, "acknowledged", alert->acknowledged);
     put_flag(w, "shelved", alert->shelved_until_ms > wall_ms);
+    if (alert->shelved_until_ms > wall_ms)
+        put_time(w, "shelved_until", alert->shelved_until_ms);
     put_flag(w, "learning", alert->learning);
     put_string(w, "severity", severity_names(event->severity).name);
     put_number(w, "observed", alert->last.observed);

@@ -170,6 +170,7 @@ void config_derive(struct config_reader *r)
     if (mbedtls_sha256_ret((const uint8_t *)r->text.at, r->text.bytes, config->digest, 0) != 0)
         fault_why(fault_new(r, (struct config_place){ 0 }, "the file's digest can't be computed"),
                   "mbedtls failed");
+    memcpy(config->engine.digest, config->digest, sizeof config->engine.digest);
     for (uint32_t i = 0; i < config->source_count; i++)
         derive_source(r, i);
     config->engine.sources = config->engine_sources;

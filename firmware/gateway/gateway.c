@@ -411,7 +411,7 @@ int gateway_command(struct gateway *g, struct text command)
     uint64_t cursor = 0;
     while (engine_alert(g->engine, &cursor, &view))
         for (uint32_t at = 0; at + ALERT_ID_BYTES <= command.bytes; at++)
-            if (memcmp(command.at + at, view.id, ALERT_ID_BYTES) == 0)
+            if (alert_is_open(view.alert) && memcmp(command.at + at, view.id, ALERT_ID_BYTES) == 0)
                 return apply_and_journal(g, &record);
     return WEIR_ENOTFOUND;
 }

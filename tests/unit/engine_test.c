@@ -1,6 +1,6 @@
 /* Goal: the engine decides, remembers and tells as its header says. Method: a small fleet with short
  * spans, one case for each promise; engine_fold_test.c checks that the state is a fold.
- * Links: pipeline/engine.c pipeline/engine_admit.c pipeline/engine_alert.c pipeline/engine_cost.c pipeline/engine_load.c pipeline/engine_rejects.c pipeline/engine_save.c pipeline/engine_series.c pipeline/engine_think.c pipeline/engine_time.c pipeline/engine_view.c pipeline/alert.c pipeline/baseline.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_rate.c pipeline/detector_shift.c pipeline/detector_silent.c pipeline/detector_spike.c pipeline/detector_stuck.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+ * Links: pipeline/engine%.c pipeline/alert.c pipeline/baseline.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_rate.c pipeline/detector_shift.c pipeline/detector_silent.c pipeline/detector_spike.c pipeline/detector_stuck.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
 #include "pipeline/engine.h"
 
 #include "tests/lib/check.h"

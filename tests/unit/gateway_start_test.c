@@ -158,11 +158,55 @@ static void a_whole_journal_is_a_state(void **state)
     bench_close(&b);
 }
 
+static const char cooler_yaml[] = "clock: {trust: system}\n"
+                                  "sources:\n"
+                                  "  - name: plant\n"
+                                  "    url: mqtt://127.0.0.1:1883\n"
+                                  "    topics: [\"t/{device}/{metric}\"]\n"
+                                  "    payload: {value: \"\"}\n"
+                                  "detectors: [{name: cool, type: limit, low: 1, clear_after: 0s}]\n"
+                                  "commit: {max_age: 100ms}\n"
+                                  "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n";
+
+static uint32_t count_sent(const struct bench *b, const char *text)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->sent_count; i++)
+        count += strstr(b->sent[i].payload, text) != NULL;
+    return count;
+}
+
+/* The process dies at once after its first start with the changed file, and after the second. No receipt
+ * comes, so the third start sends the same row again. */
+static void an_alert_without_its_rule_is_cleared(void **state)
+{
+    (void)state;
+    static struct bench b;
+    bench_open(&b, yaml);
+    begin(&b);
+    assert_true(bench_publish(&b, "t/oven/temp", "99"));
+    bench_turns(&b, 3);
+    assert_int_equal(count_sent(&b, "\"transition\":\"raised\""), 1);
+    stop(&b);
+    bench_configure(&b, cooler_yaml);
+    for (int start = 0; start < 3; start++) {
+        b.sent_count = 0;
+        bench_start(&b);
+        if (start > 0)
+            begin(&b);
+        if (start < 2)
+            bench_kill(&b);
+        assert_int_equal(count_sent(&b, "\"transition\":\"cleared\""), start > 0);
+    }
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lost_state_never_uses_an_id_again),
         cmocka_unit_test(a_whole_journal_is_a_state),
+        cmocka_unit_test(an_alert_without_its_rule_is_cleared),
     };
     return cmocka_run_group_tests_name("gateway_start", tests, NULL, NULL);
 }

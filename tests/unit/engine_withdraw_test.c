@@ -1,0 +1,132 @@
+/* Goal: an alert whose rule is taken out of the configuration is cleared, once, and only when the journal says
+ * that the new configuration is in force. Method: an oven is hot, the rule goes, and the state is loaded
+ * without it, again and again.
+ * Links: pipeline/engine%.c pipeline/alert.c pipeline/baseline.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_rate.c pipeline/detector_shift.c pipeline/detector_silent.c pipeline/detector_spike.c pipeline/detector_stuck.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+#include "pipeline/engine.h"
+
+#include "tests/lib/check.h"
+#include "tests/lib/engine_bench.h"
+
+static uint8_t saved[1 << 16];
+
+static struct text digest_text(const struct bench *b)
+{
+    return (struct text){ (const char *)b->config.digest, sizeof b->config.digest };
+}
+
+static void config_is_in_force(struct bench *b)
+{
+    bench_apply(b, (struct record){ .kind = RECORD_CONFIG, .digest = digest_text(b) });
+    bench_wait(b, 0);
+}
+
+static size_t save(const struct bench *b)
+{
+    struct byte_writer w = { saved, sizeof saved, 0, false };
+    engine_save(b->engine, &w);
+    assert_false(w.failed);
+    return w.used;
+}
+
+static void load(struct bench *b, size_t bytes)
+{
+    struct byte_reader r = { saved, bytes, 0, false };
+    uint32_t reset;
+    bench_start(b);
+    assert_int_equal(engine_load(b->engine, &r, &reset), 0);
+}
+
+/* Three ovens, hot; the configuration changes, and `b` is as the new one finds it. */
+static size_t ovens(struct bench *b)
+{
+    bench_configure(b, 4, 8);
+    bench_rule(b, DETECTOR_LIMIT, "hot");
+    b->rules[0].has_high = true;
+    b->rules[0].high = 50;
+    b->rules[0].severity = SEVERITY_MAJOR;
+    bench_init_configured(b);
+    config_is_in_force(b);
+    bench_next(b, 1000, "a", 99);
+    bench_next(b, 1000, "b", 99);
+    bench_next(b, 1000, "c", 99);
+    assert_int_equal(bench_count(b, ALERT_RAISE), 3);
+    b->config.digest[0]++;
+    return save(b);
+}
+
+static void without_its_rule_an_alert_is_cleared(void **state)
+{
+    (void)state;
+    struct bench b;
+    size_t bytes = ovens(&b);
+    strcpy(b.rules[0].name, "warm");
+    load(&b, bytes);
+    const char old[32] = { 0 }; /* of a record of the journal that is being folded */
+    bench_apply(&b, (struct record){ .kind = RECORD_CONFIG, .digest = { old, sizeof old } });
+    bench_wait(&b, 1000);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 0);
+    assert_int_equal(engine_counts(b.engine).alerts_open, 3);
+    config_is_in_force(&b);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 3);
+    assert_int_equal(engine_counts(b.engine).alerts_open, 0);
+    for (uint32_t i = 3; i < 6; i++) { /* the last first */
+        assert_string_equal(b.told[i].id, b.told[5 - i].id);
+        assert_string_equal(b.told[i].rule, "hot");
+        assert_int_equal(b.told[i].alert.revision, 2);
+    }
+    config_is_in_force(&b);
+    bench_wait(&b, 60000);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 3);
+    bench_end(&b);
+}
+
+static void so_is_one_of_a_series_that_it_watches_no_more(void **state)
+{
+    (void)state;
+    struct bench b;
+    size_t bytes = ovens(&b);
+    strcpy(b.rules[0].device, "b");
+    load(&b, bytes);
+    config_is_in_force(&b);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 2);
+    assert_int_equal(engine_counts(b.engine).alerts_open, 1);
+    bench_next(&b, 1000, "b", 20);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 3);
+    bench_end(&b);
+}
+
+/* With a checkpoint between them, and by the journal's own count. */
+static void each_is_told_once(void **state)
+{
+    (void)state;
+    struct bench b;
+    size_t bytes = ovens(&b);
+    strcpy(b.rules[0].name, "warm");
+    load(&b, bytes);
+    bytes = save(&b); /* it may be that nothing of it was journalled yet */
+    load(&b, bytes);
+    bench_apply(&b, (struct record){ .kind = RECORD_CONFIG, .digest = digest_text(&b) });
+    bytes = save(&b);
+    engine_fire(b.engine, &b.out);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 1);
+    struct hash128 after_one = engine_digest(b.engine);
+
+    load(&b, bytes);
+    const struct record tick = { .kind = RECORD_TICK, .t_ms = b.t_ms, .count = 1 };
+    engine_apply(b.engine, &tick, NULL);
+    struct hash128 rebuilt = engine_digest(b.engine);
+    assert_true(rebuilt.high == after_one.high && rebuilt.low == after_one.low);
+    bench_wait(&b, 0);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 3);
+    bench_end(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_its_rule_an_alert_is_cleared),
+        cmocka_unit_test(so_is_one_of_a_series_that_it_watches_no_more),
+        cmocka_unit_test(each_is_told_once),
+    };
+    return cmocka_run_group_tests_name("engine_withdraw", tests, NULL, NULL);
+}
