@@ -37,7 +37,7 @@ FIRMWARE  := $(wildcard firmware/*.c firmware/*/*.c)
 GATEWAY   := $(wildcard firmware/gateway/*.c firmware/config/*.c firmware/json_arena.c)
 SIMULATOR := $(wildcard simulator/*.c)
 
-WEIR_LIBS := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedcrypto -luv -lmicrohttpd -lyaml -lgpiod -lz -lm
+WEIR_LIBS := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedtls -lmbedx509 -lmbedcrypto -luv -lmicrohttpd -lyaml -lgpiod -lz -lm
 SIM_LIBS  := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedcrypto -lyaml -lz -lm -lpthread
 
 .PHONY: all

@@ -270,6 +270,8 @@ static const struct route {
     { "/api/v1/dlq", false, false, answer_letters },
     { "/api/v1/dlq/", true, false, answer_letter },
     { "/api/v1/export", false, false, answer_export },
+    { "/api/v1/credentials", false, false, api_list_credentials },
+    { "/api/v1/credentials/", true, true, api_change_credentials },
     { "/api/v1/inventory/reload", false, true, answer_reload },
 };
 
@@ -296,4 +298,6 @@ void api_forget(struct api *api, uint64_t number)
 {
     if (api->question.request == number)
         api->question.request = 0;
+    if (api->change_request == number)
+        api->change_request = 0; /* it goes on, and counts */
 }

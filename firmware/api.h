@@ -15,14 +15,19 @@
  *   GET  /api/v1/dlq?after=&max=            dead letters, oldest first; without `after` the newest
  *   GET  /api/v1/dlq/ID                     one, with its payload
  *   GET  /api/v1/export?from=BLOCK&skip=N   the journal as JSON Lines, part of one block a
- * request; the header Weir-Next says where to go on: "BLOCK.N" POST /api/v1/inventory/reload read
- * the inventory's file again
+ * request; the header Weir-Next says where to go on: "BLOCK.N"
+ *   POST /api/v1/inventory/reload           read the inventory's file again
+ *   GET  /api/v1/credentials?after=         devices with a password, or revoked
+ *   POST /api/v1/credentials/add | rotate | revoke?device=
+ *                                           answered when it is on the disk; the first two with
+ *                                           the new password, which is told this once
  *
  * What needs the store waits for its worker: api_answer then says false and is asked again in a
  * later turn. One thread, within a turn. */
 #ifndef FIRMWARE_API_H
 #define FIRMWARE_API_H
 
+#include "firmware/credentials.h"
 #include "firmware/gateway/gateway.h"
 
 enum { API_PATH_BYTES = 128, API_TAIL_WAIT_MS = 10000 };
@@ -38,6 +43,7 @@ struct http; /* firmware/http.h */
 struct api_start {
     struct gateway *gateway;
     const struct board *board;
+    struct credentials *credentials;
     struct listener *const *listeners; /* [CONFIG_SOURCES_MAX]; NULL: that source is none */
     const struct http *http; /* for its counts */
     struct store_recovery recovery;
@@ -75,6 +81,8 @@ bool api_answer(struct api *api, const struct api_request *request, int64_t mono
                 struct api_response *response);
 /* Once a turn: looks at some of the series, so that no request has to look at all. */
 void api_turn(struct api *api, int64_t mono_ms);
+/* A change of credentials has ended; `change` as credentials_turn gave it. */
+void api_on_change(struct api *api, const struct credentials_change *change);
 /* The client of an unanswered request is gone. */
 void api_forget(struct api *api, uint64_t number);
 

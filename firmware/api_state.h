@@ -36,6 +36,8 @@ struct api {
     const struct config *config;
     struct api_start start;
     struct question question;
+    uint64_t change_request; /* who waits for a change of credentials; 0: nobody */
+    const struct credentials_change *change; /* NULL: not done yet */
     struct block_reader *reader;
     uint8_t *bytes; /* a block or letters as they come from the store */
     size_t bytes_max;
@@ -73,6 +75,12 @@ bool api_list_alerts(struct api *api, const struct api_request *request, int64_t
                      struct api_response *response);
 bool api_list_tail(struct api *api, const struct api_request *request, int64_t mono_ms,
                    struct api_response *response);
+
+/* api_credentials.c: likewise */
+bool api_list_credentials(struct api *api, const struct api_request *request, int64_t mono_ms,
+                          struct api_response *response);
+bool api_change_credentials(struct api *api, const struct api_request *request, int64_t mono_ms,
+                            struct api_response *response);
 
 /* api.c */
 uint32_t api_most(const struct api_request *request, uint32_t otherwise, uint32_t limit);

@@ -66,6 +66,10 @@ static void put_listener(const struct listener *listener, const struct config_so
     put(w, "faults", c.faults);
     put(w, "silent", c.silent);
     put(w, "taken_over", c.taken_over);
+    put(w, "bad_credentials", c.bad_credentials);
+    put(w, "handshakes", c.handshakes);
+    put(w, "bad_handshakes", c.bad_handshakes);
+    put(w, "slowed", c.slowed);
     put(w, "messages", c.messages);
     put(w, "sessions", c.sessions.kept);
     put(w, "exchanges", c.sessions.exchanges);

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "firmware/api.h"
+#include "firmware/credentials.h"
 #include "firmware/http.h"
 #include "firmware/inventory_file.h"
 #include "firmware/listener/listener.h"
@@ -37,7 +38,8 @@ static void add_sources(struct budget *b, const struct config *config)
         if (source->kind == SOURCE_BROKER)
             (void)tap_init(&(struct tap_config){ source, i, payload }, &taps);
         else
-            (void)listener_init(&(struct listener_config){ source, i, payload, NULL }, &listeners);
+            (void)listener_init(&(struct listener_config){ source, i, payload, NULL, NULL },
+                                &listeners);
     }
     if (taps.used > 0)
         add(b, "sources", taps.used, false);
@@ -55,8 +57,9 @@ static void add_adapters(struct budget *b, const struct config *config)
     add_sources(b, config);
     (void)uplink_init(config, &others);
     (void)inventory_file_init(config, &others);
+    (void)credentials_init(config, &others);
     (void)http_init(config, NULL, &others);
-    add(b, "uplink, inventory file, HTTP", others.used, false);
+    add(b, "uplink, inventory, credentials, HTTP", others.used, false);
     struct arena api = arena_measure();
     (void)api_init(config, &api);
     add(b, "API", api.used, false);
@@ -64,15 +67,19 @@ static void add_adapters(struct budget *b, const struct config *config)
 
 static void add_libraries(struct budget *b, const struct config *config)
 {
-    uint64_t sources = 0;
+    uint64_t sources = 0, devices = 0;
     for (uint32_t i = 0; i < config->source_count; i++)
         if (config->sources[i].kind == SOURCE_BROKER)
             sources += config->sources[i].broker.tls
                            ? (uint64_t)MOSQUITTO_BYTES + MOSQUITTO_TLS_BYTES
                            : (uint64_t)MOSQUITTO_BYTES;
+        else if (config->sources[i].broker.tls)
+            devices += listener_tls_bytes(&config->sources[i]);
     add(b, "SQLite (hard limit)", config->store.sqlite_heap_bytes, true);
     if (sources > 0)
         add(b, "libmosquitto", sources, true);
+    if (devices > 0)
+        add(b, "mbedTLS", devices, true);
     if (config->uplink.given)
         add(b, "Paho and OpenSSL",
             PAHO_BYTES + (uint64_t)config->uplink.in_flight * PAHO_ROW_BYTES, true);

@@ -15,6 +15,7 @@
 #include "firmware/budget.h"
 #include "firmware/cli/cli.h"
 #include "firmware/committer.h"
+#include "firmware/credentials.h"
 #include "firmware/heap_seal.h"
 #include "firmware/http.h"
 #include "firmware/inventory_file.h"
@@ -52,6 +53,7 @@ struct daemon {
     struct sessions *sessions;                      /* NULL: no source is a listener */
     struct uplink *uplink; /* NULL: none is configured */
     struct inventory_file *inventory;
+    struct credentials *credentials;
     struct api *api;
     struct http *http;
     int64_t notified_ms;
@@ -129,6 +131,7 @@ static void carve(struct daemon *d, struct arena *arena)
     if (json_bytes != NULL)
         json_arena_start(json_bytes, d->config.json_arena_bytes);
     d->gateway = gateway_init(&d->config, &ports, &json, arena);
+    d->credentials = credentials_init(&d->config, arena);
     uint32_t payload = d->config.json.payload_bytes;
     if (config_listens(&d->config))
         d->sessions = sessions_init(&d->config, arena);
@@ -138,7 +141,9 @@ static void carve(struct daemon *d, struct arena *arena)
             d->taps[i] = tap_init(&(struct tap_config){ source, i, payload }, arena);
         else
             d->listeners[i] =
-                listener_init(&(struct listener_config){ source, i, payload, d->sessions }, arena);
+                listener_init(&(struct listener_config){ source, i, payload, d->sessions,
+                                                         d->credentials },
+                              arena);
     }
     if (d->config.uplink.given)
         d->uplink = uplink_init(&d->config, arena);
@@ -262,8 +267,12 @@ static int open_adapters(struct daemon *d)
         return CLI_PROBLEM;
     }
     committer_init(&d->committer, d->loop, d->store);
-    api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->listeners, d->http,
-                                           d->recovery, reload_inventory, d });
+    if (credentials_open(d->credentials, d->loop, why) != 0) {
+        (void)fprintf(stderr, "weir: %s\n", why);
+        return CLI_PROBLEM;
+    }
+    api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->credentials, d->listeners,
+                                           d->http, d->recovery, reload_inventory, d });
     if (http_open(d->http, d->loop, why) != 0) {
         (void)fprintf(stderr, "weir: %s\n", why);
         return CLI_PROBLEM;
@@ -368,12 +377,28 @@ static void reload(struct daemon *d)
     log_event("http_reload", "ok=%d why=\"%s\"", error == 0, why);
 }
 
+/* Who is revoked, or has a new password, is no longer connected with what it showed before. */
+static void follow_credentials(struct daemon *d)
+{
+    const struct credentials_change *change = credentials_turn(d->credentials);
+    if (change == NULL)
+        return;
+    static const char *const verbs[] = { "added", "revoked", "rotated" };
+    log_event("credentials_changed", "device=\"%s\" what=%s ok=%d", change->name,
+              verbs[change->verb], change->result == 0);
+    for (uint32_t i = 0; i < d->config.source_count && change->result == 0; i++)
+        if (d->listeners[i] != NULL)
+            listener_dismiss(d->listeners[i], text_of(change->name));
+    api_on_change(d->api, change);
+}
+
 static void take_turn(struct daemon *d)
 {
     d->now = d->hal.time(d->hal.ctx);
     log_now(d->now.mono_ms);
     gateway_begin_turn(d->gateway, d->now);
     committer_turn(&d->committer, d->gateway);
+    follow_credentials(d);
     take_messages(d);
     if (d->uplink != NULL)
         uplink_turn(d->uplink, d->now.mono_ms);

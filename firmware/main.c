@@ -9,6 +9,7 @@ static const struct cli_command commands[] = {
     { "run", "run the gateway", cli_run },
     { "status", "health, ledger, lanes, disk and memory of the running gateway", cli_status },
     { "devices", "the devices that it knows", cli_devices },
+    { "device", "who may publish to a source that listens: add, list, rotate, revoke", cli_device },
     { "show", "one device: its series with what is usual for each", cli_show },
     { "tail", "the last readings as they come in", cli_tail },
     { "alerts", "open alerts; acknowledge or shelve one", cli_alerts },

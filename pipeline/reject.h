@@ -43,7 +43,7 @@
     X(REJECT_NO_READINGS, 18, "no_readings", \
       "the message holds no reading") \
     X(REJECT_IDENTITY_MISMATCH, 19, "identity_mismatch", \
-      "topic and payload name different devices") \
+      "connection, topic and payload name different devices") \
     X(REJECT_CONTRACT_TYPE, 20, "contract_type", \
       "a field's type is not the contract's") \
     X(REJECT_CONTRACT_UNIT, 21, "contract_unit", \

@@ -52,8 +52,9 @@ struct config_source {
     char name[READING_NAME_BYTES_MAX + 1];
     bool dials, listens;        /* `url` or `listen` was given: one of them */
     enum source_kind kind;      /* which */
-    struct config_broker broker; /* a listener: only its host, port and tls, where it listens */
-    bool anonymous_given, anonymous; /* a listener, as all until receive_maximum */
+    /* a listener: only where it listens (host, port, tls), and its own cert_file and key_file */
+    struct config_broker broker;
+    bool anonymous; /* a listener, as all until receive_maximum */
     bool plaintext_network;
     uint32_t connections_max;
     uint32_t session_expiry_s;  /* at most; 0: no session outlives its connection */

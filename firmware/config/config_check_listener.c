@@ -38,39 +38,38 @@ void config_check_kind(struct config_reader *r, const struct config_source *sour
     check_unused_keys(r, source);
 }
 
+static void check_tls(struct config_reader *r, const struct config_source *source)
+{
+    const struct config_broker *at = &source->broker;
+    struct config_fault *f;
+    if (at->tls && (at->cert_file[0] == '\0' || at->key_file[0] == '\0')) {
+        f = fault_at(r, at, "`listen` at mqtts:// needs `cert` and `key`");
+        fault_why(f, "devices are to know that they talk to this gateway");
+        fault_fix(f, "a certificate for its name, and its key; docs/operations.md makes one");
+    } else if (!at->tls && (at->cert_file[0] != '\0' || at->key_file[0] != '\0')) {
+        f = fault_at(r, at->cert_file[0] != '\0' ? at->cert_file : at->key_file,
+                     "`listen` at mqtt:// uses no certificate");
+        fault_why(f, "it would be without effect");
+        fault_fix(f, "leave it out, or listen at mqtts://");
+    }
+}
+
 static void check_address(struct config_reader *r, const struct config_source *source)
 {
     const struct config_broker *at = &source->broker;
     struct in_addr four;
     struct in6_addr six;
     struct config_fault *f;
-    if (at->tls) {
-        f = fault_at(r, at, "`listen` can't be mqtts://");
-        fault_why(f, "this version has no TLS of its own for devices");
-        fault_fix(f, "mqtt:// on 127.0.0.1, or a broker with TLS in front and `url`");
-    } else if (strcmp(at->host, "localhost") != 0 && inet_pton(AF_INET, at->host, &four) != 1
-               && inet_pton(AF_INET6, at->host, &six) != 1) {
+    if (strcmp(at->host, "localhost") != 0 && inet_pton(AF_INET, at->host, &four) != 1
+        && inet_pton(AF_INET6, at->host, &six) != 1) {
         f = fault_at(r, at, "`listen` can't be at `%s`", at->host);
         fault_why(f, "names are not looked up for it");
         fault_fix(f, "an address of this machine, such as mqtt://127.0.0.1:1884");
-    } else if (!config_loopback(at->host) && !source->plaintext_network) {
+    } else if (!at->tls && !config_loopback(at->host) && !source->plaintext_network) {
         f = fault_at(r, at, "`listen` at `%s` is open to the network", at->host);
-        fault_why(f, "without TLS anybody on the way can read and forge readings");
-        fault_fix(f, "127.0.0.1; or `plaintext_network: true` where the network itself is safe");
+        fault_why(f, "without TLS anybody on the way can read and forge readings and passwords");
+        fault_fix(f, "mqtts://; or `plaintext_network: true` where the network itself is safe");
     }
-}
-
-static void check_anonymous(struct config_reader *r, const struct config_source *source)
-{
-    struct config_fault *f;
-    if (source->anonymous_given && source->anonymous)
-        return;
-    f = source->anonymous_given
-            ? fault_at(r, &source->anonymous, "`anonymous: false` lets nobody in")
-            : fault_on(r, source, sizeof *source, "the source `%s` does not say `anonymous: true`",
-                       source->name);
-    fault_why(f, "this version knows no credentials: whoever reaches it publishes for any device");
-    fault_fix(f, "`anonymous: true` where that is fine; else a broker in front and `url`");
 }
 
 void config_check_listener(struct config_reader *r, uint32_t index)
@@ -78,7 +77,7 @@ void config_check_listener(struct config_reader *r, uint32_t index)
     const struct config_source *source = &r->config->sources[index];
     struct config_fault *f;
     check_address(r, source);
-    check_anonymous(r, source);
+    check_tls(r, source);
     if (source->receive_maximum > MQTT_RECEIVE_MAXIMUM_MAX) {
         f = fault_at(r, &source->receive_maximum, "`receive_maximum` is too much for a listener");
         fault_why(f, "each connection has room for so many acknowledgements; at most %d",

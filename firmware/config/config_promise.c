@@ -64,20 +64,23 @@ static bool reads(const struct config_source *source, bool time)
 
 static void warn_about_listener(const struct config_source *source, FILE *out)
 {
-    (void)fprintf(out,
-                  "source %s: anonymous: whoever reaches %s:%u can publish for any device, and "
-                  "take over the connection of any by its client id\n",
-                  source->name, source->broker.host, source->broker.port);
     if (source->session_expiry_s == 0)
         (void)fprintf(out,
                       "source %s: session_expiry: 0; a message at QoS 2 that breaks off is stored "
                       "again when it is sent again\n",
                       source->name);
-    if (!config_loopback(source->broker.host))
+    bool local = config_loopback(source->broker.host);
+    if (source->anonymous)
         (void)fprintf(out,
-                      "warning: source %s: readings cross the network in clear; they can be read "
-                      "and forged on the way\n",
-                      source->name);
+                      "%ssource %s: anonymous: whoever reaches %s:%u can publish for any device, "
+                      "and take over the connection of any by its client id\n",
+                      local ? "" : "warning: ", source->name, source->broker.host,
+                      source->broker.port);
+    if (!local && !source->broker.tls)
+        (void)fprintf(out,
+                      "warning: source %s: readings%s cross the network in clear; they can be "
+                      "read and forged on the way\n",
+                      source->name, source->anonymous ? "" : " and PASSWORDS");
 }
 
 static void warn_about_broker(const struct config_source *source, FILE *out)

@@ -72,7 +72,7 @@ const struct config_section_doc config_sections[SECTIONS] = {
 /* What sources and the uplink share: how to reach a broker. */
 #define ADDRESS(type) offsetof(struct type, broker), offsetof(struct config_broker, client_id)
 #define URL_DOC "The broker: mqtt://host:port (1883) or mqtts://host:port (8883)."
-#define BROKER(section, type, of_kinds) \
+#define BROKER(section, type, of_kinds, own_kinds) \
     { section, "client_id", KEY_TEXT, FIELD(type, broker.client_id), .fallback = "", \
       .kinds = of_kinds, \
       .doc = "MQTT client id; the session hangs on it. Empty: made of the names." }, \
@@ -84,9 +84,10 @@ const struct config_section_doc config_sections[SECTIONS] = {
       .kinds = of_kinds, \
       .doc = "Certificates (PEM) that may sign the broker's; needed with mqtts." }, \
     { section, "cert", KEY_PATH, FIELD(type, broker.cert_file), .fallback = "", \
-      .kinds = of_kinds, .doc = "Our own certificate (PEM), for mutual TLS." }, \
+      .kinds = own_kinds, \
+      .doc = "Our own certificate (PEM): for mutual TLS, or to listen with." }, \
     { section, "key", KEY_PATH, FIELD(type, broker.key_file), .fallback = "", \
-      .kinds = of_kinds, .doc = "Its private key (PEM), mode 0600." }, \
+      .kinds = own_kinds, .doc = "Its private key (PEM), mode 0600." }, \
     { section, "keepalive", KEY_DURATION, FIELD(type, broker.keepalive_ms), 10 * SECONDS, \
       18 * HOURS, \
       .fallback = "60s", .kinds = of_kinds, \
@@ -171,10 +172,10 @@ const struct config_key config_keys[] = {
       .given = offsetof(struct config_source, dials), .doc = URL_DOC },
     { SECTION_SOURCE, "listen", KEY_URL, ADDRESS(config_source),
       .given = offsetof(struct config_source, listens),
-      .doc = "Instead of `url`: serve devices here, mqtt://127.0.0.1:1884. No TLS yet." },
+      .doc = "Instead of `url`: serve devices here, mqtts://0.0.0.0:8883. mqtt:// is not secret." },
     { SECTION_SOURCE, "anonymous", KEY_BOOLEAN, FIELD(config_source, anonymous),
-      .given = offsetof(struct config_source, anonymous_given), .kinds = KIND(SOURCE_LISTENER),
-      .doc = "true: whoever reaches it may publish for any device. There is no other way yet." },
+      .fallback = "false", .kinds = KIND(SOURCE_LISTENER),
+      .doc = "true: whoever reaches it may publish for any device; false: names and passwords." },
     { SECTION_SOURCE, "plaintext_network", KEY_BOOLEAN, FIELD(config_source, plaintext_network),
       .fallback = "false", .kinds = KIND(SOURCE_LISTENER),
       .doc = "true: it may listen beyond this machine, where readings can be read and forged." },
@@ -185,7 +186,7 @@ const struct config_key config_keys[] = {
       30 * 86400, .fallback = "1d", .scale = 1000, .zero_off = true,
       .kinds = KIND(SOURCE_LISTENER),
       .doc = "How long a session is kept for a device that is away, at most; 0: not at all." },
-    BROKER(SECTION_SOURCE, config_source, KIND(SOURCE_BROKER)),
+    BROKER(SECTION_SOURCE, config_source, KIND(SOURCE_BROKER), 0),
     { SECTION_SOURCE, "receive_maximum", KEY_INTEGER, FIELD(config_source, receive_maximum), 1,
       65535,
       .fallback = "1000",
@@ -405,7 +406,7 @@ const struct config_key config_keys[] = {
       .fallback = "1000", .doc = "Devices in it at most." },
 
     { SECTION_UPLINK, "url", KEY_URL, ADDRESS(config_uplink), .required = true, .doc = URL_DOC },
-    BROKER(SECTION_UPLINK, config_uplink, 0),
+    BROKER(SECTION_UPLINK, config_uplink, 0, 0),
     { SECTION_UPLINK, "topic", KEY_TOPIC, FIELD(config_uplink, topic),
       .fallback = "weir/{gateway}/{lane}",
       .doc = "Topic of what is sent; lane: alerts, results or raw." },

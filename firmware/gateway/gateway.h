@@ -135,6 +135,8 @@ struct message {
      * so that both are there or none; NULL: none */
     const struct session_change *exchange;
     bool exchange_if_rejected; /* else a message that is refused whole leaves no row */
+    /* The one that its connection showed to be: it may speak for itself alone. Empty: not known. */
+    struct text device;
 };
 
 struct taken {

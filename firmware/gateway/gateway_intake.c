@@ -229,6 +229,15 @@ static enum reject_reason decode_message(struct gateway *g, const struct message
         reject_message(g, message, REJECT_TOPIC_MISMATCH, LETTER_NO_OFFSET, match.device);
         return REJECT_TOPIC_MISMATCH;
     }
+    /* What it may not say is booked on the one that said it, not on whom it named. */
+    if (message->device.bytes > 0) {
+        if (match.device.bytes > 0 && !text_equal(match.device, message->device)) {
+            reject_message(g, message, REJECT_IDENTITY_MISMATCH, LETTER_NO_OFFSET,
+                           message->device);
+            return REJECT_IDENTITY_MISMATCH;
+        }
+        match.device = message->device;
+    }
     struct decoded *d = &g->decoded;
     decode_json(&g->decoder, &topic->mapping, (uint16_t)message->source, match.device, match.metric,
                 message->payload, d);

@@ -12,9 +12,10 @@
 void device_init(struct listener *l, struct device *d, struct arena *arena)
 {
     struct device unused, *to = d != NULL ? d : &unused;
+    uint32_t index = d != NULL ? (uint32_t)(d - l->devices) : 0;
     *to = (struct device){
         .mqtt = mqtt_connection_init(&l->offer, arena),
-        .fd = -1,
+        .link = { .fd = -1, .tls = tls_session(l->tls, index) },
         .in = arena_take(arena, l->in_bytes, 1),
         .out = arena_take(arena, l->out_bytes, 1),
         .numbers = arena_take(arena, l->offer.receive_maximum + 1u, sizeof(uint64_t)),
@@ -35,6 +36,8 @@ static void set_connected(struct listener *l, struct device *d)
     if (connected != d->connected)
         l->counts.connected += connected ? 1 : (uint32_t)-1;
     d->connected = connected;
+    if (connected && !d->inside)
+        device_enter(l, d);
 }
 
 static void set_state(struct listener *l, struct device *d, enum device_state state)
@@ -43,6 +46,8 @@ static void set_state(struct listener *l, struct device *d, enum device_state st
     d->state = state;
     if (state == DEVICE_SERVED)
         return;
+    l->shaking -= d->shaking;
+    d->shaking = false;
     set_stall(l, d, STALL_NONE);
     set_connected(l, d);
     device_leave(l, d);
@@ -50,19 +55,20 @@ static void set_state(struct listener *l, struct device *d, enum device_state st
 
 static void adjust_interest(struct listener *l, struct device *d)
 {
-    bool reads = d->state == DEVICE_ENDING || d->stall == STALL_NONE;
-    bool writes = d->out_used > d->out_sent;
+    bool reads = d->state == DEVICE_ENDING || (d->stall == STALL_NONE && !d->waits);
+    bool writes = d->out_used > d->out_sent || transport_wants_write(&d->link);
     listener_watch(l, d, (reads ? (uint32_t)EPOLLIN : 0) | (writes ? (uint32_t)EPOLLOUT : 0));
 }
 
 void device_open(struct listener *l, struct device *d, int fd)
 {
-    d->fd = fd;
+    d->link.fd = fd;
     d->interest = 0;
     d->watched = false;
+    d->inside = d->shaking = d->shaken = d->waits = false;
     d->opened = ++l->opened;
     d->deadline_ms = d->stuck_ms = INT64_MAX;
-    d->in_used = d->out_used = d->out_sent = d->id_bytes = 0;
+    d->in_used = d->out_used = d->out_sent = d->id_bytes = d->device_bytes = 0;
     d->committed = d->waits_for = 0;
     mqtt_connection_open(d->mqtt, l->now_ms);
     set_state(l, d, DEVICE_SERVED);
@@ -72,8 +78,7 @@ void device_open(struct listener *l, struct device *d, int fd)
 void device_close(struct listener *l, struct device *d)
 {
     set_state(l, d, DEVICE_FREE);
-    (void)close(d->fd); /* takes it out of epoll; its bytes went, or nobody wants them */
-    d->fd = -1;
+    transport_close(&d->link);
 }
 
 /* --- out ----------------------------------------------------------------------------------------
@@ -83,10 +88,8 @@ void device_close(struct listener *l, struct device *d)
 static bool flush(struct listener *l, struct device *d)
 {
     while (d->out_sent < d->out_used) {
-        ssize_t sent = send(d->fd, d->out + d->out_sent, d->out_used - d->out_sent, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0 && errno == EAGAIN) {
+        int32_t sent = transport_write(&d->link, d->out + d->out_sent, d->out_used - d->out_sent);
+        if (sent == 0) {
             d->stuck_ms = d->stuck_ms == INT64_MAX ? l->now_ms : d->stuck_ms;
             return true;
         }
@@ -109,7 +112,7 @@ static void begin_ending(struct listener *l, struct device *d)
 {
     set_state(l, d, DEVICE_ENDING);
     d->deadline_ms = l->now_ms + LISTENER_GOODBYE_MS;
-    if (!flush(l, d) || shutdown(d->fd, SHUT_WR) != 0) {
+    if (!flush(l, d) || !transport_end(&d->link)) {
         device_close(l, d);
         return;
     }
@@ -150,7 +153,9 @@ static void answer(struct listener *l, struct device *d)
 
 void device_write(struct listener *l, struct device *d)
 {
-    if (d->state == DEVICE_SERVED)
+    if (d->state == DEVICE_SERVED && d->link.tls != NULL && !d->shaken)
+        device_read(l, d); /* its handshake waited for the socket */
+    else if (d->state == DEVICE_SERVED)
         answer(l, d);
 }
 
@@ -231,28 +236,27 @@ void device_retry(struct listener *l, struct device *d)
     d->in_used -= used;
     memmove(d->in, d->in + used, d->in_used);
     after_walk(l, d, used > 0);
+    if (d->state == DEVICE_SERVED && d->stall == STALL_NONE && transport_pending(&d->link))
+        device_read(l, d);
 }
 
 static void discard(struct listener *l, struct device *d)
 {
-    ssize_t got = recv(d->fd, l->gulp, l->in_bytes, 0);
+    ssize_t got = recv(d->link.fd, l->gulp, l->in_bytes, 0); /* not to be understood any more */
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
         device_close(l, d);
 }
 
-void device_read(struct listener *l, struct device *d)
+/* One gulp. */
+static void gulp(struct listener *l, struct device *d)
 {
-    if (d->state == DEVICE_ENDING) {
-        discard(l, d);
-        return;
-    }
     assert(d->in_used < l->in_bytes); /* a whole packet has room, and would have been taken */
     memcpy(l->gulp, d->in, d->in_used);
     uint32_t room = l->in_bytes - d->in_used;
-    ssize_t got = recv(d->fd, l->gulp + d->in_used, room, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    int32_t got = transport_read(&d->link, l->gulp + d->in_used, room);
+    if (got == 0)
         return;
-    if (got <= 0) {
+    if (got < 0) {
         device_close(l, d);
         return;
     }
@@ -262,6 +266,23 @@ void device_read(struct listener *l, struct device *d)
     d->in_used = bytes - used;
     memcpy(d->in, l->gulp + used, d->in_used);
     after_walk(l, d, used > 0);
+}
+
+void device_read(struct listener *l, struct device *d)
+{
+    if (d->state == DEVICE_ENDING) {
+        discard(l, d);
+        return;
+    }
+    if (!device_shake(l, d)) {
+        if (d->state == DEVICE_SERVED)
+            adjust_interest(l, d); /* it waits for the socket to take more, or for others */
+        return;
+    }
+    /* What TLS has read already, epoll does not tell of. It is no more than a record. */
+    do
+        gulp(l, d);
+    while (d->state == DEVICE_SERVED && d->stall == STALL_NONE && transport_pending(&d->link));
 }
 
 /* --- time ---------------------------------------------------------------------------------------
@@ -291,9 +312,14 @@ void device_tick(struct listener *l, struct device *d)
         return;
     }
     struct byte_writer w = writer(l, d);
+    if (d->waits) {
+        d->waits = false;
+        adjust_interest(l, d);
+    }
     if (d->stall != STALL_NONE || !mqtt_connection_expire(d->mqtt, l->now_ms, &w))
         return;
     d->out_used = (uint32_t)w.used;
+    device_failed(l, d);
     give_up(l, d, d->connected ? "nothing within its keep alive" : "no CONNECT in time");
     begin_ending(l, d);
 }

@@ -15,23 +15,28 @@ static void refuse(struct listener *l, struct device *d, uint8_t reason, const c
     mqtt_connection_close(d->mqtt, reason, text_of(why), w);
 }
 
-/* Its name for us; one that it did not give is made up. False: it can't be used. */
-static bool take_id(struct listener *l, struct device *d, struct text id)
+/* Its name for us; one that it did not give is made up, in *given. False: it can't be used. */
+static bool take_id(struct listener *l, struct device *d, struct text *given)
 {
+    struct text id = *given;
+    char made[LISTENER_ID_BYTES];
     if (id.bytes > LISTENER_ID_BYTES)
         return false;
     if (id.bytes == 0) {
         /* 3.1.1: a session without a name could not be found again [3.1.1 MQTT-3.1.3-8] */
         if (d->mqtt->peer.version == MQTT_3_1_1 && !d->mqtt->clean_start)
             return false;
-        char made[LISTENER_ID_BYTES];
         int bytes = snprintf(made, sizeof made, "weir-%016" PRIx64, l->ids++);
         id = (struct text){ made, (uint32_t)bytes };
-        memcpy(d->id, made, id.bytes);
-    } else {
-        memcpy(d->id, id.at, id.bytes);
     }
-    d->id_bytes = id.bytes;
+    /* Client ids of one device are no other's: nobody takes over, or goes on with, what is not
+     * his. */
+    uint32_t used = d->device_bytes;
+    if (used > 0)
+        d->id[used++] = '/'; /* in no device's name */
+    memcpy(d->id + used, id.at, id.bytes);
+    d->id_bytes = used + id.bytes;
+    *given = (struct text){ d->id + used, id.bytes };
     return true;
 }
 
@@ -106,7 +111,10 @@ static void on_disconnect(struct listener *l, struct device *d)
 
 static void on_connect(struct listener *l, struct device *d, struct byte_writer *w)
 {
-    if (!take_id(l, d, l->event.packet.connect.client_id)) {
+    struct text given = l->event.packet.connect.client_id;
+    if (!device_identify(l, d, w))
+        return;
+    if (!take_id(l, d, &given)) {
         refuse(l, d, MQTT_CLIENT_ID_NOT_VALID, "client ids have 1 to 64 bytes here", w);
         return;
     }
@@ -123,7 +131,7 @@ static void on_connect(struct listener *l, struct device *d, struct byte_writer 
         return;
     }
     bool names = d->mqtt->needs_id && d->mqtt->peer.version == MQTT_5;
-    struct mqtt_accept accept = { .assigned_client_id = names ? id : (struct text){ 0 } };
+    struct mqtt_accept accept = { .assigned_client_id = names ? given : (struct text){ 0 } };
     accept.session_present = take_session(l, d, &accept.session_expiry_s);
     if (mqtt_connection_accept(d->mqtt, &accept, l->now_ms, w) != 0)
         refuse(l, d, MQTT_IMPLEMENTATION_ERROR, "it takes no packet as large as a CONNACK", w);
@@ -146,6 +154,8 @@ static uint8_t verdict(enum reject_reason reason)
 {
     if (reason == REJECT_NONE)
         return MQTT_SUCCESS;
+    if (reason == REJECT_IDENTITY_MISMATCH)
+        return MQTT_NOT_AUTHORIZED;
     return reason == REJECT_TOPIC_MISMATCH ? MQTT_TOPIC_NAME_INVALID : MQTT_PAYLOAD_FORMAT_INVALID;
 }
 
@@ -167,6 +177,7 @@ static struct taken give_message(struct listener *l, struct device *d,
         .qos = publish->qos,
         .topic = l->event.topic,
         .payload = publish->payload,
+        .device = { d->id, d->device_bytes },
         .exchange = exchange,
         .exchange_if_rejected = d->mqtt->peer.version != MQTT_5, /* which is told success */
     };
@@ -268,6 +279,7 @@ void device_handle(struct listener *l, struct device *d, struct byte_writer *w)
     case MQTT_EVENT_FAULT: {
         struct mqtt_fault_view view = mqtt_fault_view(l->event.fault, l->event.packet.version);
         l->counts.faults++;
+        device_failed(l, d);
         listener_log(l, d, "device_fault", view.reason, view.why);
         break;
     }

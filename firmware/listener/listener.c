@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "firmware/listener/listener_state.h"
@@ -23,7 +24,8 @@ enum {
     DEAD_PEER_PROBES = 3
 };
 
-static const uint32_t OUR_SOCKET = UINT32_MAX; /* among the numbers of devices */
+/* Among the numbers of devices. */
+static const uint32_t OUR_SOCKET = UINT32_MAX, STRANGERS = UINT32_MAX - 1;
 
 static struct mqtt_offer offer_of(const struct listener_config *config)
 {
@@ -48,16 +50,31 @@ static struct mqtt_offer offer_of(const struct listener_config *config)
     };
 }
 
+uint64_t listener_tls_bytes(const struct config_source *source)
+{
+    uint64_t sessions = (uint64_t)source->connections_max + LISTENER_HANDSHAKES;
+    return sessions * TLS_SESSION_BYTES + (uint64_t)LISTENER_HANDSHAKES * TLS_HANDSHAKE_BYTES;
+}
+
 struct listener *listener_init(const struct listener_config *config, struct arena *arena)
 {
     struct listener *l = arena_take(arena, 1, sizeof *l);
     struct listener measured, *to = l != NULL ? l : &measured;
     uint32_t acknowledgements = 4 * config->source->receive_maximum;
-    *to = (struct listener){ .config = *config, .offer = offer_of(config), .fd = -1, .epoll = -1 };
+    const struct tls_config tls = { config->source->broker.cert_file,
+                                    config->source->broker.key_file };
+    *to = (struct listener){ .config = *config,
+                             .offer = offer_of(config),
+                             .fd = -1,
+                             .epoll = -1,
+                             .strangers = -1 };
     to->slots = config_connection_places(config->source);
     to->in_bytes = to->offer.packet_bytes_max;
     to->out_bytes = LISTENER_OUT_BYTES + acknowledgements;
     to->gulp = arena_take(arena, to->in_bytes, 1);
+    to->door = arena_take(arena, 1, sizeof *to->door);
+    if (config->source->broker.tls)
+        to->tls = tls_init(&tls, to->slots, arena);
     to->devices = arena_take(arena, to->slots, sizeof to->devices[0]);
     for (uint32_t i = 0; i < to->slots; i++)
         device_init(to, l != NULL ? &l->devices[i] : NULL, arena);
@@ -107,31 +124,56 @@ static void set_accepting(struct listener *l, bool accepting)
     if (accepting == l->accepting)
         return;
     l->accepting = accepting;
-    (void)epoll_ctl(l->epoll, EPOLL_CTL_MOD, l->fd, &event); /* it is in there */
+    (void)epoll_ctl(l->strangers, EPOLL_CTL_MOD, l->fd, &event); /* it is in there */
+}
+
+static void set_listening(struct listener *l, bool listening)
+{
+    struct epoll_event event = { .events = listening ? EPOLLIN : 0, .data.u32 = STRANGERS };
+    if (listening == l->listening)
+        return;
+    l->listening = listening;
+    (void)epoll_ctl(l->epoll, EPOLL_CTL_MOD, l->strangers, &event); /* it is in there */
+}
+
+/* One epoll descriptor in another. */
+static bool open_epolls(struct listener *l)
+{
+    struct epoll_event ours = { .events = EPOLLIN, .data.u32 = OUR_SOCKET };
+    struct epoll_event all = { .events = EPOLLIN, .data.u32 = STRANGERS };
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    l->strangers = epoll_create1(EPOLL_CLOEXEC);
+    return l->epoll >= 0 && l->strangers >= 0 &&
+           epoll_ctl(l->strangers, EPOLL_CTL_ADD, l->fd, &ours) == 0 &&
+           epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->strangers, &all) == 0;
 }
 
 int listener_open(struct listener *l, struct loop *loop, struct gateway *gateway, uint64_t seed,
                   char *why)
 {
     const struct config_broker *at = &l->config.source->broker;
-    struct epoll_event event = { .events = EPOLLIN, .data.u32 = OUR_SOCKET };
+    char detail[256];
     l->gateway = gateway;
     l->ids = seed;
+    door_init(l->door, (struct hash_key){ seed, ~seed });
+    if (l->tls != NULL && tls_load(l->tls, detail) != 0) {
+        (void)snprintf(why, 256, "source %s: %.180s", l->config.source->name, detail);
+        return WEIR_EINVAL;
+    }
     l->fd = open_socket(at);
-    if (l->fd >= 0)
-        l->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (l->epoll >= 0 && epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->fd, &event) == 0)
+    if (l->fd >= 0 && open_epolls(l))
         l->watch = loop_watch(loop, l->epoll);
     if (l->watch == NULL) {
         (void)snprintf(why, 256, "source %s: can't listen at %.60s:%u: %.60s",
                        l->config.source->name, at->host, at->port, strerror(errno));
         return WEIR_EIO;
     }
-    l->accepting = true;
+    l->accepting = l->listening = true;
     loop_want(l->watch, LOOP_READABLE);
     gateway_on_source(gateway, l->config.index, true);
-    log_event("source_listening", "source=%s at=%s:%u connections=%u", l->config.source->name,
-              at->host, at->port, l->config.source->connections_max);
+    log_event("source_listening", "source=%s at=%s:%u tls=%d connections=%u",
+              l->config.source->name, at->host, at->port, l->tls != NULL,
+              l->config.source->connections_max);
     return 0;
 }
 
@@ -147,7 +189,7 @@ void listener_watch(struct listener *l, struct device *d, uint32_t interest)
     int how = d->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     d->watched = true;
     d->interest = interest;
-    if (epoll_ctl(l->epoll, how, d->fd, &event) != 0)
+    if (epoll_ctl(d->inside ? l->epoll : l->strangers, how, d->link.fd, &event) != 0)
         d->deadline_ms = l->now_ms; /* the kernel has no memory: the next tick ends it */
 }
 
@@ -194,10 +236,27 @@ static void set_options(int fd)
                          sizeof options[i].value); /* it works without, only worse */
 }
 
+/* IPv4 as IPv6 writes it; of IPv6 the network alone: a host takes what address it likes in it. */
+static struct door_address address_of(const struct sockaddr_storage *from)
+{
+    struct door_address address = { { 0 } };
+    if (from->ss_family == AF_INET6) {
+        const struct in6_addr *six = &((const struct sockaddr_in6 *)from)->sin6_addr;
+        memcpy(address.bytes, six, IN6_IS_ADDR_V4MAPPED(six) ? 16 : 8);
+        return address;
+    }
+    address.bytes[10] = address.bytes[11] = 0xff;
+    memcpy(address.bytes + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
+    return address;
+}
+
 static void accept_some(struct listener *l)
 {
     for (int i = 0; i < ACCEPTS_MAX; i++) {
-        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage from = { 0 };
+        socklen_t from_bytes = sizeof from;
+        int fd = accept4(l->fd, (struct sockaddr *)&from, &from_bytes,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return;
         if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
@@ -209,9 +268,16 @@ static void accept_some(struct listener *l)
             return;
         }
         l->counts.accepted++;
+        struct door_address address = address_of(&from);
+        if (!door_listens(l->door, &address, l->now_ms)) {
+            l->counts.slowed++;
+            (void)close(fd); /* nothing was said */
+            continue;
+        }
         set_options(fd);
         struct device *d = find_place(l);
         assert(d != NULL); /* there are more places than may be connected */
+        d->address = address;
         device_open(l, d, fd);
     }
 }
@@ -253,23 +319,56 @@ static void serve(struct device *d, struct listener *l, uint32_t events)
         device_close(l, d); /* nobody is left to acknowledge to; it comes again */
 }
 
-/* Closed places are filled by accept_some only, after the events that may still name them. */
+int64_t listener_clock_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* Linux has it */
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* Those who are not connected, and who comes. Closed places are filled here only, after all events
+ * that may still name them. */
+static void serve_strangers(struct listener *l)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int64_t now_ns = listener_clock_ns();
+    bool newcomers = false;
+    if (!door_has_time(l->door, now_ns)) {
+        set_listening(l, false);
+        return;
+    }
+    int count = epoll_wait(l->strangers, events, EVENTS_MAX, 0);
+    for (int i = 0; i < count && door_has_time(l->door, now_ns); i++) {
+        if (events[i].data.u32 == OUR_SOCKET)
+            newcomers = true;
+        else
+            serve(&l->devices[events[i].data.u32], l, events[i].events);
+        int64_t before_ns = now_ns;
+        now_ns = listener_clock_ns();
+        door_spent(l->door, now_ns - before_ns);
+    }
+    if (!newcomers)
+        return;
+    accept_some(l);
+    door_spent(l->door, listener_clock_ns() - now_ns);
+}
+
 static void serve_ready(struct listener *l, uint32_t messages_max)
 {
     struct epoll_event events[EVENTS_MAX];
     int count = epoll_wait(l->epoll, events, EVENTS_MAX, 0);
-    bool newcomers = false;
+    bool strangers = false;
     l->drained = l->drained && count < EVENTS_MAX;
     for (int i = 0; i < count; i++) {
-        if (events[i].data.u32 == OUR_SOCKET)
-            newcomers = true;
+        if (events[i].data.u32 == STRANGERS)
+            strangers = true;
         else if (l->taken < messages_max)
             serve(&l->devices[events[i].data.u32], l, events[i].events);
         else
             l->drained = false;
     }
-    if (newcomers)
-        accept_some(l);
+    if (strangers)
+        serve_strangers(l);
 }
 
 void listener_turn(struct listener *l, int64_t mono_ms, uint32_t messages_max)
@@ -280,6 +379,8 @@ void listener_turn(struct listener *l, int64_t mono_ms, uint32_t messages_max)
     if (mono_ms >= l->tick_ms)
         tick(l);
     retry_stalled(l);
+    if (!l->listening && door_has_time(l->door, listener_clock_ns()))
+        set_listening(l, true);
     if (loop_ready(l->watch) != 0)
         serve_ready(l, messages_max);
     sessions_turn(l->config.sessions, l->gateway);
@@ -290,7 +391,8 @@ void listener_turn(struct listener *l, int64_t mono_ms, uint32_t messages_max)
 int64_t listener_next_turn_ms(const struct listener *l)
 {
     bool goes_on = l->stalled > 0 && gateway_may_take(l->gateway, l->config.index);
-    return goes_on ? l->now_ms : l->tick_ms;
+    int64_t again_ms = l->listening ? l->tick_ms : l->now_ms + 1 + door_wait_ns(l->door) / 1000000;
+    return goes_on ? l->now_ms : again_ms < l->tick_ms ? again_ms : l->tick_ms;
 }
 
 void listener_acknowledge(struct listener *l, uint64_t number)
@@ -299,6 +401,18 @@ void listener_acknowledge(struct listener *l, uint64_t number)
     for (uint32_t i = 0; i < l->slots; i++)
         if (l->devices[i].connected)
             device_acknowledge(l, &l->devices[i]);
+}
+
+void listener_dismiss(struct listener *l, struct text device)
+{
+    for (uint32_t i = 0; i < l->slots; i++) {
+        struct device *d = &l->devices[i];
+        if (!d->connected || d->device_bytes != device.bytes ||
+            memcmp(d->id, device.at, device.bytes) != 0)
+            continue;
+        listener_log(l, d, "device_dismissed", MQTT_NOT_AUTHORIZED, "its credentials have changed");
+        device_dismiss(l, d, MQTT_NOT_AUTHORIZED);
+    }
 }
 
 void listener_close(struct listener *l)
@@ -314,7 +428,8 @@ void listener_close(struct listener *l)
     }
     loop_unwatch(l->watch);
     l->watch = NULL;
-    (void)close(l->epoll); /* nothing more is wanted of either */
+    (void)close(l->strangers); /* nothing more is wanted of any */
+    (void)close(l->epoll);
     (void)close(l->fd);
 }
 

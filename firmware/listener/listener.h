@@ -1,8 +1,8 @@
 /* listener: an MQTT server for devices, for one source: they publish straight to us, 3.1.1 and 5.0,
- * over plain TCP. It acknowledges a message (QoS 1 and 2) when the commit that holds it is done,
- * each connection's in order of arrival. It is an endpoint, not a broker: it forwards nothing, and
- * subscriptions are refused. There is no TLS and no credential in this version; wills are taken and
- * dropped.
+ * over TLS or plain TCP, each as the device whose name and password it shows. It acknowledges a
+ * message (QoS 1 and 2) when the commit that holds it is done, each connection's in order of
+ * arrival. It is an endpoint, not a broker: it forwards nothing, and subscriptions are refused.
+ * Wills are taken and dropped in this version.
  *
  * A session that outlives its connection is in sessions.h: its QoS 2 exchanges that are not over
  * are rows of the commit that PUBREC waits for, and gone with the one that PUBCOMP waits for. So a
@@ -13,7 +13,7 @@
  * in which a client is told that it is one too many. Where none is free, the one that has not
  * connected for longest gives way. A device is not read while its acknowledgements fill their room,
  * none is while the gateway takes nothing: TCP then holds it back. One read takes no more than what
- * the connection could keep, so what is not taken has a place.
+ * the connection could keep, so what is not taken has a place. What strangers may cost is door.h's.
  *
  * It waits on an epoll descriptor of its own, which is one watch of the loop. */
 #ifndef FIRMWARE_LISTENER_H
@@ -29,8 +29,12 @@ struct listener_config {
     const struct config_source *source; /* outlives the listener */
     uint32_t index;                     /* of the source */
     uint32_t payload_bytes_max;
-    struct sessions *sessions;          /* of all listeners; NULL while the arena only measures */
+    struct sessions *sessions; /* of all listeners; NULL while the arena only measures */
+    const struct credentials *credentials; /* likewise */
 };
+
+/* What mbedTLS takes for a source that listens with TLS, at most, beside our own. */
+uint64_t listener_tls_bytes(const struct config_source *source);
 
 /* NULL while the arena only measures. */
 struct listener *listener_init(const struct listener_config *config, struct arena *arena);
@@ -49,6 +53,9 @@ int64_t listener_next_turn_ms(const struct listener *l);
 /* As gateway_ports.source_acknowledge wants it. */
 void listener_acknowledge(struct listener *l, uint64_t number);
 
+/* End the connections of a device whose credentials are no longer what they were. */
+void listener_dismiss(struct listener *l, struct text device);
+
 /* Say goodbye to every device and stop listening. What was not acknowledged comes again. */
 void listener_close(struct listener *l);
 
@@ -59,6 +66,10 @@ struct listener_counts { /* since the start, but for the first */
     uint64_t faults;     /* connections ended because the client broke a rule */
     uint64_t silent;     /* ended because nothing whole was heard in time, or nothing read */
     uint64_t taken_over; /* by the same client's next */
+    uint64_t bad_credentials; /* refused for them */
+    uint64_t handshakes; /* of TLS, that succeeded */
+    uint64_t bad_handshakes;
+    uint64_t slowed;     /* hung up on, since their address had failed too often */
     uint64_t messages;
     struct sessions_counts sessions; /* of all listeners */
     uint64_t exchanges_refused; /* QoS 2, because limits.exchanges were in use */

@@ -2,14 +2,18 @@
 #ifndef FIRMWARE_LISTENER_STATE_H
 #define FIRMWARE_LISTENER_STATE_H
 
+#include "firmware/credentials.h"
+#include "firmware/listener/door.h"
 #include "firmware/listener/listener.h"
 #include "firmware/listener/sessions.h"
+#include "firmware/listener/transport.h"
 #include "pipeline/err.h"
 #include "pipeline/mqtt/connection.h"
 #include "pipeline/mqtt/reason.h"
 
 enum {
-    LISTENER_ID_BYTES = SESSION_ID_BYTES, /* longer client ids are refused */
+    LISTENER_ID_BYTES = 64,                /* of a client id; longer ones are refused */
+    LISTENER_NAME_BYTES = SESSION_ID_BYTES, /* with the device before it */
     LISTENER_PACKET_SLACK = 1024, /* topic and properties, beside the payload */
     LISTENER_GULP_BYTES = 64 * 1024,
     LISTENER_OUT_BYTES = 512, /* the largest answer that is no acknowledgement */
@@ -18,6 +22,7 @@ enum {
     LISTENER_KEEP_ALIVE_S = 3600, /* at most, in 5.0 */
     LISTENER_CONNECT_MS = 10000,
     LISTENER_PATIENCE_MS = 30000, /* with half a packet, and with a client that does not read */
+    LISTENER_HANDSHAKES = 64,     /* at once: each takes memory of mbedTLS */
     LISTENER_GOODBYE_MS = 2000    /* for the client to read why, and hang up */
 };
 
@@ -36,12 +41,17 @@ enum stall {
 struct device { /* one connection */
     struct mqtt_connection *mqtt;
     enum device_state state;
-    int fd;
-    uint32_t interest;   /* as epoll was told */
+    struct transport link;
+    struct door_address address; /* where it comes from */
+    uint32_t interest;           /* as epoll was told */
     uint64_t opened;     /* grows with each */
     bool connected;      /* counted as such */
     enum stall stall;    /* why what waits in `in` may not be taken now */
     bool watched;        /* epoll knows it */
+    bool inside;         /* that is `epoll`; else `strangers` */
+    bool shaking;        /* has a TLS session, and is not connected */
+    bool shaken;         /* its handshake is done */
+    bool waits;          /* for the end of another's handshake */
     int64_t deadline_ms; /* of half a packet, or of the goodbye; INT64_MAX: none */
     int64_t stuck_ms;    /* the output has not moved since; INT64_MAX: there is none */
     uint8_t *in;         /* [in_bytes]: what was read and not taken */
@@ -53,8 +63,9 @@ struct device { /* one connection */
     uint64_t committed; /* number of the last acknowledgement that may go */
     uint64_t waits_for; /* the gateway's number that the next one waits for, whatever it answers */
     struct session *session; /* NULL: none outlives this connection */
+    uint32_t device_bytes;       /* of `id`: the device that it showed to be; 0: anonymous */
     uint32_t id_bytes;
-    char id[LISTENER_ID_BYTES];
+    char id[LISTENER_NAME_BYTES]; /* the device, "/", and the client id; or that alone */
 };
 
 struct listener {
@@ -62,8 +73,14 @@ struct listener {
     struct mqtt_offer offer;
     struct loop_watch *watch;
     struct gateway *gateway;
-    int fd, epoll;  /* -1: closed */
-    bool accepting; /* epoll watches `fd` */
+    /* -1: closed. `strangers` watches our socket and those who are not connected, and is watched
+     * by `epoll` itself: one call stops to listen to all of them. */
+    int fd, epoll, strangers;
+    bool accepting; /* `strangers` watches `fd` */
+    bool listening; /* `epoll` watches `strangers` */
+    struct tls *tls; /* NULL: plain */
+    uint32_t shaking;
+    struct door *door;
     uint32_t slots;
     struct device *devices; /* [slots] */
     uint32_t in_bytes, out_bytes;
@@ -91,6 +108,16 @@ void device_tick(struct listener *l, struct device *d);
 /* Tell it why, where its version can, and end. */
 void device_dismiss(struct listener *l, struct device *d, uint8_t reason);
 
+/* device_door.c: who it is */
+/* On with the handshake, as far as there is time. True: it is done, or there is none. */
+bool device_shake(struct listener *l, struct device *d);
+/* What its CONNECT shows. False: it is refused. */
+bool device_identify(struct listener *l, struct device *d, struct byte_writer *w);
+/* It is connected now: no stranger any more. */
+void device_enter(struct listener *l, struct device *d);
+/* It went without having been let in. */
+void device_failed(struct listener *l, struct device *d);
+
 /* device_packets.c: what a packet means */
 void device_handle(struct listener *l, struct device *d, struct byte_writer *w);
 /* By a packet's first byte: whether it may be taken now. */
@@ -98,6 +125,7 @@ bool device_may_take(struct listener *l, struct device *d, uint8_t first);
 void device_leave(struct listener *l, struct device *d); /* its connection ends */
 
 /* listener.c */
+int64_t listener_clock_ns(void); /* moves within a turn: to measure work */
 void listener_watch(struct listener *l, struct device *d, uint32_t interest);
 struct device *listener_find(struct listener *l, const struct device *but, struct text id);
 void listener_log(struct listener *l, const struct device *d, const char *event, uint8_t reason,

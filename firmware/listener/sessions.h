@@ -9,7 +9,8 @@
 
 #include "firmware/gateway/gateway.h"
 
-enum { SESSION_ID_BYTES = 64 }; /* of a client id */
+/* Of a client id, behind the name of its device and a "/". */
+enum { SESSION_ID_BYTES = READING_NAME_BYTES_MAX + 1 + 64 };
 
 enum session_state { SESSION_FREE, SESSION_HELD /* by a connection */, SESSION_AWAY };
 
