@@ -159,6 +159,9 @@ static void put_process(const struct api *api, const struct gateway_view *v, str
     prometheus_family(p, PROMETHEUS_COUNTER, "process_cpu_seconds_total",
                       "Processor time of all threads.");
     prometheus_value(p, NULL, seconds(usage.ru_utime) + seconds(usage.ru_stime));
+    prometheus_counter(p, "weir_disk_written_bytes_total",
+                       "What this process had written to disks, journals of the file system apart.",
+                       (uint64_t)usage.ru_oublock * 512);
     prometheus_gauge(p, "process_start_time_seconds", "When the process began, as Unix time.",
                      (double)((v->wall_ms - v->uptime_ms) / 1000));
     prometheus_family(p, PROMETHEUS_GAUGE, "weir_memory_budget_bytes",
@@ -203,6 +206,12 @@ static void put_hardware(const struct board *b, struct prometheus *p)
     prometheus_counter(p, "weir_flash_written_bytes_total",
                        "Written to the board's storage since the machine started.",
                        storage.sectors_written * 512);
+    double years = board_flash_years(&b->config->board, &storage, now.mono_ms);
+    if (years > 0)
+        prometheus_gauge(p, "weir_flash_years",
+                         "What is left of the storage's life if all that is written to it goes on "
+                         "as since the machine started.",
+                         years);
     if (storage.life_used_percent >= 0)
         prometheus_gauge(p, "weir_flash_life_used_ratio",
                          "Of its life, as the medium says, in steps of a tenth.",

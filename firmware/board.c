@@ -9,6 +9,8 @@
 /* What counts as standing still where no time-out is configured. */
 enum { WITHOUT_WATCHDOG_MS = 120000 };
 
+static const double YEAR_MS = 365.25 * 24 * 3600 * 1000;
+
 /* A part that fails is logged once; what is not there was told at the start. */
 static bool works(struct board *b, enum hal_part part, int error)
 {
@@ -74,6 +76,19 @@ struct health board_health(const struct board *b, const struct gateway_view *vie
     health_add(&h, board_stands_still(&b->judgement, b->looked_ms), HEALTH_FAILED, "no_progress");
     health_add(&h, b->worn, HEALTH_DEGRADED, "storage_worn");
     return h;
+}
+
+double board_flash_years(const struct hal_board *board, const struct hal_storage *storage,
+                         int64_t up_ms)
+{
+    double used = storage->life_used_percent < 0     ? 0
+                  : storage->life_used_percent > 100 ? 1
+                                                     : storage->life_used_percent / 100.0;
+    if (board->storage_endurance_bytes == 0 || storage->sectors_written == 0 || up_ms <= 0)
+        return 0;
+    double written = (double)storage->sectors_written * 512;
+    double lasts_ms = (double)board->storage_endurance_bytes * (1 - used) / written * (double)up_ms;
+    return lasts_ms / YEAR_MS;
 }
 
 static struct board_sight look(const struct board *b, const struct gateway_view *view,

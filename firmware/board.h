@@ -40,6 +40,12 @@ bool board_turn(struct board *b, const struct gateway_view *view, int64_t mono_m
 /* The gateway's health, and what the machine adds to it. */
 struct health board_health(const struct board *b, const struct gateway_view *view);
 
+/* How long the storage will last when all that is written to it goes on as since the machine
+ * started, `up_ms` ago, in years; 0: there is no telling (no endurance stated, or nothing written).
+ * What it says it has used of its life is taken off. */
+double board_flash_years(const struct hal_board *board, const struct hal_storage *storage,
+                         int64_t up_ms);
+
 /* The end. In order: the watchdog is stopped, LED and relay go off. Not in order: the watchdog
  * counts on, and the LED says failed. */
 void board_stop(struct board *b, bool in_order);

@@ -28,6 +28,7 @@ static const struct key keys[] = {
     KEY(watchdog, KEY_NAME),
     KEY(thermal, KEY_NAME),
     KEY(storage, KEY_NAME),
+    KEY(storage_endurance_bytes, KEY_U64),
     KEY(memory_bytes_max, KEY_U64),
     KEY(devices_max, KEY_U32),
 };

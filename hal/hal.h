@@ -22,6 +22,7 @@ struct hal_board { /* names of one board, from its hal.conf; empty: not there */
     char watchdog[64];         /* in /dev: "watchdog0" */
     char thermal[64];          /* in /sys/class/thermal: "thermal_zone0" */
     char storage[64];          /* in /sys/block: "mmcblk0" */
+    uint64_t storage_endurance_bytes; /* that may be written in its life; 0: not stated */
     uint64_t memory_bytes_max; /* that Weir may use on this board; 0: no limit stated */
     uint32_t devices_max;      /* that Weir accepts on this board; 0: no limit stated */
 };

@@ -312,6 +312,50 @@ static void machine_with_nothing_in_it_is_lived_with(void **state)
     board_stop(&s->board, true);
 }
 
+/* Ready for readings is not the same as good. */
+static void not_ready_says_why(void **state)
+{
+    struct site *s = *state;
+    struct gateway_view view = gateway_view(s->bench.gateway);
+    s->machine.now.state = CLOCK_UNSET;
+    seconds(s, 1, NULL);
+    view = gateway_view(s->bench.gateway);
+    assert_string_equal(health_unready(&view), "clock_unset");
+    s->machine.now.state = CLOCK_SYNCED;
+    seconds(s, 5, "90"); /* an alert stands */
+    view = gateway_view(s->bench.gateway);
+    assert_null(health_unready(&view));
+    s->bench.commits_fail_with = WEIR_EIO;
+    seconds(s, 5, "20");
+    view = gateway_view(s->bench.gateway);
+    assert_string_equal(health_unready(&view), "store_failing");
+    s->bench.commits_fail_with = WEIR_ENOSPC;
+    seconds(s, 5, "20");
+    view = gateway_view(s->bench.gateway);
+    assert_string_equal(health_unready(&view), "disk_full");
+    gateway_begin_stop(s->bench.gateway);
+    view = gateway_view(s->bench.gateway);
+    assert_string_equal(health_unready(&view), "stopping");
+}
+
+static void flash_lasts_as_long_as_it_is_written_to(void **state)
+{
+    const int64_t day_ms = 24 * 3600 * 1000;
+    struct hal_board board = { .storage_endurance_bytes = UINT64_C(6000000000000) };
+    struct hal_storage gigabyte = { -1, -1, 1600000000 / 512 };
+    (void)state;
+    /* JEDEC's own example: 8 GB of MLC and 1.6 GB a day are ten years. */
+    assert_in_range(100 * board_flash_years(&board, &gigabyte, day_ms), 1020, 1030);
+    assert_in_range(100 * board_flash_years(&board, &gigabyte, 10 * day_ms), 10200, 10300);
+    gigabyte.life_used_percent = 50;
+    assert_in_range(100 * board_flash_years(&board, &gigabyte, day_ms), 510, 515);
+    gigabyte.life_used_percent = 110; /* past its life */
+    assert_true(board_flash_years(&board, &gigabyte, day_ms) <= 0);
+    board.storage_endurance_bytes = 0;
+    gigabyte.life_used_percent = -1;
+    assert_true(board_flash_years(&board, &gigabyte, day_ms) <= 0);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -332,6 +376,8 @@ int main(void)
         CASE(alert_that_a_person_shelved_is_silent),
         CASE(led_shows_what_is_lost),
         CASE(machine_with_nothing_in_it_is_lived_with),
+        CASE(not_ready_says_why),
+        CASE(flash_lasts_as_long_as_it_is_written_to),
     };
     return cmocka_run_group_tests_name("board", tests, NULL, NULL);
 }

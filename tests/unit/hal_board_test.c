@@ -40,6 +40,7 @@ static void every_key_is_taken(void **state)
                                "watchdog = watchdog1\n"
                                "thermal = thermal_zone3\n"
                                "storage = mmcblk1\n"
+                               "storage_endurance_bytes = 6000000000000\n"
                                "memory_bytes_max = 5000000000\n"
                                "devices_max = 250",
                                &b),
@@ -52,6 +53,7 @@ static void every_key_is_taken(void **state)
     assert_string_equal(b.watchdog, "watchdog1");
     assert_string_equal(b.thermal, "thermal_zone3");
     assert_string_equal(b.storage, "mmcblk1");
+    assert_true(b.storage_endurance_bytes == UINT64_C(6000000000000));
     assert_true(b.memory_bytes_max == UINT64_C(5000000000));
     assert_int_equal(b.devices_max, 250);
 }
