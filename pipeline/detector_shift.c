@@ -1,5 +1,5 @@
 /* shift: the level moved and stays moved. Two-sided CUSUM (Page 1954) over residuals against a line
- * that learns slowly (baseline.h):
+ * that learns slowly (trend.h):
  *
  *   z = residual in spreads, within +-CLIP      u = z / g,  g = sqrt((1 + rho) / (1 - rho))
  *   up = max(0, up + u - k)   down = max(0, down - u - k)     anomalous: max(up, down) >= h
@@ -9,17 +9,17 @@
  * measured here) add up to sums that spread g times as wide as those of independent ones. Without
  * it healthy noise with rho = 0.8 gives 105 false alarms in 100,000 readings (with it 0).
  *
- * While anomalous the line learns nothing, so a shift cannot become the baseline and clear itself;
+ * While anomalous the line learns nothing, so a shift cannot become the trend and clear itself;
  * after HELD_MAX readings it is the new level: the line begins again there, and the anomaly ends.
  * The sums stop at CAP * h, so that an anomaly ends soon after the level has come back. */
 #include <assert.h>
 #include <math.h>
 #include <stddef.h>
 
-#include "pipeline/baseline.h"
+#include "pipeline/trend.h"
 #include "pipeline/detector_kinds.h"
 
-static const struct baseline_memory MEMORY = { .line = 100, .variance = 400 };
+static const struct trend_memory MEMORY = { .line = 100, .variance = 400 };
 
 static const double CLIP = 4;         /* spreads */
 static const double CAP = 1.5;        /* of the sums, in thresholds */
@@ -33,7 +33,7 @@ enum {
 };
 
 struct shift {
-    struct baseline baseline;
+    struct trend trend;
     float up, down;      /* the two sums, in spreads */
     float correlation;   /* of one residual with the next */
     float previous;      /* the last residual, in spreads */
@@ -60,29 +60,29 @@ static double sum_of(double sum, double step, double most)
     return next < 0 ? 0 : next > most ? most : next;
 }
 
-static void learn(struct shift *shift, struct baseline_step step, const struct deviation *d)
+static void learn(struct shift *shift, struct trend_step step, const struct deviation *d)
 {
     double z = clip(d->spreads, CORRELATION_CLIP);
-    if (d->spread > 0 && shift->baseline.steps > 0) {
+    if (d->spread > 0 && shift->trend.steps > 0) {
         double error = z * (double)shift->previous - (double)shift->correlation;
-        shift->correlation = (float)((double)shift->correlation + error / shift->baseline.steps);
+        shift->correlation = (float)((double)shift->correlation + error / shift->trend.steps);
         shift->previous = (float)z;
     }
     assert(fabs((double)shift->correlation) <= CORRELATION_CLIP * CORRELATION_CLIP);
-    baseline_learn(&shift->baseline, MEMORY, step, d);
+    trend_learn(&shift->trend, MEMORY, step, d);
 }
 
-static void begin_again(struct shift *shift, struct baseline_step step)
+static void begin_again(struct shift *shift, struct trend_step step)
 {
-    baseline_restart(&shift->baseline, step);
+    trend_restart(&shift->trend, step);
     shift->up = 0;
     shift->down = 0;
 }
 
-static void hold(struct shift *shift, struct baseline_step step)
+static void hold(struct shift *shift, struct trend_step step)
 {
-    if (shift->baseline.passed < HELD_MAX)
-        baseline_pass(&shift->baseline, step);
+    if (shift->trend.passed < HELD_MAX)
+        trend_pass(&shift->trend, step);
     else
         begin_again(shift, step);
 }
@@ -90,14 +90,14 @@ static void hold(struct shift *shift, struct baseline_step step)
 static struct verdict on_reading(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before)
 {
-    const struct baseline_step step = { sample->value, before->last };
+    const struct trend_step step = { sample->value, before->last };
     struct shift shift;
     memcpy(&shift, state, sizeof shift);
     if (detector_was_away(before, sample, AWAY_INTERVALS))
         begin_again(&shift, step);
-    struct deviation d = baseline_judge(&shift.baseline, sample->value);
+    struct deviation d = trend_judge(&shift.trend, sample->value);
     struct verdict verdict = {
-        .known = baseline_knows(&shift.baseline, READINGS_KNOWN) && d.spread > 0,
+        .known = trend_knows(&shift.trend, READINGS_KNOWN) && d.spread > 0,
         .observed = sample->value,
         .low = 1,
         .threshold = config->threshold,
@@ -126,7 +126,7 @@ static void save(const void *state, struct byte_writer *w)
 {
     struct shift shift;
     memcpy(&shift, state, sizeof shift);
-    baseline_save(&shift.baseline, w);
+    trend_save(&shift.trend, w);
     put_f32(w, shift.up);
     put_f32(w, shift.down);
     put_f32(w, shift.correlation);
@@ -146,7 +146,7 @@ static void load(void *state, struct byte_reader *r)
 {
     struct shift shift;
     memset(&shift, 0, sizeof shift);
-    baseline_load(&shift.baseline, r);
+    trend_load(&shift.trend, r);
     shift.up = get_finite_f32(r);
     shift.down = get_finite_f32(r);
     shift.correlation = get_finite_f32(r);

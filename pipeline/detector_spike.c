@@ -1,4 +1,4 @@
-/* spike: one reading far from the line that the series follows (baseline.h, whose header says how
+/* spike: one reading far from the line that the series follows (trend.h, whose header says how
  * level and spread are estimated and why), and as far from the reading before it.
  *
  * Score: min(|value - expected|, 2 |value - previous|) in spreads; anomalous at `threshold`. The
@@ -9,11 +9,11 @@
 #include <math.h>
 #include <stddef.h>
 
-#include "pipeline/baseline.h"
+#include "pipeline/trend.h"
 #include "pipeline/detector_kinds.h"
 
 /* The line follows within 40 readings; the variance of 200 is known to 5 %. */
-static const struct baseline_memory MEMORY = { .line = 40, .variance = 200 };
+static const struct trend_memory MEMORY = { .line = 40, .variance = 200 };
 
 enum {
     READINGS_KNOWN = 30, /* residuals before anything is said */
@@ -22,37 +22,37 @@ enum {
 };
 
 struct spike {
-    struct baseline baseline;
+    struct trend trend;
     uint32_t far; /* readings in a row beyond half of the threshold */
 };
 
 DETECTOR_STATE_FITS(struct spike);
 
-static void learn(struct spike *spike, struct baseline_step step, const struct deviation *d,
+static void learn(struct spike *spike, struct trend_step step, const struct deviation *d,
                   double threshold)
 {
-    bool far = baseline_knows(&spike->baseline, READINGS_KNOWN) &&
+    bool far = trend_knows(&spike->trend, READINGS_KNOWN) &&
                fabs(d->spreads) >= threshold / 2;
     spike->far = far ? spike->far + 1 : 0;
     if (spike->far >= LEVEL_READINGS) {
-        baseline_restart(&spike->baseline, step);
+        trend_restart(&spike->trend, step);
         spike->far = 0;
     } else {
-        baseline_learn(&spike->baseline, MEMORY, step, d);
+        trend_learn(&spike->trend, MEMORY, step, d);
     }
 }
 
 static struct verdict on_reading(const struct detector_config *config, void *state,
                                  const struct sample *sample, const struct statistics *before)
 {
-    const struct baseline_step step = { sample->value, before->last };
+    const struct trend_step step = { sample->value, before->last };
     struct spike spike;
     memcpy(&spike, state, sizeof spike);
     if (detector_was_away(before, sample, AWAY_INTERVALS))
-        baseline_restart(&spike.baseline, step);
-    struct deviation d = baseline_judge(&spike.baseline, sample->value);
+        trend_restart(&spike.trend, step);
+    struct deviation d = trend_judge(&spike.trend, sample->value);
     struct verdict verdict = {
-        .known = baseline_knows(&spike.baseline, READINGS_KNOWN) && d.spread > 0,
+        .known = trend_knows(&spike.trend, READINGS_KNOWN) && d.spread > 0,
         .observed = sample->value,
         .low = 1,
         .threshold = config->threshold,
@@ -74,7 +74,7 @@ static void save(const void *state, struct byte_writer *w)
 {
     struct spike spike;
     memcpy(&spike, state, sizeof spike);
-    baseline_save(&spike.baseline, w);
+    trend_save(&spike.trend, w);
     put_u32(w, spike.far);
 }
 
@@ -82,7 +82,7 @@ static void load(void *state, struct byte_reader *r)
 {
     struct spike spike;
     memset(&spike, 0, sizeof spike);
-    baseline_load(&spike.baseline, r);
+    trend_load(&spike.trend, r);
     spike.far = get_u32(r);
     memcpy(state, &spike, sizeof spike);
 }

@@ -1,7 +1,7 @@
 /* Goal: each kind of detector finds its fault and nothing else, on every series it may meet. Method: short stories of a
  * series as examples; then a seeded property: on streams of huge, tiny, repeated and jumping numbers no verdict holds a
  * NaN or an infinity, and a state saved and loaded goes on bit for bit.
- * Links: pipeline/statistics.c pipeline/baseline.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/bytes.c */
+ * Links: pipeline/statistics.c pipeline/trend.c pipeline/detector%.c pipeline/bytes.c */
 #include "pipeline/detector.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
  * series, and over every real series that stands beside the repository, and hash each verdict and the states; the digests
  * are constants here, made on amd64. Where another processor's differ, so would a gateway's replay. A detector that is changed on
  * purpose changes them: copy what the test prints.
- * Links: pipeline/statistics.c pipeline/baseline.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_shift.c pipeline/detector_spike.c pipeline/detector_rate.c pipeline/detector_stuck.c pipeline/detector_silent.c pipeline/bytes.c pipeline/hash.c */
+ * Links: pipeline/statistics.c pipeline/trend.c pipeline/detector%.c pipeline/bytes.c pipeline/hash.c */
 #include <string.h>
 
 #include "pipeline/detector.h"

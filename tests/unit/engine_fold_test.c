@@ -2,7 +2,7 @@
  * checkpoint on the way, it is the same bit for bit and goes on to tell the same; and no damaged
  * checkpoint breaks it. Method: random traffic of a small fleet (late, reordered, repeated, silent, wrong
  * clocks, lost sources, commands) is journalled; the journal is folded in several ways.
- * Links: pipeline/engine%.c pipeline/alert.c pipeline/baseline.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_rate.c pipeline/detector_shift.c pipeline/detector_silent.c pipeline/detector_spike.c pipeline/detector_stuck.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+ * Links: pipeline/engine%.c pipeline/alert.c pipeline/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector%.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
 #include "pipeline/engine.h"
 
 #include "pipeline/err.h"

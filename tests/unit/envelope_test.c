@@ -1,7 +1,7 @@
 /* Goal: what goes upstream is one line of JSON that says what the alert says, the same for the same arguments, within its
  * bound. Method: vectors in tests/vectors, made anew and compared (tests/e2e/schemas_test.py holds them against the
  * schemas); names and numbers at their worst for the bound; every shorter buffer gives an empty slice.
- * Links: pipeline/envelope.c pipeline/envelope_alert.c pipeline/json_writer.c pipeline/timestamp.c pipeline/bytes.c pipeline/detector.c pipeline/detector_limit.c pipeline/detector_rate.c pipeline/detector_shift.c pipeline/detector_silent.c pipeline/detector_spike.c pipeline/detector_stuck.c pipeline/baseline.c pipeline/statistics.c */
+ * Links: pipeline/envelope.c pipeline/envelope_alert.c pipeline/json_writer.c pipeline/timestamp.c pipeline/bytes.c pipeline/detector%.c pipeline/trend.c pipeline/statistics.c */
 #include "pipeline/envelope.h"
 
 #include <float.h>

@@ -1,4 +1,4 @@
-/* baseline: what a series' next reading is expected to be, learnt reading by reading so that the
+/* trend: what a series' next reading is expected to be, learnt reading by reading so that the
  * very anomalies it is to reveal do not spoil it. `spike` and `shift` each keep one, with their own
  * memory.
  *
@@ -8,7 +8,7 @@
  *                 not a mean: a daily cycle or a slow drift then leaves no lasting error
  *   variance      of single readings about the line, exponentially weighted
  *
- * Robust by winsorising (Huber 1964): a residual counts as at most BASELINE_CLIP spreads when the
+ * Robust by winsorising (Huber 1964): a residual counts as at most TREND_CLIP spreads when the
  * line learns and when the variance does. So one reading of 1e140 moves the line by as much as one
  * of three spreads, and raises the variance by 4 %. A median by stochastic approximation was
  * rejected: it needs a step size in the metric's unit, follows no slope, and costs the accuracy
@@ -20,17 +20,17 @@
  * that never moved nobody knows the spread: a fifth of its level stands in, so that 20, 20, 20, 99
  * stands out and a status that goes from 1 to 0 does not; at level 0 nothing is known.
  * Values within READING_NUMBER_MAX. State holds no NaN. O(1), no time but the order of readings. */
-#ifndef PIPELINE_BASELINE_H
-#define PIPELINE_BASELINE_H
+#ifndef PIPELINE_TREND_H
+#define PIPELINE_TREND_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "pipeline/bytes.h"
 
-#define BASELINE_CLIP 3.0 /* spreads */
+#define TREND_CLIP 3.0 /* spreads */
 
-struct baseline {
+struct trend {
     double level;    /* of the line at the last reading learnt, in the metric's unit */
     double slope;    /* a reading */
     double variance;
@@ -41,43 +41,43 @@ struct baseline {
     uint16_t repeats; /* of the last reading, in a row; stops at UINT16_MAX */
 };
 
-struct baseline_memory { /* in readings, 10 to 10000 */
+struct trend_memory { /* in readings, 10 to 10000 */
     uint16_t line;
     uint16_t variance;
 };
 
-struct baseline_step { /* a reading, and the series' reading before it; 0: there was none */
+struct trend_step { /* a reading, and the series' reading before it; 0: there was none */
     double value, previous;
 };
 
 struct deviation {
     double expected;
     double spread;   /* of a reading about `expected`; 0: not known yet */
-    double spreads;  /* (value - expected) / spread, within +-BASELINE_SPREADS_MAX; 0: not known */
+    double spreads;  /* (value - expected) / spread, within +-TREND_SPREADS_MAX; 0: not known */
 };
 
-#define BASELINE_SPREADS_MAX 1e6
+#define TREND_SPREADS_MAX 1e6
 
-void baseline_init(struct baseline *b);
+void trend_init(struct trend *t);
 
 /* Whether it stands on at least so many readings that said something about the spread, or on a
  * series that never moved. */
-bool baseline_knows(const struct baseline *b, uint16_t readings);
+bool trend_knows(const struct trend *t, uint16_t readings);
 
 /* How far `value` is from what is expected. Changes nothing. */
-struct deviation baseline_judge(const struct baseline *b, double value);
+struct deviation trend_judge(const struct trend *t, double value);
 
-/* Learn a reading, which was judged `d` by this baseline as it is. */
-void baseline_learn(struct baseline *b, struct baseline_memory memory, struct baseline_step step,
-                    const struct deviation *d);
+/* Learn a reading, which was judged `d` by this trend as it is. */
+void trend_learn(struct trend *t, struct trend_memory memory, struct trend_step step,
+                 const struct deviation *d);
 
 /* Let a reading pass without learning from it: the line goes on, its slope fading. */
-void baseline_pass(struct baseline *b, struct baseline_step step);
+void trend_pass(struct trend *t, struct trend_step step);
 
 /* Begin a new line at a reading; the variance is kept. */
-void baseline_restart(struct baseline *b, struct baseline_step step);
+void trend_restart(struct trend *t, struct trend_step step);
 
-void baseline_save(const struct baseline *b, struct byte_writer *w);
-void baseline_load(struct baseline *b, struct byte_reader *r);
+void trend_save(const struct trend *t, struct byte_writer *w);
+void trend_load(struct trend *t, struct byte_reader *r);
 
 #endif

@@ -1,8 +1,8 @@
-/* Goal: the baseline is the least-squares line while young, follows a trend, knows the spread of readings about it,
+/* Goal: the trend is the least-squares line while young, follows a slope, knows the spread of readings about it,
  * and can be moved only a little by one reading. Method: examples, then a seeded property against least squares
  * computed from all readings.
- * Links: pipeline/baseline.c pipeline/bytes.c */
-#include "pipeline/baseline.h"
+ * Links: pipeline/trend.c pipeline/bytes.c */
+#include "pipeline/trend.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,21 +10,21 @@
 #include "pipeline/reading.h"
 #include "tests/lib/noise.h"
 
-static const struct baseline_memory MEMORY = { .line = 100, .variance = 300 };
+static const struct trend_memory MEMORY = { .line = 100, .variance = 300 };
 
-static double previous; /* reading of the baseline that is learning */
+static double previous; /* reading of the trend that is learning */
 
-static struct baseline_step step_to(double value)
+static struct trend_step step_to(double value)
 {
-    struct baseline_step step = { value, previous };
+    struct trend_step step = { value, previous };
     previous = value;
     return step;
 }
 
-static struct deviation learn(struct baseline *b, double value)
+static struct deviation learn(struct trend *b, double value)
 {
-    struct deviation d = baseline_judge(b, value);
-    baseline_learn(b, MEMORY, step_to(value), &d);
+    struct deviation d = trend_judge(b, value);
+    trend_learn(b, MEMORY, step_to(value), &d);
     return d;
 }
 
@@ -36,8 +36,8 @@ static bool near(double a, double b, double within)
 static void follows_a_line_exactly(void **state)
 {
     (void)state;
-    struct baseline b;
-    baseline_init(&b);
+    struct trend b;
+    trend_init(&b);
     for (int i = 0; i < 1000; i++) {
         double value = 5 + 0.25 * i;
         struct deviation d = learn(&b, value);
@@ -50,8 +50,8 @@ static void young_it_is_least_squares(void **state)
     (void)state;
     uint64_t seed = check_seed();
     for (int round = 0; round < 100; round++) {
-        struct baseline b;
-        baseline_init(&b);
+        struct trend b;
+        trend_init(&b);
         double n = 0, sum = 0, sum_i = 0, sum_ii = 0, sum_iv = 0;
         for (int i = 0; i < 100; i++) {
             double value = 20 + 0.1 * i + rnd_unit(&seed); /* uniform: nothing to clip */
@@ -71,8 +71,8 @@ static void knows_the_spread(void **state)
 {
     (void)state;
     uint64_t chance = 3;
-    struct baseline b;
-    baseline_init(&b);
+    struct trend b;
+    trend_init(&b);
     double sum = 0;
     for (int i = 0; i < 5000; i++) {
         struct deviation d = learn(&b, 1000 + 4 * rnd_normal(&chance));
@@ -85,13 +85,13 @@ static void one_reading_moves_it_by_three_spreads_at_most(void **state)
 {
     (void)state;
     uint64_t chance = 4;
-    struct baseline b;
-    baseline_init(&b);
+    struct trend b;
+    trend_init(&b);
     for (int i = 0; i < 1000; i++)
         learn(&b, rnd_normal(&chance));
-    struct baseline before = b;
+    struct trend before = b;
     struct deviation d = learn(&b, 1e140);
-    assert_true(d.spreads >= BASELINE_SPREADS_MAX);
+    assert_true(d.spreads >= TREND_SPREADS_MAX);
     assert_true(near(b.level, before.level, 0.02 * 3 * 1.2));
     assert_true(b.variance < 1.05 * before.variance);
 }
@@ -100,8 +100,8 @@ static void a_stuck_value_keeps_the_spread(void **state)
 {
     (void)state;
     uint64_t chance = 5;
-    struct baseline b;
-    baseline_init(&b);
+    struct trend b;
+    trend_init(&b);
     for (int i = 0; i < 1000; i++)
         learn(&b, rnd_normal(&chance));
     double variance = b.variance;
@@ -113,8 +113,8 @@ static void a_stuck_value_keeps_the_spread(void **state)
 static void no_spread_is_under_half_the_resolution(void **state)
 {
     (void)state;
-    struct baseline b;
-    baseline_init(&b);
+    struct trend b;
+    trend_init(&b);
     for (int i = 0; i < 1000; i++)
         assert_true(near(learn(&b, 20).spread, i < 8 ? 0 : 4, 1e-9)); /* it never moved */
     learn(&b, 99); /* a fault: says nothing about the resolution */
@@ -123,22 +123,22 @@ static void no_spread_is_under_half_the_resolution(void **state)
     learn(&b, 20.5);
     for (int i = 0; i < 3000; i++)
         learn(&b, i % 700 == 0 ? 20.5 : 20);
-    assert_true(baseline_judge(&b, 20).spread >= 0.25);
+    assert_true(trend_judge(&b, 20).spread >= 0.25);
 }
 
 static void let_pass_it_goes_on_and_fades(void **state)
 {
     (void)state;
-    struct baseline b;
-    baseline_init(&b);
+    struct trend b;
+    trend_init(&b);
     for (int i = 0; i < 200; i++)
         learn(&b, i);
     for (int i = 0; i < 1000; i++)
-        baseline_pass(&b, step_to(0));
+        trend_pass(&b, step_to(0));
     assert_true(near(b.level, 249, 1)); /* 199 and 50 slopes more */
     assert_int_equal(b.passed, 1000);
-    baseline_restart(&b, step_to(7));
-    assert_true(near(baseline_judge(&b, 7).expected, 7, 0));
+    trend_restart(&b, step_to(7));
+    assert_true(near(trend_judge(&b, 7).expected, 7, 0));
     assert_int_equal(b.passed, 0);
 }
 
@@ -146,15 +146,15 @@ static void saved_it_comes_back(void **state)
 {
     (void)state;
     uint64_t chance = 6;
-    struct baseline b, back;
-    baseline_init(&b);
+    struct trend b, back;
+    trend_init(&b);
     for (int i = 0; i < 50; i++)
         learn(&b, rnd_normal(&chance));
     uint8_t bytes[sizeof b];
     struct byte_writer w = { bytes, sizeof bytes, 0, false };
-    baseline_save(&b, &w);
+    trend_save(&b, &w);
     struct byte_reader r = { bytes, w.used, 0, false };
-    baseline_load(&back, &r);
+    trend_load(&back, &r);
     assert_false(w.failed || r.failed);
     assert_memory_equal(&b, &back, sizeof b);
 }
@@ -171,5 +171,5 @@ int main(void)
         cmocka_unit_test(let_pass_it_goes_on_and_fades),
         cmocka_unit_test(saved_it_comes_back),
     };
-    return cmocka_run_group_tests_name("baseline", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("trend", tests, NULL, NULL);
 }
