@@ -20,11 +20,14 @@ void put_raw(struct byte_writer *w, const void *at, size_t bytes)
     w->used += bytes;
 }
 
-static void put_little_endian(struct byte_writer *w, uint64_t value, size_t bytes)
+/* Eight stores that compilers make one of; a loop they leave as it is. */
+static inline void put_little_endian(struct byte_writer *w, uint64_t value, size_t bytes)
 {
-    uint8_t field[8];
-    for (size_t i = 0; i < bytes; i++)
-        field[i] = (uint8_t)(value >> (8 * i));
+    const uint8_t field[8] = {
+        (uint8_t)value,         (uint8_t)(value >> 8),  (uint8_t)(value >> 16),
+        (uint8_t)(value >> 24), (uint8_t)(value >> 32), (uint8_t)(value >> 40),
+        (uint8_t)(value >> 48), (uint8_t)(value >> 56),
+    };
     put_raw(w, field, bytes);
 }
 

@@ -49,6 +49,16 @@ struct dedup_config dedup_mixed(const struct dedup_config *config)
     return (struct dedup_config){ ranges_max(config, true), keep_max(config, true) };
 }
 
+static bool is_numbered(const struct reading *reading)
+{
+    return reading->has_sequence && reading->has_device_time;
+}
+
+static bool is_hashed(const struct reading *reading)
+{
+    return reading->has_sequence != reading->has_device_time;
+}
+
 static uint64_t *hashes_of(const struct dedup *d, const struct dedup_config *config)
 {
     return (uint64_t *)d->room + room_words(config) - keep_max(config, d->mixed);
@@ -214,9 +224,10 @@ static uint32_t mark_runs(struct dedup *d, const struct dedup_config *config,
 
 /* --- hashes --- */
 
-static uint64_t reading_hash(const struct reading *reading)
+/* The two texts can't run into each other: names have no NUL. */
+static uint64_t hash_of(const struct reading *reading)
 {
-    uint8_t room[1 + 8 + 4 + 8 + 1 + 8];
+    uint8_t room[1 + 8 + 4 + 8 + 1 + 8 + READING_NAME_BYTES_MAX + 1];
     struct byte_writer w = { .at = room, .bytes = sizeof room };
     put_u8(&w, (uint8_t)(reading->has_sequence | reading->has_device_time << 1));
     put_u64(&w, reading->has_sequence ? reading->sequence : 0);
@@ -224,14 +235,26 @@ static uint64_t reading_hash(const struct reading *reading)
     put_i64(&w, reading->has_device_time ? reading->device_time_ms : 0);
     put_u8(&w, (uint8_t)reading->value.type);
     put_f64(&w, reading->value.number);
+    put_raw(&w, reading->metric.at, reading->metric.bytes);
+    put_u8(&w, 0);
     assert(!w.failed);
+    if (reading->value.text.bytes == 0)
+        return hash64(HASH_KEY, room, w.used);
     struct hash_state hash;
     hash_begin(&hash, HASH_KEY, 0);
     hash_add(&hash, room, w.used);
-    hash_add(&hash, reading->metric.at, reading->metric.bytes);
-    hash_add(&hash, "", 1); /* the two texts can't run into each other: names have no NUL */
     hash_add(&hash, reading->value.text.at, reading->value.text.bytes);
     return hash_end64(&hash);
+}
+
+static uint64_t reading_hash(const struct reading *reading)
+{
+    return reading->repeat_hash != 0 ? reading->repeat_hash : hash_of(reading);
+}
+
+uint64_t dedup_hash(const struct reading *reading)
+{
+    return is_hashed(reading) ? hash_of(reading) : 0;
 }
 
 static bool has_hash(const struct dedup *d, const struct dedup_config *config, uint64_t hash)
@@ -255,16 +278,6 @@ static void add_hash(struct dedup *d, const struct dedup_config *config, uint64_
 }
 
 /* --- both --- */
-
-static bool is_numbered(const struct reading *reading)
-{
-    return reading->has_sequence && reading->has_device_time;
-}
-
-static bool is_hashed(const struct reading *reading)
-{
-    return reading->has_sequence != reading->has_device_time;
-}
 
 enum dedup_verdict dedup_check(const struct dedup *d, const struct dedup_config *config,
                                const struct reading *reading)

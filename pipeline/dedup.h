@@ -70,6 +70,9 @@ struct dedup_range dedup_run(const struct dedup *d, uint32_t index);
 /* How many runs and hashes a device has that sends readings of both kinds. */
 struct dedup_config dedup_mixed(const struct dedup_config *config);
 
+/* For reading.repeat_hash, so that judging and marking don't each reckon it; 0: it has none. */
+uint64_t dedup_hash(const struct reading *reading);
+
 /* Changes nothing. O(ranges) or O(keep). */
 enum dedup_verdict dedup_check(const struct dedup *d, const struct dedup_config *config,
                                const struct reading *reading);

@@ -149,7 +149,8 @@ static void mark_seen(struct engine *e, uint32_t device, const struct reading *r
 {
     const struct dedup_config *config = &e->config->dedup;
     struct dedup *dedup = engine_dedup(e, device);
-    if (dedup_check(dedup, config, reading) == DEDUP_RESTART)
+    bool numbered = reading->has_sequence && reading->has_device_time; /* others never restart */
+    if (numbered && dedup_check(dedup, config, reading) == DEDUP_RESTART)
         e->counts.sequence_restarts++;
     e->counts.dedup_forgotten += dedup_mark(dedup, config, reading);
 }

@@ -160,6 +160,7 @@ static void judge_repeat(const struct engine *e, uint32_t device, struct admissi
 {
     struct admission *a = &out[index];
     const struct reading *reading = &a->record.reading;
+    a->record.reading.repeat_hash = dedup_hash(reading);
     enum dedup_verdict seen = dedup_check(engine_dedup(e, device), &e->config->dedup, reading);
     bool by_number = reading->has_sequence && reading->has_device_time;
     if (seen == DEDUP_SEEN && (!by_number || series_may_have(e, device, reading)))

@@ -40,7 +40,7 @@ void hash_begin(struct hash_state *h, struct hash_key key, int wide)
     };
 }
 
-static inline void add_byte(struct hash_state *h, uint8_t byte)
+static void add_byte(struct hash_state *h, uint8_t byte)
 {
     unsigned lane = (unsigned)(h->bytes % 8);
     h->tail |= (uint64_t)byte << (8 * lane);
@@ -52,12 +52,22 @@ static inline void add_byte(struct hash_state *h, uint8_t byte)
 }
 
 /* Eight at once, low first; compilers make one load of it. */
-static uint64_t word_at(const uint8_t *from)
+static inline uint64_t word_at(const uint8_t *from)
 {
-    uint64_t word = 0;
-    for (unsigned lane = 0; lane < 8; lane++)
-        word |= (uint64_t)from[lane] << (8 * lane);
-    return word;
+    return from[0] | (uint64_t)from[1] << 8 | (uint64_t)from[2] << 16 | (uint64_t)from[3] << 24 |
+           (uint64_t)from[4] << 32 | (uint64_t)from[5] << 40 | (uint64_t)from[6] << 48 |
+           (uint64_t)from[7] << 56;
+}
+
+/* The last `left` of `bytes` bytes, which end at `end`, where fewer than eight are left. */
+static inline uint64_t tail_at(const uint8_t *end, size_t left, size_t bytes)
+{
+    uint64_t tail = 0;
+    if (bytes >= 8)
+        return left > 0 ? word_at(end - 8) >> (8 * (8 - left)) : 0;
+    for (size_t lane = 0; lane < left; lane++)
+        tail |= (uint64_t)end[lane - left] << (8 * lane);
+    return tail;
 }
 
 void hash_add(struct hash_state *h, const void *at, size_t bytes)
@@ -65,13 +75,17 @@ void hash_add(struct hash_state *h, const void *at, size_t bytes)
     const uint8_t *from = at, *end = from + bytes;
     while (h->bytes % 8 != 0 && from < end)
         add_byte(h, *from++);
-    for (; end - from >= 8; from += 8, h->bytes += 8)
-        mix(h, word_at(from));
-    while (from < end)
-        add_byte(h, *from++);
+    if (from == end)
+        return;
+    struct hash_state s = *h; /* a copy stays in registers: `from` may point anywhere */
+    s.bytes += (uint64_t)(end - from);
+    for (; end - from >= 8; from += 8)
+        mix(&s, word_at(from));
+    s.tail = tail_at(end, (size_t)(end - from), bytes);
+    *h = s;
 }
 
-static uint64_t finish(struct hash_state *h, uint64_t mark)
+static inline uint64_t finish(struct hash_state *h, uint64_t mark)
 {
     h->v2 ^= mark;
     for (int i = 0; i < 4; i++)
@@ -99,8 +113,11 @@ struct hash128 hash_end128(struct hash_state *h)
 
 uint64_t hash64(struct hash_key key, const void *at, size_t bytes)
 {
+    const uint8_t *from = at, *end = from + bytes;
     struct hash_state h;
     hash_begin(&h, key, 0);
-    hash_add(&h, at, bytes);
-    return hash_end64(&h);
+    for (; end - from >= 8; from += 8)
+        mix(&h, word_at(from));
+    mix(&h, tail_at(end, (size_t)(end - from), bytes) | (uint64_t)bytes << 56);
+    return finish(&h, 0xff);
 }

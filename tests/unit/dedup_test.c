@@ -126,6 +126,10 @@ static void hashes_stand_in_for_what_is_missing(void **state)
     assert_int_equal(dedup_check(d, &config, &base), DEDUP_NEW);
     assert_int_equal(dedup_mark(d, &config, &base), 0);
     assert_int_equal(dedup_check(d, &config, &base), DEDUP_SEEN);
+    base.repeat_hash = dedup_hash(&base); /* reckoned before: the same */
+    assert_true(base.repeat_hash != 0);
+    assert_int_equal(dedup_check(d, &config, &base), DEDUP_SEEN);
+    base.repeat_hash = 0;
 
     struct reading other[6] = { base, base, base, base, base, base };
     other[0].metric = text_of("tem");

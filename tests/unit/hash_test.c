@@ -22,16 +22,30 @@ static void gives_the_reference_vectors(void **state)
     assert_int_equal(empty.high, 0x930255c71472f66du);
 }
 
+static uint64_t hash_by_bytes(const uint8_t *at, size_t bytes)
+{
+    struct hash_state h;
+    hash_begin(&h, KEY, 0);
+    for (size_t i = 0; i < bytes; i++)
+        hash_add(&h, at + i, 1);
+    return hash_end64(&h);
+}
+
 static void parts_make_the_whole(void **state)
 {
     (void)state;
-    uint8_t input[40] = { 3, 1, 4, 1, 5, 9, 2, 6 };
-    for (size_t cut = 0; cut <= sizeof input; cut++) {
-        struct hash_state h;
-        hash_begin(&h, KEY, 0);
-        hash_add(&h, input, cut);
-        hash_add(&h, input + cut, sizeof input - cut);
-        assert_int_equal(hash_end64(&h), hash64(KEY, input, sizeof input));
+    uint8_t input[40];
+    for (size_t i = 0; i < sizeof input; i++)
+        input[i] = (uint8_t)(151 * i + 3);
+    for (size_t bytes = 0; bytes <= sizeof input; bytes++) {
+        assert_int_equal(hash64(KEY, input, bytes), hash_by_bytes(input, bytes));
+        for (size_t cut = 0; cut <= bytes; cut++) {
+            struct hash_state h;
+            hash_begin(&h, KEY, 0);
+            hash_add(&h, input, cut);
+            hash_add(&h, input + cut, bytes - cut);
+            assert_int_equal(hash_end64(&h), hash64(KEY, input, bytes));
+        }
     }
 }
 
