@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "pipeline/reading.h"
+#include "pipeline/word.h"
 
 struct scan {
     const unsigned char *start, *at, *end;
@@ -326,10 +327,31 @@ struct json_fault json_check(struct text json, uint32_t depth)
     return (struct json_fault){ s.reason, (uint32_t)(s.at - s.start) };
 }
 
+/* Whether these eight bytes are ASCII that any name may hold inside. */
+static inline bool is_plain_word(const char *at)
+{
+    uint64_t word = word_at(at);
+    return (word_below(word, 0x21) | word_equal(word, 0x7f) | word_equal(word, '/') |
+            word_equal(word, '+') | word_equal(word, '#') | word_beyond_ascii(word)) == 0;
+}
+
+/* Most names: nothing in them needs a second look. The last eight bytes may be looked at twice. */
+static bool is_plain_name(struct text name)
+{
+    if (name.bytes < 8)
+        return false;
+    for (uint32_t i = 0; i + 8 <= name.bytes; i += 8)
+        if (!is_plain_word(name.at + i))
+            return false;
+    return is_plain_word(name.at + name.bytes - 8);
+}
+
 bool name_valid(struct text name)
 {
     if (name.bytes == 0 || name.bytes > READING_NAME_BYTES_MAX)
         return false;
+    if (is_plain_name(name))
+        return true;
     const unsigned char *at = (const unsigned char *)name.at, *end = at + name.bytes;
     if (*at == ' ' || end[-1] == ' ')
         return false;

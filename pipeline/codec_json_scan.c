@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "pipeline/codec_json_check.h"
+#include "pipeline/word.h"
 
 enum {
     ALLOCATION_WASTE = 16, /* of each of cJSON's allocations, at most: what an arena aligns to */
@@ -29,6 +30,8 @@ static inline int peek(const struct scanner *s)
 
 static inline int next_token(struct scanner *s)
 {
+    if (s->at < s->end && *s->at > ' ') /* mostly */
+        return *s->at;
     while (s->at < s->end &&
            (*s->at == ' ' || *s->at == '\n' || *s->at == '\t' || *s->at == '\r'))
         s->at++;
@@ -42,6 +45,25 @@ static bool is_plain(unsigned char byte)
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
+/* Plain bytes eight at a time, as long as eight are there. The copies may go up to seven bytes
+ * beyond: into room that later strings overwrite, or the waste behind it. */
+static inline const unsigned char *copy_plain(const unsigned char *at, const unsigned char *end,
+                                              char **to)
+{
+    static_assert(ALLOCATION_WASTE >= 7, "there is room behind the last copy");
+    for (; end - at >= 8; at += 8, *to += 8) {
+        uint64_t word = word_at(at);
+        uint64_t special = word_below(word, 0x20) | word_equal(word, '"') |
+                           word_equal(word, '\\') | word_beyond_ascii(word);
+        memcpy(*to, at, 8);
+        if (special == 0)
+            continue;
+        *to += word_first(special);
+        return at + word_first(special);
+    }
+    return at;
+}
+
 /* From the opening quote to behind the closing one: a terminated copy, or NULL. The copy never
  * takes more than the string took with its quotes. */
 static char *scan_string(struct scanner *s)
@@ -49,6 +71,7 @@ static char *scan_string(struct scanner *s)
     const unsigned char *at = s->at + 1, *end = s->end;
     char *copy = s->to, *to = copy;
     for (;;) {
+        at = copy_plain(at, end, &to);
         while (at < end && is_plain(*at))
             *to++ = (char)*at++;
         uint32_t bytes = at < end && *at >= 0x80 ? json_utf8_bytes(at, end) : 0;

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "pipeline/word.h"
+
 static uint64_t rotate(uint64_t x, int bits)
 {
     return (x << bits) | (x >> (64 - bits));
@@ -49,14 +51,6 @@ static void add_byte(struct hash_state *h, uint8_t byte)
         mix(h, h->tail);
         h->tail = 0;
     }
-}
-
-/* Eight at once, low first; compilers make one load of it. */
-static inline uint64_t word_at(const uint8_t *from)
-{
-    return from[0] | (uint64_t)from[1] << 8 | (uint64_t)from[2] << 16 | (uint64_t)from[3] << 24 |
-           (uint64_t)from[4] << 32 | (uint64_t)from[5] << 40 | (uint64_t)from[6] << 48 |
-           (uint64_t)from[7] << 56;
 }
 
 /* The last `left` of `bytes` bytes, which end at `end`, where fewer than eight are left. */

@@ -13,6 +13,7 @@
 #include "firmware/json_arena.h"
 #include "pipeline/codec_json_check.h"
 #include "pipeline/codec_json_tree.h"
+#include "pipeline/reading.h"
 #include "tests/lib/check.h"
 #include "tests/lib/json_trees.h"
 
@@ -144,6 +145,38 @@ static void stops_at_its_limits(void **state)
     assert_null(json_scan(text_of("{\"a\":1}")));
     json_arena_reset();
     assert_non_null(cJSON_Parse("{\"a\":1}"));
+}
+
+/* --- names --- */
+
+/* Of ASCII alone; what a name may not hold, said byte by byte. */
+static bool may_be_name(const char *at, uint32_t bytes)
+{
+    bool good = bytes > 0 && bytes <= READING_NAME_BYTES_MAX && at[0] != ' ' && at[bytes - 1] != ' ';
+    for (uint32_t i = 0; i < bytes; i++) {
+        unsigned char byte = (unsigned char)at[i];
+        good = good && byte >= 0x20 && byte < 0x7f && memchr("/+#", byte, 3) == NULL;
+    }
+    return good;
+}
+
+/* Names are judged eight bytes at a time: every byte at every place of every length. */
+static void judges_every_byte_of_a_name(void **state)
+{
+    (void)state;
+    for (uint32_t bytes = 1; bytes <= READING_NAME_BYTES_MAX + 1; bytes++) {
+        char *name = malloc(bytes); /* a byte read too far is seen */
+        memset(name, 'n', bytes);
+        for (uint32_t i = 0; i < bytes; i++) {
+            for (int byte = 0; byte < 256; byte++) {
+                name[i] = (char)byte;
+                if (name_valid((struct text){ name, bytes }) != may_be_name(name, bytes))
+                    fail_msg("byte 0x%02x at %u of %u", (unsigned)byte, i, bytes);
+            }
+            name[i] = 'n';
+        }
+        free(name);
+    }
 }
 
 /* --- inputs by the million --- */
@@ -326,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_flat_objects_alone),
         cmocka_unit_test(stops_at_its_limits),
+        cmocka_unit_test(judges_every_byte_of_a_name),
         cmocka_unit_test(agrees_with_cjson),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
