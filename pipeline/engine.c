@@ -47,6 +47,15 @@ static uint32_t measure_states(struct engine *e, const struct engine_config *c)
     return bytes;
 }
 
+static int64_t quiet_ms(const struct engine_config *c)
+{
+    int64_t least_ms = c->idle_ms;
+    for (uint32_t i = 0; i < c->rule_count; i++)
+        if (c->rules[i].kind == DETECTOR_SILENT && c->rules[i].silent_min_ms < least_ms)
+            least_ms = c->rules[i].silent_min_ms;
+    return least_ms;
+}
+
 static void take_series_memory(struct engine *e, const struct engine_config *c, struct arena *arena)
 {
     size_t series = c->series_max, held = c->reorder_ms > 0 ? c->reorder_slots : 0;
@@ -90,6 +99,7 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
     struct engine *e = arena_take(arena, 1, sizeof *e);
     struct engine laid_out = { .config = config };
     take_memory(&laid_out, config, arena);
+    laid_out.quiet_ms = quiet_ms(config);
     laid_out.scratch_bytes = engine_part_bytes_max(config);
     laid_out.scratch = arena_take(arena, laid_out.scratch_bytes, 1);
     if (e == NULL)
@@ -197,7 +207,7 @@ static void apply_reading(struct engine *e, const struct record *record)
         engine_on_device_clock(e, series->device, false);
     engine_think(e, s, record);
     series->readings += series->readings < UINT32_MAX;
-    engine_arm(e, s);
+    engine_arm_after_reading(e, s);
 }
 
 /* A device whose very first readings come from the future is worth an alert too, so it is made. */

@@ -103,6 +103,7 @@ struct engine {
     /* keyed by series: the earliest of what each one waits for, or earlier; behind them the
      * gateway's own */
     struct timers *timers;
+    int64_t quiet_ms;             /* for so long after a reading neither idle nor silent */
     struct device *devices;
     struct series *series;
     uint32_t device_count, series_count;
@@ -187,7 +188,8 @@ static inline struct sample *engine_held(const struct engine *e, uint32_t series
 
 /* engine_time.c: what a series waits for */
 int64_t engine_wall_ms(const struct engine *e);
-void engine_arm(struct engine *e, uint32_t series); /* after any change of what it waits for */
+void engine_arm(struct engine *e, uint32_t series); /* after any change of what it waits for, */
+void engine_arm_after_reading(struct engine *e, uint32_t series); /* or this one, cheaper */
 void engine_arm_own(struct engine *e);              /* likewise of the gateway's own */
 /* As engine_deadline; where that is at or before t_ms, whose it is (series_max: the gateway's own).
  */

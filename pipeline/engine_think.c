@@ -147,7 +147,8 @@ static void end_silence(struct engine *e, uint32_t series, const struct record *
         if (e->config->rules[watches[i].rule].kind != DETECTOR_SILENT)
             continue;
         watches[i].silence_told = watches[i].silence_waits = false;
-        (void)engine_on_verdict(e, series, &watches[i], &here, record->event_time_ms);
+        if (watches[i].open)
+            (void)engine_on_verdict(e, series, &watches[i], &here, record->event_time_ms);
     }
 }
 
@@ -164,5 +165,6 @@ void engine_think(struct engine *e, uint32_t series, const struct record *record
         return;
     push_window(e, series, record);
     take_sample(e, series, record);
-    engine_tell_due(e, series);
+    if (record->event_time_ms < e->series[series].watermark_ms) /* its window may be over */
+        engine_tell_due(e, series);
 }

@@ -124,6 +124,18 @@ void engine_arm(struct engine *e, uint32_t series)
         timers_set(e->timers, series, deadline_ms);
 }
 
+/* The reading just applied moved idleness and silence at least `quiet_ms` away, and alerts wait for
+ * nothing unless one is under way: mostly the heap holds an earlier time already. */
+void engine_arm_after_reading(struct engine *e, uint32_t series)
+{
+    const struct watch *watches = engine_watches(e, series);
+    bool waits = timers_get(e->timers, series) > e->t_ms + e->quiet_ms;
+    for (uint32_t i = 0; i < e->series[series].watch_count; i++)
+        waits = waits || watches[i].open;
+    if (waits)
+        engine_arm(e, series);
+}
+
 void engine_arm_own(struct engine *e)
 {
     int64_t rejects_ms = engine_rejects_deadline(e), withdraw_ms = engine_withdraw_deadline(e);

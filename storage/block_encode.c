@@ -318,8 +318,11 @@ static uint32_t fields_of(const struct record *record)
 static bool is_plain_reading(const struct record *record)
 {
     const struct value *value = &record->reading.value;
-    const uint32_t others = FIELD_COUNT | FIELD_REASON | FIELD_CLOCK | FIELD_CONTENT | FIELD_DIGEST;
-    if (record->kind != RECORD_READING || (fields_of(record) & others) != 0)
+    const struct clock_record *clock = &record->clock;
+    bool others = record->count != 0 || record->reason != 0 || clock->offset_ms != 0 ||
+                  clock->state != 0 || clock->boot != 0 || record->content.bytes > 0 ||
+                  record->digest.bytes > 0;
+    if (record->kind != RECORD_READING || others)
         return false;
     if (value->type == VALUE_TEXT)
         return value->number == 0 && !signbit(value->number);

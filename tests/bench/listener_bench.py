@@ -74,7 +74,7 @@ def load_command(port, row, serves=False):
 CONFIG = """\
 gateway: {{name: bench, data_dir: {dir}/data, socket: {dir}/weir.sock, memory_max: 1GiB}}
 clock: {{trust: system}}
-limits: {{devices: {devices}, series: {series}, payload: 1KiB}}
+limits: {{devices: {devices}, series: {series}}}
 commit: {{max_age: {age}}}
 shed: {{enrichment_lag: 5s}}
 store: {{disk_max: 2GiB, journal_share: 70, alerts_share: 5, results_share: 5, raw_share: 5, letters_share: 5}}
