@@ -84,6 +84,7 @@ static void put_ledger(const struct gateway_view *v, struct prometheus *p)
         { "weir_enrichment_shed_total", "Alerts told without enrichment, under pressure.",
           l->enrichment_left_out },
         { "weir_results_shed_total", "Results not sent, under pressure.", l->results_left_out },
+        { "weir_raw_shed_total", "Readings not forwarded raw, under pressure.", l->raw_left_out },
     };
     const struct figure gauges[] = {
         { "weir_readings_pending", "Readings that wait for their commit.", v->pending },
@@ -151,6 +152,31 @@ static void put_survey(const struct survey_figures *f, struct prometheus *p)
         prometheus_value(p, NULL, (double)f->worst_ms / 1000);
 }
 
+static void put_pressure(const struct gateway_view *v, struct prometheus *p)
+{
+    static const struct {
+        enum shed_cause cause;
+        const char *name, *help;
+        double unit; /* of the measurement, in the metric's */
+    } all[] = {
+        { SHED_LAG, "weir_lag_seconds",
+          "Since the source that is furthest behind was last read to its end.", 1e-3 },
+        { SHED_COMMIT, "weir_commit_longest_seconds",
+          "The longest commit of the last 10 s, the one under way included.", 1e-3 },
+        { SHED_OUTBOX, "weir_outbox_fullest_ratio",
+          "How much of its share of the disk the fullest lane takes.", 1e-2 },
+        { SHED_MEMORY, "weir_memory_taken_ratio",
+          "Anonymous memory, of what may be taken.", 1e-2 },
+        { SHED_LOOP, "weir_turn_longest_seconds",
+          "The longest turn of the loop in the last second.", 1e-3 },
+    };
+    prometheus_gauge(p, "weir_shed_level", "What is left out under pressure: 0 nothing, 4 most.",
+                     v->shed);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        prometheus_gauge(p, all[i].name, all[i].help,
+                         (double)v->pressure.of[all[i].cause] * all[i].unit);
+}
+
 void api_write_metrics(struct api *api, struct prometheus *p)
 {
     struct gateway_view view = gateway_view(api->start.gateway);
@@ -158,10 +184,6 @@ void api_write_metrics(struct api *api, struct prometheus *p)
     put_ledger(&view, p);
     put_engine(api, &view, p);
     put_survey(&api->survey.last, p);
-    prometheus_gauge(p, "weir_shed_level", "What is left out under pressure: 0 nothing, 4 most.",
-                     view.shed);
-    prometheus_gauge(p, "weir_lag_seconds",
-                     "Since the source that is furthest behind was last read to its end.",
-                     (double)view.lag_ms / 1000);
+    put_pressure(&view, p);
     api_write_machine_metrics(api, &view, p);
 }

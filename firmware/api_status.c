@@ -144,6 +144,7 @@ static void put_ledger(const struct gateway_view *v, struct json_writer *w)
     put(w, "late", l->late);
     put(w, "enrichment_left_out", l->enrichment_left_out);
     put(w, "results_left_out", l->results_left_out);
+    put(w, "raw_left_out", l->raw_left_out);
     json_key(w, "balanced");
     json_bool(w, ledger_balances(l));
     json_object_end(w);
@@ -161,8 +162,63 @@ static void put_lanes(const struct gateway_view *v, struct json_writer *w)
         put(w, "covered", v->lanes[lane].covered);
         put(w, "rows", v->outbox_rows[lane]);
         put(w, "bytes", v->outbox_bytes[lane]);
+        put(w, "age_ms", (uint64_t)v->outbox_age_ms[lane]);
         json_object_end(w);
     }
+    json_object_end(w);
+}
+
+/* --- pressure --- */
+
+static void put_left_out(const struct shed_amounts *left_out, struct json_writer *w)
+{
+    json_key(w, "left_out");
+    json_object(w);
+    put(w, "enrichment", left_out->enrichment);
+    put(w, "results", left_out->results);
+    put(w, "raw", left_out->raw);
+    put(w, "qos0_readings", left_out->readings);
+    json_object_end(w);
+}
+
+static void put_changes(const struct api *api, struct json_writer *w)
+{
+    struct shed_change changes[GATEWAY_SHED_CHANGES];
+    uint32_t count =
+        gateway_shed_changes(api->start.gateway, changes, GATEWAY_SHED_CHANGES);
+    json_key(w, "changes");
+    json_array(w);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct shed_change *c = &changes[i];
+        json_object(w);
+        json_key(w, "time");
+        json_time(w, c->wall_ms);
+        put(w, "from", c->from);
+        put(w, "to", c->to);
+        put_name(w, "cause", c->restarted ? "restart" : shed_cause_name(c->cause));
+        put(w, "lasted_ms", (uint64_t)c->lasted_ms);
+        put_left_out(&c->left_out, w);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static void put_shed(const struct api *api, const struct gateway_view *v, struct json_writer *w)
+{
+    bool sheds = v->shed != SHED_NORMAL;
+    json_key(w, "shed");
+    json_object(w);
+    put(w, "level", v->shed);
+    put_name(w, "cause", sheds ? shed_cause_name(v->shed_cause) : "");
+    put(w, "for_ms", (uint64_t)v->shed_for_ms);
+    put_left_out(&v->left_out, w);
+    put(w, "lag_ms", (uint64_t)v->pressure.of[SHED_LAG]);
+    put(w, "commit_ms", (uint64_t)v->pressure.of[SHED_COMMIT]);
+    put(w, "outbox_percent", (uint64_t)v->pressure.of[SHED_OUTBOX]);
+    put(w, "outbox_age_ms", (uint64_t)v->pressure.of[SHED_OUTBOX_AGE]);
+    put(w, "memory_percent", (uint64_t)v->pressure.of[SHED_MEMORY]);
+    put(w, "loop_ms", (uint64_t)v->pressure.of[SHED_LOOP]);
+    put_changes(api, w);
     json_object_end(w);
 }
 
@@ -237,12 +293,7 @@ void api_write_status(struct api *api, struct json_writer *w)
     put_connections(api, &view, w);
     put_ledger(&view, w);
     put_lanes(&view, w);
-    json_key(w, "shed");
-    json_object(w);
-    put(w, "level", view.shed);
-    json_key(w, "lag_ms");
-    json_integer(w, view.lag_ms);
-    json_object_end(w);
+    put_shed(api, &view, w);
     put_engine(&view, w);
     put_watermark(api, &view, w);
     put_store(api, &view, w);

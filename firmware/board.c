@@ -96,7 +96,7 @@ static struct board_sight look(const struct board *b, const struct gateway_view 
 {
     /* While the clock is unset, nothing is taken on purpose. */
     bool stuck = view->clock != CLOCK_UNSET &&
-                 view->lag_ms > b->judgement.limit_ms / BOARD_PARTS_OF_TIMEOUT;
+                 view->pressure.of[SHED_LAG] > b->judgement.limit_ms / BOARD_PARTS_OF_TIMEOUT;
     return (struct board_sight){
         .mono_ms = mono_ms,
         .commits = view->commits,

@@ -31,9 +31,9 @@
 #include "pipeline/err.h"
 
 enum {
-    DAEMON_TAKE_MESSAGES = 512, /* of one source in one turn */
     DAEMON_STOP_MS = 20000,     /* that an orderly stop may take */
     DAEMON_NOTIFY_MS = 5000,    /* between two signs of life to the service manager */
+    DAEMON_MEMORY_MS = 1000,    /* between two looks at how much is taken */
     DAEMON_HEAPS = 2            /* that the C library keeps for all threads */
 };
 
@@ -57,6 +57,8 @@ struct daemon {
     struct api *api;
     struct http *http;
     int64_t notified_ms;
+    int64_t memory_ms; /* looked at */
+    uint32_t memory_percent;
     uint32_t first_source; /* of this turn: each in rotation */
 };
 
@@ -357,10 +359,11 @@ static void take_messages(struct daemon *d)
     uint32_t sources = d->config.source_count;
     for (uint32_t n = 0; n < sources; n++) {
         uint32_t i = (d->first_source + n) % sources;
+        uint32_t most = gateway_turn_messages(d->gateway, i);
         if (d->taps[i] != NULL)
-            tap_turn(d->taps[i], d->now.mono_ms, DAEMON_TAKE_MESSAGES);
+            tap_turn(d->taps[i], d->now.mono_ms, most);
         else
-            listener_turn(d->listeners[i], d->now.mono_ms, DAEMON_TAKE_MESSAGES);
+            listener_turn(d->listeners[i], d->now.mono_ms, most);
     }
     d->first_source = sources > 0 ? (d->first_source + 1) % sources : 0;
 }
@@ -392,6 +395,19 @@ static void follow_credentials(struct daemon *d)
     api_on_change(d->api, change);
 }
 
+static void tell_load(struct daemon *d)
+{
+    struct hal_memory memory;
+    if (d->now.mono_ms - d->memory_ms >= DAEMON_MEMORY_MS &&
+        d->hal.memory(d->hal.ctx, &memory) == 0) {
+        d->memory_ms = d->now.mono_ms;
+        d->memory_percent =
+            (uint32_t)(memory.anonymous_bytes * 100 / config_memory_max(&d->config));
+    }
+    int64_t took_ms = d->hal.time(d->hal.ctx).mono_ms - d->now.mono_ms;
+    gateway_on_load(d->gateway, took_ms, d->memory_percent);
+}
+
 static void take_turn(struct daemon *d)
 {
     d->now = d->hal.time(d->hal.ctx);
@@ -411,6 +427,7 @@ static void take_turn(struct daemon *d)
     if (board_turn(&d->board, &view, d->now.mono_ms))
         gateway_self_test(d->gateway);
     gateway_end_turn(d->gateway);
+    tell_load(d);
     tell_manager(d);
 }
 

@@ -26,7 +26,7 @@ struct health health_of(const struct config *config, const struct gateway_view *
     health_add(&h, config->uplink.given && !view->uplink_connected, HEALTH_DEGRADED, "uplink_lost");
     health_add(&h, view->clock == CLOCK_UNSET, HEALTH_DEGRADED, "clock_unset");
     health_add(&h, view->shed != SHED_NORMAL, HEALTH_DEGRADED, "shedding");
-    health_add(&h, view->lag_ms > HEALTH_LAG_MS, HEALTH_DEGRADED, "lagging");
+    health_add(&h, view->pressure.of[SHED_LAG] > HEALTH_LAG_MS, HEALTH_DEGRADED, "lagging");
     return h;
 }
 

@@ -263,6 +263,15 @@ static void apply_tick(struct engine *e, const struct record *record)
     }
 }
 
+static void apply_shed(struct engine *e, const struct record *record)
+{
+    if (record->count >= SHED_LEVELS)
+        return; /* of a newer Weir */
+    if (e->shed.level == SHED_NORMAL)
+        e->shed.since_ms = record->t_ms;
+    e->shed.level = (enum shed_level)record->count;
+}
+
 static void apply(struct engine *e, const struct record *record)
 {
     switch (record->kind) {
@@ -281,12 +290,14 @@ static void apply(struct engine *e, const struct record *record)
     case RECORD_COMMAND:
         engine_on_command(e, record->content);
         break;
+    case RECORD_SHED:
+        apply_shed(e, record);
+        break;
     case RECORD_CONFIG:
         engine_on_config(e, record);
         break;
     case RECORD_TICK:
     case RECORD_INVENTORY:
-    case RECORD_SHED:
         break;
     }
 }

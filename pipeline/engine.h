@@ -17,6 +17,7 @@
 #include "pipeline/contract.h"
 #include "pipeline/dedup.h"
 #include "pipeline/record.h"
+#include "pipeline/shed.h"
 #include "pipeline/window.h"
 
 enum {
@@ -176,6 +177,8 @@ struct alert_view {
 };
 
 struct engine_counts engine_counts(const struct engine *engine);
+/* As the journal says. */
+enum shed_level engine_shed_level(const struct engine *engine);
 /* The index-th of each, in order of first appearance; false past the end. */
 bool engine_device(const struct engine *engine, uint32_t index, struct device_view *view);
 bool engine_series(const struct engine *engine, uint32_t index, struct series_view *view);

@@ -147,6 +147,14 @@ static void load_rejects(struct loading *l)
     (void)load_watch(l, &r->watch, ENGINE_NONE, &alert);
 }
 
+static void load_shed(struct loading *l)
+{
+    uint8_t level = get_u8(l->r);
+    need(l, level < SHED_LEVELS);
+    l->e->shed.level = l->r->failed ? SHED_NORMAL : (enum shed_level)level;
+    l->e->shed.since_ms = get_time(l->r);
+}
+
 /* Returns 0, or WEIR_EFULL when more is in the state than there is room for. */
 static int load_names(struct loading *l)
 {
@@ -212,6 +220,7 @@ static int load_head(struct loading *l)
     load_counts(&e->counts, l->r);
     load_sources(l);
     load_rejects(l);
+    load_shed(l);
     if (l->r->failed)
         return WEIR_ECORRUPT;
     int err = load_names(l);

@@ -187,6 +187,8 @@ static void save_head(const struct engine *e, struct byte_writer *w)
         put_i64(w, e->sources[i].since_ms);
     }
     save_rejects(e, w);
+    put_u8(w, (uint8_t)e->shed.level);
+    put_i64(w, e->shed.since_ms);
     for (uint32_t i = 0; i < ENGINE_NAMES_SHARED; i++)
         put_u32(w, e->shared[i]);
     put_u32(w, e->shared_next);

@@ -7,6 +7,7 @@
 #define PIPELINE_ENGINE_STATE_H
 
 #include "pipeline/engine.h"
+#include "pipeline/shed.h"
 #include "pipeline/timers.h"
 
 #define ENGINE_NONE UINT32_MAX
@@ -17,7 +18,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 5,        /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 6,        /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_REJECT_SLOTS = 6,          /* a minute, */
@@ -83,6 +84,11 @@ struct withdrawn {
     struct alert alert;
 };
 
+struct shed_state {
+    enum shed_level level;
+    int64_t since_ms;        /* t at which the level was normal last */
+};
+
 struct source_state {
     bool connected;
     int64_t since_ms;        /* t; silence is counted from here at the earliest */
@@ -134,6 +140,7 @@ struct engine {
     struct withdrawn *withdrawn;  /* [ENGINE_WITHDRAWN_MAX] */
     uint32_t withdrawn_count;
     int64_t withdraw_ms;          /* their timer: t of the CONFIG record; INT64_MAX: not yet */
+    struct shed_state shed;
     uint8_t *scratch;             /* one part of a state being digested */
     size_t scratch_bytes;
 };

@@ -9,6 +9,15 @@ uint32_t engine_contract_version(const struct engine *e, uint16_t source)
     return contract != NULL ? contract->version : 0;
 }
 
+static bool has_live_alert(const struct engine *e, uint32_t series)
+{
+    const struct watch *watches = engine_watches(e, series);
+    for (uint32_t i = 0; i < e->series[series].watch_count; i++)
+        if (watches[i].open && alert_is_live(&e->alerts[watches[i].place].alert))
+            return true;
+    return false;
+}
+
 void engine_tell_window(struct engine *e, uint32_t series, const struct window *window, bool forced)
 {
     const struct series *s = &e->series[series];
@@ -26,6 +35,7 @@ void engine_tell_window(struct engine *e, uint32_t series, const struct window *
         .end_ms = window->start_ms + e->config->window.size_ms,
         .revision = window->revision,
         .forced = forced,
+        .alert_open = has_live_alert(e, series),
         .aggregate = window->aggregate,
         .first_block = window->first_block,
         .last_block = e->block,

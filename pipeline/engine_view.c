@@ -9,6 +9,11 @@ struct engine_counts engine_counts(const struct engine *engine)
     return counts;
 }
 
+enum shed_level engine_shed_level(const struct engine *engine)
+{
+    return engine->shed.level;
+}
+
 bool engine_device(const struct engine *engine, uint32_t index, struct device_view *view)
 {
     if (index >= engine->device_count)

@@ -139,8 +139,7 @@ struct text envelope_gap(const struct envelope *e, uint32_t lane, uint64_t from_
 }
 
 struct text envelope_notice(const struct envelope *e, uint64_t sequence, const char *kind,
-                            const char *message, const struct envelope_fact *facts,
-                            uint32_t fact_count, int64_t wall_ms, void *to, size_t bytes)
+                            const struct notice *notice, int64_t wall_ms, void *to, size_t bytes)
 {
     char id[ID_BYTES];
     (void)snprintf(id, sizeof id, "notice.%" PRIu64, sequence);
@@ -155,12 +154,16 @@ struct text envelope_notice(const struct envelope *e, uint64_t sequence, const c
     json_key(&w, "kind");
     json_string(&w, kind);
     json_key(&w, "message");
-    json_string(&w, message);
+    json_string(&w, notice->message);
+    if (notice->cause != NULL) {
+        json_key(&w, "cause");
+        json_string(&w, notice->cause);
+    }
     json_key(&w, "facts");
     json_object(&w);
-    for (uint32_t i = 0; i < fact_count; i++) {
-        json_key(&w, facts[i].name);
-        json_number(&w, facts[i].value);
+    for (uint32_t i = 0; i < notice->fact_count; i++) {
+        json_key(&w, notice->facts[i].name);
+        json_number(&w, notice->facts[i].value);
     }
     json_object_end(&w);
     envelope_gateway(&w, e);

@@ -46,8 +46,13 @@ struct envelope_fact {
     const char *name;
     double value;
 };
+struct notice {
+    const char *message; /* a sentence, for people */
+    const char *cause;   /* a word; NULL: it needs none */
+    const struct envelope_fact *facts;
+    uint32_t fact_count;
+};
 struct text envelope_notice(const struct envelope *e, uint64_t sequence, const char *kind,
-                            const char *message, const struct envelope_fact *facts,
-                            uint32_t fact_count, int64_t wall_ms, void *to, size_t bytes);
+                            const struct notice *notice, int64_t wall_ms, void *to, size_t bytes);
 
 #endif

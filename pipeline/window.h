@@ -63,6 +63,7 @@ struct window_result {
     int64_t start_ms, end_ms;
     uint32_t revision;
     bool forced;          /* closed early because every slot was taken */
+    bool alert_open;      /* of its series: whoever looks into that alert needs this */
     struct aggregate aggregate;
     uint64_t first_block, last_block;
     uint32_t contract_version;

@@ -81,6 +81,7 @@ static void source_step(struct world *w, uint32_t source)
 static void brokers_step(struct world *w)
 {
     uint32_t first = chance_below(&w->chance, WORLD_SOURCES);
+    devices_slow_down(w);
     devices_publish(w);
     for (uint32_t i = 0; i < WORLD_SOURCES && !w->dead; i++)
         source_step(w, (first + i) % WORLD_SOURCES);
@@ -111,6 +112,8 @@ static void one_turn(struct world *w)
         gateway_end_turn(w->gateway);
     if (!w->dead && gateway_view(w->gateway).shed != shed)
         WORLD_COUNT(w, SHED_LEVEL_CHANGED);
+    if (!w->dead && gateway_view(w->gateway).shed == SHED_QOS0)
+        WORLD_COUNT(w, SHED_LEVEL_HIGHEST);
     (void)world_dies(w, WORLD_KILLED_AFTER_END_TURN);
     if (!w->dead && gateway_failed(w->gateway)) {
         WORLD_COUNT(w, OUTAGE_OF_THE_STORE);
@@ -155,7 +158,8 @@ static void live(struct world *w)
 static bool all_is_well(const struct world *w)
 {
     struct gateway_view view = gateway_view(w->gateway);
-    return devices_quiet(w) && cloud_has_all(w) && view.pending == 0 && w->job == NULL;
+    return devices_quiet(w) && cloud_has_all(w) && view.pending == 0 && w->job == NULL &&
+           view.shed == SHED_NORMAL;
 }
 
 static void tell_unrest(struct world *w)
@@ -170,8 +174,9 @@ static void tell_unrest(struct world *w)
                        (unsigned long long)view.lanes[lane].covered,
                        (unsigned long long)w->cloud.contiguous[lane]);
     }
-    world_break(w, "E1/E2: no rest %d turns after the faults ended: messages %s, lanes%s",
-                TURNS_TO_HEAL_MAX, devices_quiet(w) ? "done" : "waiting", lanes);
+    world_break(w, "%s: no rest %d turns after the faults ended: messages %s, shed level %d, "
+                "lanes%s", view.shed == SHED_NORMAL ? "E1/E2" : "E5", TURNS_TO_HEAL_MAX,
+                devices_quiet(w) ? "done" : "waiting", (int)view.shed, lanes);
 }
 
 static void heal(struct world *w)
@@ -221,6 +226,7 @@ struct world_outcome world_run(uint64_t seed, bool trace)
     assert(w != NULL);
     w->seed = seed;
     w->chance = chance_branch(seed, 1);
+    w->pressure_chance = chance_branch(seed, 6);
     w->trace = trace;
     w->true_ms = 1790000000000;
     world_start(w);

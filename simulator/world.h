@@ -25,6 +25,9 @@
  *       gap event stands only where a row was refused too often or the lane's share was full
  *   A10 timers fire in the order of their deadlines, and none before its time
  *   A11 the revisions of an alert are 1, 2, 3, ... and its last one clears it
+ *   A12 a reading is dropped at QoS 0 and shed level 4 only, and the ledger counts each; it counts
+ *       each result and raw reading too that levels 2 to 4 keep from leaving, and nothing else does
+ *   A13 the shed level in the journal goes up and down by one; a new life begins at 0
  *
  * Eventually (after the faults have ended, within bounded virtual time):
  *
@@ -33,6 +36,7 @@
  *   E3  the receiver's alerts are those of the journal's fold, each at its last revision, except
  *       where a gap event told it that it lacks one
  *   E4  every reading stored is counted in one window's last result, or as late
+ *   E5  nothing is shed any more
  *
  * And over a run of many worlds: every fault and every step in WORLD_EVENTS occurred at least once.
  */
@@ -105,7 +109,13 @@
     X(CLOCK_STEPPED, "clock_stepped")                                                              \
     X(TIMER_FIRED, "timer_fired")                                                                  \
     X(READING_TOO_LATE, "reading_too_late")                                                        \
+    X(SOURCES_READ_SLOWLY, "sources_read_slowly")                                                  \
     X(SHED_LEVEL_CHANGED, "shed_level_changed")                                                    \
+    X(SHED_LEVEL_HIGHEST, "shed_level_highest")                                                    \
+    X(RESULT_LEFT_OUT, "result_left_out")                                                          \
+    X(RAW_LEFT_OUT, "raw_left_out")                                                                \
+    X(READING_DROPPED, "reading_dropped")                                                          \
+    X(RESTARTED_WHILE_SHEDDING, "restarted_while_shedding")                                        \
     X(ALERT_ACKNOWLEDGED, "alert_acknowledged")                                                    \
     X(ALERT_SHELVED, "alert_shelved")                                                              \
     X(INVENTORY_RELOADED, "inventory_reloaded")                                                    \

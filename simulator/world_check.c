@@ -165,6 +165,8 @@ void check_finally(struct world *w)
         if (!m->acknowledged && !m->done)
             world_break(w, "E1: message %u was never acknowledged", i);
     }
+    if (engine_shed_level(f->engine) != SHED_NORMAL)
+        world_break(w, "E5: the journal ends at shed level %d", (int)engine_shed_level(f->engine));
     check_letters(w);
     compare_alerts(w, view.lanes[LANE_ALERTS].next_sequence);
     compare_windows(w);

@@ -6,7 +6,7 @@
 
 #include "simulator/world_state.h"
 
-enum { RADIO = 2 }; /* the source at QoS 0 */
+enum { RADIO = 2 /* the source at QoS 0 */, SLOW_TURNS_MAX = 60 };
 
 /* --- devices --- */
 
@@ -120,10 +120,31 @@ static void forget_radio(struct world *w)
     pass_done(d);
 }
 
+/* More comes than is read: lag grows. */
+void devices_slow_down(struct world *w)
+{
+    struct world_devices *d = &w->devices;
+    d->slow = w->healing ? 0 : d->slow - (d->slow > 0);
+    if (w->healing || d->slow > 0 || chance_below(&w->pressure_chance, 80) != 0)
+        return;
+    d->slow = 1 + chance_below(&w->pressure_chance, SLOW_TURNS_MAX);
+    WORLD_COUNT(w, SOURCES_READ_SLOWLY);
+}
+
+/* What the gateway will not keep, as it must count it. */
+static void note_dropped(struct world *w, const struct world_message *m)
+{
+    if (m->source != RADIO || gateway_view(w->gateway).shed != SHED_QOS0)
+        return;
+    w->devices.dropped += m->kind == MESSAGE_BAD ? 1 : m->readings;
+    WORLD_COUNT(w, READING_DROPPED);
+}
+
 static void deliver(struct world *w, struct world_message *m)
 {
     char topic[WORLD_TOPIC_BYTES], payload[WORLD_PAYLOAD_BYTES];
     message_render(m, topic, payload);
+    note_dropped(w, m);
     WORLD_COUNT(w, MESSAGE_TAKEN);
     if (m->ever_delivered)
         WORLD_COUNT(w, MESSAGE_REDELIVERED);
@@ -143,7 +164,9 @@ void devices_deliver(struct world *w, uint32_t source)
 {
     struct world_devices *d = &w->devices;
     uint32_t most = 1 + chance_below(&w->chance, 12);
+    uint32_t allowed = d->slow > 0 ? 1 : gateway_turn_messages(w->gateway, source);
     uint32_t given = 0;
+    most = most < allowed ? most : allowed;
     forget_radio(w);
     if (!d->connected[source])
         return;
@@ -159,7 +182,7 @@ void devices_deliver(struct world *w, uint32_t source)
             return;
     }
     pass_done(d);
-    if (given < most)
+    if (given < most && d->slow == 0)
         gateway_on_drained(w->gateway, source);
 }
 

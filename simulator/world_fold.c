@@ -192,7 +192,11 @@ static void on_result(void *ctx, const struct window_result *result)
 {
     struct world *w = ctx;
     struct world_fold *f = &w->journal.fold;
-    f->results++;
+    bool leaves = engine_shed_level(f->engine) < SHED_OPTIONAL || result->alert_open;
+    f->results += leaves;
+    f->results_left_out += !leaves;
+    if (!leaves)
+        WORLD_COUNT(w, RESULT_LEFT_OUT);
     if (!text_equal(result->metric, text_of("temp")))
         return;
     uint32_t device = (uint32_t)(result->device.at[1] - '0');
@@ -238,6 +242,17 @@ static void fire_timers(struct world *w, const struct record *tick, const struct
     }
 }
 
+static void check_level(struct world *w, uint64_t to)
+{
+    uint64_t from = engine_shed_level(w->journal.fold.engine);
+    if (to == from || to >= SHED_LEVELS || to > from + 1 || (to + 1 < from && to != SHED_NORMAL))
+        world_break(w, "A13: block %llu: the shed level goes from %llu to %llu",
+                    (unsigned long long)w->journal.fold.block, (unsigned long long)from,
+                    (unsigned long long)to);
+    if (to + 1 < from)
+        WORLD_COUNT(w, RESTARTED_WHILE_SHEDDING);
+}
+
 static void apply(struct world *w, struct record *record, const struct engine_out *out)
 {
     struct world_fold *f = &w->journal.fold;
@@ -254,10 +269,22 @@ static void apply(struct world *w, struct record *record, const struct engine_ou
                     (long long)due_ms);
         return;
     }
+    if (record->kind == RECORD_SHED)
+        check_level(w, record->count);
     engine_apply(f->engine, record, out);
     if (record->kind == RECORD_READING)
         note_reading(w, record, f->block);
     f->rejects += record->kind == RECORD_REJECT;
+}
+
+static void note_raw(struct world *w)
+{
+    struct world_fold *f = &w->journal.fold;
+    bool leaves = engine_shed_level(f->engine) < SHED_OPTIONAL;
+    f->raw += leaves;
+    f->raw_left_out += !leaves;
+    if (!leaves)
+        WORLD_COUNT(w, RAW_LEFT_OUT);
 }
 
 static void apply_records(struct world *w, const struct given_block *given)
@@ -273,7 +300,7 @@ static void apply_records(struct world *w, const struct given_block *given)
         apply(w, &record, &out);
         more = 0;
         if (record.kind == RECORD_READING && w->plan.raw)
-            w->journal.fold.raw++;
+            note_raw(w);
     }
     if (more < 0)
         world_break(w, "A1: journal block %llu does not read: %s",
@@ -313,6 +340,12 @@ static void compare_ledger(struct world *w, const struct given_block *given)
                     (unsigned long long)l->stored, (unsigned long long)ledger_rejected(l),
                     (unsigned long long)l->late, (unsigned long long)f->readings,
                     (unsigned long long)f->rejects, (unsigned long long)f->late);
+    if (l->results_left_out != f->results_left_out || l->raw_left_out != f->raw_left_out)
+        world_break(w, "A12: with block %llu the ledger says that %llu results and %llu raw "
+                    "readings were left out; the journal %llu and %llu",
+                    (unsigned long long)f->block, (unsigned long long)l->results_left_out,
+                    (unsigned long long)l->raw_left_out, (unsigned long long)f->results_left_out,
+                    (unsigned long long)f->raw_left_out);
 }
 
 void fold_block(struct world *w, uint64_t number)

@@ -93,6 +93,10 @@ void journal_give(struct world *w, const struct batch *batch)
         check_again(w, batch);
         return;
     }
+    if (batch->ledger.shed[SHED_QOS0_OVERLOAD] != w->devices.dropped)
+        world_break(w, "A12: block %llu: %llu readings were dropped, the ledger says %llu",
+                    (unsigned long long)batch->block, (unsigned long long)w->devices.dropped,
+                    (unsigned long long)batch->ledger.shed[SHED_QOS0_OVERLOAD]);
     j->given = batch->block;
     *given = (struct given_block){
         .digest = engine_digest(gateway_view(w->gateway).engine),
@@ -197,6 +201,7 @@ static void check_head(struct world *w, const struct store_recovery *recovery)
 void journal_check(struct world *w, const struct store_recovery *recovery)
 {
     follow(w, recovery->last_block);
+    w->devices.dropped = recovery->ledger.shed[SHED_QOS0_OVERLOAD];
     if (!world_broken(w))
         check_head(w, recovery);
     if (!world_broken(w))

@@ -58,6 +58,8 @@ struct world_devices {
     int64_t last_ms[WORLD_DEVICES]; /* of its newest message */
     /* readings that can't be used, in acknowledged messages, and the messages that hold them */
     uint64_t acknowledged_bad, acknowledged_letters;
+    uint64_t dropped; /* readings, at shed level 4, as far as this life or a commit knows of them */
+    uint32_t slow;    /* turns for which no source is read to its end */
     bool connected[WORLD_SOURCES];
     bool broken[WORLD_SOURCES]; /* the gateway has not been told yet */
 };
@@ -152,6 +154,7 @@ struct world_fold { /* the journal up to `block`, folded by itself */
     struct engine *engine;
     uint64_t block;
     uint64_t readings, rejects, late, letters;
+    uint64_t results_left_out, raw_left_out;
     uint64_t temps, late_temps; /* of readings: those whose windows are counted */
     int64_t fired_ms; /* deadline of the timer that fired last */
     struct seen_message messages[WORLD_MESSAGES_MAX];
@@ -181,6 +184,7 @@ struct world_journal {
 
 struct world {
     uint64_t seed, chance;
+    uint64_t pressure_chance; /* of its own, so that pressure moves nothing else */
     bool trace;
     struct world_outcome outcome;
     struct world_plan plan;
@@ -256,6 +260,7 @@ bool message_reading_is_good(const struct world_message *m, uint32_t index);
 double message_value(const struct world_message *m, uint32_t index); /* before it is printed */
 
 /* world_devices.c: when they say it, and the brokers in front */
+void devices_slow_down(struct world *w);
 void devices_publish(struct world *w);
 void devices_deliver(struct world *w, uint32_t source);
 void devices_acknowledge(struct world *w, uint32_t source, uint64_t number);

@@ -40,6 +40,7 @@ struct ledger {
     uint64_t late;              /* of stored: too late for its window */
     uint64_t enrichment_left_out; /* alerts told without enrichment, by shedding */
     uint64_t results_left_out;  /* optional results not sent, by shedding */
+    uint64_t raw_left_out;      /* of stored: not forwarded, by shedding or for want of room */
 };
 
 bool ledger_balances(const struct ledger *l);

@@ -134,6 +134,48 @@ static void print_ledger(struct text status)
                      count.at);
 }
 
+static void print_left_out(struct text left_out)
+{
+    static const struct {
+        const char *name, *what;
+    } all[] = { { "enrichment", "alerts' enrichment" },
+                { "results", "results" },
+                { "raw", "raw readings to forward" },
+                { "qos0_readings", "readings of QoS 0" } };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (json_view_unsigned(left_out, all[i].name) > 0)
+            (void)printf(", %llu %s", (unsigned long long)json_view_unsigned(left_out, all[i].name),
+                         all[i].what);
+}
+
+/* Nothing, where nothing was shed since the start. */
+static void print_shedding(struct text status)
+{
+    struct text shed = json_view_at(status, "shed"), change;
+    size_t cursor = 0;
+    char cause[32], time[40];
+    if (json_view_unsigned(shed, "level") > 0) {
+        json_view_text(shed, "cause", cause, sizeof cause);
+        (void)printf("\nshedding at level %llu for %.1f s, for %s",
+                     (unsigned long long)json_view_unsigned(shed, "level"),
+                     json_view_number(shed, "for_ms") / 1000, cause);
+        print_left_out(json_view_at(shed, "left_out"));
+        (void)printf("\n");
+    }
+    while (json_view_next(json_view_at(shed, "changes"), &cursor, NULL, &change)) {
+        unsigned long long from = json_view_unsigned(change, "from");
+        unsigned long long to = json_view_unsigned(change, "to");
+        json_view_text(change, "time", time, sizeof time);
+        json_view_text(change, "cause", cause, sizeof cause);
+        (void)printf("  %s level %llu %s (%s)", time, to > from ? to : from,
+                     to > from ? "entered" : "left", cause);
+        if (to < from)
+            (void)printf(" after %.1f s", json_view_number(change, "lasted_ms") / 1000);
+        print_left_out(json_view_at(change, "left_out"));
+        (void)printf("\n");
+    }
+}
+
 static void print_lanes(struct text status)
 {
     static const char *const headers[] = {
@@ -195,6 +237,7 @@ int cli_status(int argc, char **argv)
         print_sources(answer.body);
         print_ledger(answer.body);
         print_lanes(answer.body);
+        print_shedding(answer.body);
         print_sizes(answer.body);
     }
     json_view_text(answer.body, "health", health, sizeof health);

@@ -46,6 +46,7 @@ struct config_broker {          /* how to reach a broker, for a source or the up
     int64_t backoff_min_ms, backoff_max_ms;
 };
 
+enum source_priority { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH };
 enum source_kind { SOURCE_BROKER, SOURCE_LISTENER, SOURCE_KINDS };
 
 struct config_source {
@@ -59,6 +60,7 @@ struct config_source {
     uint32_t connections_max;
     uint32_t session_expiry_s;  /* at most; 0: no session outlives its connection */
     uint32_t receive_maximum;   /* messages in flight, unacknowledged; of a connection */
+    enum source_priority priority;
     uint8_t qos;
     uint32_t topic_count;
     struct config_topic topics[CONFIG_TOPICS_MAX];

@@ -414,16 +414,6 @@ static void check_commit(struct config_reader *r)
         fault_why(f, "one slow commit would end the process");
         fault_fix(f, "such as `60s`");
     }
-    int64_t lag = c->shed.lag_ms[SHED_ENRICHMENT];
-    if (lag > 0 && lag <= c->commit_max_age_ms) {
-        f = fault_at(r, written(r, &c->shed.lag_ms[SHED_ENRICHMENT], &c->commit_max_age_ms),
-                     "`shed.enrichment_lag` is not more than `commit.max_age`");
-        fault_why(f,
-                  "a source waits up to %s for a commit without any pressure, so enrichment would "
-                  "always be shed",
-                  duration(c->commit_max_age_ms).text);
-        fault_fix(f, "at least `%s`", duration(2 * c->commit_max_age_ms).text);
-    }
 }
 
 static void check_store(struct config_reader *r)
@@ -475,4 +465,5 @@ void config_check(struct config_reader *r)
     config_check_rules(r);
     config_check_uplink(r);
     config_check_http(r);
+    config_check_shed(r);
 }

@@ -197,6 +197,7 @@ void config_check_listener(struct config_reader *r, uint32_t index);
 void config_check_http(struct config_reader *r);  /* config_check_http.c */
 void config_check_rules(struct config_reader *r); /* config_check_out.c */
 void config_check_uplink(struct config_reader *r);
+void config_check_shed(struct config_reader *r); /* config_check_shed.c */
 void config_check_environment(struct config_reader *r); /* config_environment.c */
 /* Read the file's text; false: a fault tells. */
 bool config_load(struct config_reader *r, const char *path);

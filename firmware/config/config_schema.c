@@ -69,6 +69,10 @@ const struct config_section_doc config_sections[SECTIONS] = {
     [SECTION_WATCHDOG] = { "watchdog", sizeof(struct config), "The machine's watchdog." },
 };
 
+#define SHED(key, cause, level, at_type, least, most, usual, text) \
+    { SECTION_SHED, key, at_type, FIELD(config, shed.over[cause][level]), least, most, \
+      .zero_off = true, .fallback = usual, .doc = text }
+
 /* What sources and the uplink share: how to reach a broker. */
 #define ADDRESS(type) offsetof(struct type, broker), offsetof(struct config_broker, client_id)
 #define URL_DOC "The broker: mqtt://host:port (1883) or mqtts://host:port (8883)."
@@ -191,6 +195,9 @@ const struct config_key config_keys[] = {
       65535,
       .fallback = "1000",
       .doc = "Messages that the broker, or a device, may send before one is acknowledged." },
+    { SECTION_SOURCE, "priority", KEY_ENUM, FIELD(config_source, priority), .fallback = "normal",
+      .choices = "low|normal|high",
+      .doc = "Under pressure (shed level 3) a source of lower priority is read less." },
     { SECTION_SOURCE, "qos", KEY_INTEGER, FIELD(config_source, qos), 0, 1, .fallback = "1",
       .kinds = KIND(SOURCE_BROKER),
       .doc = "1: acknowledged after the commit; 0: may be lost in transit." },
@@ -385,15 +392,44 @@ const struct config_key config_keys[] = {
       256 * MIB, .fallback = "4MiB",
       .doc = "Memory of SQLite; above it a commit fails and is retried." },
 
-    { SECTION_SHED, "enrichment_lag", KEY_DURATION, FIELD(config,
-      shed.lag_ms[SHED_ENRICHMENT]), 100,
-      1 * HOURS, .zero_off = true, .fallback = "2s",
-      .doc = "A lag above this leaves enrichment out of alerts; 0: never." },
+    SHED("enrichment_lag", SHED_LAG, SHED_ENRICHMENT, KEY_DURATION, 100, 1 * HOURS, "2s",
+         "A lag above this leaves enrichment out of alerts (level 1). In all of these, 0: never."),
+    SHED("optional_lag", SHED_LAG, SHED_OPTIONAL, KEY_DURATION, 100, 1 * HOURS, "5s",
+         "Above this raw readings, and results without an open alert, don't leave (level 2)."),
+    SHED("sources_lag", SHED_LAG, SHED_SOURCES, KEY_DURATION, 100, 1 * HOURS, "10s",
+         "Above this sources are read in smaller pieces, by their priority (level 3)."),
+    SHED("qos0_lag", SHED_LAG, SHED_QOS0, KEY_DURATION, 100, 1 * HOURS, "30s",
+         "Above this QoS 0 readings are dropped, and counted (level 4)."),
+    SHED("enrichment_commit", SHED_COMMIT, SHED_ENRICHMENT, KEY_DURATION, 100, 1 * HOURS, "5s",
+         "A commit that takes longer: level 1."),
+    SHED("optional_commit", SHED_COMMIT, SHED_OPTIONAL, KEY_DURATION, 100, 1 * HOURS, "10s",
+         "A commit that takes longer: level 2."),
+    SHED("sources_commit", SHED_COMMIT, SHED_SOURCES, KEY_DURATION, 100, 1 * HOURS, "20s",
+         "A commit that takes longer: level 3."),
+    SHED("enrichment_outbox", SHED_OUTBOX, SHED_ENRICHMENT, KEY_PERCENT, 1, 100, "80",
+         "A lane that takes more of its share of the disk: level 1."),
+    SHED("optional_outbox", SHED_OUTBOX, SHED_OPTIONAL, KEY_PERCENT, 1, 100, "0",
+         "The same, level 2. What that leaves out is newer than the rows that make room else."),
+    SHED("enrichment_outbox_age", SHED_OUTBOX_AGE, SHED_ENRICHMENT, KEY_DURATION, 1 * SECONDS,
+         30 * DAYS, "0", "A row that has waited longer to leave: level 1."),
+    SHED("optional_outbox_age", SHED_OUTBOX_AGE, SHED_OPTIONAL, KEY_DURATION, 1 * SECONDS,
+         30 * DAYS, "0", "A row that has waited longer to leave: level 2."),
+    SHED("enrichment_memory", SHED_MEMORY, SHED_ENRICHMENT, KEY_PERCENT, 1, 1000, "105",
+         "More memory than this part of what may be taken: level 1."),
+    SHED("optional_memory", SHED_MEMORY, SHED_OPTIONAL, KEY_PERCENT, 1, 1000, "110",
+         "More memory than this part of what may be taken: level 2."),
+    SHED("sources_memory", SHED_MEMORY, SHED_SOURCES, KEY_PERCENT, 1, 1000, "120",
+         "More memory than this part of what may be taken: level 3."),
+    SHED("enrichment_loop", SHED_LOOP, SHED_ENRICHMENT, KEY_DURATION, 10, 1 * MINUTES, "500ms",
+         "A turn of the loop that takes longer: level 1."),
+    SHED("optional_loop", SHED_LOOP, SHED_OPTIONAL, KEY_DURATION, 10, 1 * MINUTES, "1s",
+         "A turn of the loop that takes longer: level 2."),
+    SHED("sources_loop", SHED_LOOP, SHED_SOURCES, KEY_DURATION, 10, 1 * MINUTES, "2s",
+         "A turn of the loop that takes longer: level 3."),
     { SECTION_SHED, "enter", KEY_DURATION, FIELD(config, shed.enter_ms), 0, 1 * HOURS,
-      .fallback = "2s",
-      .doc = "The lag must last so long." },
+      .fallback = "2s", .doc = "It must last so long to enter the next level." },
     { SECTION_SHED, "leave", KEY_DURATION, FIELD(config, shed.leave_ms), 0, 1 * HOURS,
-      .fallback = "30s", .doc = "And be under half of it so long to end." },
+      .fallback = "5s", .doc = "All must be under half of theirs so long to leave one level." },
 
     { SECTION_ALERTS, "reject_rate", KEY_RATE, FIELD(config, reject_rate_max), 0, 60e6,
       .fallback = "60/m", .doc = "More rejected readings than this raise an alert; 0: never." },

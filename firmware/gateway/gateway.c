@@ -61,6 +61,7 @@ static bool commit_is_due(const struct gateway *g)
 static void begin_commit(struct gateway *g)
 {
     g->commit_job = (struct store_job){ .kind = STORE_JOB_COMMIT, .batch = &g->committing->batch };
+    pressure_commit_begun(g);
     begin_job(g, &g->commit_job);
 }
 
@@ -159,6 +160,7 @@ static void commit_done(struct gateway *g, int result)
     }
     struct fill *f = g->committing;
     g->committing = NULL;
+    pressure_commit_done(g);
     g->failing_since_mono_ms = INT64_MAX;
     g->failing_with = 0;
     g->retry_at_mono_ms = 0;
@@ -243,33 +245,6 @@ static void tell_sources(struct gateway *g)
     }
 }
 
-static int64_t measured_lag_ms(const struct gateway *g)
-{
-    int64_t lag = 0;
-    for (uint32_t source = 0; source < g->config->source_count; source++) {
-        if ((g->source_connected >> source & 1) == 0)
-            continue;
-        int64_t since = g->t_ms - g->drained_ms[source];
-        lag = since > lag ? since : lag;
-    }
-    return lag;
-}
-
-static void update_shed(struct gateway *g)
-{
-    if (!fill_has_step_room(g, g->filling) ||
-        !shed_update(&g->shed, &g->config->shed, measured_lag_ms(g), g->t_ms))
-        return;
-    struct record record = { .kind = RECORD_SHED, .t_ms = g->t_ms, .count = g->shed.level };
-    fill_append(g, &record);
-    engine_apply(g->engine, &record, &g->out);
-    struct envelope_fact facts[] = { { "level", g->shed.level },
-                                     { "lag_ms", (double)measured_lag_ms(g) } };
-    char message[64];
-    (void)snprintf(message, sizeof message, "shed level is %d now", (int)g->shed.level);
-    fill_notice(g, "shed_level", message, facts, 2);
-}
-
 /* With the first commit of a new store that took the place of a damaged one. */
 static void tell_set_aside(struct gateway *g)
 {
@@ -277,10 +252,11 @@ static void tell_set_aside(struct gateway *g)
         return;
     struct envelope_fact files = { "files", (double)g->set_aside };
     g->set_aside = 0;
-    fill_notice(
-        g, "store_set_aside",
-        "the store was damaged and is set aside; a new one begins, and all counters with it",
-        &files, 1);
+    const struct notice notice = {
+        "the store was damaged and is set aside; a new one begins, and all counters with it", NULL,
+        &files, 1
+    };
+    fill_notice(g, "store_set_aside", &notice);
 }
 
 void gateway_begin_turn(struct gateway *g, struct hal_time now)
@@ -291,7 +267,7 @@ void gateway_begin_turn(struct gateway *g, struct hal_time now)
     if (!g->timers_behind && g->carried.next < g->carried.count)
         intake_continue(g);
     tell_sources(g);
-    update_shed(g);
+    pressure_update(g);
 }
 
 static void take_last_checkpoint(struct gateway *g)
@@ -358,7 +334,7 @@ bool gateway_may_take(const struct gateway *g, uint32_t source)
     const struct fill *f = g->filling;
     if (acknowledges_at_once(g, source) &&
         ((g->committing != NULL && g->committing->last[source] > 0) ||
-         f->source_messages[source] >= g->config->sources[source].receive_maximum))
+         f->source_messages[source] >= pressure_receive_maximum(g, source)))
         return false;
     return block_readings(f->block) < g->config->commit_max_readings && fill_has_message_room(g, f);
 }
@@ -428,8 +404,6 @@ struct gateway_view gateway_view(const struct gateway *g)
         .uptime_ms = g->t_ms - g->started_ms,
         .clock = g->clock.state,
         .clock_steps = g->clock_steps,
-        .shed = g->shed.level,
-        .lag_ms = measured_lag_ms(g),
         .disk_bytes = g->last_batch_out.disk_bytes,
         .wal_bytes = g->last_batch_out.wal_bytes,
         .commit_last_us = g->commit_last_us,
@@ -450,11 +424,11 @@ struct gateway_view gateway_view(const struct gateway *g)
         view.lanes[lane] = g->committed_lanes[lane];
         view.outbox_bytes[lane] = g->last_batch_out.outbox_bytes[lane];
         view.outbox_rows[lane] = g->last_batch_out.outbox_rows[lane];
-        if (view.outbox_rows[lane] > 0)
-            view.outbox_age_ms[lane] = g->t_ms - g->last_batch_out.first_t_ms[lane];
         view.sent[lane] = g->sender.lanes[lane].sent;
         view.uplink_rows[lane] = g->sender.handed_rows[lane];
         view.uplink_bytes[lane] = g->sender.handed_bytes[lane];
+        view.outbox_age_ms[lane] = pressure_outbox_age_ms(g, (enum lane)lane);
     }
+    pressure_view(g, &view);
     return view;
 }

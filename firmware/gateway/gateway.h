@@ -127,6 +127,11 @@ bool gateway_idle(const struct gateway *g);
  * some of them is under way. */
 bool gateway_may_take(const struct gateway *g, uint32_t source);
 
+/* How many messages at most are taken from this source in one turn: fewer under pressure, by its
+ * priority. */
+enum { GATEWAY_TURN_MESSAGES = 512 };
+uint32_t gateway_turn_messages(const struct gateway *g, uint32_t source);
+
 struct message {
     uint32_t source;        /* index in the configuration */
     uint8_t qos;
@@ -141,9 +146,11 @@ struct message {
 
 struct taken {
     uint64_t number;          /* of the message, among its source's since the start; from 1 */
-    enum reject_reason reason; /* NONE: some of its readings are stored, or duplicates */
+    /* NONE: some of its readings are stored, or duplicates, or all are shed */
+    enum reject_reason reason;
 };
-/* gateway_may_take was true. Never fails: what can't be used becomes a dead letter. */
+/* gateway_may_take was true. Never fails: what can't be used becomes a dead letter, and at shed
+ * level 4 what came at QoS 0 is counted and dropped. */
 struct taken gateway_on_message(struct gateway *g, const struct message *message);
 
 /* A change of what is kept for a client, for the next commit; returns its number among the source's
@@ -167,6 +174,9 @@ void gateway_on_replay_request(struct gateway *g, enum lane lane, uint64_t from,
 /* The source was read until it had nothing more. Lag is the time since then. */
 void gateway_on_drained(struct gateway *g, uint32_t source);
 
+/* How long the last turn took, and how much memory the process takes of what it may take. */
+void gateway_on_load(struct gateway *g, int64_t turn_ms, uint32_t memory_percent);
+
 /* A new inventory file: take it over and journal it. On error (a sentence in `why`, 256 bytes) the
  * old one stays:
  * WEIR_EINVAL, WEIR_EFULL, WEIR_EAGAIN (no room before the next commit: try again). */
@@ -188,6 +198,23 @@ bool gateway_query(struct gateway *g, void (*query)(void *, struct store *), voi
 /* --- looking -------------------------------------------------------------------------------------
  * */
 
+struct shed_amounts { /* what shedding left out, counted */
+    uint64_t enrichment; /* of alerts */
+    uint64_t results;    /* of windows, not sent */
+    uint64_t raw;        /* readings, not forwarded */
+    uint64_t readings;   /* at QoS 0, dropped */
+};
+
+enum { GATEWAY_SHED_CHANGES = 8 }; /* that are remembered */
+struct shed_change {
+    int64_t wall_ms;
+    enum shed_level from, to;
+    enum shed_cause cause;        /* of entering the higher of the two */
+    bool restarted;               /* the process that was at `from` ended: the rest is not known */
+    int64_t lasted_ms;            /* down: the time since `from` was entered, */
+    struct shed_amounts left_out; /* and what was left out in it */
+};
+
 struct gateway_view {
     const struct engine *engine;
     struct ledger ledger;        /* as of the last commit */
@@ -198,7 +225,11 @@ struct gateway_view {
     enum clock_state clock;
     uint64_t clock_steps;        /* since the start */
     enum shed_level shed;
-    int64_t lag_ms;
+    struct pressure pressure;
+    /* where `shed` is not normal: why, for how long, and what was left out since */
+    enum shed_cause shed_cause;
+    int64_t shed_for_ms;
+    struct shed_amounts left_out;
     uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];
     struct lane_state lanes[LANES];
     int64_t outbox_age_ms[LANES]; /* of the oldest row, in pipeline time; 0: there is none */
@@ -218,6 +249,9 @@ struct gateway_view {
     bool stopping;
 };
 struct gateway_view gateway_view(const struct gateway *g);
+
+/* The last changes of the shed level since the start, newest first. */
+uint32_t gateway_shed_changes(const struct gateway *g, struct shed_change *to, uint32_t max);
 
 /* What gateway_init takes, a line for each module (bytes), for the printed budget. */
 struct budget_line {

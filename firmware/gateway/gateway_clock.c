@@ -35,7 +35,7 @@ static void tell_step(struct gateway *g, int64_t step_ms)
                    (double)step_ms / 1000.0);
     struct envelope_fact fact = { "step_ms", (double)step_ms };
     g->clock_steps++;
-    fill_notice(g, "clock_step", message, &fact, 1);
+    fill_notice(g, "clock_step", &(struct notice){ message, NULL, &fact, 1 });
 }
 
 /* A synced clock is believed. Any other is a guess, and of no use when it leads back behind the

@@ -98,6 +98,10 @@ static void on_result(void *ctx, const struct window_result *result)
     struct gateway *g = ctx;
     if (!g->config->uplink.given)
         return;
+    if (g->shed.level >= SHED_OPTIONAL && !result->alert_open) {
+        g->ledger.results_left_out++;
+        return;
+    }
     if (results_add_window(g->filling->results, result) == WEIR_EFULL) {
         flush_results(g, g->filling->results, LANE_RESULTS);
         int added = results_add_window(g->filling->results, result);
@@ -119,10 +123,9 @@ struct engine_out fill_engine_out(struct gateway *g)
     return (struct engine_out){ .ctx = g, .alert = on_alert, .result = on_result, .late = on_late };
 }
 
-void fill_notice(struct gateway *g, const char *kind, const char *message,
-                 const struct envelope_fact *facts, uint32_t fact_count)
+void fill_notice(struct gateway *g, const char *kind, const struct notice *notice)
 {
-    g->ports.log(g->ports.ctx, kind, message);
+    g->ports.log(g->ports.ctx, kind, notice->message);
     if (!g->config->uplink.given || !fill_has_step_room(g, g->filling))
         return;
     struct envelope envelope = envelope_of(g);
@@ -130,8 +133,8 @@ void fill_notice(struct gateway *g, const char *kind, const char *message,
     size_t bytes;
     void *to = payload_room(g, &bytes);
     take_payload(g, row,
-                 envelope_notice(&envelope, row->sequence, kind, message, facts, fact_count,
-                                 gateway_wall_ms(g), to, bytes));
+                 envelope_notice(&envelope, row->sequence, kind, notice, gateway_wall_ms(g), to,
+                                 bytes));
 }
 
 /* --- limits and room -----------------------------------------------------------------------------
@@ -260,12 +263,12 @@ void fill_open(struct gateway *g)
 static bool forward_raw(struct gateway *g, const struct record *record)
 {
     struct fill *f = g->filling;
-    if (f->raw == NULL || g->shed.level >= SHED_OPTIONAL)
+    if (f->raw == NULL)
         return false;
-    if (results_add_reading(f->raw, record) == 0)
+    if (g->shed.level < SHED_OPTIONAL && results_add_reading(f->raw, record) == 0)
         return true;
-    if (!fill_has_step_room(g, f)) {
-        g->ledger.results_left_out++;
+    if (g->shed.level >= SHED_OPTIONAL || !fill_has_step_room(g, f)) {
+        g->ledger.raw_left_out++;
         return false;
     }
     flush_results(g, f->raw, LANE_RAW);

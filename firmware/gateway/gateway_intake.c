@@ -221,6 +221,22 @@ static struct message own_copy(struct gateway *g, const struct message *message)
     return copy;
 }
 
+/* As many readings as it would have been; one, where it can't be read. */
+static void shed_message(struct gateway *g, const struct message *message)
+{
+    struct topic_match match = { { 0 }, { 0 } };
+    const struct config_topic *topic = find_topic(g, message, &match);
+    struct decoded *d = &g->decoded;
+    uint64_t readings = 1;
+    if (topic != NULL && message->payload.bytes <= g->config->json.payload_bytes) {
+        decode_json(&g->decoder, &topic->mapping, (uint16_t)message->source, match.device,
+                    match.metric, message->payload, d);
+        readings = d->reason == REJECT_NONE ? d->count + d->bad_count : 1;
+    }
+    g->ledger.received += readings;
+    g->ledger.shed[SHED_QOS0_OVERLOAD] += readings;
+}
+
 static enum reject_reason decode_message(struct gateway *g, const struct message *message)
 {
     struct topic_match match = { { 0 }, { 0 } };
@@ -253,6 +269,10 @@ static enum reject_reason decode_message(struct gateway *g, const struct message
 
 static enum reject_reason judge_message(struct gateway *g, const struct message *message)
 {
+    if (message->qos == 0 && g->shed.level == SHED_QOS0) {
+        shed_message(g, message);
+        return REJECT_NONE;
+    }
     struct message copy = own_copy(g, message);
     uint32_t limit = g->config->json.payload_bytes;
     if (message->payload.bytes <= limit)
@@ -267,7 +287,7 @@ static void count_message(struct gateway *g, uint32_t source)
     struct fill *f = g->filling;
     uint32_t waiting = ++f->source_messages[source];
     if (g->config->sources[source].kind == SOURCE_BROKER &&
-        waiting >= g->config->sources[source].receive_maximum)
+        waiting >= pressure_receive_maximum(g, source))
         f->urgent = true;
 }
 

@@ -77,6 +77,7 @@ struct gateway *gateway_init(const struct config *config, const struct gateway_p
     g->filling = &g->fills[0];
     g->out = fill_engine_out(g);
     shed_init(&g->shed);
+    g->pressure.commit_begun_ms = INT64_MAX;
     print_digest(g);
     return g;
 }
@@ -244,7 +245,7 @@ void start_tell_loss(struct gateway *g)
                    (unsigned long long)g->state_from);
     struct envelope_fact fact = { "first_block", (double)g->state_from };
     g->state_from = 0;
-    fill_notice(g, "state_lost", message, &fact, 1);
+    fill_notice(g, "state_lost", &(struct notice){ message, NULL, &fact, 1 });
 }
 
 /* What the pipeline must know before the first reading: the configuration, and that no source is
@@ -259,6 +260,7 @@ static void journal_start(struct gateway *g)
     };
     fill_append(g, &config);
     engine_apply(g->engine, &config, &g->out);
+    pressure_start(g);
     for (uint32_t source = 0; source < g->config->source_count; source++)
         gateway_on_source(g, source, false);
 }

@@ -121,6 +121,26 @@ struct carried {
     uint32_t count, next; /* admissions, and the next one to take; equal: nothing waits */
 };
 
+struct peak { /* the greatest of a while */
+    int64_t value, t_ms;
+};
+
+struct shed_period { /* of one level: since it was entered from below */
+    int64_t since_ms; /* t */
+    enum shed_cause cause;
+    struct shed_amounts before;
+};
+
+struct pressure_watch { /* gateway_pressure.c */
+    struct peak commit, loop; /* ms */
+    int64_t commit_begun_ms;  /* t; INT64_MAX: none is under way */
+    uint32_t memory_percent;
+    struct shed_period levels[SHED_LEVELS]; /* up to the present one */
+    enum shed_level level_before; /* of the process before; told as soon as the time is known */
+    struct shed_change changes[GATEWAY_SHED_CHANGES];
+    uint64_t change_count;
+};
+
 struct tail_slot {
     struct tail_entry entry; /* `value` is printed when somebody looks */
     struct value value;      /* TEXT: cut, in entry.value */
@@ -157,6 +177,7 @@ struct gateway {
     struct sender sender;
     struct checkpointer checkpoint;
     struct shed shed;
+    struct pressure_watch pressure;
     /* time */
     struct hal_time now;
     int64_t t_ms, t_base_ms, mono_base_ms;
@@ -197,8 +218,7 @@ void fill_open(struct gateway *g); /* something waits from here on */
 void fill_append(struct gateway *g, const struct record *record);
 void fill_add_letter(struct gateway *g, const struct dead_letter *letter);
 void fill_add_session(struct gateway *g, const struct session_change *change);
-void fill_notice(struct gateway *g, const char *kind, const char *message,
-                 const struct envelope_fact *facts, uint32_t fact_count);
+void fill_notice(struct gateway *g, const char *kind, const struct notice *notice);
 /* hands the filling batch over and turns to the other one */
 void fill_seal(struct gateway *g);
 struct engine_out fill_engine_out(struct gateway *g);
@@ -209,6 +229,16 @@ void start_tell_loss(struct gateway *g); /* once: what the start could not rebui
 /* gateway_intake.c */
 void intake_continue(struct gateway *g);          /* what is left of the carried message */
 int64_t gateway_wall_ms(const struct gateway *g); /* t + offset */
+
+/* gateway_pressure.c */
+void pressure_start(struct gateway *g); /* once: what the journal says of the level no longer is */
+void pressure_update(struct gateway *g);
+void pressure_commit_begun(struct gateway *g);
+void pressure_commit_done(struct gateway *g);
+struct pressure pressure_measure(const struct gateway *g);
+int64_t pressure_outbox_age_ms(const struct gateway *g, enum lane lane);
+uint32_t pressure_receive_maximum(const struct gateway *g, uint32_t source);
+void pressure_view(const struct gateway *g, struct gateway_view *view);
 
 /* gateway_sender.c */
 void sender_reset(struct gateway *g);

@@ -149,7 +149,7 @@ sources:
     topics: ["t/{{device}}/{{metric}}"]
     payload: {{value: /value, sequence: /sequence}}
 commit: {{max_age: {max_age}}}
-shed: {{enrichment_lag: 0}}
+shed: {{enrichment_lag: 0, optional_lag: 0, sources_lag: 0, qos0_lag: 0}}
 watchdog: {{timeout: 0}}
 """)
         place.start_gateway()

@@ -93,6 +93,16 @@ static int teardown(void **state)
     return 0;
 }
 
+static bool has_reason(const struct site *s, const char *reason)
+{
+    struct gateway_view view = gateway_view(s->bench.gateway);
+    struct health health = board_health(&s->board, &view);
+    for (uint32_t i = 0; i < health.count; i++)
+        if (strcmp(health.reasons[i], reason) == 0)
+            return true;
+    return false;
+}
+
 /* --- the watchdog --- */
 
 static void silence_is_proved_by_commits(void **state)
@@ -122,8 +132,8 @@ static void store_that_does_not_come_back_resets_the_machine(void **state)
     seconds(s, LIMIT_S / 2 + 3, "20");
     assert_int_equal(s->machine.led, LED_FAILED);
     assert_int_equal(s->machine.reset_mono_ms, 0);
-    struct gateway_view view = gateway_view(s->bench.gateway);
-    assert_string_equal(board_health(&s->board, &view).reasons[0], "no_progress");
+    assert_true(has_reason(s, "no_progress"));
+    assert_true(has_reason(s, "shedding")); /* a commit that takes long is pressure */
     seconds(s, 2 * LIMIT_S, "20");
     assert_in_range(reset_after_s(s, since_ms), LIMIT_S - 2, LIMIT_S + 1);
 }
@@ -204,6 +214,8 @@ static void full_disk_resets_nothing(void **state)
     assert_string_equal(health.reasons[0], "disk_full");
     s->bench.commits_fail_with = 0;
     seconds(s, 5, "20");
+    assert_false(has_reason(s, "disk_full"));
+    seconds(s, 30, "20"); /* what it shed meanwhile comes back in steps */
     assert_int_equal(s->machine.led, LED_GOOD);
 }
 

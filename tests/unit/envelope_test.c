@@ -111,7 +111,8 @@ static void a_gap_and_a_notice_are_the_vectors(void **state)
     assert_in_range(gap.bytes, 1, sizeof room);
     vector_check("tests/vectors/gap.json", gap.at, gap.bytes);
     static const struct envelope_fact facts[] = { { "level", 1 }, { "lag_ms", 5210 } };
-    struct text notice = envelope_notice(&e, 21, "shed_level", "enrichment is left out", facts, 2, 1790000200000, room,
+    const struct notice said = { "enrichment is left out", "lag", facts, 2 };
+    struct text notice = envelope_notice(&e, 21, "shed_level", &said, 1790000200000, room,
                                          sizeof room);
     assert_in_range(notice.bytes, 1, sizeof room);
     vector_check("tests/vectors/notice.json", notice.at, notice.bytes);

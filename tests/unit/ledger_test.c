@@ -85,7 +85,7 @@ static void a_newer_form_is_refused_and_an_older_one_read(void **state)
 {
     (void)state;
     static const uint8_t older[] = { 1, 9, 0, 4, 0, 2, 0, 5, 0, 4, 0, 0, 0, 0, 0 };
-    static const uint8_t newer_version[] = { 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+    static const uint8_t newer_version[] = { 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
     static const uint8_t more_reasons[600] = { 1, 0, 0, 0, 0, REJECT_REASON_END + 1 };
     struct ledger l;
     struct byte_reader r = { .at = older, .bytes = sizeof older };
