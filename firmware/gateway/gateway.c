@@ -16,6 +16,7 @@ enum {
 
 void store_job_run(struct store_job *job, struct store *store)
 {
+    job->why = store_why(store);
     switch (job->kind) {
     case STORE_JOB_COMMIT:
         job->result = store_commit(store, job->batch);
@@ -98,9 +99,10 @@ void gateway_schedule(struct gateway *g)
 
 static void commit_failed(struct gateway *g, int error)
 {
-    char details[96];
-    (void)snprintf(details, sizeof details, "block=%llu error=\"%s\"",
-                   (unsigned long long)g->committing->batch.block, weir_err_text(error));
+    char details[400];
+    const char *why = g->commit_job.why != NULL ? g->commit_job.why : "";
+    (void)snprintf(details, sizeof details, "block=%llu error=\"%s\" why=\"%.256s\"",
+                   (unsigned long long)g->committing->batch.block, weir_err_text(error), why);
     g->ports.log(g->ports.ctx, "commit_failed", details);
     g->commit_failures++;
     g->failing_with = error;

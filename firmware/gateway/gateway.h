@@ -34,6 +34,7 @@ enum { GATEWAY_FETCH_BYTES = 256 * 1024, GATEWAY_FETCH_ROWS = 64 };
 struct store_job {
     enum store_job_kind kind;
     int result;                      /* set by whoever ran it */
+    const char *why;                 /* likewise: the store's words for it; until the next job */
     struct batch *batch;             /* COMMIT */
     enum lane lane;                  /* OUTBOX, POISON */
     uint64_t sequence;               /* OUTBOX: from; POISON: which */

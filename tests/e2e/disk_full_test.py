@@ -8,6 +8,7 @@ mosquitto_sub, what is kept by `weir export`."""
 import collections
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -166,6 +167,7 @@ def filled_by_a_neighbour(place):
             place.wait_status("its alerts wait", lambda s: s["lanes"]["alerts"]["next"] - 1 == site.readings)
             with Greedy(disk):
                 wait_until("commits fail", lambda: "commit_failed" in place.log("gateway"))
+                assert re.search(r'commit_failed .* why="[^"]*(full|no space)', place.log("gateway")), "in whose words?"
                 time.sleep(1)
                 before, sent, began = acknowledged(place), load.sent, stored(place)
                 site.proxy.open = True
