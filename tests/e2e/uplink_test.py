@@ -124,6 +124,7 @@ def wrong_name(place):
     place.rename_server("other.example")
     place.start_broker("cloud", tls=True)
     refuses(site)
+    assert "why=\"the broker's certificate is not for the host in `url`\"" in place.log("gateway")
 
 
 def unknown_authority(place):
