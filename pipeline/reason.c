@@ -1,0 +1,27 @@
+#include "pipeline/reason.h"
+
+#include <assert.h>
+
+const char *reason_name(enum reason reason)
+{
+    switch (reason) {
+    case REASON_NONE:
+        return "";
+    case REASON_PATTERN:
+        return "pattern";
+    case REASON_SPIKE:
+        return "spike";
+    case REASON_HIGH:
+        return "new high";
+    case REASON_LOW:
+        return "new low";
+    case REASON_DRIFT:
+        return "drift";
+    case REASON_SILENCE:
+        return "silence";
+    case REASONS:
+        break;
+    }
+    assert(reason < REASONS);
+    return "";
+}

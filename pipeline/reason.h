@@ -1,0 +1,20 @@
+/* reason: in what way a reading is unusual, where a detector can tell ways apart. The numbers are
+ * stored: append only. */
+#ifndef PIPELINE_REASON_H
+#define PIPELINE_REASON_H
+
+enum reason {
+    REASON_NONE,
+    REASON_PATTERN, /* readings of late do not fit what this hour is like */
+    REASON_SPIKE,   /* one reading further off than any before */
+    REASON_HIGH,    /* higher than ever */
+    REASON_LOW,     /* lower than ever */
+    REASON_DRIFT,   /* the level is moving away */
+    REASON_SILENCE, /* nothing happens for longer than ever */
+    REASONS
+};
+
+/* "pattern", "spike", "new high", ...; of NONE "". */
+const char *reason_name(enum reason reason);
+
+#endif

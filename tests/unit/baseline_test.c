@@ -1,0 +1,351 @@
+/* Goal: the baseline knows each hour of the day, names what is unusual, is not blinded by one wild reading, and never
+ * holds a NaN. Method: short stories of a series as examples; then a seeded property: on streams of huge, tiny, repeated
+ * and jumping numbers every figure is finite and in order, and a state saved and loaded goes on bit for bit.
+ * Links: pipeline/baseline.c pipeline/reason.c pipeline/bytes.c */
+#include "pipeline/baseline.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tests/lib/noise.h"
+
+enum { STEP_S = 300, DAY = 86400 / STEP_S, WEEK = 7 * DAY };
+
+struct rig {
+    struct baseline baseline;
+    struct baseline_finding found; /* for the last reading */
+    int64_t time_ms;
+    uint64_t chance;
+    uint32_t raised; /* alarms */
+};
+
+static struct rig rig_new(void)
+{
+    struct rig rig = { .time_ms = 4 * INT64_C(86400000), .chance = 7 }; /* a Monday */
+    return rig;
+}
+
+static void feed(struct rig *rig, double value)
+{
+    const struct baseline_reading reading = { rig->time_ms, STEP_S * 1000, value };
+    rig->found = baseline_take(&rig->baseline, BASELINE_BAR_NORMAL, &reading);
+    rig->time_ms += STEP_S * 1000;
+    rig->raised += rig->found.raised;
+}
+
+static double daily(const struct rig *rig) /* 100 by night, 110 by day */
+{
+    int64_t hour = rig->time_ms / 3600000 % 24;
+    return hour >= 8 && hour < 18 ? 110 : 100;
+}
+
+static void live(struct rig *rig, uint32_t readings)
+{
+    for (uint32_t i = 0; i < readings; i++)
+        feed(rig, daily(rig) + rnd_normal(&rig->chance));
+}
+
+static struct rig rig_grown(void)
+{
+    struct rig rig = rig_new();
+    live(&rig, 2 * WEEK);
+    rig.raised = 0;
+    return rig;
+}
+
+static void young_it_says_nothing(void **state)
+{
+    (void)state;
+    struct rig rig = rig_new();
+    for (int i = 0; i < BASELINE_AGE_KNOWN; i++) {
+        feed(&rig, i == 150 ? 1e9 : 20);
+        assert_false(rig.found.known || rig.found.alarm || rig.found.raised);
+        assert_int_equal(rig.found.reason, REASON_NONE);
+    }
+    feed(&rig, 20);
+    assert_true(rig.found.known);
+}
+
+static void each_hour_has_its_own_mean(void **state)
+{
+    (void)state;
+    struct rig rig = rig_new();
+    live(&rig, 5 * DAY); /* to Friday night */
+    rig.raised = 0;
+    for (int i = 0; i < 2 * DAY; i++) { /* the weekend is taken to be the same */
+        double usual = daily(&rig);
+        live(&rig, 1);
+        assert_true(fabsf(rig.found.expected - (float)usual) < 3);
+        assert_true(rig.found.low < rig.found.expected && rig.found.expected < rig.found.high);
+    }
+    assert_int_equal(rig.raised, 0);
+}
+
+static void weekends_are_apart(void **state)
+{
+    (void)state;
+    struct rig rig = rig_new();
+    for (int i = 0; i < 3 * WEEK; i++) {
+        int64_t weekday = rig.time_ms / 86400000 % 7; /* 0: a Thursday */
+        double usual = weekday == 2 || weekday == 3 ? 50 : 100;
+        feed(&rig, usual + rnd_normal(&rig.chance));
+        if (i > 2 * WEEK)
+            assert_true(fabsf(rig.found.expected - (float)usual) < 3);
+    }
+}
+
+static void what_is_unusual_has_a_name(void **state)
+{
+    (void)state;
+    static const struct {
+        double value; /* instead of the usual, at night */
+        enum reason reason;
+    } CASES[] = {
+        { 140, REASON_SPIKE },
+        { 240, REASON_SPIKE }, /* too far off to be believed */
+        { 60, REASON_SPIKE },
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct rig rig = rig_grown();
+        feed(&rig, CASES[i].value);
+        assert_true(rig.found.raised && rig.found.alarm);
+        assert_int_equal(rig.found.reason, CASES[i].reason);
+        assert_true(rig.found.score >= rig.found.bar);
+        assert_true(CASES[i].value < (double)rig.found.low || CASES[i].value > (double)rig.found.high);
+    }
+}
+
+/* A series of wide errors: its records are near, its spikes are not. */
+static void records_have_a_name(void **state)
+{
+    (void)state;
+    for (int down = 0; down < 2; down++) {
+        struct rig rig = rig_new();
+        for (int i = 0; i < 2000; i++)
+            feed(&rig, i % 2 == 0 ? 0 : 100);
+        assert_int_equal(rig.raised, 0);
+        feed(&rig, down ? -7 : 107);
+        assert_true(rig.found.raised);
+        assert_int_equal(rig.found.reason, down ? REASON_LOW : REASON_HIGH);
+    }
+}
+
+static void a_shift_within_the_range_is_a_pattern(void **state)
+{
+    (void)state;
+    struct rig rig = rig_new();
+    for (int i = 0; i < 3000; i++) /* a far reading now and then sets the records wide */
+        feed(&rig, i % 100 == 0 ? 120 : 100 + rnd_normal(&rig.chance));
+    rig.raised = 0;
+    for (int i = 0; i < 20 && rig.raised == 0; i++)
+        feed(&rig, 112 + rnd_normal(&rig.chance));
+    assert_int_equal(rig.raised, 1);
+    assert_int_equal(rig.found.reason, REASON_PATTERN);
+}
+
+/* By turns twenty readings of noise and twenty of the same value, which is what comes last: so far the longest run
+ * of quiet is some 25. */
+static void silence_has_a_name(void **state)
+{
+    (void)state;
+    struct rig rig = rig_new();
+    for (int i = 0; i < 3000; i++)
+        feed(&rig, i / 20 % 2 == 0 ? 80 + 40 * rnd_unit(&rig.chance) : 100);
+    rig.raised = 0;
+    int quiet = 0;
+    while (rig.raised == 0 && quiet < 200) {
+        feed(&rig, 100);
+        quiet++;
+    }
+    assert_true(quiet >= 20 && quiet < 60);
+    assert_int_equal(rig.found.reason, REASON_SILENCE);
+}
+
+static void a_drift_has_a_name(void **state)
+{
+    (void)state;
+    bool found = false;
+    for (uint64_t seed = 1; seed <= 200 && !found; seed++) {
+        struct rig rig = rig_new();
+        rig.chance = seed;
+        for (int i = 0; i < 4000; i++)
+            feed(&rig, 100 + rnd_normal(&rig.chance));
+        for (int i = 0; i < 1000 && !found; i++) {
+            feed(&rig, 100 + 0.004 * i + rnd_normal(&rig.chance));
+            found = rig.found.reason == REASON_DRIFT;
+            assert_true(!found || rig.found.score - rig.found.terms[REASON_DRIFT] < rig.found.bar);
+        }
+    }
+    assert_true(found);
+}
+
+static void one_wild_reading_teaches_nothing(void **state)
+{
+    (void)state;
+    struct rig rig = rig_grown();
+    struct baseline before = rig.baseline;
+    feed(&rig, 1e12);
+    assert_true(rig.found.raised);
+    assert_int_equal(rig.found.reason, REASON_SPIKE);
+    assert_memory_equal(before.usual, rig.baseline.usual, sizeof before.usual);
+    assert_true(rig.baseline.error_max <= before.error_max && rig.baseline.highest <= before.highest);
+    live(&rig, 400);
+    rig.raised = 0;
+    for (int i = 0; i < 20; i++)
+        feed(&rig, daily(&rig) + 8 + rnd_normal(&rig.chance));
+    assert_true(rig.raised > 0);
+}
+
+static void it_ends_after_thirty_quiet_readings(void **state)
+{
+    (void)state;
+    struct rig rig = rig_grown();
+    feed(&rig, daily(&rig) + 30);
+    float bar = rig.found.bar;
+    for (int quiet = 0; quiet < BASELINE_LATCH; quiet++) {
+        feed(&rig, daily(&rig));
+        assert_true(rig.found.alarm);
+        if (rig.found.score >= BASELINE_BAR_NORMAL) /* the ten readings with the spike among them */
+            quiet = -1;
+    }
+    feed(&rig, daily(&rig));
+    assert_false(rig.found.alarm);
+    assert_int_equal(rig.found.reason, REASON_NONE);
+    assert_int_equal(rig.raised, 1);
+    /* the alarm made the next one harder, by a fifth of what it took */
+    assert_true(rig.found.bar > bar + 0.19f * BASELINE_BAR_NORMAL);
+}
+
+static void a_lower_bar_raises_earlier(void **state)
+{
+    (void)state;
+    static const float BARS[] = { BASELINE_BAR_LOW, BASELINE_BAR_NORMAL, BASELINE_BAR_HIGH };
+    uint32_t alarms[3];
+    for (int i = 0; i < 3; i++) {
+        struct baseline b;
+        uint64_t chance = 11;
+        memset(&b, 0, sizeof b);
+        alarms[i] = 0;
+        double value = 0;
+        for (int64_t n = 0; n < 60000; n++) {
+            value = 0.9 * value + rnd_normal(&chance);
+            const struct baseline_reading reading = { n * 60000, 60000, value * value };
+            alarms[i] += baseline_take(&b, BARS[i], &reading).raised;
+        }
+        assert_true(i == 0 || alarms[i] > alarms[i - 1]);
+    }
+}
+
+/* --- property --- */
+
+static double wild(uint64_t *chance, double before)
+{
+    switch (rnd_below(chance, 8)) {
+    case 0:
+        return before;
+    case 1:
+        return 1e140 * (rnd_unit(chance) - 0.5);
+    case 2:
+        return 1e-300 * rnd_unit(chance);
+    case 3:
+        return -BASELINE_VALUE_MAX;
+    case 4:
+        return before * 1.5;
+    default:
+        return rnd_normal(chance);
+    }
+}
+
+static void assert_finite(const struct baseline_finding *f)
+{
+    const float all[] = { f->expected, f->low, f->high, f->score, f->bar };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        assert_true(isfinite(all[i]));
+    for (int i = 0; i < REASONS; i++)
+        assert_true(isfinite(f->terms[i]) || f->terms[i] > 0); /* a record beaten beyond all number */
+    assert_true(f->low <= f->expected && f->expected <= f->high);
+    assert_true(f->alarm == (f->reason != REASON_NONE) && (f->alarm || !f->raised));
+}
+
+static void save_and_load(struct baseline *b)
+{
+    uint8_t bytes[1024], again[1024];
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    baseline_save(b, &w);
+    struct byte_reader r = { bytes, w.used, 0, false };
+    memset(b, 0, sizeof *b);
+    baseline_load(b, &r);
+    assert_false(w.failed || r.failed || r.used != w.used);
+    struct byte_writer w2 = { again, sizeof again, 0, false };
+    baseline_save(b, &w2);
+    assert_int_equal(w.used, w2.used);
+    assert_memory_equal(bytes, again, w.used);
+}
+
+static void any_numbers_leave_it_finite(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    for (int stream = 0; stream < 100; stream++) {
+        struct baseline b, twin;
+        memset(&b, 0, sizeof b);
+        int64_t time_ms = -(int64_t)rnd_below(&chance, UINT64_C(1) << 53);
+        double value = 0;
+        for (int n = 0; n < 1000; n++) {
+            value = stream % 2 == 0 || rnd_below(&chance, 50) == 0 ? wild(&chance, value)
+                                                                  : rnd_normal(&chance);
+            value = value > 1e140 ? 1e140 : value < -1e140 ? -1e140 : value;
+            int64_t gap_ms = (int64_t)rnd_below(&chance, UINT64_C(1) << rnd_below(&chance, 50));
+            const struct baseline_reading reading = { time_ms += gap_ms, gap_ms, value };
+            twin = b;
+            if (n % 100 == 50)
+                save_and_load(&twin);
+            struct baseline_finding f = baseline_take(&b, BASELINE_BAR_NORMAL, &reading);
+            struct baseline_finding of_twin = baseline_take(&twin, BASELINE_BAR_NORMAL, &reading);
+            assert_finite(&f);
+            assert_true(f.score <= of_twin.score && f.score >= of_twin.score);
+            assert_memory_equal(&b, &twin, sizeof b);
+        }
+    }
+}
+
+static void a_damaged_state_is_refused(void **state)
+{
+    (void)state;
+    struct rig rig = rig_grown();
+    uint8_t bytes[1024];
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    baseline_save(&rig.baseline, &w);
+    for (size_t part = 0; part <= w.used; part++) {
+        struct byte_reader r = { bytes, part, 0, false };
+        struct baseline b;
+        baseline_load(&b, &r);
+        assert_int_equal(r.failed, part < w.used);
+    }
+    const float nan_value = NAN;
+    memcpy(bytes, &nan_value, sizeof nan_value);
+    struct byte_reader r = { bytes, w.used, 0, false };
+    struct baseline b;
+    baseline_load(&b, &r);
+    assert_true(r.failed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(young_it_says_nothing),
+        cmocka_unit_test(each_hour_has_its_own_mean),
+        cmocka_unit_test(weekends_are_apart),
+        cmocka_unit_test(what_is_unusual_has_a_name),
+        cmocka_unit_test(records_have_a_name),
+        cmocka_unit_test(a_shift_within_the_range_is_a_pattern),
+        cmocka_unit_test(silence_has_a_name),
+        cmocka_unit_test(a_drift_has_a_name),
+        cmocka_unit_test(one_wild_reading_teaches_nothing),
+        cmocka_unit_test(it_ends_after_thirty_quiet_readings),
+        cmocka_unit_test(a_lower_bar_raises_earlier),
+        cmocka_unit_test(any_numbers_leave_it_finite),
+        cmocka_unit_test(a_damaged_state_is_refused),
+    };
+    return cmocka_run_group_tests_name("baseline", tests, NULL, NULL);
+}
