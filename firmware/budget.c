@@ -36,7 +36,7 @@ static void add_sources(struct budget *b, const struct config *config)
     for (uint32_t i = 0; i < config->source_count; i++) {
         const struct config_source *source = &config->sources[i];
         if (source->kind == SOURCE_BROKER)
-            (void)tap_init(&(struct tap_config){ source, i, payload }, &taps);
+            (void)tap_init(&(struct tap_config){ source, i, payload, config->data_dir }, &taps);
         else
             (void)listener_init(&(struct listener_config){ source, i, payload, NULL, NULL },
                                 &listeners);

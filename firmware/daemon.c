@@ -140,7 +140,8 @@ static void carve(struct daemon *d, struct arena *arena)
     for (uint32_t i = 0; i < d->config.source_count; i++) {
         const struct config_source *source = &d->config.sources[i];
         if (source->kind == SOURCE_BROKER)
-            d->taps[i] = tap_init(&(struct tap_config){ source, i, payload }, arena);
+            d->taps[i] = tap_init(&(struct tap_config){ source, i, payload, d->config.data_dir },
+                                  arena);
         else
             d->listeners[i] =
                 listener_init(&(struct listener_config){ source, i, payload, d->sessions,

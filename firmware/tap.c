@@ -11,6 +11,7 @@
 #include "firmware/backoff.h"
 #include "firmware/log.h"
 #include "firmware/tap_client.h"
+#include "firmware/tap_session.h"
 
 enum {
     TAP_MISC_MS = 500,      /* between two looks at the keepalive */
@@ -48,7 +49,8 @@ struct tap {
     uint32_t unacknowledged; /* messages of this connection whose PUBACK must still wait */
     bool lost;               /* a callback or a call said that the connection is gone */
     bool listening;      /* the last wait would have told of anything to read */
-    bool had_session;
+    bool had_session;    /* the broker once had one of ours */
+    struct loop_call noting; /* that */
     uint8_t *held;
     size_t held_capacity, held_begin, held_end;
     uint32_t held_count;
@@ -129,6 +131,12 @@ static void log_reason(const struct tap *tap, const char *event, int code,
     free(reason);
 }
 
+static void note_session(void *ctx)
+{
+    const struct tap *tap = ctx;
+    tap_session_note(tap->config.data_dir, tap->config.source);
+}
+
 static void on_connect(struct mosquitto *client, void *ctx, int code, int flags,
                        const mosquitto_property *properties)
 {
@@ -145,6 +153,8 @@ static void on_connect(struct mosquitto *client, void *ctx, int code, int flags,
                   "source=%s what=\"the broker forgot our session; what came "
                   "to it meanwhile is gone\"",
                   source_name(tap));
+    if (!tap->had_session) /* on a thread: the disk may hang */
+        (void)loop_call(tap->loop, &tap->noting, note_session, tap); /* else the next start does */
     tap->had_session = true;
     static char filters[CONFIG_TOPICS_MAX][TOPIC_BYTES_MAX + 1];
     char *list[CONFIG_TOPICS_MAX];
@@ -244,6 +254,7 @@ int tap_open(struct tap *tap, struct loop *loop, struct gateway *gateway, uint64
     const struct config_source *source = tap->config.source;
     tap->loop = loop;
     tap->gateway = gateway;
+    tap->had_session = tap_session_known(tap->config.data_dir, source);
     tap->backoff =
         (struct backoff){ source->broker.backoff_min_ms, source->broker.backoff_max_ms, seed, 0 };
     int err = tap_client_make(source, tap, &tap->client);

@@ -20,6 +20,7 @@ struct tap_config {
     const struct config_source *source; /* outlives the tap */
     uint32_t index;                     /* of the source */
     uint32_t payload_bytes_max;
+    const char *data_dir;
 };
 
 /* NULL while the arena only measures. */

@@ -135,6 +135,35 @@ def broker_restarts(place):
     plant.check()
 
 
+def session_lost_while_we_were_down(place):
+    """It is told, and only then: not at the very first connection, nor when the broker still has it."""
+    plant = Plant(place)
+    connected = []
+
+    def start():
+        connected.append(place.log("gateway").count("source_connected") if "gateway" in place.logs else 0)
+        place.start_gateway()
+        wait_until("connected", lambda: place.log("gateway").count("source_connected") > connected[-1])
+        return place.log("gateway").count("source_session_lost")
+    assert start() == 0, "there was none to lose"
+    wait_until("it is noted", lambda: os.path.exists(place.path("data", "session-plant")))
+    place.stop("gateway", signal.SIGKILL)
+    assert start() == 0, "it is still there"
+    place.stop("gateway")
+    place.stop("plant", signal.SIGKILL)
+    for name in os.listdir(place.path("plant")):
+        os.remove(place.path("plant", name))
+    place.start_broker("plant")
+    assert start() == 1
+    place.stop("gateway")
+    plant.configure("200ms")
+    with open(place.config) as f:
+        text = f.read()
+    with open(place.config, "w") as f:
+        f.write(text.replace("    topics:", "    client_id: another\n    topics:"))
+    assert start() == 1, "that one never had a session"
+
+
 def broker_comes_later(place):
     plant = Plant(place)
     place.stop("plant")
@@ -210,7 +239,8 @@ def wrong_name(place):
     assert plant.published == 0
 
 
-CASES = [killed_before_the_commit, killed_at_random, killed_at_random_over_tls, small_window_stays_full,
+CASES = [session_lost_while_we_were_down, killed_before_the_commit, killed_at_random, killed_at_random_over_tls,
+         small_window_stays_full,
          broker_restarts, broker_comes_later, waits_in_the_broker, retained_is_old_news, one_at_a_time,
          wrong_name]
 
