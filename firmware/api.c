@@ -243,6 +243,37 @@ static bool answer_letter(struct api *api, const struct api_request *r, int64_t 
     return api_ask(api, r, &question, response);
 }
 
+/* Each name once, in order of the configuration. */
+static bool is_new_field(const struct config *config, uint32_t source, uint32_t field)
+{
+    const char *name = config->sources[source].mapping.field_names[field];
+    for (uint32_t s = 0; s <= source; s++) {
+        const struct json_mapping *mapping = &config->sources[s].mapping;
+        uint32_t count = s < source ? mapping->field_count : field;
+        for (uint32_t f = 0; f < count; f++)
+            if (strcmp(mapping->field_names[f], name) == 0)
+                return false;
+    }
+    return true;
+}
+
+static bool answer_fields(struct api *api, const struct api_request *r, int64_t mono_ms,
+                          struct api_response *response)
+{
+    struct json_writer w = json_writer_over(api->text, API_TEXT_BYTES);
+    (void)r, (void)mono_ms;
+    json_object(&w);
+    json_key(&w, "fields");
+    json_array(&w);
+    for (uint32_t source = 0; source < api->config->source_count; source++)
+        for (uint32_t f = 0; f < api->config->sources[source].mapping.field_count; f++)
+            if (is_new_field(api->config, source, f))
+                json_string(&w, api->config->sources[source].mapping.field_names[f]);
+    json_array_end(&w);
+    json_object_end(&w);
+    return api_give(response, &w);
+}
+
 static bool answer_export(struct api *api, const struct api_request *r, int64_t mono_ms,
                           struct api_response *response)
 {
@@ -270,6 +301,7 @@ static const struct route {
     { "/api/v1/dlq", false, false, answer_letters },
     { "/api/v1/dlq/", true, false, answer_letter },
     { "/api/v1/export", false, false, answer_export },
+    { "/api/v1/fields", false, false, answer_fields },
     { "/api/v1/credentials", false, false, api_list_credentials },
     { "/api/v1/credentials/", true, true, api_change_credentials },
     { "/api/v1/inventory/reload", false, true, answer_reload },

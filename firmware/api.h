@@ -14,6 +14,7 @@
  *                                           10 s for a newer one
  *   GET  /api/v1/dlq?after=&max=            dead letters, oldest first; without `after` the newest
  *   GET  /api/v1/dlq/ID                     one, with its payload
+ *   GET  /api/v1/fields                     names of further fields that the configuration keeps
  *   GET  /api/v1/export?from=BLOCK&skip=N   the journal as JSON Lines, part of one block a
  * request; the header Weir-Next says where to go on: "BLOCK.N"
  *   POST /api/v1/inventory/reload           read the inventory's file again

@@ -9,7 +9,7 @@
 static const char help[] =
     "usage: weir export [--from BLOCK] [--format jsonl|csv] [-s PATH | -c FILE]\n\n"
     "The journal from a block on, to stdout: every record as JSON Lines, or the readings as "
-    "CSV.\n\n"
+    "CSV,\nwith a column for each further field that the present configuration names.\n\n"
     "  --from BLOCK      0: from the oldest held\n"
     "  --format FORMAT   jsonl (default) or csv\n";
 
@@ -17,7 +17,24 @@ static const char *const columns[] = { "block",         "position",    "source",
                                        "metric",        "value",       "unit",     "event_time",
                                        "event_time_ms", "time_source", "sequence", "index" };
 
-enum { COLUMNS = sizeof columns / sizeof columns[0] };
+enum { COLUMNS = sizeof columns / sizeof columns[0], FIELDS_MAX = 64, NAME_BYTES = 65 };
+
+static char fields[FIELDS_MAX][NAME_BYTES]; /* further ones, as the configuration names them */
+static uint32_t field_count;
+
+static int ask_fields(const struct client_options *options)
+{
+    struct client_answer answer;
+    struct text name;
+    size_t cursor = 0;
+    int status = client_get(options, "/api/v1/fields", &answer);
+    if (status != CLI_OK)
+        return status;
+    while (field_count < FIELDS_MAX &&
+           json_view_next(json_view_at(answer.body, "fields"), &cursor, NULL, &name))
+        json_view_print(name, fields[field_count++], NAME_BYTES);
+    return CLI_OK;
+}
 
 static void print_cell(const char *cell)
 {
@@ -34,6 +51,32 @@ static void print_cell(const char *cell)
     (void)putchar('"');
 }
 
+static void print_head(void)
+{
+    for (size_t i = 0; i < COLUMNS; i++)
+        (void)printf("%s%s", i > 0 ? "," : "", columns[i]);
+    for (uint32_t i = 0; i < field_count; i++) {
+        (void)fputs(",fields.", stdout);
+        print_cell(fields[i]);
+    }
+    (void)putchar('\n');
+}
+
+static void print_fields(struct text line)
+{
+    struct text all = json_view_at(line, "fields");
+    for (uint32_t i = 0; i < field_count; i++) {
+        char cell[2048] = "";
+        struct text key = { 0 }, value;
+        size_t cursor = 0;
+        while (json_view_next(all, &cursor, &key, &value))
+            if (text_equal(key, text_of(fields[i])))
+                json_view_print(value, cell, sizeof cell);
+        (void)putchar(',');
+        print_cell(cell);
+    }
+}
+
 static void print_csv(struct text lines)
 {
     char cell[2048];
@@ -47,9 +90,11 @@ static void print_csv(struct text lines)
             continue;
         for (size_t i = 0; i < COLUMNS; i++) {
             json_view_text(line, columns[i], cell, sizeof cell);
+            (void)fputs(i > 0 ? "," : "", stdout);
             print_cell(cell);
-            (void)putchar(i + 1 < COLUMNS ? ',' : '\n');
         }
+        print_fields(line);
+        (void)putchar('\n');
     }
 }
 
@@ -72,8 +117,11 @@ int cli_export(int argc, char **argv)
     if (from[0] == '\0' || from[strspn(from, "0123456789")] != '\0')
         return arguments_usage(&a, "--from wants a block's number, not", from);
     (void)snprintf(next, sizeof next, "%.20s.0", from);
-    for (size_t i = 0; csv && i < COLUMNS; i++)
-        (void)printf("%s%c", columns[i], i + 1 < COLUMNS ? ',' : '\n');
+    status = csv ? ask_fields(&options) : CLI_OK;
+    if (status != CLI_OK)
+        return status;
+    if (csv)
+        print_head();
     while (next[0] != '\0') {
         char *dot = strchr(next, '.');
         if (dot != NULL)

@@ -2,6 +2,7 @@
 """Goal: every subcommand of weir and weir-sim knows --help and --version, and says by its exit status what happened: 0
 done, 1 not there or nobody answers, 2 not understood, 78 wrong configuration; its --help says so too.
 Method: every one against a running gateway, against none, and with words that nobody understands."""
+import csv
 import os
 import re
 import subprocess
@@ -11,7 +12,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from weir_e2e import ROOT, WEIR, Place, skip_without  # noqa: E402
 
 SIM = os.path.join(os.path.dirname(WEIR), "weir-sim")
-COMMANDS = {WEIR: ["run", "status", "devices", "show", "tail", "alerts", "dlq", "export", "check", "config", "version"],
+COMMANDS = {WEIR: ["run", "status", "devices", "show", "tail", "alerts", "dlq", "export", "check", "config", "token",
+                  "version"],
             SIM: ["fleet", "cloud", "report", "world"]}
 NO_ID = "0" * 26
 # What asks the gateway: its words, and its exit status while the gateway runs.
@@ -24,7 +26,9 @@ MISUSED = [["show"], ["show", "a", "b"], ["alerts", "eat", NO_ID], ["alerts", "a
            ["check", "x"], ["version", "x"], ["run", "x"], ["status", "x"], ["devices", "x"], ["tail", "x"], ["export", "x"],
            ["nosuch"]]
 CONFIG = """
-sources: [{{name: plant, url: "mqtt://localhost:{port}", topics: ["t/{{device}}/{{metric}}"]}}]
+sources:
+  - {{name: plant, url: "mqtt://localhost:{port}", topics: ["t/{{device}}/{{metric}}"], payload: {{fields: {{lot: /lot, by: /by}}}}}}
+  - {{name: hall, url: "mqtt://localhost:{port}", topics: ["h/{{device}}/{{metric}}"], payload: {{fields: {{by: /who}}}}}}
 clock: {{trust: system}}
 """
 
@@ -69,14 +73,21 @@ def with_a_gateway(place):
     port = place.start_broker("plant")
     place.write_config(CONFIG.format(port=port))
     place.start_gateway()
-    place.wait_status("connected", lambda s: s["sources"][0]["connected"])
-    for payload in ('{"value":20}', "no JSON"):
-        subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", "t/pump/temp", "-m", payload], check=True)
-    place.wait_status("both taken", lambda s: s["ledger"]["received"] == 2)
+    place.wait_status("connected", lambda s: all(source["connected"] for source in s["sources"]))
+    for topic, payload in (("t", '{"value":20}'), ("t", "no JSON"), ("t", '{"value":21,"lot":7,"by":"Jo, \\"B\\""}'),
+                           ("h", '{"value":22,"who":"Al"}')):
+        subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", f"{topic}/pump/temp", "-m", payload], check=True)
+    place.wait_status("all taken", lambda s: s["ledger"]["received"] == 4)
     for words, status in ASKING:
         check(WEIR, [*words, "-c", place.config], status)
         check(WEIR, [*words, "--json", "-s", place.socket], status)
     check(WEIR, ["check", "-c", place.config], 0)
+
+
+def further_fields_are_columns(place):
+    rows = list(csv.DictReader(check(WEIR, ["export", "--format", "csv", "-s", place.socket], 0).splitlines()))
+    found = {row["value"]: (row["fields.lot"], row["fields.by"]) for row in rows}
+    assert found == {"20": ("", ""), "21": ("7", 'Jo, "B"'), "22": ("", "Al")}, rows
 
 
 def main():
@@ -85,6 +96,7 @@ def main():
     with Place() as place:
         without_a_gateway(place)
         with_a_gateway(place)
+        further_fields_are_columns(place)
     print(f"ok {sum(map(len, COMMANDS.values()))} commands, {len(ASKING)} questions, {len(MISUSED)} misuses")
     return 0
 
