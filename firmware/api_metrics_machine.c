@@ -1,5 +1,7 @@
 /* What /metrics says of the store, the connections and the machine. */
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "firmware/api_state.h"
@@ -74,54 +76,78 @@ static void put_uplink(const struct api *api, const struct gateway_view *v, stru
             v->uplink_rows[lane]);
 }
 
-struct listener_figure {
-    enum prometheus_kind kind;
+#define COUNT(field) offsetof(struct listener_counts, field)
+
+static const struct listener_figure { /* a counter with a sample for each source that listens */
     const char *name, *help;
-    uint64_t values[CONFIG_SOURCES_MAX];
+    size_t offset; /* of a uint64_t */
+} listener_figures[] = {
+    { "weir_device_accepted_total", "TCP connections accepted.", COUNT(accepted) },
+    { "weir_device_refused_total", "Connections refused, for whatever reason.", COUNT(refused) },
+    { "weir_device_auth_failures_total", "Of them those with a wrong name or password.",
+      COUNT(bad_credentials) },
+    { "weir_device_slowed_total",
+      "Connections ended unheard, since their address had failed too often.", COUNT(slowed) },
+    { "weir_device_handshakes_total", "Handshakes of TLS that succeeded.", COUNT(handshakes) },
+    { "weir_device_handshake_failures_total", "Handshakes of TLS that failed.",
+      COUNT(bad_handshakes) },
+    { "weir_device_faults_total", "Connections ended because the device broke a rule of MQTT.",
+      COUNT(faults) },
+    { "weir_device_silent_total",
+      "Connections ended because nothing was heard, or read, in time.", COUNT(silent) },
+    { "weir_device_taken_over_total", "Connections ended by the same client's next.",
+      COUNT(taken_over) },
+    { "weir_device_exchanges_refused_total",
+      "Messages of QoS 2 refused because limits.exchanges were in use.",
+      COUNT(exchanges_refused) },
+    { "weir_device_messages_total", "Messages taken.", COUNT(messages) },
 };
 
-enum { LISTENER_FIGURES = 8 };
-
-static void take_listener(struct listener_figure figures[LISTENER_FIGURES], uint32_t source,
-                          const struct config_source *config, const struct listener *listener)
+static void put_sessions(const struct api *api, const struct sessions_counts *c,
+                         struct prometheus *p)
 {
-    struct listener_counts c = listener_counts(listener);
-    const uint64_t values[LISTENER_FIGURES] = { c.connected, config->connections_max, c.accepted,
-                                                c.refused,   c.faults,                c.silent,
-                                                c.taken_over, c.messages };
-    for (int i = 0; i < LISTENER_FIGURES; i++)
-        figures[i].values[source] = values[i];
+    prometheus_gauge(p, "weir_sessions", "Sessions of devices that outlive their connection.",
+                     c->kept);
+    prometheus_gauge(p, "weir_sessions_limit", "How many may be kept: limits.sessions.",
+                     api->config->sessions_max);
+    prometheus_gauge(p, "weir_exchanges", "Exchanges of QoS 2 that are not over.", c->exchanges);
+    prometheus_gauge(p, "weir_exchanges_limit", "How many there may be: limits.exchanges.",
+                     api->config->exchanges_max);
+    prometheus_counter(p, "weir_sessions_expired_total", "Sessions whose time was over.",
+                       c->expired);
+    prometheus_counter(p, "weir_sessions_evicted_total", "Sessions that gave way to others.",
+                       c->evicted);
 }
 
 static void put_listeners(const struct api *api, struct prometheus *p)
 {
-    struct listener_figure figures[LISTENER_FIGURES] = {
-        { PROMETHEUS_GAUGE, "weir_device_connections", "Devices connected, by source.", { 0 } },
-        { PROMETHEUS_GAUGE, "weir_device_connections_limit", "Devices that may be.", { 0 } },
-        { PROMETHEUS_COUNTER, "weir_device_accepted_total", "TCP connections accepted.", { 0 } },
-        { PROMETHEUS_COUNTER, "weir_device_refused_total", "Connections refused.", { 0 } },
-        { PROMETHEUS_COUNTER, "weir_device_faults_total",
-          "Connections ended because the device broke a rule of MQTT.", { 0 } },
-        { PROMETHEUS_COUNTER, "weir_device_silent_total",
-          "Connections ended because nothing was heard, or read, in time.", { 0 } },
-        { PROMETHEUS_COUNTER, "weir_device_taken_over_total",
-          "Connections ended by the same client's next.", { 0 } },
-        { PROMETHEUS_COUNTER, "weir_device_messages_total", "Messages taken.", { 0 } },
-    };
-    struct listener *const *listeners = api->start.listeners;
-    uint32_t count = 0;
+    struct listener_counts counts[CONFIG_SOURCES_MAX];
+    const struct config_source *sources[CONFIG_SOURCES_MAX];
+    uint32_t n = 0;
     for (uint32_t i = 0; i < api->config->source_count; i++)
-        if (listeners[i] != NULL) {
-            take_listener(figures, i, &api->config->sources[i], listeners[i]);
-            count++;
+        if (api->start.listeners[i] != NULL) {
+            sources[n] = &api->config->sources[i];
+            counts[n++] = listener_counts(api->start.listeners[i]);
         }
-    for (int f = 0; f < LISTENER_FIGURES && count > 0; f++) {
-        prometheus_family(p, figures[f].kind, figures[f].name, figures[f].help);
-        for (uint32_t i = 0; i < api->config->source_count; i++)
-            if (listeners[i] != NULL)
-                prometheus_count(p, WITH("source", api->config->sources[i].name),
-                                 figures[f].values[i]);
+    if (n == 0)
+        return;
+    prometheus_family(p, PROMETHEUS_GAUGE, "weir_device_connections",
+                      "Devices connected, by source.");
+    for (uint32_t i = 0; i < n; i++)
+        prometheus_count(p, WITH("source", sources[i]->name), counts[i].connected);
+    prometheus_family(p, PROMETHEUS_GAUGE, "weir_device_connections_limit", "Devices that may be.");
+    for (uint32_t i = 0; i < n; i++)
+        prometheus_count(p, WITH("source", sources[i]->name), sources[i]->connections_max);
+    for (size_t f = 0; f < sizeof listener_figures / sizeof listener_figures[0]; f++) {
+        const struct listener_figure *figure = &listener_figures[f];
+        prometheus_family(p, PROMETHEUS_COUNTER, figure->name, figure->help);
+        for (uint32_t i = 0; i < n; i++) {
+            uint64_t value;
+            memcpy(&value, (const char *)&counts[i] + figure->offset, sizeof value);
+            prometheus_count(p, WITH("source", sources[i]->name), value);
+        }
     }
+    put_sessions(api, &counts[0].sessions, p); /* all listeners share them */
 }
 
 static void put_sources(const struct api *api, const struct gateway_view *v, struct prometheus *p)

@@ -110,6 +110,7 @@ def the_one_in_c(place):
     wait_until("it is told", lambda: "refused:" in locked_out.said())
     time.sleep(3)
     assert locked_out.said().count("refused:") == 1, "it asks again at once"
+    assert 'weir_device_auth_failures_total{source="devices"} 1' in place.get("/metrics")[1]
     locked_out.process.kill()
 
 
