@@ -58,6 +58,29 @@ packages:
 	@.ci/install-packages build $(if $(CROSS),cross)
 	$(if $(SYSROOT),@.ci/make-sysroot $(ARCH) $(SYSROOT))
 
+# --- installing --------------------------------------------------------------------------------------------
+PREFIX  ?= /usr/local
+DESTDIR ?=
+INTO    := $(DESTDIR)$(PREFIX)
+HAL_CONFS := $(wildcard boards/*/hal.conf)
+INSTALLED := $(INTO)/bin/weir $(INTO)/lib/systemd/system/weir.service $(INTO)/lib/sysusers.d/weir.conf \
+             $(INTO)/share/weir/minimal.yaml $(INTO)/share/weir/broker.conf $(HAL_CONFS:%=$(INTO)/share/weir/%)
+
+.PHONY: install uninstall
+install: $(B)/weir ## Install the gateway and its unit (PREFIX=/usr/local DESTDIR=)
+	install -D -m 0755 $(B)/weir $(INTO)/bin/weir
+	install -D -m 0644 docs/examples/weir.sysusers $(INTO)/lib/sysusers.d/weir.conf
+	install -D -m 0644 docs/examples/minimal.yaml $(INTO)/share/weir/minimal.yaml
+	install -D -m 0644 docs/broker.conf $(INTO)/share/weir/broker.conf
+	for f in $(HAL_CONFS); do install -D -m 0644 $$f $(INTO)/share/weir/$$f; done
+	install -d $(INTO)/lib/systemd/system
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' docs/examples/weir.service >$(INTO)/lib/systemd/system/weir.service
+	chmod 0644 $(INTO)/lib/systemd/system/weir.service
+
+uninstall: ## Remove what install put there; configuration and store stay
+	rm -f $(INSTALLED)
+	-find $(INTO)/share/weir -depth -type d -empty -delete
+
 # --- tests ------------------------------------------------------------------------------------------------
 # A unit test names what it links in its header (`Links: pipeline/window.c ...`), so the line is its
 # dependency list (% stands for any run of characters); `Libs: -lsqlite3` adds libraries.
