@@ -246,14 +246,11 @@ static bool answer_letter(struct api *api, const struct api_request *r, int64_t 
 /* Each name once, in order of the configuration. */
 static bool is_new_field(const struct config *config, uint32_t source, uint32_t field)
 {
-    const char *name = config->sources[source].mapping.field_names[field];
-    for (uint32_t s = 0; s <= source; s++) {
-        const struct json_mapping *mapping = &config->sources[s].mapping;
-        uint32_t count = s < source ? mapping->field_count : field;
-        for (uint32_t f = 0; f < count; f++)
-            if (strcmp(mapping->field_names[f], name) == 0)
+    const char *name = config->sources[source].field_names[field];
+    for (uint32_t s = 0; s < source; s++)
+        for (uint32_t f = 0; f < config->sources[s].field_count; f++)
+            if (strcmp(config->sources[s].field_names[f], name) == 0)
                 return false;
-    }
     return true;
 }
 
@@ -266,9 +263,9 @@ static bool answer_fields(struct api *api, const struct api_request *r, int64_t 
     json_key(&w, "fields");
     json_array(&w);
     for (uint32_t source = 0; source < api->config->source_count; source++)
-        for (uint32_t f = 0; f < api->config->sources[source].mapping.field_count; f++)
+        for (uint32_t f = 0; f < api->config->sources[source].field_count; f++)
             if (is_new_field(api->config, source, f))
-                json_string(&w, api->config->sources[source].mapping.field_names[f]);
+                json_string(&w, api->config->sources[source].field_names[f]);
     json_array_end(&w);
     json_object_end(&w);
     return api_give(response, &w);

@@ -133,7 +133,7 @@ static void put_fields(const struct api *api, struct json_writer *w, const struc
         if (in.failed || index >= READING_FIELDS_MAX)
             break;
         const char *name =
-            known ? api->config->sources[reading->source].mapping.field_names[index] : "";
+            known ? api->config->sources[reading->source].field_names[index] : "";
         char numbered[16];
         (void)snprintf(numbered, sizeof numbered, "field%u", index);
         json_key(w, name[0] != '\0' ? name : numbered);

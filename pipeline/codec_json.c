@@ -235,7 +235,7 @@ static struct found read_fields(struct decoding *d, cJSON *object, struct common
         struct value value;
         if (value_of(field, REJECT_FIELD_TYPE, &value) == REJECT_FIELD_TYPE)
             return (struct found){ REJECT_FIELD_TYPE, field };
-        put_u8(&w, (uint8_t)i);
+        put_u8(&w, d->mapping->field_numbers[i]);
         put_u8(&w, (uint8_t)value.type);
         if (value.type == VALUE_TEXT)
             put_text(&w, value.text);

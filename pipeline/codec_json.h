@@ -54,6 +54,7 @@ struct json_mapping {
     uint32_t field_count;             /* further fields to keep with each reading */
     char field_names[READING_FIELDS_MAX][READING_NAME_BYTES_MAX + 1];
     char field_pointers[READING_FIELDS_MAX][POINTER_BYTES_MAX];
+    uint8_t field_numbers[READING_FIELDS_MAX]; /* each's place in the source's list of them */
     struct {                          /* json_mapping_compile's */
         bool done;
         struct json_pointer readings, device, metric, value, time, unit, sequence, version, metrics;
@@ -62,7 +63,8 @@ struct json_mapping {
 };
 
 /* Make ready what the configuration wrote; before the first message, and after every change. An
- * empty pointer is no error.
+ * empty pointer is no error. Fields are numbered as they stand; a source whose topics keep others
+ * numbers them anew.
  *   WEIR_EINVAL  with a sentence in *why: one does not begin with /, or has ~ but not ~0 or ~1 */
 int json_mapping_compile(struct json_mapping *mapping, const char **why);
 

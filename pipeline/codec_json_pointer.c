@@ -56,6 +56,7 @@ int json_mapping_compile(struct json_mapping *m, const char **why)
     for (uint32_t i = 0; i < m->field_count && *why == NULL; i++) {
         assert(is_terminated(m->field_pointers[i]));
         *why = compile(&m->compiled.fields[i], m->field_pointers[i]);
+        m->field_numbers[i] = (uint8_t)i;
     }
     m->compiled.done = *why == NULL;
     return m->compiled.done ? 0 : WEIR_EINVAL;

@@ -67,6 +67,9 @@ struct config_source {
     char contract_name[READING_NAME_BYTES_MAX + 1];
     enum time_policy time_policy;
     struct json_mapping mapping; /* the default for its topics, copied into each */
+    /* further fields of all its topics; in the journal each goes by its place here */
+    uint32_t field_count;
+    char field_names[READING_FIELDS_MAX][READING_NAME_BYTES_MAX + 1];
 };
 
 struct config_uplink {

@@ -52,12 +52,40 @@ static void derive_mapping(struct config_reader *r, struct json_mapping *mapping
     fault_fix(f, "`weir config explain sources.payload` lists what they are");
 }
 
+/* Topics may keep other fields than their source: each name has one number in all of them, those of
+ * the source itself first. */
+static void number_fields(struct config_reader *r, struct config_source *source,
+                          struct json_mapping *mapping)
+{
+    for (uint32_t i = 0; i < mapping->field_count; i++) {
+        uint32_t n = 0;
+        while (n < source->field_count &&
+               strcmp(source->field_names[n], mapping->field_names[i]) != 0)
+            n++;
+        if (n == READING_FIELDS_MAX) {
+            struct config_fault *f =
+                fault_at(r, mapping->field_names, "the topics of `%s` keep too many further fields",
+                         source->name);
+            fault_why(f, "a source keeps at most %d, over all its topics", READING_FIELDS_MAX);
+            fault_fix(f, "leave out the ones that nobody reads, or make it two sources");
+            return;
+        }
+        if (n == source->field_count)
+            memcpy(source->field_names[source->field_count++], mapping->field_names[i],
+                   sizeof mapping->field_names[i]);
+        mapping->field_numbers[i] = (uint8_t)n;
+    }
+}
+
 static void derive_source(struct config_reader *r, uint32_t index)
 {
     struct config *config = r->config;
     struct config_source *source = &config->sources[index];
     for (uint32_t i = 0; i < source->topic_count; i++)
         derive_mapping(r, &source->topics[i].mapping);
+    number_fields(r, source, &source->mapping);
+    for (uint32_t i = 0; i < source->topic_count; i++)
+        number_fields(r, source, &source->topics[i].mapping);
     source->kind = source->listens ? SOURCE_LISTENER : SOURCE_BROKER;
     if (source->kind == SOURCE_BROKER && source->broker.client_id[0] == '\0')
         join(source->broker.client_id, sizeof source->broker.client_id, config->gateway_name, "-",

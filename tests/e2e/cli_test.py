@@ -27,7 +27,8 @@ MISUSED = [["show"], ["show", "a", "b"], ["alerts", "eat", NO_ID], ["alerts", "a
            ["nosuch"]]
 CONFIG = """
 sources:
-  - {{name: plant, url: "mqtt://localhost:{port}", topics: ["t/{{device}}/{{metric}}"], payload: {{fields: {{lot: /lot, by: /by}}}}}}
+  - {{name: plant, url: "mqtt://localhost:{port}", payload: {{fields: {{lot: /lot, by: /by}}}},
+     topics: ["t/{{device}}/{{metric}}", {{template: "u/{{device}}/{{metric}}", payload: {{fields: {{at: /at, lot: /l}}}}}}]}}
   - {{name: hall, url: "mqtt://localhost:{port}", topics: ["h/{{device}}/{{metric}}"], payload: {{fields: {{by: /who}}}}}}
 clock: {{trust: system}}
 """
@@ -75,9 +76,9 @@ def with_a_gateway(place):
     place.start_gateway()
     place.wait_status("connected", lambda s: all(source["connected"] for source in s["sources"]))
     for topic, payload in (("t", '{"value":20}'), ("t", "no JSON"), ("t", '{"value":21,"lot":7,"by":"Jo, \\"B\\""}'),
-                           ("h", '{"value":22,"who":"Al"}')):
+                           ("h", '{"value":22,"who":"Al"}'), ("u", '{"value":23,"at":"door","l":8}')):
         subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", f"{topic}/pump/temp", "-m", payload], check=True)
-    place.wait_status("all taken", lambda s: s["ledger"]["received"] == 4)
+    place.wait_status("all taken", lambda s: s["ledger"]["received"] == 5)
     for words, status in ASKING:
         check(WEIR, [*words, "-c", place.config], status)
         check(WEIR, [*words, "--json", "-s", place.socket], status)
@@ -86,8 +87,8 @@ def with_a_gateway(place):
 
 def further_fields_are_columns(place):
     rows = list(csv.DictReader(check(WEIR, ["export", "--format", "csv", "-s", place.socket], 0).splitlines()))
-    found = {row["value"]: (row["fields.lot"], row["fields.by"]) for row in rows}
-    assert found == {"20": ("", ""), "21": ("7", 'Jo, "B"'), "22": ("", "Al")}, rows
+    found = {row["value"]: (row["fields.lot"], row["fields.by"], row["fields.at"]) for row in rows}
+    assert found == {"20": ("", "", ""), "21": ("7", 'Jo, "B"', ""), "22": ("", "Al", ""), "23": ("8", "", "door")}, rows
 
 
 def main():
