@@ -13,9 +13,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import WEIR, free_port, http_ask, run_cases, skip_without, wait_until  # noqa: E402
+from weir_e2e import ROOT, WEIR, free_port, http_ask, run_cases, skip_without, wait_until  # noqa: E402
 
 OPEN_TO_ALL = ("/metrics", "/healthz", "/readyz")
 
@@ -225,13 +226,42 @@ def a_flood_has_a_fifth_of_the_loop(place):
     assert share < 0.25, "a fifth, and what the socket's answers cost (without the rests: a third)"
 
 
+def prometheus_scrapes_it(place):
+    """With the example's configuration and rules: only the target, the files and the pace are the test's."""
+    site, port = Secured(place), free_port()
+    place.start_gateway()
+    with open(place.path("weir.token"), "w") as f:
+        f.write(site.viewer)
+    with open(os.path.join(ROOT, "docs/prometheus/prometheus.yml")) as f:
+        text = f.read()
+    for was, now in (("gateway-7.example.org:9464", f"localhost:{site.port}"), ("ca.crt", site.place.path("pki/ca.crt")),
+                     ("30s", "1s"), ("weir-alerts.yml", os.path.join(ROOT, "docs/prometheus/weir-alerts.yml"))):
+        assert was in text, was
+        text = text.replace(was, now)
+    with open(place.path("prometheus.yml"), "w") as f:
+        f.write(text)
+    place.start("prometheus", ["prometheus", f"--config.file={place.path('prometheus.yml')}", "--log.level=warn",
+                               f"--storage.tsdb.path={place.path('tsdb')}", f"--web.listen-address=127.0.0.1:{port}"])
+
+    def value(expression):
+        try:
+            text = plain(port, "/api/v1/query?query=" + urllib.parse.quote(expression))[1]
+            return [float(found["value"][1]) for found in json.loads(text)["data"]["result"]]
+        except (OSError, ValueError, http.client.HTTPException):
+            return []
+    wait_until("it is up", lambda: value('up{job="weir"}') == [1])
+    assert value("weir_ledger_balanced") == [1] and value("count(weir_readings_rejected_total)")[0] > 20
+    rules = json.loads(plain(port, "/api/v1/rules")[1])["data"]["groups"][0]["rules"]
+    assert len(rules) > 20 and all(rule["health"] != "err" for rule in rules)
+
+
 CASES = [the_loopback_shows_metrics_and_health_alone, each_role_has_what_is_its_own, old_tls_is_refused,
          secrets_are_read_again, wrong_settings_are_refused_at_start, a_token_is_made_once,
-         a_flood_has_a_fifth_of_the_loop]
+         a_flood_has_a_fifth_of_the_loop, prometheus_scrapes_it]
 
 
 def main():
-    skip_without("openssl")
+    skip_without("openssl", "prometheus")
     return run_cases(CASES)
 
 
