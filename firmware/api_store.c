@@ -101,6 +101,8 @@ static const char *kind_name(enum record_kind kind)
         return "shed";
     case RECORD_COMMAND:
         return "command";
+    case RECORD_LAG:
+        return "lag";
     }
     return "unknown";
 }
@@ -217,6 +219,7 @@ static void put_other(struct json_writer *w, const struct record *record)
     case RECORD_TICK:
     case RECORD_SOURCE:
     case RECORD_SHED:
+    case RECORD_LAG:
         json_key(w, "count");
         json_unsigned(w, record->count);
         break;

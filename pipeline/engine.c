@@ -93,6 +93,14 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
     e->withdrawn = arena_take(arena, ENGINE_WITHDRAWN_MAX, sizeof *e->withdrawn);
 }
 
+static void init_own(struct engine *e)
+{
+    for (int what = 0; what < ENGINE_OWN; what++) {
+        assert(!e->own[what].open);
+        engine_watch_init(e, &e->own[what], 0);
+    }
+}
+
 struct engine *engine_init(const struct engine_config *config, struct arena *arena)
 {
     check_config(config);
@@ -107,7 +115,8 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
     *e = laid_out;
     e->names_used = 1; /* the empty name */
     e->clock.state = CLOCK_UNSET;
-    engine_watch_init(e, &e->rejects.watch, 0);
+    init_own(e);
+    e->shed.due_ms = INT64_MAX;
     for (uint32_t i = 0; i < config->source_count; i++)
         e->sources[i] = (struct source_state){ .connected = true };
     e->free_alert = ENGINE_NONE;
@@ -131,9 +140,8 @@ void engine_begin_block(struct engine *engine, uint64_t block)
     assert(block >= engine->block);
     bool first = engine->block == 0;
     engine->block = block;
-    assert(!first || !engine->rejects.watch.open);
     if (first) /* the gateway's own alerts appear with the state itself */
-        engine_watch_init(engine, &engine->rejects.watch, 0);
+        init_own(engine);
 }
 
 /* The reading's series, made when it is new. ENGINE_NONE: there is no room, which only a rebuild
@@ -263,15 +271,6 @@ static void apply_tick(struct engine *e, const struct record *record)
     }
 }
 
-static void apply_shed(struct engine *e, const struct record *record)
-{
-    if (record->count >= SHED_LEVELS)
-        return; /* of a newer Weir */
-    if (e->shed.level == SHED_NORMAL)
-        e->shed.since_ms = record->t_ms;
-    e->shed.level = (enum shed_level)record->count;
-}
-
 static void apply(struct engine *e, const struct record *record)
 {
     switch (record->kind) {
@@ -291,7 +290,10 @@ static void apply(struct engine *e, const struct record *record)
         engine_on_command(e, record->content);
         break;
     case RECORD_SHED:
-        apply_shed(e, record);
+        engine_on_shed(e, record);
+        break;
+    case RECORD_LAG:
+        engine_on_lag(e, record);
         break;
     case RECORD_CONFIG:
         engine_on_config(e, record);

@@ -48,6 +48,8 @@ struct engine_config {
     int64_t learning_ms;        /* event time since a series' first reading, and */
     uint32_t learning_readings; /* readings, until its alerts are no longer marked learning: both */
     double rejects_per_minute_max; /* more raise an alert of the gateway; 0: never */
+    int64_t lag_grows_for_ms;   /* likewise; the journal says that it does, this is what is told */
+    int64_t shed_for_ms;        /* likewise, anything left out for longer; 0: never */
     struct dedup_config dedup;
     const struct engine_source *sources;
     uint32_t source_count;
@@ -179,6 +181,7 @@ struct alert_view {
 struct engine_counts engine_counts(const struct engine *engine);
 /* As the journal says. */
 enum shed_level engine_shed_level(const struct engine *engine);
+int64_t engine_lag_told_ms(const struct engine *engine); /* 0: it does not grow */
 /* The index-th of each, in order of first appearance; false past the end. */
 bool engine_device(const struct engine *engine, uint32_t index, struct device_view *view);
 bool engine_series(const struct engine *engine, uint32_t index, struct series_view *view);

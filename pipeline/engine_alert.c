@@ -20,18 +20,19 @@ const struct detector_config engine_clock_rule = {
     .cooldown_ms = 3600000,
 };
 
-/* Raised and cleared by the count alone (engine_rejects.c), which is slow to fall. */
-const struct detector_config engine_reject_rule = {
-    .name = "reject_rate",
-    .kind = DETECTOR_LIMIT,
-    .device = "",
-    .metric = "",
-    .has_high = true,
-    .severity = SEVERITY_MAJOR,
+#define OWN(rule, what) \
+    { .name = rule, .metric = what, .kind = DETECTOR_LIMIT, .has_high = true, \
+      .severity = SEVERITY_MAJOR }
+
+/* Raised and cleared by what engine_rejects.c and engine_pressure.c find, which is slow to fall. */
+const struct detector_config engine_own_rules[ENGINE_OWN] = {
+    [ENGINE_OWN_REJECTS] = OWN("reject_rate", "rejects"),
+    [ENGINE_OWN_LAG] = OWN("lag_grows", "lag"),
+    [ENGINE_OWN_SHED] = OWN("shed_for_long", "shed"),
 };
 
 /* What an alert is about: a rule on a series, or (series ENGINE_NONE) the clock of a device, or
- * (device ENGINE_NONE too) what the gateway refuses. */
+ * (device ENGINE_NONE too) the gateway itself. */
 struct subject {
     uint32_t device, series;
     struct watch *watch;
@@ -48,9 +49,9 @@ static struct subject clock_subject(struct engine *e, uint32_t device)
     return (struct subject){ device, ENGINE_NONE, &e->devices[device].clock, &engine_clock_rule };
 }
 
-static struct subject gateway_subject(struct engine *e)
+static struct subject own_subject(struct engine *e, enum engine_own what)
 {
-    return (struct subject){ ENGINE_NONE, ENGINE_NONE, &e->rejects.watch, &engine_reject_rule };
+    return (struct subject){ ENGINE_NONE, ENGINE_NONE, &e->own[what], &engine_own_rules[what] };
 }
 
 /* A watch that is new to the state may be an old one whose numbers were forgotten: with a damaged
@@ -117,7 +118,8 @@ static void make_room(struct engine *e)
         }
     for (uint32_t d = 0; d < e->device_count; d++)
         (void)close_if_it_gives_way(e, &e->devices[d].clock);
-    (void)close_if_it_gives_way(e, &e->rejects.watch);
+    for (int what = 0; what < ENGINE_OWN; what++)
+        (void)close_if_it_gives_way(e, &e->own[what]);
 }
 
 /* Places never used stand behind those used; those given back form a list. */
@@ -202,7 +204,9 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
     };
     if (of->device == ENGINE_NONE) {
         event.device = text_of(ENGINE_GATEWAY_NAME);
-        event.metric = text_of(ENGINE_REJECT_METRIC);
+        event.metric = text_of(of->rule->metric);
+        if (of->rule != &engine_own_rules[ENGINE_OWN_REJECTS])
+            event.unit = text_of("s");
     } else {
         event.device = engine_name(e, e->devices[of->device].name);
     }
@@ -330,21 +334,21 @@ void engine_on_device_clock(struct engine *e, uint32_t device, bool future)
     (void)judge(e, &of, &verdict, engine_wall_ms(e), false); /* the next reading tries again */
 }
 
-/* --- what the gateway refuses --- */
+/* --- the gateway itself --- */
 
-void engine_on_reject_rate(struct engine *e, double last_minute, bool over)
+bool engine_on_own(struct engine *e, enum engine_own what, double observed, double allowed,
+                   bool over)
 {
-    double max = e->config->rejects_per_minute_max;
     struct verdict verdict = {
         .known = true,
         .anomalous = over,
-        .observed = last_minute,
-        .high = max,
-        .score = max > 0 ? last_minute / max : 0,
+        .observed = observed,
+        .high = allowed,
+        .score = allowed > 0 ? observed / allowed : 0,
         .threshold = 1,
     };
-    struct subject of = gateway_subject(e);
-    (void)judge(e, &of, &verdict, engine_wall_ms(e), false); /* the next reject tries again */
+    struct subject of = own_subject(e, what);
+    return judge(e, &of, &verdict, engine_wall_ms(e), false);
 }
 
 /* --- what people ask for: "ack ID", "shelve ID until_ms", "unshelve ID" --- */
@@ -433,6 +437,9 @@ void engine_on_command(struct engine *e, struct text text)
         if (try_command(e, &of, &command))
             return;
     }
-    struct subject of = gateway_subject(e);
-    (void)try_command(e, &of, &command); /* an id that nobody has: the alert has gone meanwhile */
+    for (int what = 0; what < ENGINE_OWN; what++) {
+        struct subject of = own_subject(e, (enum engine_own)what);
+        if (try_command(e, &of, &command))
+            return;
+    } /* an id that nobody has: the alert has gone meanwhile */
 }

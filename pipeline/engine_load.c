@@ -142,17 +142,24 @@ static void load_rejects(struct loading *l)
         r->counts[i] = get_u32(l->r);
     r->slot = get_time(l->r);
     need(l, r->slot >= 0 && r->slot <= l->e->t_ms / ENGINE_REJECT_SLOT_MS);
-    need(l, get_u8(l->r) == 0); /* the place of a rule; this one is built in */
-    struct alert alert; /* the first to be loaded, so there is a place for it */
-    (void)load_watch(l, &r->watch, ENGINE_NONE, &alert);
 }
 
-static void load_shed(struct loading *l)
+static void load_own(struct loading *l)
 {
     uint8_t level = get_u8(l->r);
     need(l, level < SHED_LEVELS);
     l->e->shed.level = l->r->failed ? SHED_NORMAL : (enum shed_level)level;
     l->e->shed.since_ms = get_time(l->r);
+    l->e->shed.due_ms = get_i64(l->r);
+    need(l, l->e->shed.due_ms == INT64_MAX ||
+                (l->e->shed.due_ms >= 0 && l->e->shed.level != SHED_NORMAL));
+    l->e->lag_ms = get_time(l->r);
+    need(l, l->e->lag_ms >= 0);
+    for (int what = 0; what < ENGINE_OWN; what++) {
+        need(l, get_u8(l->r) == 0); /* the place of a rule; these are built in */
+        struct alert alert; /* the first to be loaded, so there is a place for it */
+        (void)load_watch(l, &l->e->own[what], ENGINE_NONE, &alert);
+    }
 }
 
 /* Returns 0, or WEIR_EFULL when more is in the state than there is room for. */
@@ -220,7 +227,7 @@ static int load_head(struct loading *l)
     load_counts(&e->counts, l->r);
     load_sources(l);
     load_rejects(l);
-    load_shed(l);
+    load_own(l);
     if (l->r->failed)
         return WEIR_ECORRUPT;
     int err = load_names(l);

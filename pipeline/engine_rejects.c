@@ -31,8 +31,8 @@ static double last_minute(const struct rejects *r)
 
 int64_t engine_rejects_deadline(const struct engine *e)
 {
-    const struct rejects *r = &e->rejects;
-    return r->watch.open ? (r->slot + 1) * ENGINE_REJECT_SLOT_MS : INT64_MAX;
+    return e->own[ENGINE_OWN_REJECTS].open ? (e->rejects.slot + 1) * ENGINE_REJECT_SLOT_MS
+                                           : INT64_MAX;
 }
 
 void engine_count_reject(struct engine *e)
@@ -43,14 +43,15 @@ void engine_count_reject(struct engine *e)
     uint32_t *count = count_of(r, r->slot);
     *count += *count < UINT32_MAX;
     if (max > 0 && last_minute(r) > max)
-        engine_on_reject_rate(e, last_minute(r), true);
+        (void)engine_on_own(e, ENGINE_OWN_REJECTS, last_minute(r), max, true);
     engine_arm_own(e);
 }
 
 void engine_fire_rejects(struct engine *e)
 {
     struct rejects *r = &e->rejects;
+    double max = e->config->rejects_per_minute_max;
     roll_to(r, e->t_ms);
-    if (last_minute(r) <= e->config->rejects_per_minute_max / 2)
-        engine_on_reject_rate(e, last_minute(r), false);
+    if (last_minute(r) <= max / 2)
+        (void)engine_on_own(e, ENGINE_OWN_REJECTS, last_minute(r), max, false);
 }

@@ -154,7 +154,6 @@ static void save_rejects(const struct engine *e, struct byte_writer *w)
     for (int i = 0; i < ENGINE_REJECT_SLOTS; i++)
         put_u32(w, e->rejects.counts[i]);
     put_i64(w, e->rejects.slot);
-    save_watch(e, &e->rejects.watch, w);
 }
 
 static void save_head(const struct engine *e, struct byte_writer *w)
@@ -189,6 +188,10 @@ static void save_head(const struct engine *e, struct byte_writer *w)
     save_rejects(e, w);
     put_u8(w, (uint8_t)e->shed.level);
     put_i64(w, e->shed.since_ms);
+    put_i64(w, e->shed.due_ms);
+    put_i64(w, e->lag_ms);
+    for (int what = 0; what < ENGINE_OWN; what++)
+        save_watch(e, &e->own[what], w);
     for (uint32_t i = 0; i < ENGINE_NAMES_SHARED; i++)
         put_u32(w, e->shared[i]);
     put_u32(w, e->shared_next);

@@ -18,7 +18,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 6,        /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 7,        /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_REJECT_SLOTS = 6,          /* a minute, */
@@ -67,11 +67,13 @@ struct series {
     uint8_t recent_count;
 };
 
-/* Rejects of the last minute, in slots of pipeline time; what the gateway's own alert goes by. */
+/* What the gateway has alerts about itself for. */
+enum engine_own { ENGINE_OWN_REJECTS, ENGINE_OWN_LAG, ENGINE_OWN_SHED, ENGINE_OWN };
+
+/* Rejects of the last minute, in slots of pipeline time; what one of those alerts goes by. */
 struct rejects {
     uint32_t counts[ENGINE_REJECT_SLOTS]; /* a ring by slot number */
     int64_t slot;                         /* the newest: t / ENGINE_REJECT_SLOT_MS */
-    struct watch watch;
 };
 
 /* An alert that was open, and whose rule does not watch its series any more: it is cleared as soon
@@ -87,6 +89,7 @@ struct withdrawn {
 struct shed_state {
     enum shed_level level;
     int64_t since_ms;        /* t at which the level was normal last */
+    int64_t due_ms;          /* t of the alert that it lasts; INT64_MAX: told, or none is due */
 };
 
 struct source_state {
@@ -137,6 +140,8 @@ struct engine {
     uint32_t shared_next;
     struct source_state *sources;
     struct rejects rejects;
+    struct watch own[ENGINE_OWN];
+    int64_t lag_ms;               /* that has grown for too long; 0: it does not */
     struct withdrawn *withdrawn;  /* [ENGINE_WITHDRAWN_MAX] */
     uint32_t withdrawn_count;
     int64_t withdraw_ms;          /* their timer: t of the CONFIG record; INT64_MAX: not yet */
@@ -147,9 +152,8 @@ struct engine {
 
 /* The rules behind alerts of device clocks and of the gateway itself; not among config.rules. */
 extern const struct detector_config engine_clock_rule;
-extern const struct detector_config engine_reject_rule;
+extern const struct detector_config engine_own_rules[ENGINE_OWN]; /* metric: what it is about */
 #define ENGINE_GATEWAY_NAME "$gateway" /* no device can have it: engine_admit refuses names in $ */
-#define ENGINE_REJECT_METRIC "rejects"
 
 /* engine_series.c: who is known */
 struct text engine_name(const struct engine *e, uint32_t offset);
@@ -227,9 +231,17 @@ int64_t engine_watch_cool_ms(const struct engine *e, const struct watch *w,
                              const struct detector_config *rule);
 void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w);
 void engine_on_device_clock(struct engine *e, uint32_t device, bool future);
-void engine_on_reject_rate(struct engine *e, double last_minute, bool over);
+/* False: an alert has no place. It is tried again by whoever finds the same again. */
+bool engine_on_own(struct engine *e, enum engine_own what, double observed, double allowed,
+                   bool over);
 void engine_on_command(struct engine *e, struct text command);
 void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w);
+
+/* engine_pressure.c: what is left out, and how late the gateway is */
+void engine_on_shed(struct engine *e, const struct record *record);
+void engine_on_lag(struct engine *e, const struct record *record);
+int64_t engine_shed_deadline(const struct engine *e);
+void engine_fire_shed(struct engine *e);
 
 /* engine_rejects.c: how many readings were refused in the last minute */
 void engine_count_reject(struct engine *e);

@@ -136,19 +136,36 @@ void engine_arm_after_reading(struct engine *e, uint32_t series)
         engine_arm(e, series);
 }
 
+/* What the gateway itself waits for; of equal deadlines the first in this order. */
+enum own_wait { OWN_REJECTS, OWN_SHED, OWN_WITHDRAWN };
+
+static struct wait earliest_own(const struct engine *e)
+{
+    struct wait earliest = { INT64_MAX, WAIT_NONE, OWN_REJECTS };
+    consider(&earliest, engine_rejects_deadline(e), WAIT_NONE, OWN_REJECTS);
+    consider(&earliest, engine_shed_deadline(e), WAIT_NONE, OWN_SHED);
+    consider(&earliest, engine_withdraw_deadline(e), WAIT_NONE, OWN_WITHDRAWN);
+    return earliest;
+}
+
 void engine_arm_own(struct engine *e)
 {
-    int64_t rejects_ms = engine_rejects_deadline(e), withdraw_ms = engine_withdraw_deadline(e);
-    timers_set(e->timers, e->config->series_max,
-               withdraw_ms < rejects_ms ? withdraw_ms : rejects_ms);
+    timers_set(e->timers, e->config->series_max, earliest_own(e).deadline_ms);
 }
 
 void engine_fire_own(struct engine *e)
 {
-    if (engine_withdraw_deadline(e) < engine_rejects_deadline(e))
-        engine_fire_withdrawn(e);
-    else
+    switch ((enum own_wait)earliest_own(e).watch) {
+    case OWN_REJECTS:
         engine_fire_rejects(e);
+        break;
+    case OWN_SHED:
+        engine_fire_shed(e);
+        break;
+    case OWN_WITHDRAWN:
+        engine_fire_withdrawn(e);
+        break;
+    }
     engine_arm_own(e);
 }
 

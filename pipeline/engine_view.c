@@ -14,6 +14,11 @@ enum shed_level engine_shed_level(const struct engine *engine)
     return engine->shed.level;
 }
 
+int64_t engine_lag_told_ms(const struct engine *engine)
+{
+    return engine->lag_ms;
+}
+
 bool engine_device(const struct engine *engine, uint32_t index, struct device_view *view)
 {
     if (index >= engine->device_count)
@@ -107,12 +112,16 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
         ++*cursor;
         return true;
     }
-    if (*cursor - places > engine->device_count || !is_live(engine, &engine->rejects.watch))
-        return false;
-    *view = (struct alert_view){ .device = text_of(ENGINE_GATEWAY_NAME),
-                                 .metric = text_of(ENGINE_REJECT_METRIC),
-                                 .rule = &engine_reject_rule };
-    view_alert(engine, &engine->rejects.watch, view);
-    ++*cursor;
-    return true;
+    for (; *cursor - places - engine->device_count < ENGINE_OWN; ++*cursor) {
+        uint64_t what = *cursor - places - engine->device_count;
+        if (!is_live(engine, &engine->own[what]))
+            continue;
+        *view = (struct alert_view){ .device = text_of(ENGINE_GATEWAY_NAME),
+                                     .metric = text_of(engine_own_rules[what].metric),
+                                     .rule = &engine_own_rules[what] };
+        view_alert(engine, &engine->own[what], view);
+        ++*cursor;
+        return true;
+    }
+    return false;
 }

@@ -22,7 +22,8 @@ enum record_kind {
     RECORD_CONFIG = 6,   /* the configuration from here on: digest and content */
     RECORD_INVENTORY = 7,/* the device registry from here on: digest and content */
     RECORD_SHED = 8,     /* the shed level from here on */
-    RECORD_COMMAND = 9   /* what a person asked for: acknowledge or shelve an alert, ... */
+    RECORD_COMMAND = 9,  /* what a person asked for: acknowledge or shelve an alert, ... */
+    RECORD_LAG = 10      /* the lag has grown for too long, or again does not */
 };
 
 enum clock_state { CLOCK_UNSET, CLOCK_COARSE, CLOCK_SYNCED };
@@ -48,7 +49,8 @@ struct record {
     enum time_source time_source; /* READING */
     enum reject_reason reason;    /* REJECT */
     struct clock_record clock;    /* CLOCK */
-    uint64_t count;           /* TICK: timers fired; SHED: the level; SOURCE: 1 connected, 0 lost */
+    uint64_t count;           /* TICK: timers fired; SHED: the level; SOURCE: 1 connected, 0 lost;
+                               LAG: ms, 0: it is over */
     struct text digest;       /* CONFIG, INVENTORY: 32 bytes, SHA-256 of the content */
     struct text content;      /* CONFIG, INVENTORY: the file; COMMAND: "verb alert_id until_ms" */
 };

@@ -50,7 +50,7 @@ static const char FORMAT[] =
     "commit: {max_age: 300ms, max_readings: 96, retry_for: 2s}\n"
     "store: {disk_max: 8MiB, wal_max: 1MiB, ballast: 64KiB, alerts_share: %d, results_share: %d,\n"
     "        journal_age: %s, results_age: %s, raw_age: %s}\n"
-    "alerts: {reject_rate: 30/m}\n"
+    "alerts: {reject_rate: 30/m, lag_grows_for: 2s, shed_for: 3s}\n"
     "shed: {enrichment_lag: 900ms, optional_lag: 1200ms, sources_lag: 1600ms, qos0_lag: 2s,\n"
     "       enter: 400ms, leave: 400ms}\n"
     "inventory: {file: /nowhere/devices.csv, entries_max: 8}\n"

@@ -433,6 +433,12 @@ const struct config_key config_keys[] = {
 
     { SECTION_ALERTS, "reject_rate", KEY_RATE, FIELD(config, reject_rate_max), 0, 60e6,
       .fallback = "60/m", .doc = "More rejected readings than this raise an alert; 0: never." },
+    { SECTION_ALERTS, "lag_grows_for", KEY_DURATION, FIELD(config, engine.lag_grows_for_ms),
+      1 * SECONDS, 1 * DAYS, .zero_off = true, .fallback = "5m",
+      .doc = "A lag that has grown for so long raises an alert; 0: never." },
+    { SECTION_ALERTS, "shed_for", KEY_DURATION, FIELD(config, engine.shed_for_ms), 1 * SECONDS,
+      1 * DAYS, .zero_off = true, .fallback = "15m",
+      .doc = "So does anything left out under pressure for longer; 0: never." },
     { SECTION_ALERTS, "signal_severity", KEY_ENUM, FIELD(config, signal_severity),
       .fallback = "major", .choices = "info|warning|minor|major|critical",
       .doc = "Open alerts at least so bad turn the relay on and show on the LED." },

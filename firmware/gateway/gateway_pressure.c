@@ -199,9 +199,27 @@ static void change_level(struct gateway *g, enum shed_level from, const struct p
 /* The process before this one ended while something was shed. */
 void pressure_start(struct gateway *g)
 {
+    lag_init(&g->pressure.lag, g->t_ms);
     g->pressure.level_before = engine_shed_level(g->engine);
     if (g->pressure.level_before != SHED_NORMAL)
         journal_level(g);
+}
+
+/* Whether it grows for too long is an alert of the engine's, which hears of it by the journal. */
+static void follow_lag(struct gateway *g, int64_t lag)
+{
+    int64_t for_ms = g->config->engine.lag_grows_for_ms;
+    int64_t told_ms = engine_lag_told_ms(g->engine);
+    enum lag_verdict verdict =
+        for_ms > 0 ? lag_update(&g->pressure.lag, for_ms, lag, told_ms, g->t_ms)
+                   : told_ms > 0 ? LAG_IS_OVER : LAG_AS_IT_WAS;
+    if (verdict == LAG_AS_IT_WAS)
+        return;
+    struct record record = { .kind = RECORD_LAG,
+                             .t_ms = g->t_ms,
+                             .count = verdict == LAG_GROWS ? (uint64_t)lag : 0 };
+    fill_append(g, &record);
+    engine_apply(g->engine, &record, &g->out);
 }
 
 static void tell_restart(struct gateway *g, const struct pressure *p)
@@ -224,6 +242,8 @@ void pressure_update(struct gateway *g)
         tell_restart(g, &p);
     else if (shed_update(&g->shed, &g->config->shed, &p, g->t_ms))
         change_level(g, before, &p);
+    if (fill_has_step_room(g, g->filling))
+        follow_lag(g, p.of[SHED_LAG]);
 }
 
 /* --- what follows from the level -----------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include "pipeline/envelope.h"
 #include "pipeline/err.h"
 #include "pipeline/inventory.h"
+#include "pipeline/lag.h"
 
 enum {
     FILL_LETTERS_MAX = 256,
@@ -135,6 +136,7 @@ struct pressure_watch { /* gateway_pressure.c */
     struct peak commit, loop; /* ms */
     int64_t commit_begun_ms;  /* t; INT64_MAX: none is under way */
     uint32_t memory_percent;
+    struct lag lag;
     struct shed_period levels[SHED_LEVELS]; /* up to the present one */
     enum shed_level level_before; /* of the process before; told as soon as the time is known */
     struct shed_change changes[GATEWAY_SHED_CHANGES];

@@ -125,7 +125,7 @@ static struct record any_record(uint64_t *chance, int64_t t_ms)
     struct record record = any_reading(chance, t_ms);
     if (rnd(chance) % 2)
         return record;
-    record.kind = (enum record_kind)(1 + rnd(chance) % 9);
+    record.kind = (enum record_kind)(1 + rnd(chance) % RECORD_LAG);
     record.t_ms = any_integer(chance);
     record.reading.sequence = rnd(chance) % 2 ? UINT64_MAX : (uint64_t)any_integer(chance);
     record.reading.index = (uint32_t)any_integer(chance);
@@ -376,7 +376,7 @@ static int consumed(struct block_reader *r, struct text block)
             for (uint32_t k = 0; k < slices[i].bytes; k++)
                 touched += (uint8_t)slices[i].at[k];
         assert_true(isfinite(record.reading.value.number));
-        assert_true(record.kind >= RECORD_READING && record.kind <= RECORD_COMMAND);
+        assert_true(record.kind >= RECORD_READING && record.kind <= RECORD_LAG);
         assert_true(record.reason < REJECT_REASON_END);
     }
     (void)touched; /* read, so that a stray slice is seen */

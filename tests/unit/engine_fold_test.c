@@ -61,6 +61,8 @@ static void configure(struct bench *b, int64_t reorder_ms)
     b->config.out_of_orderness_ms = 9000;
     b->config.learning_readings = 50;
     b->config.rejects_per_minute_max = 12;
+    b->config.shed_for_ms = 20000;
+    b->config.lag_grows_for_ms = 60000;
     bench_rule(b, DETECTOR_LIMIT, "limit");
     b->rules[0].has_high = true;
     b->rules[0].high = 95;
@@ -123,7 +125,10 @@ static struct record random_other(uint64_t *seed, const struct bench *b, char *c
 {
     struct record record = { .kind = RECORD_CLOCK, .t_ms = b->t_ms,
                              .clock = { BENCH_EPOCH_MS, CLOCK_SYNCED, 1 } };
-    if (rnd(seed) % 2 == 0) {
+    if (rnd(seed) % 4 == 0) {
+        record.kind = rnd(seed) % 2 ? RECORD_SHED : RECORD_LAG;
+        record.count = record.kind == RECORD_SHED ? rnd(seed) % SHED_LEVELS : rnd(seed) % 3 * 60000;
+    } else if (rnd(seed) % 2 == 0) {
         record.kind = RECORD_SOURCE;
         record.count = rnd(seed) % 2;
     } else if (rnd(seed) % 2 == 0) {

@@ -388,6 +388,28 @@ static void a_restart_ends_the_level(void **state)
     bench_close(b);
 }
 
+static void a_lag_that_grows_for_minutes_is_an_alert(void **state)
+{
+    (void)state;
+    struct bench *b = &bench;
+    open_connected(b);
+    for (int i = 0; i < 340; i++) {
+        bench_turn(b, 1000);
+        if (i == 290)
+            assert_null(bench_told(b, "lag_grows"));
+    }
+    assert_non_null(bench_told(b, "\"rule\":\"lag_grows\""));
+    assert_non_null(bench_told(b, "\"state\":\"raised\""));
+    for (int i = 0; i < 40; i++) {
+        bench_begin(b, 1000);
+        gateway_on_drained(b->gateway, 0);
+        gateway_end_turn(b->gateway);
+    }
+    const char *told = bench_told(b, "lag_grows");
+    assert_non_null(strstr(told, "\"state\":\"cleared\""));
+    bench_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +423,7 @@ int main(void)
         cmocka_unit_test(an_outbox_that_fills_is_pressure),
         cmocka_unit_test(sources_are_capped_by_priority),
         cmocka_unit_test(a_restart_ends_the_level),
+        cmocka_unit_test(a_lag_that_grows_for_minutes_is_an_alert),
     };
     return cmocka_run_group_tests_name("gateway shed", tests, NULL, NULL);
 }
