@@ -144,6 +144,9 @@ powercut: test-packages $(B)/tests/power_cut_test ## Cut the power at every disk
 kill9: all run-packages ## Kill the gateway with -9 in N rounds under load (N=200, SEED=...)
 	@tests/e2e/kill9_test.py $(if $(filter command line,$(origin N)),$(N),200) $(SEED)
 
+overload: all run-packages ## Offer ten times what a tenth of a core takes, and watch what is left out (SECONDS=60)
+	@tests/e2e/overload_test.py $(or $(SECONDS),60)
+
 valgrind: all test-packages ## Run the gateway under valgrind in a demo of a minute (SECONDS=60)
 	@tests/e2e/valgrind_test.py $(or $(SECONDS),60)
 

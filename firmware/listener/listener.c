@@ -309,6 +309,7 @@ static void retry_stalled(struct listener *l)
 
 static void serve(struct device *d, struct listener *l, uint32_t events)
 {
+    d->served = l->turn;
     if (d->state != DEVICE_FREE && (events & EPOLLOUT) != 0)
         device_write(l, d);
     if (d->state == DEVICE_FREE || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0)
@@ -353,12 +354,32 @@ static void serve_strangers(struct listener *l)
     door_spent(l->door, listener_clock_ns() - now_ns);
 }
 
+static uint64_t served_at(const struct listener *l, const struct epoll_event *event)
+{
+    return event->data.u32 == STRANGERS ? 0 : l->devices[event->data.u32].served;
+}
+
+/* Whoever was served longest ago comes first: epoll tells of those with more to read in the same
+ * order each time, and where a turn is too short for all, the last of them would never be read. */
+static void sort_by_turn(const struct listener *l, struct epoll_event *events, int count)
+{
+    for (int i = 1; i < count; i++) {
+        struct epoll_event moving = events[i];
+        int to = i;
+        for (; to > 0 && served_at(l, &events[to - 1]) > served_at(l, &moving); to--)
+            events[to] = events[to - 1];
+        events[to] = moving;
+    }
+}
+
 static void serve_ready(struct listener *l, uint32_t messages_max)
 {
     struct epoll_event events[EVENTS_MAX];
     int count = epoll_wait(l->epoll, events, EVENTS_MAX, 0);
     bool strangers = false;
     l->drained = l->drained && count < EVENTS_MAX;
+    sort_by_turn(l, events, count);
+    l->turn++;
     for (int i = 0; i < count; i++) {
         if (events[i].data.u32 == STRANGERS)
             strangers = true;

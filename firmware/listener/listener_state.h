@@ -45,6 +45,7 @@ struct device { /* one connection */
     struct door_address address; /* where it comes from */
     uint32_t interest;           /* as epoll was told */
     uint64_t opened;     /* grows with each */
+    uint64_t served;     /* turn in which it was read or written to last */
     bool connected;      /* counted as such */
     enum stall stall;    /* why what waits in `in` may not be taken now */
     bool watched;        /* epoll knows it */
@@ -88,6 +89,7 @@ struct listener {
     struct mqtt_event event;
     uint32_t stalled; /* devices, by the gateway */
     uint32_t first;   /* of the devices: where their turn begins */
+    uint64_t turn;    /* counts those in which somebody was ready */
     uint32_t taken;   /* messages of this turn */
     bool drained;     /* this turn found an end everywhere */
     uint64_t acknowledged; /* of the gateway's numbers */
