@@ -16,8 +16,8 @@ static uint32_t table_slots(uint32_t items) /* a power of two, at most half full
 
 static void check_config(const struct engine_config *c)
 {
-    assert(c->devices_max > 0 && c->devices_max < UINT32_MAX / 8);
-    assert(c->series_max > 0 && c->series_max < UINT32_MAX / 8);
+    assert(c->devices_max > 0 && c->devices_max < 1u << TABLE_INDEX_BITS);
+    assert(c->series_max > 0 && c->series_max < 1u << TABLE_INDEX_BITS);
     assert(c->rules_per_series <= ENGINE_RULES_PER_SERIES_MAX);
     assert(c->rule_count <= ENGINE_RULES_MAX);
     assert(c->recent <= UINT8_MAX && c->learning_ms < UINT32_MAX);
@@ -60,13 +60,13 @@ static void take_series_memory(struct engine *e, const struct engine_config *c, 
 {
     size_t series = c->series_max, held = c->reorder_ms > 0 ? c->reorder_slots : 0;
     e->series = arena_take(arena, series, sizeof *e->series);
-    e->windows_bytes = windows_bytes(&c->window);
-    e->windows = arena_take(arena, series, e->windows_bytes);
-    e->recent = arena_take(arena, series * c->recent, sizeof *e->recent);
+    e->states_at = c->rules_per_series * sizeof(struct watch);
+    e->windows_at = e->states_at + measure_states(e, c);
+    e->recent_at = e->windows_at + windows_bytes(&c->window);
+    e->stretch_bytes = e->recent_at + c->recent * sizeof(struct sample);
+    static_assert(sizeof(struct watch) % STATE_ALIGN == 0, "states follow watches");
+    e->stretches = arena_take(arena, series, e->stretch_bytes);
     e->held = arena_take(arena, series * held, sizeof *e->held);
-    e->watches = arena_take(arena, series * c->rules_per_series, sizeof *e->watches);
-    e->states_bytes = measure_states(e, c);
-    e->states = arena_take(arena, series, e->states_bytes > 0 ? e->states_bytes : 1);
     e->timers = timers_init(c->series_max + 1, arena);
 }
 
@@ -80,6 +80,7 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
     e->device_table_mask = table_slots(c->devices_max) - 1;
     e->device_table = arena_take(arena, e->device_table_mask + 1u, sizeof *e->device_table);
     e->device_found = arena_take(arena, 1, sizeof *e->device_found);
+    e->ahead = arena_take(arena, 1, sizeof *e->ahead);
     e->series_table_mask = table_slots(c->series_max) - 1;
     e->series_table = arena_take(arena, e->series_table_mask + 1u, sizeof *e->series_table);
     e->alerts_max = engine_alerts_max(c);
@@ -121,6 +122,8 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
         e->sources[i] = (struct source_state){ .connected = true };
     e->free_alert = ENGINE_NONE;
     e->withdraw_ms = INT64_MAX;
+    for (uint32_t i = 0; i < ENGINE_AHEAD; i++)
+        e->ahead->expected[i].device = ENGINE_NONE;
     return e;
 }
 

@@ -118,6 +118,13 @@ struct admission {
 void engine_admit(const struct engine *engine, int64_t t_ms, const struct reading *readings,
                   uint32_t count, struct admission *out);
 
+/* A hint: in a few messages a reading of this device comes (empty: nothing is known), and what the
+ * engine knows of it is fetched into the cache meanwhile. Changes nothing that is ever said; pays
+ * only while engine_looks_ahead. */
+void engine_expect(const struct engine *engine, struct text device);
+bool engine_looks_ahead(const struct engine *engine);
+enum { ENGINE_EXPECT_AHEAD = 12 }; /* so many messages before it, at best */
+
 /* --- changing: the fold --------------------------------------------------------------------------
  * */
 

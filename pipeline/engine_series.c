@@ -41,31 +41,38 @@ uint32_t engine_name_store(struct engine *e, struct text name)
     return offset;
 }
 
-static uint32_t device_hash(const struct engine *e, struct text name)
+uint32_t engine_device_hash(const struct engine *e, struct text name)
 {
     return (uint32_t)hash64(e->config->store, name.at, name.bytes);
 }
 
+static bool is_device(const struct engine *e, uint32_t index, struct text name)
+{
+    return text_equal(engine_name(e, e->devices[index].name), name);
+}
+
 uint32_t engine_device_find(const struct engine *e, struct text name)
 {
-    uint32_t guess = *e->device_found;
-    if (guess < e->device_count && text_equal(engine_name(e, e->devices[guess].name), name))
-        return guess;
-    uint32_t at = device_hash(e, name);
-    for (;; at++) {
+    const uint32_t guesses[] = { *e->device_found, engine_expected(e) };
+    for (int i = 0; i < 2; i++)
+        if (guesses[i] < e->device_count && is_device(e, guesses[i], name))
+            return *e->device_found = guesses[i];
+    uint32_t hash = engine_device_hash(e, name);
+    for (uint32_t at = hash;; at++) {
         uint32_t entry = e->device_table[at & e->device_table_mask];
         if (entry == 0)
             return ENGINE_NONE;
-        if (text_equal(engine_name(e, e->devices[entry - 1].name), name))
-            return *e->device_found = entry - 1;
+        if (table_may_be(entry, hash) && is_device(e, table_index(entry), name))
+            return *e->device_found = table_index(entry);
     }
 }
 
-static void enter(uint32_t *table, uint32_t mask, uint32_t at, uint32_t index)
+static void enter(uint32_t *table, uint32_t mask, uint32_t hash, uint32_t index)
 {
+    uint32_t at = hash;
     while (table[at & mask] != 0)
         at++;
-    table[at & mask] = index + 1;
+    table[at & mask] = table_entry(hash, index);
 }
 
 uint32_t engine_device_enter(struct engine *e, uint32_t name)
@@ -76,7 +83,8 @@ uint32_t engine_device_enter(struct engine *e, uint32_t name)
     *d = (struct device){ .name = name, .last_series = ENGINE_NONE };
     dedup_init(engine_dedup(e, index));
     engine_watch_init(e, &d->clock, 0);
-    enter(e->device_table, e->device_table_mask, device_hash(e, engine_name(e, name)), index);
+    uint32_t hash = engine_device_hash(e, engine_name(e, name));
+    enter(e->device_table, e->device_table_mask, hash, index);
     return index;
 }
 
@@ -105,13 +113,13 @@ uint32_t engine_series_find(const struct engine *e, uint32_t device, struct text
         return ENGINE_NONE;
     if (is_series(e, guess, device, metric))
         return guess;
-    uint32_t at = series_hash(e, device, metric);
-    for (;; at++) {
+    uint32_t hash = series_hash(e, device, metric);
+    for (uint32_t at = hash;; at++) {
         uint32_t entry = e->series_table[at & e->series_table_mask];
         if (entry == 0)
             return ENGINE_NONE;
-        if (is_series(e, entry - 1, device, metric))
-            return entry - 1;
+        if (table_may_be(entry, hash) && is_series(e, table_index(entry), device, metric))
+            return table_index(entry);
     }
 }
 
@@ -129,7 +137,7 @@ static void choose_rules(struct engine *e, uint32_t index)
         engine_watch_init(e, watch, (uint8_t)r);
         watch->state_offset = (uint16_t)offset;
         offset += e->state_bytes[r];
-        assert(offset <= e->states_bytes);
+        assert(offset <= e->windows_at - e->states_at);
         memset(engine_detector_state(e, index, s->watch_count++), 0, e->state_bytes[r]);
     }
 }

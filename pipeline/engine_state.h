@@ -2,7 +2,8 @@
  *
  * Everything is an array by dense index, in order of first appearance, so that nothing that is said
  * depends on hash order. What varies with the configuration (window slots, recent readings, rules)
- * stands in arrays beside the structs, one stretch for each series. */
+ * stands beside the structs, one stretch for each series: a reading touches all of it, and of many
+ * devices each stretch is a miss of the cache and of the page table. */
 #ifndef PIPELINE_ENGINE_STATE_H
 #define PIPELINE_ENGINE_STATE_H
 
@@ -21,6 +22,9 @@ enum {
     ENGINE_LAYOUT_VERSION = 7,        /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
+    ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
+    ENGINE_AHEAD_STEP = 4,         /* so many lie between two steps of fetching one's state. */
+    ENGINE_AHEAD_DEVICES = 3000,   /* From so many on it pays: their state is 3 MB */
     ENGINE_REJECT_SLOTS = 6,          /* a minute, */
     ENGINE_REJECT_SLOT_MS = 10000     /* ten seconds each */
 };
@@ -97,6 +101,15 @@ struct source_state {
     int64_t since_ms;        /* t; silence is counted from here at the earliest */
 };
 
+/* Devices announced, and how far each has got. No state. */
+struct ahead {
+    struct expected {
+        uint32_t hash;
+        uint32_t device; /* ENGINE_NONE: not found, or not yet */
+    } expected[ENGINE_AHEAD];
+    uint32_t count; /* announced so far; wraps */
+};
+
 union open_alert { /* a place in the pool */
     struct alert alert;
     uint32_t next_free;
@@ -116,18 +129,18 @@ struct engine {
     struct device *devices;
     struct series *series;
     uint32_t device_count, series_count;
-    uint32_t *device_table;       /* open addressing; index + 1, 0: vacant */
+    uint32_t *device_table;       /* open addressing; see table_entry */
     uint32_t *series_table;
     uint32_t device_table_mask, series_table_mask;
     uint32_t *device_found;       /* by the last look-up: the first guess of the next. No state */
-    size_t dedup_bytes, windows_bytes;
+    struct ahead *ahead;
+    size_t dedup_bytes;
     uint8_t *dedups;              /* [dedup_bytes] a device */
-    uint8_t *windows;             /* [windows_bytes] a series */
-    struct sample *recent;        /* [config.recent] a series, oldest first */
+    /* [stretch_bytes] a series: watches, their rules' states (packed), windows, and the readings
+     * heard last, oldest first */
+    uint8_t *stretches;
+    size_t stretch_bytes, states_at, windows_at, recent_at;
     struct sample *held;          /* NULL when reorder_ms is 0 */
-    struct watch *watches;
-    uint8_t *states;              /* [states_bytes] a series: its rules' states, packed */
-    uint32_t states_bytes;
     uint32_t state_bytes[ENGINE_RULES_MAX]; /* of each rule's kind */
     union open_alert *alerts;
     uint32_t alerts_max, alerts_used;
@@ -155,10 +168,37 @@ extern const struct detector_config engine_clock_rule;
 extern const struct detector_config engine_own_rules[ENGINE_OWN]; /* metric: what it is about */
 #define ENGINE_GATEWAY_NAME "$gateway" /* no device can have it: engine_admit refuses names in $ */
 
+/* An entry of a table: index + 1 in 24 bits, above them 8 bits of the hash that the place in the
+ * table does not follow from: so what stands in the way of a look-up is mostly not looked at.
+ * 0: vacant. */
+enum { TABLE_INDEX_BITS = 24 };
+
+static inline uint32_t table_entry(uint32_t hash, uint32_t index)
+{
+    return hash >> TABLE_INDEX_BITS << TABLE_INDEX_BITS | (index + 1);
+}
+
+static inline bool table_may_be(uint32_t entry, uint32_t hash)
+{
+    return (entry ^ hash) >> TABLE_INDEX_BITS == 0;
+}
+
+static inline uint32_t table_index(uint32_t entry)
+{
+    return (entry & ((1u << TABLE_INDEX_BITS) - 1)) - 1;
+}
+
+/* The device that was announced for the message at hand; ENGINE_NONE: none was. */
+static inline uint32_t engine_expected(const struct engine *e)
+{
+    return e->ahead->expected[(e->ahead->count - 1 - ENGINE_EXPECT_AHEAD) % ENGINE_AHEAD].device;
+}
+
 /* engine_series.c: who is known */
 struct text engine_name(const struct engine *e, uint32_t offset);
 uint32_t engine_name_store(struct engine *e, struct text name);
 bool engine_names_room(const struct engine *e, size_t bytes);
+uint32_t engine_device_hash(const struct engine *e, struct text name);
 uint32_t engine_device_find(const struct engine *e, struct text name);
 uint32_t engine_device_make(struct engine *e, struct text name);
 uint32_t engine_device_enter(struct engine *e, uint32_t name); /* whose name is stored */
@@ -168,7 +208,7 @@ uint32_t engine_series_enter(struct engine *e, uint32_t device, uint32_t metric)
 
 static inline struct watch *engine_watches(const struct engine *e, uint32_t series)
 {
-    return e->watches + (size_t)series * e->config->rules_per_series;
+    return (struct watch *)(e->stretches + series * e->stretch_bytes);
 }
 
 static inline struct dedup *engine_dedup(const struct engine *e, uint32_t device)
@@ -178,18 +218,18 @@ static inline struct dedup *engine_dedup(const struct engine *e, uint32_t device
 
 static inline struct windows *engine_windows(const struct engine *e, uint32_t series)
 {
-    return (struct windows *)(e->windows + series * e->windows_bytes);
+    return (struct windows *)(e->stretches + series * e->stretch_bytes + e->windows_at);
 }
 
 static inline void *engine_detector_state(const struct engine *e, uint32_t series, uint32_t place)
 {
     const struct watch *w = &engine_watches(e, series)[place];
-    return e->states + (size_t)series * e->states_bytes + w->state_offset;
+    return e->stretches + series * e->stretch_bytes + e->states_at + w->state_offset;
 }
 
 static inline struct sample *engine_recent(const struct engine *e, uint32_t series)
 {
-    return e->recent + (size_t)series * e->config->recent;
+    return (struct sample *)(e->stretches + series * e->stretch_bytes + e->recent_at);
 }
 
 static inline struct sample *engine_held(const struct engine *e, uint32_t series)

@@ -90,8 +90,8 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
     uint32_t stride = engine->config->rules_per_series;
     uint64_t places = (uint64_t)engine->series_count * stride;
     for (; *cursor < places; ++*cursor) {
-        const struct watch *w = &engine->watches[*cursor];
         uint32_t series = (uint32_t)(*cursor / stride);
+        const struct watch *w = &engine_watches(engine, series)[*cursor % stride];
         const struct series *s = &engine->series[series];
         if (*cursor % stride >= s->watch_count || !is_live(engine, w))
             continue;

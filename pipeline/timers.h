@@ -21,6 +21,13 @@ struct timers *timers_init(uint32_t keys_max, struct arena *arena);
 /* Give the key this deadline, or none with INT64_MAX. O(log count). */
 void timers_set(struct timers *t, uint32_t key, int64_t deadline_ms);
 
+/* Into the cache, for timers_get. */
+static inline void timers_fetch(const struct timers *t, uint32_t key)
+{
+    __builtin_prefetch(&t->places[key]);
+    __builtin_prefetch(&t->deadlines_ms[key]);
+}
+
 /* The key's deadline; INT64_MAX: none. */
 int64_t timers_get(const struct timers *t, uint32_t key);
 

@@ -159,6 +159,11 @@ struct taken gateway_on_message(struct gateway *g, const struct message *message
 uint64_t gateway_on_session(struct gateway *g, uint32_t source,
                             const struct session_change *change);
 
+/* A hint: in a few messages one comes on this topic (empty: nothing is known), see engine_expect.
+ * Worth its cost only while gateway_looks_ahead. */
+void gateway_expect(const struct gateway *g, uint32_t source, struct text topic);
+bool gateway_looks_ahead(const struct gateway *g);
+
 void gateway_on_source(struct gateway *g, uint32_t source, bool connected);
 void gateway_on_store_done(struct gateway *g, struct store_job *job);
 

@@ -203,6 +203,20 @@ static const struct config_topic *find_topic(const struct gateway *g, const stru
     return NULL;
 }
 
+bool gateway_looks_ahead(const struct gateway *g)
+{
+    return engine_looks_ahead(g->engine);
+}
+
+void gateway_expect(const struct gateway *g, uint32_t source, struct text topic)
+{
+    const struct message message = { .source = source, .topic = topic };
+    struct topic_match match = { { 0 }, { 0 } };
+    if (topic.bytes > 0)
+        (void)find_topic(g, &message, &match); /* in vain: its device is not known */
+    engine_expect(g->engine, match.device);
+}
+
 static struct message own_copy(struct gateway *g, const struct message *message)
 {
     struct message copy = *message;

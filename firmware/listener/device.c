@@ -200,11 +200,25 @@ static uint32_t step(struct listener *l, struct device *d, const uint8_t *at, ui
     return used > 0 ? (uint32_t)used : 0;
 }
 
+/* Tell the gateway of the packet that begins at `from`; where the one behind it begins. */
+static uint32_t announce(const struct listener *l, const uint8_t *at, uint32_t bytes, uint32_t from)
+{
+    struct text topic = { 0 };
+    uint32_t packet_bytes = from < bytes ? mqtt_peek(at + from, bytes - from, &topic) : 0;
+    gateway_expect(l->gateway, l->config.index, topic);
+    return from + packet_bytes;
+}
+
 /* Walk over whole packets; how far. */
 static uint32_t walk(struct listener *l, struct device *d, const uint8_t *at, uint32_t bytes)
 {
-    uint32_t used = 0, step_bytes;
+    uint32_t used = 0, step_bytes, announced = 0;
+    bool ahead = gateway_looks_ahead(l->gateway);
+    for (int i = 0; ahead && i < ENGINE_EXPECT_AHEAD; i++)
+        announced = announce(l, at, bytes, announced);
     do {
+        if (ahead)
+            announced = announce(l, at, bytes, announced);
         step_bytes = used < bytes ? step(l, d, at + used, bytes - used) : 0;
         used += step_bytes;
         /* Answers (not acknowledgements) may have filled the room that they need. */

@@ -136,6 +136,11 @@ struct mqtt_rules {
     uint32_t packet_bytes_max;
 };
 
+/* A look at what begins here, without judging it: the bytes that the packet says it has, all there
+ * or not (0: its length is not there, or is none), and the topic of a PUBLISH; empty: no PUBLISH, a
+ * topic alias, or not there whole. */
+uint32_t mqtt_peek(const uint8_t *at, uint32_t bytes, struct text *topic);
+
 /* Bytes used (packet->bytes), 0 or WEIR_EINVAL, as above. `bytes` may be any prefix of what the
  * client sent. On 0 nothing but packet->bytes is meant; after WEIR_EINVAL nothing but the fault,
  * the version and, where that was read from this very packet, what an answer needs of connect:
