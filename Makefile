@@ -23,7 +23,7 @@ STRICT   := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fsigned-char -ffp-con
             -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla \
             -MMD -MP -I. -DWEIR_VERSION='"$(or $(VERSION),0.0.0)"' -DWEIR_BUILD_TIME=$(BUILD_TIME) \
             $(if $(SYSROOT),--sysroot=$(SYSROOT))
-OPTIMISE := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+OPTIMISE := -O3 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SYSROOT),--sysroot=$(SYSROOT))
 # Our own heap is sealed after start: any later call of ours through these asserts (firmware/heap_seal.c).
 SEAL     := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=asprintf

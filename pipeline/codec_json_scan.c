@@ -40,7 +40,7 @@ static inline int next_token(struct scanner *s)
 
 /* --- strings --- */
 
-static bool is_plain(unsigned char byte)
+static inline bool is_plain(unsigned char byte)
 {
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
@@ -66,7 +66,7 @@ static inline const unsigned char *copy_plain(const unsigned char *at, const uns
 
 /* From the opening quote to behind the closing one: a terminated copy, or NULL. The copy never
  * takes more than the string took with its quotes. */
-static char *scan_string(struct scanner *s)
+static inline char *scan_string(struct scanner *s)
 {
     const unsigned char *at = s->at + 1, *end = s->end;
     char *copy = s->to, *to = copy;
@@ -99,7 +99,7 @@ struct decimal { /* (-1)^negative * significand * 10^-places, while it is exact 
 };
 
 /* At least one digit. */
-static bool scan_digits(struct scanner *s, struct decimal *d)
+static inline bool scan_digits(struct scanner *s, struct decimal *d)
 {
     const unsigned char *from = s->at, *at = from;
     uint64_t significand = d->significand;
@@ -112,7 +112,7 @@ static bool scan_digits(struct scanner *s, struct decimal *d)
 }
 
 /* JSON's grammar of a number; stops behind it. */
-static bool scan_decimal(struct scanner *s, struct decimal *d)
+static inline bool scan_decimal(struct scanner *s, struct decimal *d)
 {
     *d = (struct decimal){ .negative = peek(s) == '-' };
     s->at += d->negative;
@@ -135,7 +135,7 @@ static bool scan_decimal(struct scanner *s, struct decimal *d)
     return scan_digits(s, &(struct decimal){ 0 });
 }
 
-static bool scan_number(struct scanner *s, double *number)
+static inline bool scan_number(struct scanner *s, double *number)
 {
     static const double TENS[TENS_MAX + 1] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                                1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
@@ -162,7 +162,7 @@ static bool scan_number(struct scanner *s, double *number)
 
 /* --- members --- */
 
-static bool scan_word(struct scanner *s, const char *word, size_t bytes)
+static inline bool scan_word(struct scanner *s, const char *word, size_t bytes)
 {
     if ((size_t)(s->end - s->at) < bytes || memcmp(s->at, word, bytes) != 0)
         return false;
@@ -170,7 +170,7 @@ static bool scan_word(struct scanner *s, const char *word, size_t bytes)
     return true;
 }
 
-static bool scan_value(struct scanner *s, cJSON *to)
+static inline bool scan_value(struct scanner *s, cJSON *to)
 {
     switch (next_token(s)) {
     case '"':
@@ -193,7 +193,7 @@ static bool scan_value(struct scanner *s, cJSON *to)
 }
 
 /* Keys are compared only when their hashes are equal, which is seldom. */
-static bool is_new_key(struct scanner *s, const char *key)
+static inline bool is_new_key(struct scanner *s, const char *key)
 {
     size_t bytes = (size_t)(s->to - key) - 1;
     unsigned last = bytes > 0 ? (unsigned char)key[bytes - 1] : 0;
@@ -206,7 +206,7 @@ static bool is_new_key(struct scanner *s, const char *key)
     return true;
 }
 
-static bool scan_member(struct scanner *s)
+static inline bool scan_member(struct scanner *s)
 {
     if (s->members == JSON_SCAN_MEMBERS_MAX || peek(s) != '"')
         return false;
@@ -224,7 +224,7 @@ static bool scan_member(struct scanner *s)
     return true;
 }
 
-static bool scan_object(struct scanner *s)
+static inline bool scan_object(struct scanner *s)
 {
     if (next_token(s) != '{')
         return false;

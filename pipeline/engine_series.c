@@ -48,15 +48,15 @@ uint32_t engine_device_hash(const struct engine *e, struct text name)
 
 static bool is_device(const struct engine *e, uint32_t index, struct text name)
 {
-    return text_equal(engine_name(e, e->devices[index].name), name);
+    return index < e->device_count && text_equal(engine_name(e, e->devices[index].name), name);
 }
 
 uint32_t engine_device_find(const struct engine *e, struct text name)
 {
-    const uint32_t guesses[] = { *e->device_found, engine_expected(e) };
-    for (int i = 0; i < 2; i++)
-        if (guesses[i] < e->device_count && is_device(e, guesses[i], name))
-            return *e->device_found = guesses[i];
+    if (is_device(e, *e->device_found, name))
+        return *e->device_found;
+    if (is_device(e, engine_expected(e), name))
+        return *e->device_found = engine_expected(e);
     uint32_t hash = engine_device_hash(e, name);
     for (uint32_t at = hash;; at++) {
         uint32_t entry = e->device_table[at & e->device_table_mask];

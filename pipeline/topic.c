@@ -92,8 +92,7 @@ static bool level_match(const struct topic_template *template, const struct topi
 {
     switch (level->kind) {
     case TOPIC_LITERAL:
-        return part.bytes == level->bytes &&
-               memcmp(part.at, template->text + level->offset, part.bytes) == 0;
+        return text_equal(part, (struct text){ template->text + level->offset, level->bytes });
     case TOPIC_DEVICE:
         match->device = part;
         return part.bytes > 0;

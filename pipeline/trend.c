@@ -82,11 +82,12 @@ static void learn_line(struct trend *t, uint16_t memory, double residual)
     double level_gain = 1 - kept * kept;
     double slope_gain = (1 - kept) * (1 - kept);
     double n = t->age;
-    double young_level_gain = 2 * (2 * n - 1) / (n * (n + 1));
-    double young_slope_gain = 6 / (n * (n + 1));
-    if (young_level_gain > level_gain) {
-        level_gain = young_level_gain;
-        slope_gain = young_slope_gain;
+    if (n < 4.0 * memory) { /* from there on the young gain is half the other at most */
+        double young_level_gain = 2 * (2 * n - 1) / (n * (n + 1));
+        if (young_level_gain > level_gain) {
+            level_gain = young_level_gain;
+            slope_gain = 6 / (n * (n + 1));
+        }
     }
     t->level += t->slope + level_gain * residual;
     t->slope += slope_gain * residual;

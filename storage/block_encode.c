@@ -142,8 +142,7 @@ static uint32_t name_hash(struct text text)
 static bool name_is(const struct block_builder *b, uint16_t index, struct text text)
 {
     const struct name *name = &b->names[index];
-    return name->bytes == text.bytes &&
-           (text.bytes == 0 || memcmp(b->pool.at + name->offset, text.at, text.bytes) == 0);
+    return text_equal((struct text){ (const char *)b->pool.at + name->offset, name->bytes }, text);
 }
 
 /* The number of a name, which is made where it is new: block_append saw that there is room. */
