@@ -38,7 +38,7 @@ static void add_sources(struct budget *b, const struct config *config)
         if (source->kind == SOURCE_BROKER)
             (void)tap_init(&(struct tap_config){ source, i, payload, config->data_dir }, &taps);
         else
-            (void)listener_init(&(struct listener_config){ source, i, payload, NULL, NULL },
+            (void)listener_init(&(struct listener_config){ source, i, payload, 0, NULL, NULL },
                                 &listeners);
     }
     if (taps.used > 0)

@@ -31,6 +31,7 @@
 #include "pipeline/err.h"
 
 enum {
+    DAEMON_REST_MS_MAX = 10,    /* between two looks at a listener whose devices keep sending */
     DAEMON_STOP_MS = 20000,     /* that an orderly stop may take */
     DAEMON_NOTIFY_MS = 5000,    /* between two signs of life to the service manager */
     DAEMON_MEMORY_MS = 1000,    /* between two looks at how much is taken */
@@ -125,6 +126,13 @@ static uint64_t chance(struct daemon *d)
     return value;
 }
 
+/* A twentieth of what a reading waits for its commit anyway. */
+static int64_t rest_ms(const struct daemon *d)
+{
+    int64_t share_ms = d->config.commit_max_age_ms / 20;
+    return share_ms < DAEMON_REST_MS_MAX ? share_ms : DAEMON_REST_MS_MAX;
+}
+
 static void carve(struct daemon *d, struct arena *arena)
 {
     const struct gateway_ports ports = { d, begin_store_job, acknowledge_source, send_row,
@@ -144,8 +152,8 @@ static void carve(struct daemon *d, struct arena *arena)
                                   arena);
         else
             d->listeners[i] =
-                listener_init(&(struct listener_config){ source, i, payload, d->sessions,
-                                                         d->credentials },
+                listener_init(&(struct listener_config){ source, i, payload, rest_ms(d),
+                                                         d->sessions, d->credentials },
                               arena);
     }
     if (d->config.uplink.given)

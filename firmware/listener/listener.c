@@ -169,6 +169,7 @@ int listener_open(struct listener *l, struct loop *loop, struct gateway *gateway
         return WEIR_EIO;
     }
     l->accepting = l->listening = true;
+    l->rests_until_ms = INT64_MIN;
     loop_want(l->watch, LOOP_READABLE);
     gateway_on_source(gateway, l->config.index, true);
     log_event("source_listening", "source=%s at=%s:%u tls=%d connections=%u",
@@ -392,18 +393,47 @@ static void serve_ready(struct listener *l, uint32_t messages_max)
         serve_strangers(l);
 }
 
+/* Devices that send all the time would be read a message or two at a call, with a turn of the loop
+ * for each handful. All of it waits for a commit anyway, so it may as well wait a little before it
+ * is read. A message that comes alone is read at once. */
+static void rest(struct listener *l)
+{
+    bool keeps_coming = l->now_ms - l->took_ms <= 2 * l->config.rest_ms;
+    if (l->taken == 0)
+        return;
+    l->took_ms = l->now_ms;
+    if (!keeps_coming || !l->drained || l->stalled > 0 || l->config.rest_ms == 0)
+        return;
+    l->rests_until_ms = l->now_ms + l->config.rest_ms;
+    loop_want(l->watch, 0);
+}
+
+/* Whether there may be something to read. */
+static bool is_ready(struct listener *l)
+{
+    if (l->rests_until_ms == INT64_MIN)
+        return loop_ready(l->watch) != 0;
+    if (l->now_ms < l->rests_until_ms)
+        return false;
+    l->rests_until_ms = INT64_MIN;
+    loop_want(l->watch, LOOP_READABLE);
+    return true;
+}
+
 void listener_turn(struct listener *l, int64_t mono_ms, uint32_t messages_max)
 {
     l->now_ms = mono_ms;
     l->taken = 0;
-    l->drained = true;
+    bool ready = is_ready(l);
+    l->drained = l->rests_until_ms == INT64_MIN; /* else nobody looks */
     if (mono_ms >= l->tick_ms)
         tick(l);
     retry_stalled(l);
     if (!l->listening && door_has_time(l->door, listener_clock_ns()))
         set_listening(l, true);
-    if (loop_ready(l->watch) != 0)
+    if (ready)
         serve_ready(l, messages_max);
+    rest(l);
     sessions_turn(l->config.sessions, l->gateway);
     if (l->drained && l->stalled == 0)
         gateway_on_drained(l->gateway, l->config.index);
@@ -413,6 +443,8 @@ int64_t listener_next_turn_ms(const struct listener *l)
 {
     bool goes_on = l->stalled > 0 && gateway_may_take(l->gateway, l->config.index);
     int64_t again_ms = l->listening ? l->tick_ms : l->now_ms + 1 + door_wait_ns(l->door) / 1000000;
+    if (l->rests_until_ms != INT64_MIN && l->rests_until_ms < again_ms)
+        again_ms = l->rests_until_ms;
     return goes_on ? l->now_ms : again_ms < l->tick_ms ? again_ms : l->tick_ms;
 }
 

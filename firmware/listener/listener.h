@@ -29,6 +29,7 @@ struct listener_config {
     const struct config_source *source; /* outlives the listener */
     uint32_t index;                     /* of the source */
     uint32_t payload_bytes_max;
+    int64_t rest_ms; /* while messages keep coming, so long between two looks; 0: never */
     struct sessions *sessions; /* of all listeners; NULL while the arena only measures */
     const struct credentials *credentials; /* likewise */
 };

@@ -94,6 +94,8 @@ struct listener {
     bool drained;     /* this turn found an end everywhere */
     uint64_t acknowledged; /* of the gateway's numbers */
     int64_t now_ms, tick_ms;
+    int64_t took_ms; /* when it last took a message */
+    int64_t rests_until_ms; /* INT64_MIN: it does not rest */
     uint64_t opened, ids; /* numbers for the next */
     struct listener_counts counts;
 };

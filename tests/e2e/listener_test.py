@@ -503,8 +503,27 @@ def flood(place, seconds=6):
     assert status["ledger"]["balanced"]
 
 
+def read_in_handfuls(place, messages=1000):
+    """Messages that keep coming are read a handful at a turn of the loop; one that comes alone at once."""
+    port = Endpoint(place).port
+    client = Client(port)
+
+    def waits():
+        with open(f"/proc/{place.processes['gateway'].pid}/status") as f:
+            return int(f.read().split("\nvoluntary_ctxt_switches:")[1].split()[0])
+    before, began = waits(), time.monotonic()
+    for number in range(1, messages + 1):
+        client.publish(number)
+        time.sleep(max(0, began + number / 1000 - time.monotonic()))
+    used = waits() - before
+    assert len(client.acknowledged(messages)) == messages
+    print(f"  {messages} messages, one after the other: the loop waited {used} times")
+    assert used < messages / 2, used
+
+
 CASES = [mosquitto_pub, paho, acknowledged_after_the_commit, order_over_many_commits, killed_at_random, fragments,
-         malformed, other_packets, too_many, slow_loris, flood]
+         malformed, other_packets, too_many, slow_loris, flood,
+         read_in_handfuls]
 
 
 def main():
