@@ -17,11 +17,13 @@ struct decoding { /* of one message */
     struct decoded *out;
     struct text payload, topic_device, topic_metric;
     cJSON *root;
+    struct json_keys keys; /* of the root, where the scanner made it */
     size_t extra_used;
     struct text packed; /* further fields of the object before, in `extra` */
     uint32_t index; /* of the next reading, bad ones counted */
     uint16_t source;
     bool located;   /* json_locate has run */
+    bool scanned;   /* the root is the scanner's */
 };
 
 struct common { /* what all readings of one object share */
@@ -36,6 +38,26 @@ struct found { /* a fault and the value that has it */
 };
 
 static const struct found GOOD = { REJECT_NONE, NULL };
+
+/* cJSON's own questions are calls into a library, and there are a dozen in a message. */
+static inline bool is_type(const cJSON *value, int type)
+{
+    return (value->type & 0xff) == type;
+}
+
+/* As json_find. Of a flat object the member is found by its key's hash, or known to be absent. */
+static cJSON *find(const struct decoding *d, cJSON *object, const struct json_pointer *pointer)
+{
+    if (!d->scanned || object != d->root || pointer->token_count != 1)
+        return json_find(object, pointer);
+    uint8_t member = d->keys.member[pointer->key];
+    if (member == 0)
+        return NULL;
+    cJSON *found = &d->root[member];
+    if (strcmp(found->string, pointer->tokens) != 0)
+        return json_find(object, pointer);
+    return is_type(found, cJSON_NULL) ? NULL : found;
+}
 
 /* --- telling faults --- */
 
@@ -108,10 +130,10 @@ static bool number_to_ms(double number, bool seconds, int64_t *ms)
 
 static bool time_to_ms(const cJSON *time, enum time_format format, int64_t *ms)
 {
-    if (cJSON_IsString(time))
+    if (is_type(time, cJSON_String))
         return (format == TIME_FORMAT_AUTO || format == TIME_FORMAT_RFC3339) &&
                timestamp_parse(text_in(time), ms) == 0;
-    if (!cJSON_IsNumber(time) || format == TIME_FORMAT_RFC3339)
+    if (!is_type(time, cJSON_Number) || format == TIME_FORMAT_RFC3339)
         return false;
     double number = time->valuedouble;
     bool small = number > -MILLISECONDS_FROM && number < MILLISECONDS_FROM;
@@ -121,7 +143,8 @@ static bool time_to_ms(const cJSON *time, enum time_format format, int64_t *ms)
 
 static bool sequence_of(const cJSON *value, uint64_t *sequence)
 {
-    if (!cJSON_IsNumber(value) || !(value->valuedouble >= 0) || !is_exact(value->valuedouble))
+    if (!is_type(value, cJSON_Number) || !(value->valuedouble >= 0) ||
+        !is_exact(value->valuedouble))
         return false;
     *sequence = (uint64_t)value->valuedouble;
     return (double)*sequence == value->valuedouble;
@@ -131,7 +154,7 @@ static bool sequence_of(const cJSON *value, uint64_t *sequence)
 static enum reject_reason value_of(const cJSON *from, enum reject_reason reason, struct value *to)
 {
     *to = (struct value){ .type = VALUE_NUMBER };
-    if (cJSON_IsNumber(from)) {
+    if (is_type(from, cJSON_Number)) {
         to->number = from->valuedouble;
         bool inside = to->number >= -READING_NUMBER_MAX && to->number <= READING_NUMBER_MAX;
         return inside ? REJECT_NONE : REJECT_NUMBER_TOO_LARGE;
@@ -141,7 +164,7 @@ static enum reject_reason value_of(const cJSON *from, enum reject_reason reason,
         to->number = cJSON_IsTrue(from) ? 1 : 0;
         return REJECT_NONE;
     }
-    if (!cJSON_IsString(from))
+    if (!is_type(from, cJSON_String))
         return reason;
     to->type = VALUE_TEXT;
     to->text = text_in(from);
@@ -157,9 +180,9 @@ static cJSON *shared(struct decoding *d, cJSON *object, const struct json_pointe
 {
     if (pointer->token_count == 0)
         return NULL;
-    cJSON *value = json_find(object, pointer);
+    cJSON *value = find(d, object, pointer);
     if (value == NULL && object != d->root)
-        value = json_find(d->root, pointer);
+        value = find(d, d->root, pointer);
     if (value != NULL && c != NULL) {
         assert(c->named_count < sizeof c->named / sizeof c->named[0]);
         c->named[c->named_count++] = value;
@@ -173,7 +196,7 @@ static struct found read_device(struct decoding *d, cJSON *object, struct common
     c->reading.device = d->topic_device;
     if (value == NULL)
         return d->topic_device.bytes > 0 ? GOOD : (struct found){ REJECT_NAME_INVALID, object };
-    if (!cJSON_IsString(value) || !name_valid(text_in(value)))
+    if (!is_type(value, cJSON_String) || !name_valid(text_in(value)))
         return (struct found){ REJECT_NAME_INVALID, value };
     c->reading.device = text_in(value);
     if (d->topic_device.bytes > 0 && !text_equal(d->topic_device, c->reading.device))
@@ -217,7 +240,7 @@ static struct found read_unit(struct decoding *d, cJSON *object, struct common *
     cJSON *value = shared(d, object, &d->mapping->compiled.unit, c);
     if (value == NULL)
         return GOOD;
-    if (!cJSON_IsString(value) || strlen(value->valuestring) > READING_NAME_BYTES_MAX)
+    if (!is_type(value, cJSON_String) || strlen(value->valuestring) > READING_NAME_BYTES_MAX)
         return (struct found){ REJECT_UNIT_INVALID, value };
     c->reading.unit = text_in(value);
     return GOOD;
@@ -296,8 +319,8 @@ static void decode_value(struct decoding *d, cJSON *object, struct common *c)
     struct text metric = d->topic_metric;
     cJSON *named = shared(d, object, &d->mapping->compiled.metric, NULL);
     if (named != NULL)
-        metric = cJSON_IsString(named) ? text_in(named) : (struct text){ 0 };
-    cJSON *value = json_find(object, &d->mapping->compiled.value);
+        metric = is_type(named, cJSON_String) ? text_in(named) : (struct text){ 0 };
+    cJSON *value = find(d, object, &d->mapping->compiled.value);
     struct found missing = { REJECT_VALUE_MISSING, object };
     struct found nameless = { REJECT_NAME_INVALID, named != NULL ? named : object };
     if (!name_valid(metric))
@@ -341,12 +364,12 @@ static void decode_metrics(struct decoding *d, cJSON *object, const struct commo
                            struct text prefix)
 {
     for (cJSON *member = object->child; member != NULL; member = member->next) {
-        if (cJSON_IsNull(member) || is_named(c, member))
+        if (is_type(member, cJSON_NULL) || is_named(c, member))
             continue;
         struct text metric = join(d, prefix, text_of(member->string));
         if (d->out->reason != REJECT_NONE)
             return;
-        if (!cJSON_IsObject(member))
+        if (!is_type(member, cJSON_Object))
             add_reading(d, c, metric, member);
         else if (metric.bytes > 0)
             decode_metrics(d, member, c, metric);
@@ -364,7 +387,7 @@ static bool is_of_message(const struct decoding *d, const cJSON *object, struct 
     bool of_device = fault.reason == REJECT_NAME_INVALID ||
                      fault.reason == REJECT_IDENTITY_MISMATCH;
     bool in_root = object == d->root ||
-                   fault.at == json_find(d->root, &d->mapping->compiled.device);
+                   fault.at == find(d, d->root, &d->mapping->compiled.device);
     return fault.reason == REJECT_JSON_TOO_BIG || (of_device && in_root);
 }
 
@@ -383,9 +406,9 @@ static void decode_object(struct decoding *d, cJSON *object)
         decode_value(d, object, &c);
         return;
     }
-    cJSON *metrics = json_find(object, &d->mapping->compiled.metrics);
+    cJSON *metrics = find(d, object, &d->mapping->compiled.metrics);
     enum reject_reason reason = metrics == NULL ? REJECT_VALUE_MISSING : REJECT_VALUE_TYPE;
-    if (metrics != NULL && cJSON_IsObject(metrics))
+    if (metrics != NULL && is_type(metrics, cJSON_Object))
         decode_metrics(d, metrics, &c, d->topic_metric);
     else
         reject_reading(d, (struct found){ reason, metrics != NULL ? metrics : object },
@@ -396,8 +419,8 @@ static void decode_tree(struct decoding *d)
 {
     cJSON *readings = d->root;
     if (d->mapping->readings_given)
-        readings = json_find(d->root, &d->mapping->compiled.readings);
-    if (readings != NULL && d->mapping->readings_given && cJSON_IsArray(readings)) {
+        readings = find(d, d->root, &d->mapping->compiled.readings);
+    if (readings != NULL && d->mapping->readings_given && is_type(readings, cJSON_Array)) {
         for (cJSON *one = readings->child; one != NULL && d->out->reason == REJECT_NONE;
              one = one->next)
             decode_object(d, one);
@@ -463,7 +486,8 @@ void decode_json(struct decoder *decoder, const struct json_mapping *mapping, ui
     if (!check_message(&d))
         return;
     decoder->memory.reset();
-    d.root = json_scan(payload);
+    d.root = json_scan(payload, &d.keys);
+    d.scanned = d.root != NULL;
     if (d.root == NULL)
         d.root = parse(&d);
     if (d.root != NULL)

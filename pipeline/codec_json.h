@@ -28,6 +28,7 @@ enum time_format {
 
 struct json_pointer { /* compiled: reference tokens, unescaped, each with its NUL */
     uint8_t token_count;
+    uint8_t key;            /* json_key_hash of the first token */
     char tokens[POINTER_BYTES_MAX];
 };
 

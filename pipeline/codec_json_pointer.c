@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "pipeline/codec_json.h"
+#include "pipeline/codec_json_scan.h"
 #include "pipeline/err.h"
 
 static const char *compile(struct json_pointer *to, const char *from)
@@ -26,6 +27,7 @@ static const char *compile(struct json_pointer *to, const char *from)
         assert(used < sizeof to->tokens - 1);
         to->tokens[used++] = byte;
     }
+    to->key = json_key_hash(to->tokens, strlen(to->tokens));
     return NULL;
 }
 

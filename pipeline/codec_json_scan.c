@@ -20,7 +20,7 @@ struct scanner {
     char *to;      /* where the next string's copy goes */
     cJSON *nodes;  /* the root, then the members so far */
     uint32_t members;
-    uint64_t keys; /* a bit for each key seen, by a hash of 6 bits */
+    struct json_keys *keys;
 };
 
 static inline int peek(const struct scanner *s)
@@ -195,11 +195,9 @@ static inline bool scan_value(struct scanner *s, cJSON *to)
 /* Keys are compared only when their hashes are equal, which is seldom. */
 static inline bool is_new_key(struct scanner *s, const char *key)
 {
-    size_t bytes = (size_t)(s->to - key) - 1;
-    unsigned last = bytes > 0 ? (unsigned char)key[bytes - 1] : 0;
-    uint64_t bit = UINT64_C(1) << (((unsigned char)key[0] * 5u + last + bytes * 7u) % 64);
-    bool maybe_known = (s->keys & bit) != 0;
-    s->keys |= bit;
+    uint8_t *member = &s->keys->member[json_key_hash(key, (size_t)(s->to - key) - 1)];
+    bool maybe_known = *member != 0;
+    *member = (uint8_t)(s->members + 1);
     for (uint32_t i = 1; maybe_known && i <= s->members; i++)
         if (strcmp(s->nodes[i].string, key) == 0)
             return false;
@@ -241,7 +239,7 @@ static inline bool scan_object(struct scanner *s)
     return next_token(s) < 0;
 }
 
-struct cJSON *json_scan(struct text json)
+struct cJSON *json_scan(struct text json, struct json_keys *keys)
 {
     enum { NODES = JSON_SCAN_MEMBERS_MAX + 1 };
     size_t waste = 2 * JSON_SCAN_MEMBERS_MAX * (size_t)ALLOCATION_WASTE;
@@ -252,7 +250,8 @@ struct cJSON *json_scan(struct text json)
     if (nodes == NULL)
         return NULL;
     struct scanner s = { .at = at, .end = at + json.bytes, .to = (char *)(nodes + NODES),
-                         .nodes = nodes };
+                         .nodes = nodes, .keys = keys };
+    memset(keys, 0, sizeof *keys);
     bool flat = scan_object(&s);
     assert(s.to <= (char *)(nodes + NODES) + json.bytes);
     nodes[0] = (cJSON){ .type = cJSON_Object, .child = s.members > 0 ? &nodes[1] : NULL };

@@ -42,6 +42,19 @@ static bool must_be_taken(const cJSON *root, struct text json)
     return members <= JSON_SCAN_MEMBERS_MAX;
 }
 
+/* Where to look for a key: at the last member whose key has its hash, which stands that far behind
+ * the root; or nowhere. */
+static void check_keys(const cJSON *root, const struct json_keys *keys)
+{
+    struct json_keys want = { { 0 } };
+    uint8_t member = 0;
+    for (const cJSON *at = root->child; at != NULL; at = at->next) {
+        want.member[json_key_hash(at->string, strlen(at->string))] = ++member;
+        assert_ptr_equal(at, root + member);
+    }
+    assert_memory_equal(&want, keys, sizeof want);
+}
+
 static enum outcome compare(struct text payload)
 {
     bool exhausted;
@@ -49,7 +62,8 @@ static enum outcome compare(struct text payload)
     memcpy(exact, payload.at, payload.bytes);
     struct text json = { exact, payload.bytes };
     json_arena_reset();
-    cJSON *scanned = json_scan(json);
+    struct json_keys keys;
+    cJSON *scanned = json_scan(json, &keys);
     cJSON *parsed = NULL;
     if (json_check(json, JSON_DEPTH_MAX).reason == REJECT_NONE)
         parsed = cJSON_ParseWithLengthOpts(json.at, json.bytes, NULL, 0);
@@ -59,6 +73,8 @@ static enum outcome compare(struct text payload)
     bool same = scanned == NULL || (parsed != NULL && trees_equal(scanned, parsed));
     if (!same || must != (scanned != NULL))
         fail_msg("%s: %.*s", same ? "not taken" : "taken for another", (int)json.bytes, json.at);
+    if (scanned != NULL)
+        check_keys(scanned, &keys);
     free(exact);
     assert_false(json_arena_exhausted());
     return scanned != NULL ? TAKEN : parsed != NULL ? GOOD_NOT_TAKEN : NOT_FLAT;
@@ -131,6 +147,7 @@ static uint32_t object_of(char *to, uint32_t members)
 static void stops_at_its_limits(void **state)
 {
     char json[1024], digits[80];
+    struct json_keys keys;
     (void)state;
     json_arena_start(region, sizeof region);
     assert_int_equal(compare((struct text){ json, object_of(json, JSON_SCAN_MEMBERS_MAX) }), TAKEN);
@@ -142,7 +159,7 @@ static void stops_at_its_limits(void **state)
     (void)sprintf(json, "{\"a\":%.*s}", JSON_NUMBER_BYTES_MAX + 1, digits);
     assert_int_equal(compare(text_of(json)), NOT_FLAT);
     json_arena_start(region, 1024); /* too small for its block, not for cJSON */
-    assert_null(json_scan(text_of("{\"a\":1}")));
+    assert_null(json_scan(text_of("{\"a\":1}"), &keys));
     json_arena_reset();
     assert_non_null(cJSON_Parse("{\"a\":1}"));
 }
