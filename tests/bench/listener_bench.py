@@ -33,6 +33,7 @@ ROWS = {
     "10k_qos_1": dict(devices=10000, qos=1, age="5ms", count=1000000),
     "100k_qos_0": dict(devices=100000, qos=0, age="2s", count=2000000, cpu=1.2, rss_anon=160, random=True),
     "100k_qos_1": dict(devices=100000, qos=1, age="5ms", count=1000000, random=True),
+    "1k_qos_0_400_bytes": dict(devices=1000, qos=0, age="2s", count=1000000, payload=400),
     "10k_a_second_qos_0": dict(devices=1000, qos=0, age="2s", count=100000, rate=10000, cpu=2.5),
     "10k_a_second_qos_1": dict(devices=1000, qos=1, age="100ms", count=100000, rate=10000, window=500, ack_p99=150),
     "disk_full_speed": dict(devices=1000, qos=0, age="2s", count=1000000, disk=20),
@@ -66,6 +67,9 @@ def load_command(port, row, serves=False):
     command = [os.path.join(BUILD, "bench/mqttload"), "-h", "127.0.0.1", "-p", port, "-q", row["qos"], "-d", row["devices"],
                "-n", row["count"], "-r", row.get("rate", 0), "-c", 1 if serves else CONNECTIONS, "-w", row.get("window", 100),
                "-t", "sensors/{device}/temperature", "-T", step_us, "-B", begins_ms, "-l", 0]
+    if "payload" in row:  # the usual one, and a text that nobody wants
+        usual = '{"device":"{device}","ts":{ts},"metric":"temperature","value":{value}'
+        command += ["-m", usual + ',"note":"' + "x" * (row["payload"] - 88) + '"}']
     return [str(part) for part in command + ["-R"] * row.get("random", False) + ["-S"] * serves]
 
 
@@ -76,7 +80,7 @@ gateway: {{name: bench, data_dir: {dir}/data, socket: {dir}/weir.sock, memory_ma
 clock: {{trust: system}}
 limits: {{devices: {devices}, series: {series}}}
 commit: {{max_age: {age}}}
-shed: {{enrichment_lag: 5s}}
+shed: {{enrichment_lag: 4500ms}}
 store: {{disk_max: 2GiB, journal_share: 70, alerts_share: 5, results_share: 5, raw_share: 5, letters_share: 5}}
 sources:
   - name: devices
