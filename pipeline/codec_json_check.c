@@ -340,7 +340,7 @@ static bool is_plain_name(struct text name)
 {
     if (name.bytes < 8)
         return false;
-    for (uint32_t i = 0; i + 8 <= name.bytes; i += 8)
+    for (uint32_t i = 0; i + 8 < name.bytes; i += 8)
         if (!is_plain_word(name.at + i))
             return false;
     return is_plain_word(name.at + name.bytes - 8);
