@@ -19,16 +19,20 @@ struct inventory_file {
     struct timespec changed; /* of the file as last loaded */
     off_t size;
     int64_t look_ms;
-    char bytes[CONFIG_FILE_BYTES_MAX + 1];
+    char *bytes; /* [bytes_max + 1]: one more shows a file that is too large */
+    uint32_t bytes_max;
 };
 
 struct inventory_file *inventory_file_init(const struct config *config, struct arena *arena)
 {
     struct inventory_file *f = arena_take(arena, 1, sizeof *f);
+    char *bytes = arena_take(arena, config->inventory_bytes + 1u, 1);
     if (f == NULL)
         return NULL;
     size_t length = strlen(config->inventory_file);
     f->path = config->inventory_file;
+    f->bytes = bytes;
+    f->bytes_max = config->inventory_bytes;
     f->json = length > 5 && strcmp(config->inventory_file + length - 5, ".json") == 0;
     return f;
 }
@@ -38,8 +42,8 @@ static int read_file(struct inventory_file *f, size_t *bytes, char *why)
     int fd = open(f->path, O_RDONLY | O_CLOEXEC);
     ssize_t got = 0;
     *bytes = 0;
-    while (fd >= 0 && *bytes < sizeof f->bytes &&
-           (got = read(fd, f->bytes + *bytes, sizeof f->bytes - *bytes)) > 0)
+    while (fd >= 0 && *bytes <= f->bytes_max &&
+           (got = read(fd, f->bytes + *bytes, f->bytes_max + 1 - *bytes)) > 0)
         *bytes += (size_t)got;
     if (fd < 0 || got < 0)
         (void)snprintf(why, 256, "%s: %s", f->path, strerror(errno));

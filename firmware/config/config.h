@@ -111,7 +111,8 @@ struct config {
     char board_file[CONFIG_PATH_BYTES_MAX + 1];    /* a board's hal.conf; empty: none */
     struct hal_board board;     /* what that file says; nothing, before it was read */
     char inventory_file[CONFIG_PATH_BYTES_MAX + 1];/* .csv or .json; empty: none */
-    uint32_t inventory_max;
+    uint32_t inventory_max;      /* entries, and */
+    uint32_t inventory_bytes;    /* derived: of the file, at most */
     /* clock.trust: system, where the kernel can't tell whether it is synced */
     bool clock_trusted;
     int64_t clock_wait_ms;

@@ -5,7 +5,8 @@
 
 #include "pipeline/detector.h"
 
-enum { BLOCK_BYTES_A_RECORD = 48, BLOCK_RECORDS_MAX = 65535, INVENTORY_BYTES_AN_ENTRY = 192 };
+enum { BLOCK_BYTES_A_RECORD = 48, BLOCK_RECORDS_MAX = 65535 };
+enum { INVENTORY_BYTES_AN_ENTRY = 128, INVENTORY_BYTES_MIN = 64 * 1024 };
 
 /* first, between and last in a row; what has no room is left away. */
 static void join(char *to, size_t bytes, const char *first, const char *between, const char *last)
@@ -177,17 +178,24 @@ static void derive_store(struct config *config)
     store->letters_bytes_max = room / 100 * shares->letters;
 }
 
+static void derive_inventory(struct config *config)
+{
+    if (config->inventory_file[0] == '\0') {
+        config->inventory_max = 1; /* no room for what never comes */
+        return;
+    }
+    uint32_t bytes = config->inventory_max * INVENTORY_BYTES_AN_ENTRY;
+    config->inventory_bytes = bytes > INVENTORY_BYTES_MIN ? bytes : INVENTORY_BYTES_MIN;
+}
+
 /* A block holds one commit's readings, a quarter more of rejects and timers, and, whole, the
  * configuration and the inventory when they are new. */
 static void derive_block(struct config *config)
 {
-    if (config->inventory_file[0] == '\0')
-        config->inventory_max = 1; /* no room for what never comes */
     uint32_t records = config->commit_max_readings + config->commit_max_readings / 4 + 256;
-    uint32_t inventory = config->inventory_file[0] != '\0' ? config->inventory_max : 0;
     config->block.records_max = records < BLOCK_RECORDS_MAX ? records : BLOCK_RECORDS_MAX;
     config->block.bytes_max = config->block.records_max * BLOCK_BYTES_A_RECORD
-                              + CONFIG_FILE_BYTES_MAX + inventory * INVENTORY_BYTES_AN_ENTRY;
+                              + CONFIG_FILE_BYTES_MAX + config->inventory_bytes;
     config->block.names_max = config->engine.devices_max + 1024;
 }
 
@@ -206,5 +214,6 @@ void config_derive(struct config_reader *r)
     derive_uplink(config);
     derive_rules(config);
     derive_store(config);
+    derive_inventory(config);
     derive_block(config);
 }

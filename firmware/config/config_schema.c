@@ -444,7 +444,7 @@ const struct config_key config_keys[] = {
       .doc = "Open alerts at least so bad turn the relay on and show on the LED." },
     { SECTION_INVENTORY, "file", KEY_PATH, FIELD(config, inventory_file), .fallback = "",
       .doc = "A .csv or .json file of devices, read again when it changes; empty: none." },
-    { SECTION_INVENTORY, "entries_max", KEY_INTEGER, FIELD(config, inventory_max), 1, 20000,
+    { SECTION_INVENTORY, "entries_max", KEY_INTEGER, FIELD(config, inventory_max), 1, 16000,
       .fallback = "1000", .doc = "Devices in it at most." },
 
     { SECTION_UPLINK, "url", KEY_URL, ADDRESS(config_uplink), .required = true, .doc = URL_DOC },

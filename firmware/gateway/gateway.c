@@ -219,13 +219,20 @@ bool gateway_query(struct gateway *g, void (*query)(void *, struct store *), voi
 /* --- turns ---------------------------------------------------------------------------------------
  * */
 
+/* False: not before the next commit, which comes at once. */
+static bool has_room_for(struct gateway *g, const struct record *record)
+{
+    size_t bytes = block_bytes(g->filling->block) + record->content.bytes + 4096;
+    if (fill_has_step_room(g, g->filling) && bytes <= g->limits.block.bytes_max)
+        return true;
+    g->filling->urgent = true;
+    return false;
+}
+
 static int apply_and_journal(struct gateway *g, const struct record *record)
 {
-    if (!fill_has_step_room(g, g->filling) ||
-        block_bytes(g->filling->block) + record->content.bytes + 4096 > g->limits.block.bytes_max) {
-        g->filling->urgent = true;
+    if (!has_room_for(g, record))
         return WEIR_EAGAIN;
-    }
     fill_append(g, record);
     engine_apply(g->engine, record, &g->out);
     return 0;
@@ -369,17 +376,20 @@ int gateway_on_inventory(struct gateway *g, const uint8_t digest[32], struct tex
         .digest = { (const char *)digest, 32 },
         .content = content,
     };
-    if (content.bytes > CONFIG_FILE_BYTES_MAX) {
-        (void)snprintf(why, 256, "an inventory file has at most %d bytes", CONFIG_FILE_BYTES_MAX);
+    if (content.bytes > g->config->inventory_bytes) {
+        (void)snprintf(why, 256, "an inventory of at most %u entries has at most %u bytes",
+                       g->config->inventory_max, g->config->inventory_bytes);
         return WEIR_EFULL;
     }
-    if (!fill_has_step_room(g, g->filling) || g->carried.next < g->carried.count) {
+    if (!has_room_for(g, &record) || g->carried.next < g->carried.count) {
         (void)snprintf(why, 256, "no room before the next commit; try again");
         return WEIR_EAGAIN;
     }
     g->decoder.memory.reset();
     int error = inventory_load(g->inventory, content, json, why);
-    return error != 0 ? error : apply_and_journal(g, &record);
+    if (error == 0)
+        error = apply_and_journal(g, &record);
+    return error;
 }
 
 int gateway_command(struct gateway *g, struct text command)

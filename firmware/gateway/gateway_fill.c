@@ -153,7 +153,8 @@ struct fill_limits fill_limits_of(const struct config *config)
     struct fill_limits limits = {
         .block = {
             .records_max = records < 65534 ? records : 65534,
-            .bytes_max = (uint32_t)((size_t)records * 48 + message + CONFIG_FILE_BYTES_MAX),
+            .bytes_max = (uint32_t)((size_t)records * 48 + message + CONFIG_FILE_BYTES_MAX +
+                                    config->inventory_bytes),
             .names_max = records * 3 < 65534 ? records * 3 : 65534,
         },
         .rows_max = FILL_ROWS_BASE + 2 * step,
