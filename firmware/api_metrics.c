@@ -170,6 +170,10 @@ static void put_pressure(const struct gateway_view *v, struct prometheus *p)
         { SHED_LOOP, "weir_turn_longest_seconds",
           "The longest turn of the loop in the last second.", 1e-3 },
     };
+    prometheus_gauge(p, "weir_load_ratio", "Readings a second, of what this board can take.",
+                     v->capacity > 0 ? v->load / v->capacity : 0);
+    prometheus_gauge(p, "weir_gateways_wanted", "Gateways that would carry this one's load.",
+                     v->gateways_wanted);
     prometheus_gauge(p, "weir_shed_level", "What is left out under pressure: 0 nothing, 4 most.",
                      v->shed);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)

@@ -222,6 +222,16 @@ static void put_shed(const struct api *api, const struct gateway_view *v, struct
     json_object_end(w);
 }
 
+static void put_load(const struct gateway_view *v, struct json_writer *w)
+{
+    json_key(w, "load");
+    json_object(w);
+    put(w, "readings_per_second", (uint64_t)v->load);
+    put(w, "capacity_per_second", (uint64_t)v->capacity);
+    put(w, "gateways_wanted", v->gateways_wanted);
+    json_object_end(w);
+}
+
 static void put_engine(const struct gateway_view *v, struct json_writer *w)
 {
     struct engine_counts c = engine_counts(v->engine);
@@ -294,6 +304,7 @@ void api_write_status(struct api *api, struct json_writer *w)
     put_ledger(&view, w);
     put_lanes(&view, w);
     put_shed(api, &view, w);
+    put_load(&view, w);
     put_engine(&view, w);
     put_watermark(api, &view, w);
     put_store(api, &view, w);

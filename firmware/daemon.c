@@ -13,6 +13,7 @@
 #include "firmware/api.h"
 #include "firmware/board.h"
 #include "firmware/budget.h"
+#include "firmware/calibration.h"
 #include "firmware/cli/cli.h"
 #include "firmware/committer.h"
 #include "firmware/credentials.h"
@@ -328,6 +329,8 @@ static int start(struct daemon *d, const char *config_path)
     status = status != 0 ? status : recover(d);
     status = status != 0 ? status : take_contracts(d);
     status = status != 0 ? status : take_sessions(d);
+    if (status == 0)
+        gateway_set_capacity(d->gateway, calibration_start(d->config.data_dir));
     status = status != 0 ? status : open_adapters(d);
     if (status == 0)
         heap_seal();

@@ -17,6 +17,8 @@ static const struct cli_command commands[] = {
     { "export", "the journal as JSON Lines or CSV", cli_export },
     { "check", "check a configuration: faults, budgets, what it can lose", cli_check },
     { "config", "explain keys, print the reference or what applies", cli_config },
+    { "size", "what a load needs: processor, memory, disk, flash, gateways", cli_size },
+    { "bench", "measure what this board can do, for size", cli_bench },
     { "token", "make a token for HTTP with TLS", cli_token },
     { "version", "print the version", cli_version },
 };

@@ -29,6 +29,8 @@ int cli_export(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_token(int argc, char **argv);
+int cli_size(int argc, char **argv);
+int cli_bench(int argc, char **argv);
 int cli_version(int argc, char **argv);
 
 /* Where `run`, `check` and the others look when no -c was given: WEIR_CONFIG, else

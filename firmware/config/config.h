@@ -13,6 +13,7 @@
 #include "pipeline/codec_json.h"
 #include "pipeline/contract.h"
 #include "pipeline/engine.h"
+#include "pipeline/scale.h"
 #include "pipeline/shed.h"
 #include "pipeline/topic.h"
 #include "storage/block.h"
@@ -130,6 +131,7 @@ struct config {
     uint32_t json_arena_bytes;
     struct engine_config engine; /* rules and sources point below */
     struct shed_config shed;
+    struct scale_config scale;
     struct store_config store;   /* its shares in bytes are worked out from `shares` */
     struct config_shares shares;
     struct block_limits block;   /* derived from commit_max_readings */

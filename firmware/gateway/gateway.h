@@ -180,6 +180,10 @@ void gateway_on_replay_request(struct gateway *g, enum lane lane, uint64_t from,
 /* The source was read until it had nothing more. Lag is the time since then. */
 void gateway_on_drained(struct gateway *g, uint32_t source);
 
+/* Readings a second that one gateway can take, by calibration; before the first turn. Without it
+ * nobody is told how many gateways the load wants. */
+void gateway_set_capacity(struct gateway *g, double readings_per_second);
+
 /* How long the last turn took, and how much memory the process takes of what it may take. */
 void gateway_on_load(struct gateway *g, int64_t turn_ms, uint32_t memory_percent);
 
@@ -236,6 +240,8 @@ struct gateway_view {
     enum shed_cause shed_cause;
     int64_t shed_for_ms;
     struct shed_amounts left_out;
+    double load, capacity;       /* readings a second, the load over about a minute */
+    uint32_t gateways_wanted;    /* that would carry the load */
     uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];
     struct lane_state lanes[LANES];
     int64_t outbox_age_ms[LANES]; /* of the oldest row, in pipeline time; 0: there is none */

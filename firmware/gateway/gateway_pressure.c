@@ -7,7 +7,9 @@
 
 enum {
     COMMIT_KEPT_MS = 10000, /* the longest commit of so long counts */
-    LOOP_KEPT_MS = 1000     /* likewise the longest turn */
+    LOOP_KEPT_MS = 1000,    /* likewise the longest turn */
+    LOAD_LOOK_MS = 1000,
+    LOAD_SPAN_MS = 60000
 };
 
 /* --- measuring ---------------------------------------------------------------------------------
@@ -101,6 +103,51 @@ struct pressure pressure_measure(const struct gateway *g)
                           } };
     measure_outbox(g, &p);
     return p;
+}
+
+/* --- the load ----------------------------------------------------------------------------------
+ */
+
+void gateway_set_capacity(struct gateway *g, double readings_per_second)
+{
+    assert(readings_per_second > 0);
+    g->pressure.capacity = readings_per_second;
+}
+
+/* A mean over about a minute; each look counts by the time that it looks back. */
+static void measure_load(struct pressure_watch *p, uint64_t received, int64_t t_ms)
+{
+    int64_t span_ms = t_ms - p->load_ms;
+    double now = (double)(received - p->load_readings) * 1000 / (double)span_ms;
+    p->load += (now - p->load) * (double)span_ms / (double)(span_ms + LOAD_SPAN_MS);
+    p->load_ms = t_ms;
+    p->load_readings = received;
+}
+
+static void follow_load(struct gateway *g)
+{
+    struct pressure_watch *p = &g->pressure;
+    if (p->capacity <= 0 || g->t_ms - p->load_ms < LOAD_LOOK_MS || !g->clock_known)
+        return;
+    measure_load(p, g->ledger.received, g->t_ms);
+    uint32_t before = p->scale.wanted;
+    if (!scale_update(&p->scale, &g->config->scale, p->load, p->capacity, g->t_ms))
+        return;
+    char message[160];
+    (void)snprintf(message, sizeof message,
+                   "the load wants %u gateway%s: %.0f readings a second, and one takes %.0f, of "
+                   "which %u %% are to stay unused", p->scale.wanted,
+                   p->scale.wanted == 1 ? "" : "s", p->load, p->capacity,
+                   g->config->scale.headroom_percent);
+    const struct envelope_fact facts[] = {
+        { "gateways", p->scale.wanted },
+        { "previous_gateways", before },
+        { "readings_per_second", p->load },
+        { "capacity_per_second", p->capacity },
+        { "headroom_percent", g->config->scale.headroom_percent },
+    };
+    fill_notice(g, "gateways_wanted",
+                &(struct notice){ message, NULL, facts, sizeof facts / sizeof facts[0] });
 }
 
 /* --- levels ------------------------------------------------------------------------------------
@@ -200,6 +247,9 @@ static void change_level(struct gateway *g, enum shed_level from, const struct p
 void pressure_start(struct gateway *g)
 {
     lag_init(&g->pressure.lag, g->t_ms);
+    scale_init(&g->pressure.scale);
+    g->pressure.load_ms = g->t_ms;
+    g->pressure.load_readings = g->ledger.received;
     g->pressure.level_before = engine_shed_level(g->engine);
     if (g->pressure.level_before != SHED_NORMAL)
         journal_level(g);
@@ -244,6 +294,8 @@ void pressure_update(struct gateway *g)
         change_level(g, before, &p);
     if (fill_has_step_room(g, g->filling))
         follow_lag(g, p.of[SHED_LAG]);
+    if (fill_has_step_room(g, g->filling))
+        follow_load(g);
 }
 
 /* --- what follows from the level -----------------------------------------------------------------
@@ -282,6 +334,9 @@ void pressure_view(const struct gateway *g, struct gateway_view *view)
 {
     view->shed = g->shed.level;
     view->pressure = pressure_measure(g);
+    view->load = g->pressure.load;
+    view->capacity = g->pressure.capacity;
+    view->gateways_wanted = g->pressure.scale.wanted;
     if (g->shed.level == SHED_NORMAL)
         return;
     const struct shed_period *period = &g->pressure.levels[g->shed.level];

@@ -137,6 +137,10 @@ struct pressure_watch { /* gateway_pressure.c */
     int64_t commit_begun_ms;  /* t; INT64_MAX: none is under way */
     uint32_t memory_percent;
     struct lag lag;
+    struct scale scale;
+    double capacity, load;   /* readings a second; capacity 0: not known */
+    int64_t load_ms;         /* t at which it was looked at, and */
+    uint64_t load_readings;  /* what had been received by then */
     struct shed_period levels[SHED_LEVELS]; /* up to the present one */
     enum shed_level level_before; /* of the process before; told as soon as the time is known */
     struct shed_change changes[GATEWAY_SHED_CHANGES];

@@ -410,6 +410,43 @@ static void a_lag_that_grows_for_minutes_is_an_alert(void **state)
     bench_close(b);
 }
 
+static void offer(struct bench *b, int seconds, int per_second)
+{
+    for (int s = 0; s < seconds; s++) {
+        bench_begin(b, 800);
+        gateway_on_drained(b->gateway, 0);
+        for (int i = 0; i < per_second; i++)
+            give(b, 0, "t/a/temp", "{\"value\":1}");
+        gateway_end_turn(b->gateway);
+        bench_turn(b, 100); /* it is committed, and there is room again */
+        bench_turn(b, 100);
+    }
+}
+
+static void the_load_wants_gateways(void **state)
+{
+    (void)state;
+    struct bench *b = &bench;
+    char yaml[2048];
+    (void)snprintf(yaml, sizeof yaml, "%sscale: {headroom: 50, up_for: 10s, down_for: 30s}\n", YAML);
+    bench_open(b, yaml);
+    gateway_set_capacity(b->gateway, 60);
+    bench_turns(b, 2);
+    gateway_on_uplink(b->gateway, true);
+    assert_int_equal(gateway_view(b->gateway).gateways_wanted, 1);
+    offer(b, 150, 70); /* a load of 70, most of it in the mean by now, on gateways that may have 30 each */
+    struct gateway_view view = gateway_view(b->gateway);
+    assert_int_equal(view.gateways_wanted, 3);
+    assert_in_range((int)view.load, 62, 66);
+    const char *told = bench_told(b, "\"kind\":\"gateways_wanted\"");
+    assert_non_null(told);
+    assert_int_equal(fact(told, "gateways"), 3);
+    assert_int_equal(fact(told, "capacity_per_second"), 60);
+    offer(b, 400, 0);
+    assert_int_equal(gateway_view(b->gateway).gateways_wanted, 1);
+    bench_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +461,7 @@ int main(void)
         cmocka_unit_test(sources_are_capped_by_priority),
         cmocka_unit_test(a_restart_ends_the_level),
         cmocka_unit_test(a_lag_that_grows_for_minutes_is_an_alert),
+        cmocka_unit_test(the_load_wants_gateways),
     };
     return cmocka_run_group_tests_name("gateway shed", tests, NULL, NULL);
 }
