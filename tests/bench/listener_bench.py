@@ -256,7 +256,7 @@ def floor(command, row, port):
         sent = json.loads(load.communicate(timeout=60)[0])["sent"]
     finally:
         load.kill()
-        heard.terminate()
+        os.kill(heard.pid, signal.SIGTERM)  # not by terminate(), which may reap it and its figures
     used = os.wait4(heard.pid, 0)[2]
     heard.returncode = 0
     return {"devices": row["devices"], "qos": row["qos"], "sent": sent,
