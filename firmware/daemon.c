@@ -22,6 +22,7 @@
 #include "firmware/inventory_file.h"
 #include "firmware/json_arena.h"
 #include "firmware/listener/listener.h"
+#include "firmware/load.h"
 #include "firmware/listener/sessions.h"
 #include "firmware/log.h"
 #include "firmware/loop.h"
@@ -35,7 +36,6 @@ enum {
     DAEMON_REST_MS_MAX = 10,    /* between two looks at a listener whose devices keep sending */
     DAEMON_STOP_MS = 20000,     /* that an orderly stop may take */
     DAEMON_NOTIFY_MS = 5000,    /* between two signs of life to the service manager */
-    DAEMON_MEMORY_MS = 1000,    /* between two looks at how much is taken */
     DAEMON_HEAPS = 2            /* that the C library keeps for all threads */
 };
 
@@ -59,8 +59,7 @@ struct daemon {
     struct api *api;
     struct http *http;
     int64_t notified_ms;
-    int64_t memory_ms; /* looked at */
-    uint32_t memory_percent;
+    struct load load;
     uint32_t first_source; /* of this turn: each in rotation */
 };
 
@@ -407,21 +406,9 @@ static void follow_credentials(struct daemon *d)
     api_on_change(d->api, change);
 }
 
-static void tell_load(struct daemon *d)
-{
-    struct hal_memory memory;
-    if (d->now.mono_ms - d->memory_ms >= DAEMON_MEMORY_MS &&
-        d->hal.memory(d->hal.ctx, &memory) == 0) {
-        d->memory_ms = d->now.mono_ms;
-        d->memory_percent =
-            (uint32_t)(memory.anonymous_bytes * 100 / config_memory_max(&d->config));
-    }
-    int64_t took_ms = d->hal.time(d->hal.ctx).mono_ms - d->now.mono_ms;
-    gateway_on_load(d->gateway, took_ms, d->memory_percent);
-}
-
 static void take_turn(struct daemon *d)
 {
+    load_begin_turn(&d->load);
     d->now = d->hal.time(d->hal.ctx);
     log_now(d->now.mono_ms);
     gateway_begin_turn(d->gateway, d->now);
@@ -439,7 +426,7 @@ static void take_turn(struct daemon *d)
     if (board_turn(&d->board, &view, d->now.mono_ms))
         gateway_self_test(d->gateway);
     gateway_end_turn(d->gateway);
-    tell_load(d);
+    load_end_turn(&d->load, &d->hal, config_memory_max(&d->config), d->now.mono_ms, d->gateway);
     tell_manager(d);
 }
 

@@ -313,6 +313,18 @@ static void print_repeats(const struct config *config, FILE *out)
                   mixed.ranges - 1, mixed.ranges == 2 ? "" : "s", mixed.keep);
 }
 
+static void print_overload(const struct config *config, bool qos0, FILE *out)
+{
+    int64_t lag_ms = config->shed.over[SHED_LAG][SHED_QOS0];
+    (void)fputs("more than can be handled: in the cloud, raw readings and results of series "
+                "without an alert; here, nothing acknowledged",
+                out);
+    if (qos0 && lag_ms > 0)
+        (void)fprintf(out, "; of what comes at QoS 0 all that comes after a lag of %s",
+                      duration(lag_ms).text);
+    (void)fputc('\n', out);
+}
+
 void config_print_losses(const struct config *config, FILE *out)
 {
     const struct config_uplink *up = &config->uplink;
@@ -332,6 +344,7 @@ void config_print_losses(const struct config *config, FILE *out)
     (void)fprintf(out, "power cut: nothing acknowledged, on storage that honours flush%s%s\n",
                   unacknowledged, qos0 ? duration(config->commit_max_age_ms).text : "");
     print_day_offline(config, out);
+    print_overload(config, qos0, out);
     (void)fprintf(
         out,
         "full disk: nothing acknowledged; the ballast of %s is given up, then acknowledgements "

@@ -363,8 +363,8 @@ def overload(seconds, shed, how):
 
 def main():
     skip_without("mosquitto", "mosquitto_sub")
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 0
-    overload(seconds or 10, "{}" if seconds else QUICK, sys.argv[2] if len(sys.argv) > 2 else "")
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    overload(seconds, "{}" if seconds >= 45 else QUICK, sys.argv[2] if len(sys.argv) > 2 else "")
     print("ok overload")
     return 0
 
