@@ -79,7 +79,11 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
     take_series_memory(e, c, arena);
     e->device_table_mask = table_slots(c->devices_max) - 1;
     e->device_table = arena_take(arena, e->device_table_mask + 1u, sizeof *e->device_table);
-    e->device_found = arena_take(arena, 1, sizeof *e->device_found);
+    uint32_t few = c->devices_max < ENGINE_AHEAD_DEVICES ? c->devices_max : ENGINE_AHEAD_DEVICES;
+    e->guesses = arena_take(arena, 1, sizeof *e->guesses);
+    uint16_t *after = arena_take(arena, few, sizeof *after);
+    if (e->guesses != NULL)
+        *e->guesses = (struct guesses){ .count = few, .after = after };
     e->ahead = arena_take(arena, 1, sizeof *e->ahead);
     e->series_table_mask = table_slots(c->series_max) - 1;
     e->series_table = arena_take(arena, e->series_table_mask + 1u, sizeof *e->series_table);

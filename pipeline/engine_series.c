@@ -51,20 +51,42 @@ static bool is_device(const struct engine *e, uint32_t index, struct text name)
     return index < e->device_count && text_equal(engine_name(e, e->devices[index].name), name);
 }
 
-uint32_t engine_device_find(const struct engine *e, struct text name)
+static uint32_t look_up(const struct engine *e, struct text name)
 {
-    if (is_device(e, *e->device_found, name))
-        return *e->device_found;
-    if (is_device(e, engine_expected(e), name))
-        return *e->device_found = engine_expected(e);
     uint32_t hash = engine_device_hash(e, name);
     for (uint32_t at = hash;; at++) {
         uint32_t entry = e->device_table[at & e->device_table_mask];
         if (entry == 0)
             return ENGINE_NONE;
         if (table_may_be(entry, hash) && is_device(e, table_index(entry), name))
-            return *e->device_found = table_index(entry);
+            return table_index(entry);
     }
+}
+
+/* The one that was announced for the message at hand, or the one that came after the last one. */
+static uint32_t guess(const struct engine *e)
+{
+    const struct ahead *ahead = e->ahead;
+    if (engine_looks_ahead(e))
+        return ahead->expected[(ahead->count - 1 - ENGINE_EXPECT_AHEAD) % ENGINE_AHEAD].device;
+    const struct guesses *guesses = e->guesses;
+    return guesses->last < guesses->count ? guesses->after[guesses->last] : ENGINE_NONE;
+}
+
+uint32_t engine_device_find(const struct engine *e, struct text name)
+{
+    struct guesses *guesses = e->guesses;
+    if (is_device(e, guesses->last, name))
+        return guesses->last;
+    uint32_t found = guess(e);
+    if (!is_device(e, found, name))
+        found = look_up(e, name);
+    if (found == ENGINE_NONE)
+        return ENGINE_NONE;
+    if (guesses->last < guesses->count && found < guesses->count)
+        guesses->after[guesses->last] = (uint16_t)found;
+    guesses->last = found;
+    return found;
 }
 
 static void enter(uint32_t *table, uint32_t mask, uint32_t hash, uint32_t index)

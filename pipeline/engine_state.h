@@ -110,6 +110,15 @@ struct ahead {
     uint32_t count; /* announced so far; wraps */
 };
 
+/* Who comes next, mostly. No state. Devices that take turns are found without a hash: each with the
+ * one that came after it last time, as long as there are so few that a wrong guess is in the cache;
+ * of more, by what was announced. */
+struct guesses {
+    uint32_t last;   /* found by the last look-up */
+    uint32_t count;  /* of `after`: as many devices as there may be, at most ENGINE_AHEAD_DEVICES */
+    uint16_t *after; /* each of them */
+};
+
 union open_alert { /* a place in the pool */
     struct alert alert;
     uint32_t next_free;
@@ -132,7 +141,7 @@ struct engine {
     uint32_t *device_table;       /* open addressing; see table_entry */
     uint32_t *series_table;
     uint32_t device_table_mask, series_table_mask;
-    uint32_t *device_found;       /* by the last look-up: the first guess of the next. No state */
+    struct guesses *guesses;
     struct ahead *ahead;
     size_t dedup_bytes;
     uint8_t *dedups;              /* [dedup_bytes] a device */
@@ -186,12 +195,6 @@ static inline bool table_may_be(uint32_t entry, uint32_t hash)
 static inline uint32_t table_index(uint32_t entry)
 {
     return (entry & ((1u << TABLE_INDEX_BITS) - 1)) - 1;
-}
-
-/* The device that was announced for the message at hand; ENGINE_NONE: none was. */
-static inline uint32_t engine_expected(const struct engine *e)
-{
-    return e->ahead->expected[(e->ahead->count - 1 - ENGINE_EXPECT_AHEAD) % ENGINE_AHEAD].device;
 }
 
 /* engine_series.c: who is known */

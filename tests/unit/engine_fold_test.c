@@ -257,6 +257,43 @@ static void run(int64_t reorder_ms)
     bench_end(&b);
 }
 
+/* So many devices that the engine looks ahead, in random order: told of what comes, or of something
+ * else, or of nothing, it comes to the same state. */
+static void hints_change_nothing(void **state)
+{
+    enum { MANY = 3500, READINGS = 4 * MANY };
+    static char names[MANY][12];
+    static uint32_t order[READINGS + ENGINE_EXPECT_AHEAD];
+    struct hash128 digests[3];
+    uint64_t seed = check_seed();
+    (void)state;
+    for (uint32_t i = 0; i < MANY; i++)
+        snprintf(names[i], sizeof names[i], "device-%u", i);
+    for (uint32_t i = 0; i < READINGS + ENGINE_EXPECT_AHEAD; i++)
+        order[i] = i < MANY ? i : (uint32_t)(rnd(&seed) % MANY);
+    for (int told = 0; told < 3; told++) {
+        struct bench b;
+        bench_configure(&b, MANY, MANY);
+        bench_init_configured(&b);
+        for (uint32_t i = 0; i < READINGS; i++) {
+            uint32_t ahead = order[i + ENGINE_EXPECT_AHEAD];
+            if (told > 0)
+                engine_expect(b.engine, text_of(names[told == 1 ? ahead : (ahead + i) % MANY]));
+            struct reading reading = bench_reading(names[order[i]], "m", i, BENCH_EPOCH_MS + i);
+            struct admission a;
+            b.t_ms = i;
+            engine_admit(b.engine, b.t_ms, &reading, 1, &a);
+            assert_int_equal(a.verdict, ADMIT_STORE);
+            b.told_count = 0;
+            bench_apply(&b, a.record);
+        }
+        assert_true(engine_looks_ahead(b.engine));
+        digests[told] = engine_digest(b.engine);
+        bench_end(&b);
+    }
+    assert_true(equal(digests[0], digests[1]) && equal(digests[0], digests[2]));
+}
+
 static void state_is_a_fold(void **state)
 {
     (void)state;
@@ -339,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(state_is_a_fold),
+        cmocka_unit_test(hints_change_nothing),
         cmocka_unit_test(state_is_a_fold_with_readings_held_back),
         cmocka_unit_test(survives_any_bytes),
         cmocka_unit_test(a_changed_rule_starts_empty_and_keeps_its_numbers),
