@@ -86,7 +86,7 @@ static bool admit_one(struct decoding *d, const cJSON *at)
     return false;
 }
 
-static void reject_reading(struct decoding *d, struct found fault, struct text device,
+static void reject_reading(struct decoding *d, struct found fault, const struct reading *known,
                            struct text metric)
 {
     if (!admit_one(d, fault.at))
@@ -99,8 +99,10 @@ static void reject_reading(struct decoding *d, struct found fault, struct text d
         d->out->bad[i].reason = fault.reason;
         d->out->bad[i].index = d->index;
         d->out->bad[i].fault_offset = offset;
-        d->out->bad[i].device = device;
+        d->out->bad[i].device = known->device;
         d->out->bad[i].metric = metric;
+        d->out->bad[i].has_sequence = known->has_sequence;
+        d->out->bad[i].sequence = known->sequence;
     }
     d->index++;
 }
@@ -302,7 +304,7 @@ static void add_reading(struct decoding *d, const struct common *c, struct text 
     if (reason == REJECT_NONE && !name_valid(metric))
         reason = REJECT_NAME_INVALID;
     if (reason != REJECT_NONE) {
-        reject_reading(d, (struct found){ reason, from }, c->reading.device, metric);
+        reject_reading(d, (struct found){ reason, from }, &c->reading, metric);
         return;
     }
     if (!admit_one(d, from))
@@ -324,9 +326,9 @@ static void decode_value(struct decoding *d, cJSON *object, struct common *c)
     struct found missing = { REJECT_VALUE_MISSING, object };
     struct found nameless = { REJECT_NAME_INVALID, named != NULL ? named : object };
     if (!name_valid(metric))
-        reject_reading(d, nameless, c->reading.device, metric);
+        reject_reading(d, nameless, &c->reading, metric);
     else if (value == NULL)
-        reject_reading(d, missing, c->reading.device, metric);
+        reject_reading(d, missing, &c->reading, metric);
     else
         add_reading(d, c, metric, value);
 }
@@ -374,7 +376,7 @@ static void decode_metrics(struct decoding *d, cJSON *object, const struct commo
         else if (metric.bytes > 0)
             decode_metrics(d, member, c, metric);
         else
-            reject_reading(d, (struct found){ REJECT_NAME_INVALID, member }, c->reading.device,
+            reject_reading(d, (struct found){ REJECT_NAME_INVALID, member }, &c->reading,
                            (struct text){ 0 });
         if (d->out->reason != REJECT_NONE)
             return;
@@ -399,7 +401,7 @@ static void decode_object(struct decoding *d, cJSON *object)
         if (is_of_message(d, object, fault))
             reject_message(d, fault.reason, offset_of(d, fault.at));
         else
-            reject_reading(d, fault, c.reading.device, (struct text){ 0 });
+            reject_reading(d, fault, &c.reading, (struct text){ 0 });
         return;
     }
     if (!d->mapping->metrics_given) {
@@ -412,7 +414,7 @@ static void decode_object(struct decoding *d, cJSON *object)
         decode_metrics(d, metrics, &c, d->topic_metric);
     else
         reject_reading(d, (struct found){ reason, metrics != NULL ? metrics : object },
-                       c.reading.device, (struct text){ 0 });
+                       &c.reading, (struct text){ 0 });
 }
 
 static void decode_tree(struct decoding *d)

@@ -105,7 +105,9 @@ struct decoded { /* what became of one message */
         enum reject_reason reason;
         uint32_t index;          /* of the reading in the message */
         uint32_t fault_offset;   /* byte of the payload where the faulty value begins */
+        bool has_sequence;
         struct text device, metric; /* as far as known */
+        uint64_t sequence;          /* likewise: of its message */
     } bad[DECODED_BAD_MAX];      /* the first of them; bad_count may be more */
 };
 

@@ -40,7 +40,7 @@ enum lane { LANE_ALERTS, LANE_RESULTS, LANE_RAW, LANES };
 enum {
     STORE_PIECE_BYTES = 64 * 1024,  /* of a checkpoint, a commit */
     STORE_PAYLOAD_BYTES_MAX = 256 * 1024, /* of one outbox row, before it is compressed */
-    STORE_SCHEMA_VERSION = 3,
+    STORE_SCHEMA_VERSION = 4,
     STORE_CONTRACTS_MAX = 64,       /* kept: the latest accepted */
     STORE_SESSION_BYTES_MAX = 1024  /* of one session's row */
 };
@@ -110,6 +110,12 @@ struct session_change {
     struct text row;             /* SESSION_PUT; at most STORE_SESSION_BYTES_MAX */
 };
 
+struct receipt_row { /* how far a device's numbers are known to be stored */
+    uint32_t number;             /* of the row; the owner's choice */
+    struct text device;
+    uint64_t sequence, above;    /* the owner's */
+};
+
 struct contract;
 
 /* everything that one commit holds; slices are the gateway's and stand still until it is done */
@@ -130,6 +136,8 @@ struct batch {
     uint32_t contract_count;
     const struct session_change *sessions; /* made in this order; PUT replaces */
     uint32_t session_count;
+    const struct receipt_row *receipts;
+    uint32_t receipt_count;
     bool raw_whole;              /* its rows of the raw lane hold every reading of the block */
     int64_t wall_ms;             /* kept as the last time stored, and written into gap events */
     /* the file system has been full for long: from now on, until a ballast fits again, the oldest
@@ -226,7 +234,9 @@ struct session_visitor {
     void (*exchange)(void *ctx, uint32_t session, uint16_t packet_id, uint32_t mark);
 };
 int store_sessions_each(struct store *store, const struct session_visitor *visitor);
-/* Forget those numbered `sessions_max` and above. In its own transaction. */
+int store_receipts_each(struct store *store, void *ctx,
+                        void (*receipt)(void *ctx, const struct receipt_row *row));
+/* Forget sessions and receipts numbered `sessions_max` and above. In its own transaction. */
 int store_sessions_trim(struct store *store, uint32_t sessions_max);
 
 /* Move a row that can't be sent to the dead letters (REJECT_UPSTREAM_REFUSED, source "uplink",

@@ -93,7 +93,8 @@ static int tables_readable(struct store *s)
                             "+ (SELECT max(last) FROM raw_lost) IS NULL "
                             "+ (SELECT max(name) FROM contract) IS NULL "
                             "+ (SELECT max(id) FROM session) IS NULL "
-                            "+ (SELECT max(id) FROM exchange) IS NULL",
+                            "+ (SELECT max(id) FROM exchange) IS NULL "
+                            "+ (SELECT max(id) FROM receipt) IS NULL",
                             &rows);
 }
 

@@ -17,6 +17,7 @@ static const char *const STEPS[STORE_SCHEMA_VERSION] = {
     "CREATE TABLE contract(name BLOB PRIMARY KEY, block INTEGER, bytes BLOB) WITHOUT ROWID;",
     "CREATE TABLE session(id INTEGER PRIMARY KEY, bytes BLOB);"
     "CREATE TABLE exchange(id INTEGER PRIMARY KEY, mark INTEGER);",
+    "CREATE TABLE receipt(id INTEGER PRIMARY KEY, device BLOB, sequence INTEGER, above INTEGER);",
 };
 
 static int migrate_step(struct store *s, const char *step, int version)

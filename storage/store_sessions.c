@@ -1,5 +1,5 @@
-/* Sessions of devices and their unfinished QoS 2 exchanges, written by the commit that their
- * acknowledgement waits for. What a session's row says is its owner's. */
+/* Sessions of devices, their unfinished QoS 2 exchanges and receipts, written by the commit that
+ * what is told of them waits for. What a row says is its owner's. */
 #include <assert.h>
 
 #include "storage/store_internal.h"
@@ -48,11 +48,23 @@ static int change_write(struct store *s, const struct session_change *change)
     return 0;
 }
 
+/* Numbers are the device's, of 64 bits; SQLite's are signed. */
+static int receipt_write(struct store *s, const struct receipt_row *row)
+{
+    sql_i64(s, SQL_RECEIPT_WRITE, 1, row->number);
+    sql_blob(s, SQL_RECEIPT_WRITE, 2, row->device);
+    sql_i64(s, SQL_RECEIPT_WRITE, 3, (int64_t)row->sequence);
+    sql_i64(s, SQL_RECEIPT_WRITE, 4, (int64_t)row->above);
+    return sql_run(s, SQL_RECEIPT_WRITE);
+}
+
 int sessions_write(struct store *s, const struct batch *b)
 {
     int err = 0;
     for (uint32_t i = 0; err == 0 && i < b->session_count; i++)
         err = change_write(s, &b->sessions[i]);
+    for (uint32_t i = 0; err == 0 && i < b->receipt_count; i++)
+        err = receipt_write(s, &b->receipts[i]);
     return err;
 }
 
@@ -61,6 +73,8 @@ uint64_t sessions_bytes(const struct batch *b)
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < b->session_count; i++)
         bytes += STORE_ROW_BYTES + b->sessions[i].row.bytes;
+    for (uint32_t i = 0; i < b->receipt_count; i++)
+        bytes += STORE_ROW_BYTES + b->receipts[i].device.bytes;
     return bytes;
 }
 
@@ -82,6 +96,24 @@ int store_sessions_each(struct store *s, const struct session_visitor *visitor)
     return row;
 }
 
+int store_receipts_each(struct store *s, void *ctx,
+                        void (*receipt)(void *ctx, const struct receipt_row *row))
+{
+    int row, err = store_ready(s);
+    if (err != 0)
+        return err;
+    while ((row = sql_next(s, SQL_RECEIPT_READ)) == 1) {
+        const struct receipt_row read = {
+            .number = (uint32_t)sql_column(s, SQL_RECEIPT_READ, 0),
+            .device = sql_column_bytes(s, SQL_RECEIPT_READ, 1),
+            .sequence = (uint64_t)sql_column(s, SQL_RECEIPT_READ, 2),
+            .above = (uint64_t)sql_column(s, SQL_RECEIPT_READ, 3),
+        };
+        receipt(ctx, &read);
+    }
+    return row;
+}
+
 int store_sessions_trim(struct store *s, uint32_t sessions_max)
 {
     int err = store_ready(s);
@@ -92,6 +124,10 @@ int store_sessions_trim(struct store *s, uint32_t sessions_max)
     if (err == 0) {
         sql_i64(s, SQL_SESSION_TRIM, 1, sessions_max);
         err = sql_run(s, SQL_SESSION_TRIM);
+    }
+    if (err == 0) {
+        sql_i64(s, SQL_RECEIPT_TRIM, 1, sessions_max);
+        err = sql_run(s, SQL_RECEIPT_TRIM);
     }
     return store_end(s, err);
 }

@@ -69,6 +69,10 @@ static const char *const SQL_TEXT[SQLS] = {
     [SQL_EXCHANGE_WRITE] = "INSERT OR REPLACE INTO exchange(id, mark) VALUES(?1, ?2)",
     [SQL_EXCHANGE_DELETE] = "DELETE FROM exchange WHERE id BETWEEN ?1 AND ?2",
     [SQL_EXCHANGE_READ] = "SELECT id, mark FROM exchange ORDER BY id",
+    [SQL_RECEIPT_WRITE] =
+        "INSERT OR REPLACE INTO receipt(id, device, sequence, above) VALUES(?1, ?2, ?3, ?4)",
+    [SQL_RECEIPT_READ] = "SELECT id, device, sequence, above FROM receipt ORDER BY id",
+    [SQL_RECEIPT_TRIM] = "DELETE FROM receipt WHERE id >= ?1",
 };
 
 int store_fail(struct store *s, int err, const char *format, ...)

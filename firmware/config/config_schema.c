@@ -168,7 +168,8 @@ const struct config_key config_keys[] = {
 
     { SECTION_LIMITS, "sessions", KEY_INTEGER, FIELD(config, sessions_max), 1, 100000,
       .fallback = "1000",
-      .doc = "Sessions of devices that publish to us, kept while they are away." },
+      .doc = "Sessions of devices that publish to us, kept while they are away; and devices "
+             "that want receipts." },
     { SECTION_LIMITS, "exchanges", KEY_INTEGER, FIELD(config, exchanges_max), 1, 1000000,
       .fallback = "10000", .doc = "Messages at QoS 2 in those sessions that are not over." },
 

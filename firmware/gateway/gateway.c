@@ -171,6 +171,7 @@ static void commit_done(struct gateway *g, int result)
     memcpy(g->committed_lanes, f->batch.lanes, sizeof g->committed_lanes);
     adopt_store_figures(g, &f->batch);
     checkpoint_on_committed(g, &f->batch);
+    receipts_committed(g, &f->batch);
     if (f->batch.checkpoint_wanted && !g->checkpoint.active)
         g->checkpoint.wanted = true;
     for (uint32_t source = 0; source < g->config->source_count; source++)

@@ -106,6 +106,15 @@ void gateway_accept_contracts(struct gateway *g);
 void gateway_begin_turn(struct gateway *g, struct hal_time now);
 void gateway_end_turn(struct gateway *g);
 
+/* From here on, know up to which number all of this device's messages are stored, counting from the
+ * first heard; a dead letter counts, where its number could be read. Returns a handle, or
+ *   WEIR_EFULL   limits.sessions devices are watched
+ *   WEIR_EINVAL  no device can have that name */
+int gateway_receipt_watch(struct gateway *g, struct text device);
+void gateway_receipt_unwatch(struct gateway *g, int receipt);
+/* False: nothing of it is committed yet. */
+bool gateway_receipt(const struct gateway *g, int receipt, uint64_t *sequence);
+
 /* Pipeline time, of this turn. */
 int64_t gateway_t_ms(const struct gateway *g);
 

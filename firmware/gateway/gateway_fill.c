@@ -168,8 +168,9 @@ struct fill_limits fill_limits_of(const struct config *config)
     return limits;
 }
 
-static void take_sessions(struct fill *f, struct arena *arena)
+static void take_sessions(struct fill *f, const struct config *config, struct arena *arena)
 {
+    f->receipts = arena_take(arena, config->sessions_max, sizeof *f->receipts);
     f->sessions = arena_take(arena, FILL_SESSIONS_MAX, sizeof *f->sessions);
     f->session_bytes = arena_take(arena, FILL_SESSION_BYTES_MAX, 1);
 }
@@ -192,7 +193,7 @@ void fill_init(struct fill *f, const struct config *config, const struct fill_li
                    : NULL,
     };
     if (config_listens(config))
-        take_sessions(&made, arena);
+        take_sessions(&made, config, arena);
     *f = made;
 }
 
@@ -207,6 +208,7 @@ void fill_reset(struct gateway *g, struct fill *f)
         .letter_bytes = f->letter_bytes,
         .sessions = f->sessions,
         .session_bytes = f->session_bytes,
+        .receipts = f->receipts,
         .results = f->results,
         .raw = f->raw,
         .batch = { .block = ++g->last_block, .raw_whole = true },
@@ -346,6 +348,7 @@ void fill_seal(struct gateway *g)
     b->rows = f->rows;
     b->letters = f->letters;
     b->sessions = f->sessions;
+    receipts_seal(g, f);
     memcpy(b->lanes, g->lanes, sizeof b->lanes);
     b->ledger = g->ledger;
     checkpoint_at_seal(g, b);

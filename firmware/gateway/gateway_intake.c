@@ -197,6 +197,7 @@ void intake_continue(struct gateway *g)
         g->filling->last[c->source] = c->number;
         if (c->has_exchange)
             fill_add_session(g, &c->exchange);
+        receipts_note_message(g);
     }
     fill_open(g);
 }
@@ -333,6 +334,7 @@ struct taken gateway_on_message(struct gateway *g, const struct message *message
     g->carried.source = message->source;
     g->carried.number = taken.number;
     g->carried.next = g->carried.count = 0;
+    g->decoded.bad_count = 0;
     taken.reason = judge_message(g, message);
     carry_exchange(g, message, taken.reason);
     intake_continue(g);

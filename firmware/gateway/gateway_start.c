@@ -71,6 +71,7 @@ struct gateway *gateway_init(const struct config *config, const struct gateway_p
     take_decoder(&to->decoder, config, json != NULL ? json : &nothing, arena);
     to->admissions = arena_take(arena, config->json.readings, sizeof *to->admissions);
     to->carried.bytes = arena_take(arena, TOPIC_BYTES_MAX + (size_t)config->json.payload_bytes, 1);
+    receipts_init(&to->receipts, config, arena);
     take_batches(to, &p, arena);
     if (measuring)
         return NULL;
@@ -280,6 +281,8 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
     int error = load_checkpoint(&f, recovery, &block, why);
     if (error == 0)
         error = fold_journal(&f, block + 1, why);
+    if (error == 0)
+        error = receipts_load(g, store);
     if (error != 0)
         return error;
     if (block == 0)

@@ -36,6 +36,7 @@ struct fill {
     struct session_change *sessions; /* NULL: no source has any */
     uint8_t *session_bytes;
     size_t session_bytes_used;
+    struct receipt_row *receipts; /* likewise */
     struct results_builder *results;
     struct results_builder *raw; /* NULL: raw readings are not forwarded */
     struct envelope envelope;    /* for gap events that the store may have to write */
@@ -147,6 +148,26 @@ struct pressure_watch { /* gateway_pressure.c */
     uint64_t change_count;
 };
 
+struct receipt { /* of one device */
+    uint64_t sequence;  /* all up to here are taken */
+    uint64_t above;     /* bit n: sequence + 1 + n too */
+    uint64_t sealed;    /* `sequence` as a batch has it that is being committed */
+    uint64_t committed; /* and as the last one had it */
+    int64_t changed_ms; /* t */
+    bool is_known, is_committed, is_dirty, in_flight;
+    uint32_t watchers;
+    uint8_t device_bytes; /* 0: the place is vacant */
+    char device[READING_NAME_BYTES_MAX];
+};
+
+struct receipts {
+    struct receipt *table; /* [max]; NULL: no source has any */
+    uint32_t *slots;       /* [slots_mask + 1], by name */
+    uint32_t max, slots_mask;
+    uint32_t used; /* places that were ever taken; the first ones */
+    uint32_t watchers, dirty; /* of all; how many are */
+};
+
 struct tail_slot {
     struct tail_entry entry; /* `value` is printed when somebody looks */
     struct value value;      /* TEXT: cut, in entry.value */
@@ -164,6 +185,7 @@ struct gateway {
     struct decoded decoded;
     struct admission *admissions;
     struct carried carried;
+    struct receipts receipts;
     struct fill_limits limits;
     struct fill fills[2];
     struct fill *filling;
@@ -231,6 +253,13 @@ struct engine_out fill_engine_out(struct gateway *g);
 
 /* gateway_start.c */
 void start_tell_loss(struct gateway *g); /* once: what the start could not rebuild */
+
+/* gateway_receipts.c */
+void receipts_init(struct receipts *r, const struct config *config, struct arena *arena);
+int receipts_load(struct gateway *g, struct store *store);
+void receipts_note_message(struct gateway *g); /* that was taken whole */
+void receipts_seal(struct gateway *g, struct fill *f);
+void receipts_committed(struct gateway *g, const struct batch *batch);
 
 /* gateway_intake.c */
 void intake_continue(struct gateway *g);          /* what is left of the carried message */

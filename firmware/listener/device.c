@@ -70,6 +70,9 @@ void device_open(struct listener *l, struct device *d, int fd)
     d->deadline_ms = d->stuck_ms = INT64_MAX;
     d->in_used = d->out_used = d->out_sent = d->id_bytes = d->device_bytes = 0;
     d->committed = d->waits_for = 0;
+    d->topics = 0;
+    d->receipt = -1;
+    d->reply.count = 0;
     mqtt_connection_open(d->mqtt, l->now_ms);
     set_state(l, d, DEVICE_SERVED);
     adjust_interest(l, d);
@@ -140,13 +143,15 @@ static void answer(struct listener *l, struct device *d)
     do {
         struct byte_writer w = writer(l, d);
         written = mqtt_connection_render(d->mqtt, NULL, &w);
+        device_put_more(l, d, &w);
         d->out_used = (uint32_t)w.used;
         if (!flush(l, d)) {
             device_close(l, d);
             return;
         }
     } while (written > 0 && d->out_used == 0);
-    if (d->stall == STALL_SELF && mqtt_connection_may_read(d->mqtt) && has_answer_room(l, d))
+    if (d->stall == STALL_SELF && mqtt_connection_may_read(d->mqtt) && d->reply.count == 0 &&
+        has_answer_room(l, d))
         set_stall(l, d, STALL_GATEWAY); /* it may go on as soon as that takes something */
     adjust_interest(l, d);
 }
@@ -175,7 +180,7 @@ static bool advance(struct listener *l, struct device *d)
 
 void device_acknowledge(struct listener *l, struct device *d)
 {
-    if (advance(l, d))
+    if (advance(l, d) || d->reply.count > 0 || d->receipt >= 0)
         answer(l, d);
 }
 
@@ -187,6 +192,10 @@ static uint32_t step(struct listener *l, struct device *d, const uint8_t *at, ui
 {
     if (!device_may_take(l, d, at[0])) {
         set_stall(l, d, STALL_GATEWAY);
+        return 0;
+    }
+    if (d->reply.count > 0) { /* what comes behind a SUBSCRIBE waits for its answer */
+        set_stall(l, d, STALL_SELF);
         return 0;
     }
     struct byte_writer w = writer(l, d);

@@ -94,6 +94,7 @@ static bool take_session(struct listener *l, struct device *d, uint32_t *expiry_
 
 void device_leave(struct listener *l, struct device *d)
 {
+    device_forget_receipts(l, d);
     if (d->session != NULL)
         sessions_leave(l->config.sessions, d->session, gateway_t_ms(l->gateway));
     d->session = NULL;
@@ -135,6 +136,8 @@ static void on_connect(struct listener *l, struct device *d, struct byte_writer 
     accept.session_present = take_session(l, d, &accept.session_expiry_s);
     if (mqtt_connection_accept(d->mqtt, &accept, l->now_ms, w) != 0)
         refuse(l, d, MQTT_IMPLEMENTATION_ERROR, "it takes no packet as large as a CONNACK", w);
+    else
+        device_resume_topics(l, d);
 }
 
 /* --- messages -----------------------------------------------------------------------------------
@@ -143,7 +146,8 @@ static void on_connect(struct listener *l, struct device *d, struct byte_writer 
 bool device_may_take(struct listener *l, struct device *d, uint8_t first)
 {
     enum mqtt_type type = (enum mqtt_type)(first >> 4);
-    if (type != MQTT_PUBLISH && type != MQTT_PUBREL)
+    if (type != MQTT_PUBLISH && type != MQTT_PUBREL && type != MQTT_SUBSCRIBE &&
+        type != MQTT_UNSUBSCRIBE)
         return true;
     if (d->session != NULL && d->session->dirty) /* its row is to come before those of exchanges */
         sessions_flush(l->config.sessions, d->session, l->gateway);
@@ -250,19 +254,6 @@ static void on_release(struct listener *l, struct device *d)
     wait_for(l, d, 0);
 }
 
-static void on_filters(struct listener *l, struct device *d, struct byte_writer *w)
-{
-    const struct mqtt_subscribe *subscribe = &l->event.packet.subscribe;
-    uint8_t codes[MQTT_FILTERS_MAX];
-    bool subscribes = l->event.kind == MQTT_EVENT_SUBSCRIBE;
-    memset(codes, subscribes ? MQTT_TOPIC_FILTER_INVALID : MQTT_NO_SUBSCRIPTION, sizeof codes);
-    const struct mqtt_suback suback = { .packet_id = subscribe->packet_id,
-                                        .count = subscribe->count,
-                                        .codes = codes };
-    /* there is room; too large for the client: left out */
-    (void)mqtt_put_suback(w, &d->mqtt->peer, subscribes ? MQTT_SUBACK : MQTT_UNSUBACK, &suback);
-}
-
 void device_handle(struct listener *l, struct device *d, struct byte_writer *w)
 {
     switch (l->event.kind) {
@@ -274,7 +265,7 @@ void device_handle(struct listener *l, struct device *d, struct byte_writer *w)
         break;
     case MQTT_EVENT_SUBSCRIBE:
     case MQTT_EVENT_UNSUBSCRIBE:
-        on_filters(l, d, w);
+        device_on_filters(l, d);
         break;
     case MQTT_EVENT_FAULT: {
         struct mqtt_fault_view view = mqtt_fault_view(l->event.fault, l->event.packet.version);
@@ -293,7 +284,7 @@ void device_handle(struct listener *l, struct device *d, struct byte_writer *w)
     case MQTT_EVENT_DISCONNECT:
         on_disconnect(l, d);
         break;
-    case MQTT_EVENT_DELIVERED: /* nothing is sent to devices */
+    case MQTT_EVENT_DELIVERED: /* nothing is sent at QoS 1 */
         break;
     }
 }

@@ -1,8 +1,8 @@
 /* listener: an MQTT server for devices, for one source: they publish straight to us, 3.1.1 and 5.0,
  * over TLS or plain TCP, each as the device whose name and password it shows. It acknowledges a
  * message (QoS 1 and 2) when the commit that holds it is done, each connection's in order of
- * arrival. It is an endpoint, not a broker: it forwards nothing, and subscriptions are refused.
- * Wills are taken and dropped in this version.
+ * arrival. It is an endpoint, not a broker: it forwards nothing, and a device hears of its own
+ * receipts alone. Wills are taken and dropped in this version.
  *
  * A session that outlives its connection is in sessions.h: its QoS 2 exchanges that are not over
  * are rows of the commit that PUBREC waits for, and gone with the one that PUBCOMP waits for. So a

@@ -38,6 +38,14 @@ enum stall {
     STALL_SELF     /* until some of its acknowledgements are committed, or read by it */
 };
 
+struct device_reply { /* to a SUBSCRIBE or UNSUBSCRIBE, that waits */
+    bool waits; /* for the commit of its session */
+    enum mqtt_type type;
+    uint16_t packet_id;
+    uint32_t count; /* 0: there is none */
+    uint8_t codes[MQTT_FILTERS_MAX];
+};
+
 struct device { /* one connection */
     struct mqtt_connection *mqtt;
     enum device_state state;
@@ -64,6 +72,11 @@ struct device { /* one connection */
     uint64_t committed; /* number of the last acknowledgement that may go */
     uint64_t waits_for; /* the gateway's number that the next one waits for, whatever it answers */
     struct session *session; /* NULL: none outlives this connection */
+    uint8_t topics;          /* bits of enum session_topics */
+    int receipt;             /* the gateway's handle; negative: none */
+    bool receipt_told;
+    uint64_t told_sequence;
+    struct device_reply reply;
     uint32_t device_bytes;       /* of `id`: the device that it showed to be; 0: anonymous */
     uint32_t id_bytes;
     char id[LISTENER_NAME_BYTES]; /* the device, "/", and the client id; or that alone */
@@ -127,6 +140,18 @@ void device_handle(struct listener *l, struct device *d, struct byte_writer *w);
 /* By a packet's first byte: whether it may be taken now. */
 bool device_may_take(struct listener *l, struct device *d, uint8_t first);
 void device_leave(struct listener *l, struct device *d); /* its connection ends */
+
+/* device_topics.c: subscriptions and receipts */
+void device_on_filters(struct listener *l, struct device *d);
+void device_put_more(struct listener *l, struct device *d, struct byte_writer *w);
+void device_resume_topics(struct listener *l, struct device *d);
+void device_forget_receipts(struct listener *l, struct device *d);
+
+/* Whose receipts and commands are its own. */
+static inline struct text device_name(const struct device *d)
+{
+    return (struct text){ d->id, d->device_bytes > 0 ? d->device_bytes : d->id_bytes };
+}
 
 /* listener.c */
 int64_t listener_clock_ns(void); /* moves within a turn: to measure work */

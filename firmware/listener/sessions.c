@@ -7,7 +7,7 @@
 #include "pipeline/err.h"
 #include "pipeline/hash.h"
 
-enum { ROW_VERSION = 1 };
+enum { ROW_VERSION = 2 };
 
 static const uint32_t NONE = UINT32_MAX;
 
@@ -148,6 +148,7 @@ struct session *sessions_open(struct sessions *s, uint32_t source, struct text i
     s->free_session = session->next;
     session->state = SESSION_HELD;
     session->number = 0;
+    session->topics = 0;
     session->source = (uint8_t)source;
     session->id_bytes = (uint8_t)id.bytes;
     memcpy(session->id, id.at, id.bytes);
@@ -177,6 +178,12 @@ void sessions_leave(struct sessions *s, struct session *session, int64_t t_ms)
     session->left_ms = t_ms;
     if (end_ms(session) < s->look_ms)
         s->look_ms = end_ms(session);
+    mark_dirty(s, session);
+}
+
+void sessions_subscribe(struct sessions *s, struct session *session, uint8_t topics)
+{
+    session->topics = topics;
     mark_dirty(s, session);
 }
 
@@ -293,6 +300,7 @@ static void save(const struct sessions *s, const struct session *session, struct
     put_varint(w, session->expiry_s);
     put_bool(w, session->state == SESSION_AWAY);
     put_zigzag(w, session->left_ms);
+    put_u8(w, session->topics);
 }
 
 static uint32_t source_named(const struct config *config, struct text name)
@@ -313,6 +321,7 @@ static bool load(struct sessions *s, struct session *session, struct byte_reader
     uint64_t expiry_s = get_varint(r);
     bool away = get_bool(r);
     int64_t left_ms = get_zigzag(r);
+    uint8_t topics = get_u8(r);
     if (!known || source == NONE || r->failed || r->used != r->bytes || id.bytes == 0 ||
         id.bytes > SESSION_ID_BYTES || expiry_s > UINT32_MAX ||
         sessions_find(s, source, id) != NULL)
@@ -322,6 +331,7 @@ static bool load(struct sessions *s, struct session *session, struct byte_reader
     session->id_bytes = (uint8_t)id.bytes;
     memcpy(session->id, id.at, id.bytes);
     session->expiry_s = (uint32_t)expiry_s;
+    session->topics = topics;
     session->left_ms = away && left_ms < t_ms ? left_ms : t_ms;
     link_in(s, session);
     if (end_ms(session) < s->look_ms)

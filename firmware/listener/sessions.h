@@ -14,11 +14,13 @@ enum { SESSION_ID_BYTES = READING_NAME_BYTES_MAX + 1 + 64 };
 
 enum session_state { SESSION_FREE, SESSION_HELD /* by a connection */, SESSION_AWAY };
 
+enum session_topics { SESSION_RECEIPTS = 1, SESSION_COMMANDS = 2 }; /* subscribed to; bits */
+
 struct session {
     enum session_state state;
     bool stored;      /* the store has a row of it, or will with a commit under way */
     bool wipe, dirty; /* for the next commit: remove what was here before; write the row */
-    uint8_t source, id_bytes;
+    uint8_t source, id_bytes, topics;
     uint32_t expiry_s;
     int64_t left_ms;  /* t, when its connection ended; AWAY */
     uint64_t number;  /* the gateway's, of its last change */
@@ -47,6 +49,7 @@ struct session *sessions_open(struct sessions *s, uint32_t source, struct text i
 void sessions_hold(struct sessions *s, struct session *session, uint32_t expiry_s);
 /* Its connection is gone: it is kept for expiry_s, or ends. */
 void sessions_leave(struct sessions *s, struct session *session, int64_t t_ms);
+void sessions_subscribe(struct sessions *s, struct session *session, uint8_t topics);
 void sessions_end(struct sessions *s, struct session *session);
 
 /* --- QoS 2 exchanges: in memory; the row goes with gateway_on_message or gateway_on_session --- */

@@ -135,8 +135,20 @@ static void expect_exchange(void *ctx, uint32_t session, uint16_t packet_id, uin
     model->open[session][packet_id] = false;
 }
 
+static void expect_receipt(void *ctx, const struct receipt_row *row)
+{
+    uint64_t *block = ctx;
+    assert_int_equal(row->number, 3);
+    assert_true(text_equal(row->device, text_of("d")));
+    assert_true(*block > 0 && row->sequence == *block && row->above == ~*block);
+    *block = 0;
+}
+
 static void check_sessions(struct store *store, uint64_t block)
 {
+    uint64_t told = block;
+    assert_int_equal(store_receipts_each(store, &told, expect_receipt), 0);
+    assert_int_equal(told, 0);
     struct sessions_model model = sessions_at(block);
     const struct session_visitor visitor = { &model, expect_session, expect_exchange };
     assert_int_equal(store_sessions_each(store, &visitor), 0);
@@ -155,6 +167,7 @@ struct material { /* that one batch points into */
     struct envelope envelope;
     struct session_change changes[SESSION_CHANGES_MAX];
     char session_row[64];
+    struct receipt_row receipt;
 };
 
 /* A checkpoint begins at every fifth block and is written with it and the two after it. */
@@ -207,6 +220,9 @@ static struct batch batch_at(struct material *m, uint64_t block)
     batch.checkpoint = piece_at(m, block);
     batch.raw_whole = true;
     batch.sessions = m->changes;
+    m->receipt = (struct receipt_row){ 3, text_of("d"), block, ~block };
+    batch.receipts = &m->receipt;
+    batch.receipt_count = 1;
     batch.session_count = changes_at(m->changes, m->session_row, block);
     return batch;
 }

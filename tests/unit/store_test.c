@@ -822,7 +822,7 @@ static void migrates_a_version_1_file(void **state)
     struct batch batch = batch_of(b, "x", 1, 1);
     commit(b, &batch);
     bench_close(b);
-    damage(b, "DROP TABLE contract; DROP TABLE session; DROP TABLE exchange; "
+    damage(b, "DROP TABLE contract; DROP TABLE session; DROP TABLE exchange; DROP TABLE receipt; "
               "PRAGMA user_version = 1");
     assert_int_equal(bench_open(b), 0);
     assert_true(!b->found.created && !b->found.set_aside && b->found.last_block == 1);
