@@ -40,6 +40,8 @@ bool api_list_devices(struct api *api, const struct api_request *r, int64_t mono
         json_integer(&w, view.t_ms - device.last_t_ms);
         json_key(&w, "alerts_open");
         json_unsigned(&w, device.alerts_open);
+        json_key(&w, "gone");
+        json_bool(&w, device.gone);
         json_object_end(&w);
         index++;
         max--;

@@ -75,7 +75,9 @@ static void put_listener(const struct listener *listener, const struct config_so
     put(w, "exchanges", c.sessions.exchanges);
     put(w, "sessions_expired", c.sessions.expired);
     put(w, "sessions_evicted", c.sessions.evicted);
+    put(w, "sessions_refused", c.sessions_refused);
     put(w, "exchanges_refused", c.exchanges_refused);
+    put(w, "gone", c.sessions.gone);
     json_object_end(w);
 }
 

@@ -103,6 +103,8 @@ static const char *kind_name(enum record_kind kind)
         return "command";
     case RECORD_LAG:
         return "lag";
+    case RECORD_GONE:
+        return "gone";
     }
     return "unknown";
 }
@@ -216,6 +218,12 @@ static void put_other(struct json_writer *w, const struct record *record)
         json_key(w, "command");
         json_text(w, record->content);
         break;
+    case RECORD_GONE:
+        json_key(w, "device");
+        json_text(w, record->reading.device);
+        json_key(w, "will");
+        json_text(w, record->content);
+        break;
     case RECORD_TICK:
     case RECORD_SOURCE:
     case RECORD_SHED:
@@ -245,7 +253,7 @@ static size_t print_record(const struct api *api, uint64_t block, uint64_t posit
     json_key(&w, "t_ms");
     json_integer(&w, record->t_ms);
     if (record->kind == RECORD_READING || record->kind == RECORD_REJECT ||
-        record->kind == RECORD_SOURCE) {
+        record->kind == RECORD_SOURCE || record->kind == RECORD_GONE) {
         json_key(&w, "source");
         bool known = record->reading.source < api->config->source_count;
         json_string(&w, known ? api->config->sources[record->reading.source].name : "?");

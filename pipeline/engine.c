@@ -217,6 +217,7 @@ static void apply_reading(struct engine *e, const struct record *record)
     e->counts.readings++;
     device->last_series = s;
     device->readings++;
+    device->gone = false;
     note_reading(e, series, record);
     if (record->time_source == TIME_DEVICE)
         engine_on_device_clock(e, series->device, false);
@@ -278,6 +279,14 @@ static void apply_tick(struct engine *e, const struct record *record)
     }
 }
 
+/* One that never sent a reading is nobody here. */
+static void apply_gone(struct engine *e, const struct record *record)
+{
+    uint32_t device = engine_device_find(e, record->reading.device);
+    if (device != ENGINE_NONE)
+        e->devices[device].gone = true;
+}
+
 static void apply(struct engine *e, const struct record *record)
 {
     switch (record->kind) {
@@ -301,6 +310,9 @@ static void apply(struct engine *e, const struct record *record)
         break;
     case RECORD_LAG:
         engine_on_lag(e, record);
+        break;
+    case RECORD_GONE:
+        apply_gone(e, record);
         break;
     case RECORD_CONFIG:
         engine_on_config(e, record);

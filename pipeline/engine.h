@@ -168,6 +168,7 @@ struct device_view {
     int64_t last_t_ms;
     int64_t last_event_ms; /* the greatest event time of the series that was heard last */
     uint32_t alerts_open;
+    bool gone;             /* its connection ended without a word, and no reading came since */
 };
 
 struct series_view {

@@ -274,6 +274,7 @@ static void load_device(struct loading *l)
     d->readings = get_u64(l->r);
     d->future_since_ms = get_time(l->r);
     d->future_count = get_u32(l->r);
+    d->gone = get_bool(l->r);
     need(l, get_u8(l->r) == 0); /* the place of a rule; this one is built in */
     const struct old_rule clock = { text_of(engine_clock_rule.name), engine_clock_rule.kind,
                                     engine_clock_rule.severity };

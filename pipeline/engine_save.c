@@ -207,6 +207,7 @@ static void save_device(const struct engine *e, uint32_t index, struct byte_writ
     put_u64(w, d->readings);
     put_i64(w, d->future_since_ms);
     put_u32(w, d->future_count);
+    put_bool(w, d->gone);
     save_watch(e, &d->clock, w);
     size_t from = begin_sized(w);
     dedup_save(engine_dedup(e, index), &e->config->dedup, w);

@@ -34,6 +34,7 @@ bool engine_device(const struct engine *engine, uint32_t index, struct device_vi
         .last_t_ms = s->last_t_ms,
         .last_event_ms = s->last_event_ms,
         .alerts_open = d->alerts_open,
+        .gone = d->gone,
     };
     return true;
 }

@@ -23,7 +23,9 @@ enum record_kind {
     RECORD_INVENTORY = 7,/* the device registry from here on: digest and content */
     RECORD_SHED = 8,     /* the shed level from here on */
     RECORD_COMMAND = 9,  /* what a person asked for: acknowledge or shelve an alert, ... */
-    RECORD_LAG = 10      /* the lag has grown for too long, or again does not */
+    RECORD_LAG = 10,     /* the lag has grown for too long, or again does not */
+    RECORD_GONE = 11,    /* a device with a will went without a word */
+    RECORD_KIND_LAST = RECORD_GONE
 };
 
 enum clock_state { CLOCK_UNSET, CLOCK_COARSE, CLOCK_SYNCED };
@@ -43,7 +45,7 @@ struct record {
     enum record_kind kind;
     /* pipeline time of arrival: milliseconds that this store's gateway has run */
     int64_t t_ms;
-    /* READING; of REJECT only source, device and metric as far as known */
+    /* READING; of REJECT and GONE only source, device and metric as far as known */
     struct reading reading;
     int64_t event_time_ms;    /* READING: Unix time; by policy the device's or the arrival's */
     enum time_source time_source; /* READING */
@@ -52,7 +54,8 @@ struct record {
     uint64_t count;           /* TICK: timers fired; SHED: the level; SOURCE: 1 connected, 0 lost;
                                LAG: ms, 0: it is over */
     struct text digest;       /* CONFIG, INVENTORY: 32 bytes, SHA-256 of the content */
-    struct text content;      /* CONFIG, INVENTORY: the file; COMMAND: "verb alert_id until_ms" */
+    /* CONFIG, INVENTORY: the file; COMMAND: "verb alert_id until_ms"; GONE: the will */
+    struct text content;
 };
 
 #endif

@@ -305,7 +305,7 @@ static void get_whole_reading(struct block_reader *r, uint64_t fields, struct re
 
 static void get_whole(struct block_reader *r, struct record *record)
 {
-    record->kind = (enum record_kind)whole_get(r, RECORD_LAG);
+    record->kind = (enum record_kind)whole_get(r, RECORD_KIND_LAST);
     if (record->kind < RECORD_READING)
         r->corrupt = true;
     uint64_t fields = whole_get(r, FIELDS_END - 1);

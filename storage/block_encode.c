@@ -413,7 +413,7 @@ static uint64_t texts_bytes(const struct record *record)
 
 int block_append(struct block_builder *b, const struct record *record)
 {
-    assert(record->kind >= RECORD_READING && record->kind <= RECORD_LAG);
+    assert(record->kind >= RECORD_READING && record->kind <= RECORD_KIND_LAST);
     assert((unsigned)record->reading.value.type <= VALUE_TEXT);
     assert((unsigned)record->time_source <= TIME_COARSE);
     assert(isfinite(record->reading.value.number));

@@ -74,7 +74,7 @@ def check_rows(rows):
 def check_tests(rows):
     tests = sorted(name for name in os.listdir(os.path.join(ROOT, "tests/unit")) if re.match(r"mqtt_.*_test\.c$", name))
     named = {name[:-2]: set(NAMED.findall(read(f"tests/unit/{name}"))) for name in tests}
-    for name in ("listener_test", "receipts_test", "sessions_test"):
+    for name in ("listener_test", "receipts_test", "sessions_test", "wills_test"):
         named[name] = set(NAMED.findall(read(f"tests/e2e/{name}.py")))
     for key, cell in rows.items():
         for test in re.findall(r"`(\w+)`", cell):

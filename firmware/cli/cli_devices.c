@@ -11,11 +11,11 @@ static const char devices_help[] =
 int cli_devices(int argc, char **argv)
 {
     static const char *const headers[] = { "device",          ">series", ">readings",
-                                           "last event time", ">age ms", ">alerts" };
+                                           "last event time", ">age ms", ">alerts", "gone" };
     static const char *const paths[] = { "device",          "series", "readings",
-                                         "last_event_time", "age_ms", "alerts_open" };
+                                         "last_event_time", "age_ms", "alerts_open", "gone" };
     static const struct listing listing = { "/api/v1/devices", "devices", "no device yet",
-                                            headers,           paths,     6 };
+                                            headers,           paths,     7 };
     struct arguments a = { .help = devices_help };
     struct client_options options;
     int status = arguments_for_gateway(&a, argc, argv, &options);

@@ -362,6 +362,23 @@ void gateway_on_source(struct gateway *g, uint32_t source, bool connected)
     tell_sources(g);
 }
 
+int gateway_on_gone(struct gateway *g, uint32_t source, struct text device, struct text will)
+{
+    char message[256];
+    struct record record = {
+        .kind = RECORD_GONE,
+        .t_ms = g->t_ms,
+        .reading = { .source = (uint16_t)source, .device = device },
+        .content = will,
+    };
+    if (!gateway_may_take(g, source) || apply_and_journal(g, &record) != 0)
+        return WEIR_EAGAIN;
+    (void)snprintf(message, sizeof message, "device=%.*s will=\"%.*s\"", (int)device.bytes,
+                   device.at, (int)will.bytes, will.at); /* longer names than any are cut */
+    fill_notice(g, "device_gone", &(struct notice){ message, NULL, NULL, 0 });
+    return 0;
+}
+
 void gateway_on_drained(struct gateway *g, uint32_t source)
 {
     assert(source < g->config->source_count);

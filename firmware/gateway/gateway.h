@@ -173,6 +173,10 @@ uint64_t gateway_on_session(struct gateway *g, uint32_t source,
 void gateway_expect(const struct gateway *g, uint32_t source, struct text topic);
 bool gateway_looks_ahead(const struct gateway *g);
 
+/* A device with a will went without a word: journalled, and a notice upstream. `will` is what it
+ * left to be said, printable ASCII without quotes; may be empty. WEIR_EAGAIN: not now. */
+int gateway_on_gone(struct gateway *g, uint32_t source, struct text device, struct text will);
+
 void gateway_on_source(struct gateway *g, uint32_t source, bool connected);
 void gateway_on_store_done(struct gateway *g, struct store_job *job);
 

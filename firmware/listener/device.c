@@ -71,6 +71,7 @@ void device_open(struct listener *l, struct device *d, int fd)
     d->in_used = d->out_used = d->out_sent = d->id_bytes = d->device_bytes = 0;
     d->committed = d->waits_for = 0;
     d->topics = 0;
+    d->drops_will = false;
     d->receipt = -1;
     d->reply.count = 0;
     mqtt_connection_open(d->mqtt, l->now_ms);

@@ -62,8 +62,12 @@ static struct session *find_session(struct listener *l, struct device *d)
     struct session *session = sessions_find(sessions, l->config.index, id);
     if (session == NULL)
         return NULL;
+    sessions_settle(sessions, session, l->gateway);
+    /* one that ended with its connection, and was kept for its will alone */
+    if (session->expiry_s == 0)
+        sessions_hold(sessions, session, 0);
     /* more than receive_maximum, which then was larger: it can't go on */
-    if (!d->mqtt->clean_start && session->exchange_count <= l->offer.exchanges_max)
+    else if (!d->mqtt->clean_start && session->exchange_count <= l->offer.exchanges_max)
         return session;
     sessions_end(sessions, session);
     return NULL;
@@ -75,19 +79,25 @@ static bool take_session(struct listener *l, struct device *d, uint32_t *expiry_
 {
     struct sessions *sessions = l->config.sessions;
     uint32_t most = l->config.source->session_expiry_s, asked = d->mqtt->session_expiry_s;
+    const struct mqtt_connect *connect = &l->event.packet.connect;
     struct session *session = find_session(l, d);
     bool present = session != NULL;
     *expiry_s = asked < most ? asked : most;
     if (present)
         restore(l, d, session);
-    else if (*expiry_s > 0)
+    else if (*expiry_s > 0 || connect->has_will)
         session = sessions_open(sessions, l->config.index, (struct text){ d->id, d->id_bytes });
     d->session = session;
     if (session == NULL) {
+        l->counts.sessions_refused += *expiry_s > 0 || connect->has_will;
         *expiry_s = 0;
         return false;
     }
     sessions_hold(sessions, session, *expiry_s);
+    session->device_bytes = (uint8_t)d->device_bytes;
+    if (connect->has_will)
+        sessions_will(sessions, session,
+                      &(struct session_will){ connect->will.delay_s, connect->will.payload });
     d->waits_for = session->number;
     return present;
 }
@@ -96,7 +106,7 @@ void device_leave(struct listener *l, struct device *d)
 {
     device_forget_receipts(l, d);
     if (d->session != NULL)
-        sessions_leave(l->config.sessions, d->session, gateway_t_ms(l->gateway));
+        sessions_leave(l->config.sessions, d->session, gateway_t_ms(l->gateway), !d->drops_will);
     d->session = NULL;
 }
 
@@ -104,10 +114,11 @@ static void on_disconnect(struct listener *l, struct device *d)
 {
     const struct mqtt_disconnect *disconnect = &l->event.packet.disconnect;
     uint32_t most = l->config.source->session_expiry_s;
+    d->drops_will = l->event.drops_will;
     if (d->session == NULL || !disconnect->has_session_expiry)
         return;
     uint32_t asked = disconnect->session_expiry_s;
-    sessions_hold(l->config.sessions, d->session, asked < most ? asked : most);
+    d->session->expiry_s = asked < most ? asked : most;
 }
 
 static void on_connect(struct listener *l, struct device *d, struct byte_writer *w)

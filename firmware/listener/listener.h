@@ -2,7 +2,7 @@
  * over TLS or plain TCP, each as the device whose name and password it shows. It acknowledges a
  * message (QoS 1 and 2) when the commit that holds it is done, each connection's in order of
  * arrival. It is an endpoint, not a broker: it forwards nothing, and a device hears of its own
- * receipts alone. Wills are taken and dropped in this version.
+ * receipts alone.
  *
  * A session that outlives its connection is in sessions.h: its QoS 2 exchanges that are not over
  * are rows of the commit that PUBREC waits for, and gone with the one that PUBCOMP waits for. So a
@@ -73,6 +73,7 @@ struct listener_counts { /* since the start, but for the first */
     uint64_t slowed;     /* hung up on, since their address had failed too often */
     uint64_t messages;
     struct sessions_counts sessions; /* of all listeners */
+    uint64_t sessions_refused; /* there was no room for it, or for its will */
     uint64_t exchanges_refused; /* QoS 2, because limits.exchanges were in use */
 };
 struct listener_counts listener_counts(const struct listener *l);

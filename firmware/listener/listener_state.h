@@ -71,7 +71,8 @@ struct device { /* one connection */
                          * the gateway's number of the message */
     uint64_t committed; /* number of the last acknowledgement that may go */
     uint64_t waits_for; /* the gateway's number that the next one waits for, whatever it answers */
-    struct session *session; /* NULL: none outlives this connection */
+    struct session *session; /* NULL: none outlives this connection, and there is no will */
+    bool drops_will;         /* it said goodbye */
     uint8_t topics;          /* bits of enum session_topics */
     int receipt;             /* the gateway's handle; negative: none */
     bool receipt_told;

@@ -1,9 +1,10 @@
 /* sessions: what is kept for devices between their connections, of all listeners: that a session
- * exists, until when, and which QoS 2 exchanges are not over. All of it is in memory; what changes
- * is a row in the next commit, and what an acknowledgement says waits for that.
+ * exists, until when, its QoS 2 exchanges that are not over, its subscriptions, and its will, which
+ * becomes an event of ours when the device goes without a word. All of it is in memory; what
+ * changes is a row in the next commit, and what an acknowledgement says waits for that.
  *
- * Only sessions that outlive their connection are here. Time is pipeline time, which stands still
- * while the gateway is down: nothing expires in a night without power. */
+ * Only sessions that outlive their connection, or have a will, are here. Time is pipeline time,
+ * which stands still while the gateway is down: nothing expires in a night without power. */
 #ifndef FIRMWARE_SESSIONS_H
 #define FIRMWARE_SESSIONS_H
 
@@ -12,7 +13,14 @@
 /* Of a client id, behind the name of its device and a "/". */
 enum { SESSION_ID_BYTES = READING_NAME_BYTES_MAX + 1 + 64 };
 
-enum session_state { SESSION_FREE, SESSION_HELD /* by a connection */, SESSION_AWAY };
+enum { SESSION_WILL_BYTES = 128 }; /* of its payload; the rest is not told */
+
+enum session_state {
+    SESSION_FREE,
+    SESSION_HELD, /* by a connection */
+    SESSION_AWAY,
+    SESSION_ENDED /* but its will is not told yet */
+};
 
 enum session_topics { SESSION_RECEIPTS = 1, SESSION_COMMANDS = 2 }; /* subscribed to; bits */
 
@@ -20,14 +28,19 @@ struct session {
     enum session_state state;
     bool stored;      /* the store has a row of it, or will with a commit under way */
     bool wipe, dirty; /* for the next commit: remove what was here before; write the row */
-    uint8_t source, id_bytes, topics;
+    uint8_t source, id_bytes, device_bytes /* of the id, where it names one */, topics;
     uint32_t expiry_s;
     int64_t left_ms;  /* t, when its connection ended; AWAY */
+    bool has_will;
+    uint8_t will_bytes;
+    uint32_t will_delay_s;
+    int64_t gone_ms;  /* t, when its will is told; INT64_MAX: not, as it is now */
     uint64_t number;  /* the gateway's, of its last change */
     uint32_t next, next_dirty;
     uint32_t oldest, newest; /* exchange; only with exchange_count > 0 */
     uint32_t exchange_count;
     char id[SESSION_ID_BYTES];
+    char will[SESSION_WILL_BYTES];
 };
 
 struct sessions; /* opaque */
@@ -46,9 +59,17 @@ struct session *sessions_find(struct sessions *s, uint32_t source, struct text i
  * exchange, gives way; NULL: there is none. */
 struct session *sessions_open(struct sessions *s, uint32_t source, struct text id);
 
+/* A will that had to be told by now is told first, if that can be; another one is dropped. */
 void sessions_hold(struct sessions *s, struct session *session, uint32_t expiry_s);
-/* Its connection is gone: it is kept for expiry_s, or ends. */
-void sessions_leave(struct sessions *s, struct session *session, int64_t t_ms);
+struct session_will {
+    uint32_t delay_s;
+    struct text payload; /* kept as far as it is printable ASCII */
+};
+void sessions_will(struct sessions *s, struct session *session, const struct session_will *will);
+/* Its connection is gone: it is kept for expiry_s, or ends. `missed`: without a word. */
+void sessions_leave(struct sessions *s, struct session *session, int64_t t_ms, bool missed);
+/* Tell a will that is due. */
+void sessions_settle(struct sessions *s, struct session *session, struct gateway *gateway);
 void sessions_subscribe(struct sessions *s, struct session *session, uint8_t topics);
 void sessions_end(struct sessions *s, struct session *session);
 
@@ -78,7 +99,7 @@ void sessions_turn(struct sessions *s, struct gateway *gateway);
 struct sessions_counts {
     uint32_t kept;      /* sessions */
     uint32_t exchanges; /* in them, not over */
-    uint64_t expired, evicted; /* since the start */
+    uint64_t expired, evicted, gone; /* since the start */
 };
 struct sessions_counts sessions_counts(const struct sessions *s);
 

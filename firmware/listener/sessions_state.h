@@ -1,0 +1,47 @@
+/* sessions_state: what the files of sessions share. Nobody else includes this. */
+#ifndef FIRMWARE_SESSIONS_STATE_H
+#define FIRMWARE_SESSIONS_STATE_H
+
+#include "firmware/listener/sessions.h"
+
+#define SESSIONS_NONE UINT32_MAX
+
+struct pooled { /* an exchange */
+    uint32_t mark, next;
+    uint16_t packet_id;
+};
+
+struct sessions {
+    const struct config *config;
+    struct session *table; /* [sessions_max] */
+    uint32_t *buckets;     /* [mask + 1], by source and client id */
+    uint32_t mask;
+    struct pooled *pool; /* [exchanges_max] */
+    uint32_t free_session, free_exchange;
+    uint32_t dirty_first, dirty_last;
+    int64_t look_ms; /* t: nothing is to be done about one that is away before */
+    struct sessions_counts counts;
+};
+
+static inline struct text session_id(const struct session *session)
+{
+    return (struct text){ session->id, session->id_bytes };
+}
+
+/* When there is something to do about a session that is away. */
+static inline int64_t session_due_ms(const struct session *session)
+{
+    bool missed = session->gone_ms != INT64_MAX;
+    return missed ? session->gone_ms : session->left_ms + session->expiry_s * INT64_C(1000);
+}
+
+static inline void sessions_look_at(struct sessions *s, int64_t at_ms)
+{
+    s->look_ms = at_ms < s->look_ms ? at_ms : s->look_ms;
+}
+
+void sessions_link(struct sessions *s, struct session *session);
+void sessions_mark(struct sessions *s, struct session *session); /* for the next commit */
+void sessions_release(struct sessions *s, struct session *session); /* its place is free */
+
+#endif
