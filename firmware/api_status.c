@@ -71,6 +71,7 @@ static void put_listener(const struct listener *listener, const struct config_so
     put(w, "bad_handshakes", c.bad_handshakes);
     put(w, "slowed", c.slowed);
     put(w, "messages", c.messages);
+    put(w, "held_back", c.held_back);
     put(w, "sessions", c.sessions.kept);
     put(w, "exchanges", c.sessions.exchanges);
     put(w, "sessions_expired", c.sessions.expired);

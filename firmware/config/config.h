@@ -59,6 +59,8 @@ struct config_source {
     bool anonymous; /* a listener, as all until receive_maximum */
     bool plaintext_network;
     uint32_t connections_max;
+    uint32_t connections_of_one; /* device that shows who it is */
+    uint32_t rate_max, rate_of_one; /* messages a second, of all and of a connection; 0: any */
     uint32_t session_expiry_s;  /* at most; 0: no session outlives its connection */
     uint32_t receive_maximum;   /* messages in flight, unacknowledged; of a connection */
     enum source_priority priority;

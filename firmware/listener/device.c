@@ -70,6 +70,7 @@ void device_open(struct listener *l, struct device *d, int fd)
     d->deadline_ms = d->stuck_ms = INT64_MAX;
     d->in_used = d->out_used = d->out_sent = d->id_bytes = d->device_bytes = 0;
     d->committed = d->waits_for = 0;
+    d->pace.next_us = 0;
     d->topics = 0;
     d->drops_will = false;
     d->receipt = -1;
@@ -191,6 +192,11 @@ void device_acknowledge(struct listener *l, struct device *d)
 /* Take one packet: bytes used, 0: no more for now. */
 static uint32_t step(struct listener *l, struct device *d, const uint8_t *at, uint32_t bytes)
 {
+    if (at[0] >> 4 == MQTT_PUBLISH && !device_in_time(l, d)) {
+        l->counts.held_back += d->stall != STALL_RATE;
+        set_stall(l, d, STALL_RATE);
+        return 0;
+    }
     if (!device_may_take(l, d, at[0])) {
         set_stall(l, d, STALL_GATEWAY);
         return 0;
@@ -335,6 +341,8 @@ void device_tick(struct listener *l, struct device *d)
         device_dismiss(l, d, MQTT_KEEP_ALIVE_TIMEOUT);
         return;
     }
+    if (d->stall == STALL_RATE && device_in_time(l, d))
+        set_stall(l, d, STALL_GATEWAY); /* it may go on as soon as that takes something */
     struct byte_writer w = writer(l, d);
     if (d->waits) {
         d->waits = false;

@@ -121,6 +121,18 @@ static void on_disconnect(struct listener *l, struct device *d)
     d->session->expiry_s = asked < most ? asked : most;
 }
 
+/* Whether the device that it shows to be has its share of the connections already. */
+static bool has_too_many(const struct listener *l, const struct device *d)
+{
+    uint32_t count = 0;
+    if (d->device_bytes == 0)
+        return false;
+    for (uint32_t i = 0; i < l->slots; i++)
+        count += l->devices[i].connected && l->devices[i].device_bytes == d->device_bytes &&
+                 memcmp(l->devices[i].id, d->id, d->device_bytes) == 0;
+    return count >= l->config.source->connections_of_one;
+}
+
 static void on_connect(struct listener *l, struct device *d, struct byte_writer *w)
 {
     struct text given = l->event.packet.connect.client_id;
@@ -140,6 +152,10 @@ static void on_connect(struct listener *l, struct device *d, struct byte_writer 
     }
     if (l->counts.connected >= l->config.source->connections_max) {
         refuse(l, d, MQTT_SERVER_BUSY, "all connections are in use", w);
+        return;
+    }
+    if (has_too_many(l, d)) {
+        refuse(l, d, MQTT_QUOTA_EXCEEDED, "all connections_per_device are in use", w);
         return;
     }
     bool names = d->mqtt->needs_id && d->mqtt->peer.version == MQTT_5;
@@ -199,6 +215,7 @@ static struct taken give_message(struct listener *l, struct device *d,
     struct taken taken = gateway_on_message(l->gateway, &message);
     l->taken++;
     l->counts.messages++;
+    device_count(l, d);
     if (l->event.number == 0)
         return taken;
     wait_for(l, d, taken.number);

@@ -72,6 +72,7 @@ struct listener_counts { /* since the start, but for the first */
     uint64_t bad_handshakes;
     uint64_t slowed;     /* hung up on, since their address had failed too often */
     uint64_t messages;
+    uint64_t held_back; /* times that one sent faster than `rate` or `rate_per_connection` */
     struct sessions_counts sessions; /* of all listeners */
     uint64_t sessions_refused; /* there was no room for it, or for its will */
     uint64_t exchanges_refused; /* QoS 2, because limits.exchanges were in use */

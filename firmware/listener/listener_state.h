@@ -35,7 +35,8 @@ enum device_state {
 enum stall {
     STALL_NONE,
     STALL_GATEWAY, /* until the gateway takes messages; tried again every turn */
-    STALL_SELF     /* until some of its acknowledgements are committed, or read by it */
+    STALL_SELF,    /* until some of its acknowledgements are committed, or read by it */
+    STALL_RATE     /* until it, or all, may send again */
 };
 
 struct device_reply { /* to a SUBSCRIBE or UNSUBSCRIBE, that waits */
@@ -44,6 +45,12 @@ struct device_reply { /* to a SUBSCRIBE or UNSUBSCRIBE, that waits */
     uint16_t packet_id;
     uint32_t count; /* 0: there is none */
     uint8_t codes[MQTT_FILTERS_MAX];
+};
+
+/* Messages by the clock: each moves `next_us` on by its share of a second; it may be up to a second
+ * ahead. */
+struct pace {
+    int64_t next_us;
 };
 
 struct device { /* one connection */
@@ -55,6 +62,7 @@ struct device { /* one connection */
     uint64_t opened;     /* grows with each */
     uint64_t served;     /* turn in which it was read or written to last */
     bool connected;      /* counted as such */
+    struct pace pace;
     enum stall stall;    /* why what waits in `in` may not be taken now */
     bool watched;        /* epoll knows it */
     bool inside;         /* that is `epoll`; else `strangers` */
@@ -105,6 +113,7 @@ struct listener {
     uint32_t first;   /* of the devices: where their turn begins */
     uint64_t turn;    /* counts those in which somebody was ready */
     uint32_t taken;   /* messages of this turn */
+    struct pace pace; /* of all */
     bool drained;     /* this turn found an end everywhere */
     uint64_t acknowledged; /* of the gateway's numbers */
     int64_t now_ms, tick_ms;
@@ -135,6 +144,10 @@ bool device_identify(struct listener *l, struct device *d, struct byte_writer *w
 void device_enter(struct listener *l, struct device *d);
 /* It went without having been let in. */
 void device_failed(struct listener *l, struct device *d);
+
+/* device_pace.c: how fast messages may come */
+bool device_in_time(const struct listener *l, const struct device *d);
+void device_count(struct listener *l, struct device *d); /* a message */
 
 /* device_packets.c: what a packet means */
 void device_handle(struct listener *l, struct device *d, struct byte_writer *w);
