@@ -131,7 +131,7 @@ FUZZ_SECONDS ?= 600
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_links = $(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
 fuzz_libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
-.PHONY: powercut worlds planted kill9 valgrind soak fuzz bench sizes
+.PHONY: powercut connections worlds planted kill9 valgrind soak fuzz bench sizes
 worlds: all ## Live through N seeded worlds from seed FROM (N=10000 FROM=1)
 	$(B)/weir-sim world --count $(N) --from $(FROM)
 
@@ -142,10 +142,14 @@ powercut: test-packages $(B)/tests/power_cut_test ## Cut the power at every disk
 	@SEEDS=$(or $(SEEDS),10) $(B)/tests/power_cut_test
 
 kill9: all run-packages ## Kill the gateway with -9 in N rounds under load (N=200, SEED=...)
+	@tests/e2e/qos_kill9_test.py $(if $(filter command line,$(origin N)),$(N),200) $(SEED)
 	@tests/e2e/kill9_test.py $(if $(filter command line,$(origin N)),$(N),200) $(SEED)
 
 overload: all run-packages ## Offer ten times what a tenth of a core takes, and watch what is left out (SECONDS=60)
 	@tests/e2e/overload_test.py $(or $(SECONDS),60)
+
+connections: all run-packages ## Hold N connections of devices and print what each costs (N=15000)
+	@tests/e2e/connections_test.py $(if $(filter command line,$(origin N)),$(N),15000)
 
 valgrind: all test-packages ## Run the gateway under valgrind in a demo of a minute (SECONDS=60)
 	@tests/e2e/valgrind_test.py $(or $(SECONDS),60)
