@@ -60,7 +60,7 @@ static inline uint64_t tail_at(const uint8_t *end, size_t left, size_t bytes)
     if (bytes >= 8)
         return left > 0 ? word_at(end - 8) >> (8 * (8 - left)) : 0;
     for (size_t lane = 0; lane < left; lane++)
-        tail |= (uint64_t)end[lane - left] << (8 * lane);
+        tail |= (uint64_t)(end - left)[lane] << (8 * lane);
     return tail;
 }
 

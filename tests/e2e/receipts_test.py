@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from listener_test import BASE_MS, SUBACK, UNSUBACK, V3, V5, Client, Endpoint, packet, publish, text  # noqa: E402
+from tls_test import Endpoint as SecureEndpoint, Secure  # noqa: E402
 from weir_e2e import run_cases  # noqa: E402
 
 PUBLISH, PUBACK = 3, 4
@@ -199,7 +200,33 @@ def no_more_than_there_is_room_for(place):
     kept[2].receipt(5)
 
 
-CASES = [only_its_own, after_the_commit_and_once, holes, dead_letters_count, lasts, no_more_than_there_is_room_for]
+class Shown(Device):
+    """Its name is that of its credentials, whatever its client id."""
+
+    def __init__(self, end, name, password, client):
+        Secure.__init__(self, end, name, password, client=client)
+        self.name, self.heard = name, []
+
+
+def as_whom_it_shows_to_be(place):
+    end = SecureEndpoint(place)
+    password = end.add("d1")
+    device = Shown(end, "d1", password, "d2")
+    assert device.subscribe(RECEIPTS + "d2", COMMANDS + "d1/d2", RECEIPTS + "d1") == [0x87, 0x87, 0]
+    device.tell(1, 2)
+    device.receipt(2)
+    more = [Shown(end, "d1", password, f"c{i}") for i in range(4)]
+    assert [m.code for m in more] == [0, 0, 0, 0x97], "connections_per_device is 4"
+    assert more[0].subscribe(RECEIPTS + "d1") == [0]
+    more[0].receipt(2)
+    device.close()
+    more[1].tell(3)
+    more[0].receipt(3)
+    assert end.counts()["refused"] == 1
+
+
+CASES = [only_its_own, after_the_commit_and_once, holes, dead_letters_count, lasts, no_more_than_there_is_room_for,
+         as_whom_it_shows_to_be]
 
 if __name__ == "__main__":
     sys.exit(run_cases(CASES))
