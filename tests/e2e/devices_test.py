@@ -219,7 +219,7 @@ def read(*path):
 
 
 # The endpoint takes all of these, and never says so: firmware/listener/listener.c, offer_of.
-UNSAID = {"MQTT_RETAIN_NOT_SUPPORTED", "MQTT_WILDCARDS_NOT_SUPPORTED", "MQTT_SUBSCRIPTION_IDS_NOT_SUPPORTED"}
+UNSAID = {"MQTT_RETAIN_NOT_SUPPORTED", "MQTT_WILDCARDS_NOT_SUPPORTED"}
 
 
 def the_page_has_each_reason_code(_place):
