@@ -1,10 +1,63 @@
-/* What is asked of the table of keys. */
+/* The sections of a configuration, and what is asked of the table of keys. */
 #include "firmware/config/config_parts.h"
 
 #include <assert.h>
 #include <stdio.h>
 
 #include "pipeline/detector.h"
+
+const struct config_section_doc config_sections[SECTIONS] = {
+    [SECTION_ROOT] = { "", sizeof(struct config), "The file as a whole." },
+    [SECTION_GATEWAY] = { "gateway", sizeof(struct config), "The gateway itself." },
+    [SECTION_CLOCK] = { "clock", sizeof(struct config), "How far the machine's clock is trusted." },
+    [SECTION_LIMITS] = { "limits", sizeof(struct config),
+                         "What the gateway has room for. Memory is set aside for all of it at "
+                         "start." },
+    [SECTION_SOURCE] = { "sources[]", sizeof(struct config_source),
+                         "Where readings come from, at least one: a broker (`url`), or devices "
+                         "that publish straight to us (`listen`)." },
+    [SECTION_TOPIC] = { "sources[].topics[]", sizeof(struct config_topic),
+                        "The topics to read. A plain text is a template that uses the "
+                        "source's payload. A message that the broker retains is taken once, when "
+                        "its session for us is new; later it is old news." },
+    [SECTION_PAYLOAD] = { "sources[].payload", sizeof(struct json_mapping),
+                          "Where in the JSON things are. A topic's own payload begins with "
+                          "the source's." },
+    [SECTION_CONTRACT] = { "contracts[]", sizeof(struct contract),
+                           "What readings must look like; a source names the one it follows. "
+                           "The store remembers each as it was last accepted. Under its name a "
+                           "contract may only grow, by a greater version: a new optional metric, "
+                           "a wider range, a unit no longer asked for. Any other change needs "
+                           "another name; a start with it is refused." },
+    [SECTION_METRIC] = { "contracts[].metrics[]", sizeof(struct contract_metric),
+                         "The metrics of a contract." },
+    [SECTION_WINDOW] = { "window", sizeof(struct config), "Windows and event time." },
+    [SECTION_DEDUP] = { "dedup", sizeof(struct config), "How repeats are known." },
+    [SECTION_LEARNING] = { "learning", sizeof(struct config),
+                           "How long a new series' alerts are marked as learning. Both must "
+                           "have passed." },
+    [SECTION_DETECTOR] = { "detectors[]", sizeof(struct detector_config),
+                           "What is watched for. Without this key: spike, shift, stuck and "
+                           "silent on every series." },
+    [SECTION_COMMIT] = { "commit", sizeof(struct config),
+      "When readings are written and acknowledged." },
+    [SECTION_RECOVERY] = { "recovery", sizeof(struct config), "How fast a restart must be." },
+    [SECTION_STORE] = { "store", sizeof(struct config),
+                        "The disk budget. Shares are percent of disk_max without wal_max and "
+                        "ballast." },
+    [SECTION_SHED] = { "shed", sizeof(struct config), "What is left out under pressure." },
+    [SECTION_SCALE] = { "scale", sizeof(struct config), "How many gateways the load wants." },
+    [SECTION_ALERTS] = { "alerts", sizeof(struct config), "Alerts about the gateway itself." },
+    [SECTION_INVENTORY] = { "inventory", sizeof(struct config),
+                            "What people know about devices, to enrich alerts with." },
+    [SECTION_UPLINK] = { "uplink", sizeof(struct config_uplink),
+                         "Where alerts and batches go. Without it everything stays here." },
+    [SECTION_HTTP] = { "http", sizeof(struct config_http),
+                       "HTTP beside the gateway's socket. On the loopback without TLS: metrics and "
+                       "health alone. Anywhere with TLS: all that the command line asks, for those "
+                       "who hold a token (`weir token`)." },
+    [SECTION_WATCHDOG] = { "watchdog", sizeof(struct config), "The machine's watchdog." },
+};
 
 const struct config_key *config_key_find(enum config_section section, struct text name)
 {

@@ -17,59 +17,6 @@
 #define GIB     (1024.0 * MIB)
 #define KIND(kind) (1u << (kind))
 
-const struct config_section_doc config_sections[SECTIONS] = {
-    [SECTION_ROOT] = { "", sizeof(struct config), "The file as a whole." },
-    [SECTION_GATEWAY] = { "gateway", sizeof(struct config), "The gateway itself." },
-    [SECTION_CLOCK] = { "clock", sizeof(struct config), "How far the machine's clock is trusted." },
-    [SECTION_LIMITS] = { "limits", sizeof(struct config),
-                         "What the gateway has room for. Memory is set aside for all of it at "
-                         "start." },
-    [SECTION_SOURCE] = { "sources[]", sizeof(struct config_source),
-                         "Where readings come from, at least one: a broker (`url`), or devices "
-                         "that publish straight to us (`listen`)." },
-    [SECTION_TOPIC] = { "sources[].topics[]", sizeof(struct config_topic),
-                        "The topics to read. A plain text is a template that uses the "
-                        "source's payload. A message that the broker retains is taken once, when "
-                        "its session for us is new; later it is old news." },
-    [SECTION_PAYLOAD] = { "sources[].payload", sizeof(struct json_mapping),
-                          "Where in the JSON things are. A topic's own payload begins with "
-                          "the source's." },
-    [SECTION_CONTRACT] = { "contracts[]", sizeof(struct contract),
-                           "What readings must look like; a source names the one it follows. "
-                           "The store remembers each as it was last accepted. Under its name a "
-                           "contract may only grow, by a greater version: a new optional metric, "
-                           "a wider range, a unit no longer asked for. Any other change needs "
-                           "another name; a start with it is refused." },
-    [SECTION_METRIC] = { "contracts[].metrics[]", sizeof(struct contract_metric),
-                         "The metrics of a contract." },
-    [SECTION_WINDOW] = { "window", sizeof(struct config), "Windows and event time." },
-    [SECTION_DEDUP] = { "dedup", sizeof(struct config), "How repeats are known." },
-    [SECTION_LEARNING] = { "learning", sizeof(struct config),
-                           "How long a new series' alerts are marked as learning. Both must "
-                           "have passed." },
-    [SECTION_DETECTOR] = { "detectors[]", sizeof(struct detector_config),
-                           "What is watched for. Without this key: spike, shift, stuck and "
-                           "silent on every series." },
-    [SECTION_COMMIT] = { "commit", sizeof(struct config),
-      "When readings are written and acknowledged." },
-    [SECTION_RECOVERY] = { "recovery", sizeof(struct config), "How fast a restart must be." },
-    [SECTION_STORE] = { "store", sizeof(struct config),
-                        "The disk budget. Shares are percent of disk_max without wal_max and "
-                        "ballast." },
-    [SECTION_SHED] = { "shed", sizeof(struct config), "What is left out under pressure." },
-    [SECTION_SCALE] = { "scale", sizeof(struct config), "How many gateways the load wants." },
-    [SECTION_ALERTS] = { "alerts", sizeof(struct config), "Alerts about the gateway itself." },
-    [SECTION_INVENTORY] = { "inventory", sizeof(struct config),
-                            "What people know about devices, to enrich alerts with." },
-    [SECTION_UPLINK] = { "uplink", sizeof(struct config_uplink),
-                         "Where alerts and batches go. Without it everything stays here." },
-    [SECTION_HTTP] = { "http", sizeof(struct config_http),
-                       "HTTP beside the gateway's socket. On the loopback without TLS: metrics and "
-                       "health alone. Anywhere with TLS: all that the command line asks, for those "
-                       "who hold a token (`weir token`)." },
-    [SECTION_WATCHDOG] = { "watchdog", sizeof(struct config), "The machine's watchdog." },
-};
-
 #define SHED(key, cause, level, at_type, least, most, usual, text) \
     { SECTION_SHED, key, at_type, FIELD(config, shed.over[cause][level]), least, most, \
       .zero_off = true, .fallback = usual, .doc = text }
@@ -167,9 +114,7 @@ const struct config_key config_keys[] = {
       .fallback = "256", .doc = "Readings in one message." },
 
     { SECTION_LIMITS, "sessions", KEY_INTEGER, FIELD(config, sessions_max), 1, 100000,
-      .fallback = "1000",
-      .doc = "Sessions of devices that publish to us, kept while they are away; and devices "
-             "that want receipts." },
+      .fallback = "1000", .doc = "Sessions kept for devices; and devices that want receipts." },
     { SECTION_LIMITS, "exchanges", KEY_INTEGER, FIELD(config, exchanges_max), 1, 1000000,
       .fallback = "10000", .doc = "Messages at QoS 2 in those sessions that are not over." },
 
@@ -200,13 +145,11 @@ const struct config_key config_keys[] = {
       1000000, .fallback = "0", .zero_off = true, .kinds = KIND(SOURCE_LISTENER),
       .doc = "Likewise of one connection; a second's worth may come at once." },
     { SECTION_SOURCE, "session_expiry", KEY_DURATION, FIELD(config_source, session_expiry_s), 1,
-      30 * 86400, .fallback = "1d", .scale = 1000, .zero_off = true,
-      .kinds = KIND(SOURCE_LISTENER),
+      30 * 86400, .fallback = "1d", .scale = 1000, .zero_off = true, .kinds = KIND(SOURCE_LISTENER),
       .doc = "How long a session is kept for a device that is away, at most; 0: not at all." },
     BROKER(SECTION_SOURCE, config_source, KIND(SOURCE_BROKER), 0),
     { SECTION_SOURCE, "receive_maximum", KEY_INTEGER, FIELD(config_source, receive_maximum), 1,
-      65535,
-      .fallback = "1000",
+      65535, .fallback = "1000",
       .doc = "Messages that the broker, or a device, may send before one is acknowledged." },
     { SECTION_SOURCE, "priority", KEY_ENUM, FIELD(config_source, priority), .fallback = "normal",
       .choices = "low|normal|high",
