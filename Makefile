@@ -189,6 +189,10 @@ bench-build: $(addprefix $(B)/bench/,$(BENCHES))
 bench: all bench-build test-packages ## Measure: pipeline, transport, listener, memory, disk (about 5 minutes)
 	@tests/bench/bench.py
 
+.PHONY: nab
+nab: all $(B)/bench/baseline_bench ## Score the baseline on the labelled series, beside its peers
+	@tests/bench/nab.py
+
 sizes: all ## Print the sizes of the programs
 	@size $(B)/weir $(B)/weir-sim
 

@@ -339,10 +339,18 @@ static void judge(struct baseline *b, float bar, struct baseline_finding *f)
     f->reason = f->alarm ? (enum reason)b->reason : REASON_NONE;
 }
 
-struct baseline_finding baseline_take(struct baseline *b, float bar,
+float baseline_bar(enum sensitivity sensitivity)
+{
+    assert(sensitivity < SENSITIVITIES);
+    return sensitivity == SENSITIVITY_HIGH  ? 3.0f
+           : sensitivity == SENSITIVITY_LOW ? 4.5f
+                                            : 3.6f;
+}
+
+struct baseline_finding baseline_take(struct baseline *b, enum sensitivity sensitivity,
                                       const struct baseline_reading *reading)
 {
-    assert(bar > 0);
+    float bar = baseline_bar(sensitivity);
     struct seen seen = see(b, reading);
     struct baseline_finding f = { .known = knows(b), .bar = bar };
     set_band(b, &seen, &f);

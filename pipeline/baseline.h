@@ -28,10 +28,8 @@ enum {
     BASELINE_LATCH = 30       /* quiet readings after which an alarm is over */
 };
 
-/* The bar for each sensitivity. Between 3 and 4 little is won or lost on real series. */
-#define BASELINE_BAR_HIGH 3.0f
-#define BASELINE_BAR_NORMAL 3.6f
-#define BASELINE_BAR_LOW 4.5f
+/* How low the bar is: 3.0, 3.6, 4.5. Between 3 and 4 little is won or lost on real series. */
+enum sensitivity { SENSITIVITY_HIGH, SENSITIVITY_NORMAL, SENSITIVITY_LOW, SENSITIVITIES };
 
 struct baseline_spread { /* of something that is watched, in the metric's unit but for `sum` */
     float mean, variance;
@@ -67,7 +65,7 @@ struct baseline_finding {
     enum reason reason;    /* of the alarm; NONE while there is none */
     float expected;        /* at this hour */
     float low, high;       /* one reading inside is neither a spike nor a new high or low */
-    float score, bar;      /* of this reading; what it is held against */
+    float score, bar;      /* of this reading; what it is held against, past alarms included */
     float terms[REASONS];  /* what the score is made of; DRIFT as it is added to the largest */
 };
 
@@ -77,9 +75,11 @@ struct baseline_reading {
     double value;
 };
 
-/* Judge a reading, then learn from it. A new series is all zeros. `bar`: BASELINE_BAR_... */
-struct baseline_finding baseline_take(struct baseline *b, float bar,
+/* Judge a reading, then learn from it. A new series is all zeros. */
+struct baseline_finding baseline_take(struct baseline *b, enum sensitivity sensitivity,
                                       const struct baseline_reading *reading);
+
+float baseline_bar(enum sensitivity sensitivity);
 
 void baseline_save(const struct baseline *b, struct byte_writer *w);
 void baseline_load(struct baseline *b, struct byte_reader *r);

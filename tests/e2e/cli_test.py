@@ -12,8 +12,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from weir_e2e import ROOT, WEIR, Place, skip_without  # noqa: E402
 
 SIM = os.path.join(os.path.dirname(WEIR), "weir-sim")
-COMMANDS = {WEIR: ["run", "status", "devices", "show", "tail", "alerts", "dlq", "export", "check", "config", "token",
-                  "version"],
+COMMANDS = {WEIR: ["run", "status", "devices", "show", "tail", "alerts", "dlq", "export", "detect", "check", "config",
+                   "token", "version"],
             SIM: ["fleet", "cloud", "report", "world"]}
 NO_ID = "0" * 26
 # What asks the gateway: its words, and its exit status while the gateway runs.

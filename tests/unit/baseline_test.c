@@ -28,7 +28,7 @@ static struct rig rig_new(void)
 static void feed(struct rig *rig, double value)
 {
     const struct baseline_reading reading = { rig->time_ms, STEP_S * 1000, value };
-    rig->found = baseline_take(&rig->baseline, BASELINE_BAR_NORMAL, &reading);
+    rig->found = baseline_take(&rig->baseline, SENSITIVITY_NORMAL, &reading);
     rig->time_ms += STEP_S * 1000;
     rig->raised += rig->found.raised;
 }
@@ -205,7 +205,7 @@ static void it_ends_after_thirty_quiet_readings(void **state)
     for (int quiet = 0; quiet < BASELINE_LATCH; quiet++) {
         feed(&rig, daily(&rig));
         assert_true(rig.found.alarm);
-        if (rig.found.score >= BASELINE_BAR_NORMAL) /* the ten readings with the spike among them */
+        if (rig.found.score >= baseline_bar(SENSITIVITY_NORMAL)) /* the ten readings with the spike among them */
             quiet = -1;
     }
     feed(&rig, daily(&rig));
@@ -213,13 +213,13 @@ static void it_ends_after_thirty_quiet_readings(void **state)
     assert_int_equal(rig.found.reason, REASON_NONE);
     assert_int_equal(rig.raised, 1);
     /* the alarm made the next one harder, by a fifth of what it took */
-    assert_true(rig.found.bar > bar + 0.19f * BASELINE_BAR_NORMAL);
+    assert_true(rig.found.bar > bar + 0.19f * baseline_bar(SENSITIVITY_NORMAL));
 }
 
 static void a_lower_bar_raises_earlier(void **state)
 {
     (void)state;
-    static const float BARS[] = { BASELINE_BAR_LOW, BASELINE_BAR_NORMAL, BASELINE_BAR_HIGH };
+    static const enum sensitivity RISING[] = { SENSITIVITY_LOW, SENSITIVITY_NORMAL, SENSITIVITY_HIGH };
     uint32_t alarms[3];
     for (int i = 0; i < 3; i++) {
         struct baseline b;
@@ -230,7 +230,7 @@ static void a_lower_bar_raises_earlier(void **state)
         for (int64_t n = 0; n < 60000; n++) {
             value = 0.9 * value + rnd_normal(&chance);
             const struct baseline_reading reading = { n * 60000, 60000, value * value };
-            alarms[i] += baseline_take(&b, BARS[i], &reading).raised;
+            alarms[i] += baseline_take(&b, RISING[i], &reading).raised;
         }
         assert_true(i == 0 || alarms[i] > alarms[i - 1]);
     }
@@ -300,8 +300,8 @@ static void any_numbers_leave_it_finite(void **state)
             twin = b;
             if (n % 100 == 50)
                 save_and_load(&twin);
-            struct baseline_finding f = baseline_take(&b, BASELINE_BAR_NORMAL, &reading);
-            struct baseline_finding of_twin = baseline_take(&twin, BASELINE_BAR_NORMAL, &reading);
+            struct baseline_finding f = baseline_take(&b, SENSITIVITY_NORMAL, &reading);
+            struct baseline_finding of_twin = baseline_take(&twin, SENSITIVITY_NORMAL, &reading);
             assert_finite(&f);
             assert_true(f.score <= of_twin.score && f.score >= of_twin.score);
             assert_memory_equal(&b, &twin, sizeof b);

@@ -1,0 +1,119 @@
+#include "firmware/cli/detect_csv.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/reading.h"
+#include "pipeline/timestamp.h"
+
+enum { COLUMNS_MAX = 64 };
+
+void detect_csv_init(struct detect_csv *csv, FILE *file)
+{
+    *csv = (struct detect_csv){ .file = file, .value_column = 1 };
+}
+
+static struct text trimmed(struct text t)
+{
+    while (t.bytes > 0 && (*t.at == ' ' || *t.at == '\t')) {
+        t.at++;
+        t.bytes--;
+    }
+    while (t.bytes > 0 && strchr(" \t\r\n", t.at[t.bytes - 1]) != NULL)
+        t.bytes--;
+    return t;
+}
+
+/* Empty past the last. */
+static struct text cell(const struct detect_csv *csv, int column)
+{
+    const char *at = csv->bytes;
+    for (; column > 0 && *at != '\0'; column--)
+        at += strcspn(at, ",") + (strchr(at, ',') != NULL);
+    return trimmed((struct text){ at, (uint32_t)strcspn(at, ",") });
+}
+
+static bool parse_number(struct text text, double *number)
+{
+    char copy[64], *end;
+    if (text.bytes == 0 || text.bytes >= sizeof copy)
+        return false;
+    memcpy(copy, text.at, text.bytes);
+    copy[text.bytes] = '\0';
+    *number = strtod(copy, &end);
+    return *end == '\0' && isfinite(*number);
+}
+
+static bool parse_time(struct text text, int64_t *time_ms)
+{
+    char copy[64];
+    double seconds;
+    if (parse_number(text, &seconds) && fabs(seconds) < (double)TIME_MS_MAX / 1000) {
+        *time_ms = (int64_t)llround(seconds * 1000);
+        return true;
+    }
+    if (timestamp_parse(text, time_ms) == 0)
+        return true;
+    int bytes = snprintf(copy, sizeof copy, "%.*sZ", (int)text.bytes, text.at);
+    return bytes > 0 && (size_t)bytes < sizeof copy && timestamp_parse(text_of(copy), time_ms) == 0;
+}
+
+static bool is_time_name(struct text name)
+{
+    return text_equal(name, text_of("timestamp")) || text_equal(name, text_of("time")) ||
+           text_equal(name, text_of("event_time"));
+}
+
+/* The first line names columns unless it begins with a time. */
+static bool take_header(struct detect_csv *csv)
+{
+    int64_t time_ms;
+    if (parse_time(cell(csv, 0), &time_ms))
+        return false;
+    for (int i = COLUMNS_MAX; i >= 0; i--) {
+        csv->time_column = is_time_name(cell(csv, i)) ? i : csv->time_column;
+        csv->value_column = text_equal(cell(csv, i), text_of("value")) ? i : csv->value_column;
+    }
+    return true;
+}
+
+static int fail(struct detect_csv *csv, const char *what, struct text text)
+{
+    (void)snprintf(csv->fault, sizeof csv->fault, "%s, not \"%.*s\"", what,
+                   (int)(text.bytes < 60 ? text.bytes : 60), text.bytes > 0 ? text.at : "");
+    return -1;
+}
+
+static int take_row(struct detect_csv *csv)
+{
+    csv->time = cell(csv, csv->time_column);
+    csv->value = cell(csv, csv->value_column);
+    if (!parse_time(csv->time, &csv->time_ms))
+        return fail(csv, "want a time such as 2026-01-31 12:00:00 or Unix seconds", csv->time);
+    if (!parse_number(csv->value, &csv->number))
+        return fail(csv, "want a number", csv->value);
+    if (fabs(csv->number) > READING_NUMBER_MAX)
+        return fail(csv, "want a number within 1e140", csv->value);
+    return 1;
+}
+
+int detect_csv_next(struct detect_csv *csv)
+{
+    for (;;) {
+        errno = 0;
+        if (fgets(csv->bytes, sizeof csv->bytes, csv->file) == NULL) {
+            if (ferror(csv->file) == 0)
+                return 0;
+            (void)snprintf(csv->fault, sizeof csv->fault, "%s", strerror(errno));
+            return -1;
+        }
+        csv->line++;
+        if (strchr(csv->bytes, '\n') == NULL && feof(csv->file) == 0)
+            return fail(csv, "want a line of at most 4094 bytes", (struct text){ csv->bytes, 20 });
+        if (trimmed(text_of(csv->bytes)).bytes == 0 || (csv->line == 1 && take_header(csv)))
+            continue;
+        return take_row(csv);
+    }
+}

@@ -1,0 +1,33 @@
+/* detect_csv: a recorded series, a reading a line: a time and a number.
+ *
+ * The first line may name the columns; then those called timestamp, time or event_time, and value
+ * are taken, else the first two. Times are RFC 3339, also with a space for the T and without an
+ * offset (UTC), or Unix seconds. Blank lines are passed over. Quotes have no meaning. */
+#ifndef FIRMWARE_CLI_DETECT_CSV_H
+#define FIRMWARE_CLI_DETECT_CSV_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "pipeline/text.h"
+
+enum { DETECT_CSV_LINE_BYTES = 4096 };
+
+struct detect_csv {
+    FILE *file;
+    int time_column, value_column;
+    uint32_t line;     /* of the last row, from 1 */
+    struct text time;  /* as it stands there, until the next row */
+    struct text value;
+    int64_t time_ms;
+    double number;
+    char fault[160];   /* a sentence, when a row is not one */
+    char bytes[DETECT_CSV_LINE_BYTES];
+};
+
+void detect_csv_init(struct detect_csv *csv, FILE *file);
+
+/* 1: a row; 0: the end; -1: `fault` says what is wrong with `line`. */
+int detect_csv_next(struct detect_csv *csv);
+
+#endif
