@@ -163,6 +163,10 @@ static void put_alert(struct json_writer *w, const struct alert_view *view, int6
     json_string(w, detector_ops(view->rule->kind)->name);
     json_key(w, "severity");
     json_string(w, severities[a->learning ? SEVERITY_INFO : view->rule->severity]);
+    if (a->reason != REASON_NONE) {
+        json_key(w, "reason");
+        json_string(w, reason_name(a->reason));
+    }
     json_key(w, "state");
     json_string(w, state_name(a->state));
     json_key(w, "age_ms");

@@ -63,9 +63,11 @@ static void note(struct alert *a, const struct verdict *verdict, int64_t event_t
     a->last_event_ms = event_time_ms;
     if (verdict->score > a->peak_score)
         a->peak_score = verdict->score;
-    if (a->last_told || verdict->score > a->last.score)
+    if (a->last_told || verdict->score > a->last.score) {
         a->last = (struct alert_figures){ verdict->observed, verdict->low, verdict->high,
                                           verdict->score, verdict->threshold };
+        a->reason = verdict->reason;
+    }
     a->last_told = false;
 }
 
@@ -276,6 +278,7 @@ static void figures_load(struct alert_figures *f, struct byte_reader *r)
 void alert_save(const struct alert *a, struct byte_writer *w)
 {
     put_u8(w, (uint8_t)a->state);
+    put_u8(w, (uint8_t)a->reason);
     put_bool(w, a->acknowledged);
     put_bool(w, a->learning);
     put_bool(w, a->last_told);
@@ -296,10 +299,11 @@ void alert_save(const struct alert *a, struct byte_writer *w)
 
 void alert_load(struct alert *a, struct byte_reader *r)
 {
-    uint8_t state = get_u8(r);
-    if (state > ALERT_COOLING)
+    uint8_t state = get_u8(r), reason = get_u8(r);
+    if (state > ALERT_COOLING || reason >= REASONS)
         r->failed = true;
-    *a = (struct alert){ .state = r->failed ? ALERT_QUIET : (enum alert_state)state };
+    *a = (struct alert){ .state = r->failed ? ALERT_QUIET : (enum alert_state)state,
+                         .reason = r->failed ? REASON_NONE : (enum reason)reason };
     a->acknowledged = get_bool(r);
     a->learning = get_bool(r);
     a->last_told = get_bool(r);

@@ -35,6 +35,7 @@ struct alert_figures { /* a verdict's, as they are told */
 
 struct alert {
     enum alert_state state : 8;
+    enum reason reason : 8; /* of `last` */
     bool acknowledged : 1;
     bool learning : 1;      /* not told yet since the series has learnt enough */
     bool last_told : 1;     /* `last` has been told: the next anomalous verdict replaces it */

@@ -19,6 +19,8 @@ const struct detector_kind_ops *detector_ops(enum detector_kind kind)
         return &detector_stuck;
     case DETECTOR_SILENT:
         return &detector_silent;
+    case DETECTOR_BASELINE:
+        return &detector_baseline;
     case DETECTOR_KINDS:
         break;
     }
@@ -38,6 +40,7 @@ struct detector_config detector_defaults(enum detector_kind kind)
         .stuck_readings = 30,
         .silent_min_ms = 180000,
         .silent_intervals = 10,
+        .sensitivity = SENSITIVITY_NORMAL,
         .severity = SEVERITY_WARNING,
         .clear_after_ms = 5000,
     };

@@ -15,12 +15,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pipeline/baseline.h"
 #include "pipeline/bytes.h"
 #include "pipeline/reading.h"
+#include "pipeline/reason.h"
 #include "pipeline/statistics.h"
 
 enum {
-    DETECTOR_STATE_BYTES = 64,
+    DETECTOR_STATE_BYTES = 512, /* the largest; a series has room for what its rules need */
     DETECTOR_NAME_BYTES_MAX = 40
 };
 
@@ -31,6 +33,7 @@ enum detector_kind {
     DETECTOR_RATE,   /* changes faster than `per_second_max` */
     DETECTOR_STUCK,  /* the same value for longer than this series' own habit */
     DETECTOR_SILENT, /* no reading for longer than the device's own rhythm allows */
+    DETECTOR_BASELINE, /* not what it usually is at this hour, and in what way */
     DETECTOR_KINDS
 };
 
@@ -59,6 +62,7 @@ struct detector_config {
     uint32_t stuck_readings;      /* STUCK: least run of equal values */
     int64_t silent_min_ms;        /* SILENT: never before this */
     double silent_intervals;      /* SILENT: multiples of the series' own interval */
+    enum sensitivity sensitivity; /* BASELINE */
     enum severity severity;
     /* the anomaly must last this long, in pipeline time, before it is an alert */
     int64_t for_ms;
@@ -75,6 +79,7 @@ struct sample { /* one reading as a detector sees it */
 struct verdict {
     bool known;        /* false: not enough seen yet to say anything */
     bool anomalous;
+    enum reason reason; /* why, where the kind can tell; else NONE */
     /* in the metric's unit, or the kind's own (a run's readings, milliseconds of silence) */
     double observed;
     double low, high;  /* what was expected; low > high: no band */

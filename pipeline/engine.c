@@ -28,19 +28,23 @@ static void check_config(const struct engine_config *c)
     assert(c->rule_count == 0 || c->rules != NULL);
 }
 
-/* Room for the states of the rules_per_series rules that need most of it. */
-static uint32_t measure_states(struct engine *e, const struct engine_config *c)
+static uint32_t state_bytes_of(const struct detector_config *rule)
+{
+    uint32_t used = detector_ops(rule->kind)->state_bytes;
+    assert(used <= DETECTOR_STATE_BYTES);
+    return (used + STATE_ALIGN - 1) / STATE_ALIGN * STATE_ALIGN;
+}
+
+/* Those of the rules_per_series rules that need most. */
+uint32_t engine_states_bytes(const struct engine_config *c)
 {
     uint32_t needs[ENGINE_RULES_MAX] = { 0 };
     uint32_t bytes = 0;
     for (uint32_t i = 0; i < c->rule_count; i++) {
-        uint32_t used = detector_ops(c->rules[i].kind)->state_bytes;
-        assert(used <= DETECTOR_STATE_BYTES);
-        e->state_bytes[i] = (used + STATE_ALIGN - 1) / STATE_ALIGN * STATE_ALIGN;
-        uint32_t at = i;
-        for (; at > 0 && needs[at - 1] < e->state_bytes[i]; at--)
+        uint32_t need = state_bytes_of(&c->rules[i]), at = i;
+        for (; at > 0 && needs[at - 1] < need; at--)
             needs[at] = needs[at - 1];
-        needs[at] = e->state_bytes[i];
+        needs[at] = need;
     }
     for (uint32_t i = 0; i < c->rules_per_series && i < c->rule_count; i++)
         bytes += needs[i];
@@ -61,7 +65,9 @@ static void take_series_memory(struct engine *e, const struct engine_config *c, 
     size_t series = c->series_max, held = c->reorder_ms > 0 ? c->reorder_slots : 0;
     e->series = arena_take(arena, series, sizeof *e->series);
     e->states_at = c->rules_per_series * sizeof(struct watch);
-    e->windows_at = e->states_at + measure_states(e, c);
+    e->windows_at = e->states_at + engine_states_bytes(c);
+    for (uint32_t i = 0; i < c->rule_count; i++)
+        e->state_bytes[i] = state_bytes_of(&c->rules[i]);
     e->recent_at = e->windows_at + windows_bytes(&c->window);
     e->stretch_bytes = e->recent_at + c->recent * sizeof(struct sample);
     static_assert(sizeof(struct watch) % STATE_ALIGN == 0, "states follow watches");

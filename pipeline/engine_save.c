@@ -13,7 +13,7 @@ enum {
     SERIES_BYTES_MAX = 512,    /* without windows, samples, rules */
     WINDOW_BYTES_MAX = 128,
     SAMPLE_BYTES = 16,
-    WATCH_BYTES_MAX = 256 + 4 * DETECTOR_STATE_BYTES
+    WATCH_BYTES_MAX = 256      /* and its alert, without the detector's state */
 };
 
 /* Not secret: it tells definitions apart, no more. */
@@ -42,6 +42,7 @@ uint64_t engine_rule_digest(const struct detector_config *rule)
     put_u32(&w, rule->stuck_readings);
     put_i64(&w, rule->silent_min_ms);
     put_f64(&w, rule->silent_intervals);
+    put_u8(&w, (uint8_t)rule->sensitivity);
     return digest_of(bytes, &w);
 }
 
@@ -87,7 +88,7 @@ static size_t series_bytes_max(const struct engine_config *c)
 {
     return SERIES_BYTES_MAX + (size_t)c->window.slots * WINDOW_BYTES_MAX +
            ((size_t)c->recent + (c->reorder_ms > 0 ? c->reorder_slots : 0)) * SAMPLE_BYTES +
-           (size_t)c->rules_per_series * WATCH_BYTES_MAX;
+           (size_t)c->rules_per_series * WATCH_BYTES_MAX + engine_states_bytes(c);
 }
 
 size_t engine_part_bytes_max(const struct engine_config *c)

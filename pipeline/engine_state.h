@@ -19,7 +19,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 8,        /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 9,        /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -300,6 +300,9 @@ void engine_fire_withdrawn(struct engine *e);
 
 uint32_t engine_contract_version(const struct engine *e, uint16_t source);
 bool engine_is_learning(const struct engine *e, const struct series *s);
+
+/* engine.c: of the states of a series' rules, at most */
+uint32_t engine_states_bytes(const struct engine_config *c);
 
 /* engine_save.c: the largest part (a device, a series) that a state is saved in */
 size_t engine_part_bytes_max(const struct engine_config *config);

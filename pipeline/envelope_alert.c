@@ -157,6 +157,8 @@ static void put_finding(struct json_writer *w, const struct alert_event *event, 
         put_time(w, "shelved_until", alert->shelved_until_ms);
     put_flag(w, "learning", alert->learning);
     put_string(w, "severity", severity_names(event->severity).name);
+    if (alert->reason != REASON_NONE)
+        put_string(w, "reason", reason_name(alert->reason));
     put_number(w, "observed", alert->last.observed);
     put_number(w, "score", alert->last.score);
     put_number(w, "threshold", alert->last.threshold);

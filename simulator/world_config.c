@@ -46,6 +46,7 @@ static const char FORMAT[] =
     "  - {name: hot, type: limit, metric: temp, high: 80, clear_after: 2s, cooldown: 0s}\n"
     "  - {name: jump, type: rate, metric: temp, per_second: 30, clear_after: 1s, cooldown: 3s}\n"
     "  - {name: quiet, type: silent, metric: temp, min_silence: 4s, intervals: 4}\n"
+    "  - {name: usual, type: baseline, metric: temp, sensitivity: high, clear_after: 1s}\n"
     "  - {name: surge, type: limit, metric: \"m*\", high: 80, clear_after: 1s, cooldown: 0s}\n"
     "commit: {max_age: 300ms, max_readings: 96, retry_for: 2s}\n"
     "store: {disk_max: 8MiB, wal_max: 1MiB, ballast: 64KiB, alerts_share: %d, results_share: %d,\n"

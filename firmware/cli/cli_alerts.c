@@ -18,12 +18,14 @@ static const char help[] =
 
 static int list(const struct client_options *options)
 {
-    static const char *const headers[] = { "id",   "severity",  "state",  "device", "metric",
-                                           "rule", ">observed", ">score", "onset",  "learning" };
-    static const char *const paths[] = { "id",   "severity", "state", "device",     "metric",
-                                         "rule", "observed", "score", "onset_time", "learning" };
+    static const char *const headers[] = { "id",        "severity", "state",    "device",
+                                           "metric",    "rule",     "reason",   ">observed",
+                                           ">score",    "onset",    "learning" };
+    static const char *const paths[] = { "id",     "severity",   "state",  "device",
+                                         "metric", "rule",       "reason", "observed",
+                                         "score",  "onset_time", "learning" };
     static const struct listing listing = { "/api/v1/alerts", "alerts", "no open alert",
-                                            headers,          paths,    10 };
+                                            headers,          paths,    11 };
     return listing_print(&listing, options);
 }
 

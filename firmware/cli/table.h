@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { TABLE_COLUMNS_MAX = 10, TABLE_CELL_BYTES = 80 };
+enum { TABLE_COLUMNS_MAX = 11, TABLE_CELL_BYTES = 80 };
 
 struct table;
 

@@ -264,7 +264,7 @@ const struct config_key config_keys[] = {
       .fallback = "20s", .doc = "Event time since its first." },
 
     { SECTION_DETECTOR, "type", KEY_ENUM, FIELD(detector_config, kind), .required = true,
-      .choices = "limit|shift|spike|rate|stuck|silent", .doc = "The kind of anomaly." },
+      .choices = "limit|shift|spike|rate|stuck|silent|baseline", .doc = "The kind of anomaly." },
     { SECTION_DETECTOR, "name", KEY_NAME, FIELD(detector_config, name),
       .doc = "The rule's name, part of an alert's identity. Not given: its type." },
     { SECTION_DETECTOR, "device", KEY_PATTERN, FIELD(detector_config, device),
@@ -292,6 +292,9 @@ const struct config_key config_keys[] = {
       30 * DAYS, .kinds = KIND(DETECTOR_SILENT), .doc = "Never silent before this." },
     { SECTION_DETECTOR, "intervals", KEY_NUMBER, FIELD(detector_config, silent_intervals), 1, 1000,
       .kinds = KIND(DETECTOR_SILENT), .doc = "Silent after so many of the series' own intervals." },
+    { SECTION_DETECTOR, "sensitivity", KEY_ENUM, FIELD(detector_config, sensitivity),
+      .choices = "high|normal|low", .kinds = KIND(DETECTOR_BASELINE),
+      .doc = "How far from usual is too far." },
     { SECTION_DETECTOR, "for", KEY_DURATION, FIELD(detector_config, for_ms), 0, 1 * DAYS,
       .doc = "The anomaly must last so long before it is an alert." },
     { SECTION_DETECTOR, "clear_after", KEY_DURATION, FIELD(detector_config, clear_after_ms), 0,

@@ -201,7 +201,7 @@ static double now_ns(void)
 }
 
 /* With the statistics that a detector is shown. The readings are made beforehand; `kind`
- * DETECTOR_KINDS stands for all six. */
+ * DETECTOR_KINDS stands for all of them. */
 static void time_kind(int kind, const double *values, uint32_t value_count)
 {
     struct detector_config config[DETECTOR_KINDS];

@@ -72,6 +72,7 @@ static const struct timeline TIMELINES[] = {
 static void through_store(struct alert *a)
 {
     uint8_t bytes[512];
+    enum reason reason = a->reason;
     struct byte_writer w = { bytes, sizeof bytes, 0, false };
     alert_save(a, &w);
     assert_false(w.failed);
@@ -79,13 +80,15 @@ static void through_store(struct alert *a)
     struct byte_reader r = { bytes, w.used, 0, false };
     alert_load(a, &r);
     assert_true(!r.failed && r.used == r.bytes);
+    assert_int_equal(a->reason, reason);
 }
 
 static enum alert_transition take(struct alert *a, const struct detector_config *rule,
                                   const struct step *step)
 {
     struct verdict verdict = { .known = step->what != UNKNOWN, .anomalous = step->what == ANOMALY,
-                               .score = step->score };
+                               .score = step->score,
+                               .reason = step->score >= 10 ? REASON_SPIKE : REASON_PATTERN };
     return step->what == TIMER ? alert_on_timer(a, rule, step->t_ms)
                                : alert_on_verdict(a, rule, &verdict, step->t_ms, step->t_ms, false);
 }

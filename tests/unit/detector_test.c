@@ -1,7 +1,7 @@
 /* Goal: each kind of detector finds its fault and nothing else, on every series it may meet. Method: short stories of a
  * series as examples; then a seeded property: on streams of huge, tiny, repeated and jumping numbers no verdict holds a
  * NaN or an infinity, and a state saved and loaded goes on bit for bit.
- * Links: pipeline/statistics.c pipeline/trend.c pipeline/detector%.c pipeline/bytes.c */
+ * Links: pipeline/statistics.c pipeline/trend.c pipeline/detector%.c pipeline/baseline.c pipeline/reason.c pipeline/bytes.c */
 #include "pipeline/detector.h"
 
 #include <math.h>
@@ -63,6 +63,7 @@ static void kinds_have_names(void **state)
     static const char *const names[DETECTOR_KINDS] = {
         [DETECTOR_LIMIT] = "limit", [DETECTOR_SHIFT] = "shift", [DETECTOR_SPIKE] = "spike",
         [DETECTOR_RATE] = "rate",   [DETECTOR_STUCK] = "stuck", [DETECTOR_SILENT] = "silent",
+        [DETECTOR_BASELINE] = "baseline",
     };
     for (int kind = 0; kind < DETECTOR_KINDS; kind++) {
         const struct detector_kind_ops *ops = detector_ops((enum detector_kind)kind);
@@ -361,12 +362,31 @@ static void reload(struct rig *rig)
     ops->load(&rig->state, &r);
     assert_false(w.failed || r.failed);
     assert_int_equal(r.used, w.used);
+    assert_true(w.used <= ops->state_bytes); /* the room for a checkpoint is reckoned by that */
 }
 
 static bool same(const struct verdict *a, const struct verdict *b)
 {
     return a->known == b->known && a->anomalous == b->anomalous &&
            memcmp(&a->observed, &b->observed, 5 * sizeof(double)) == 0;
+}
+
+static void baseline_tells_how_and_how_easily(void **state)
+{
+    (void)state;
+    struct verdict found[SENSITIVITIES];
+    for (int i = 0; i < SENSITIVITIES; i++) {
+        struct rig rig = rig_of(DETECTOR_BASELINE);
+        assert_int_equal(rig.config.sensitivity, SENSITIVITY_NORMAL);
+        rig.config.sensitivity = (enum sensitivity)i;
+        (void)feed_noise(&rig, 1000, 20, 0.01); /* young, it alarms of that */
+        found[i] = feed(&rig, 40);
+        assert_true(found[i].known && found[i].anomalous && found[i].high < 40);
+        assert_int_equal(found[i].reason, REASON_SPIKE);
+        assert_int_equal(feed_noise(&rig, BASELINE_LATCH, 20, 0.01), BASELINE_LATCH);
+    }
+    assert_true(found[SENSITIVITY_HIGH].threshold < found[SENSITIVITY_NORMAL].threshold);
+    assert_true(found[SENSITIVITY_NORMAL].threshold < found[SENSITIVITY_LOW].threshold);
 }
 
 static void stays_sound_and_survives_a_reload(void **state)
@@ -403,7 +423,8 @@ static void a_broken_state_is_refused(void **state)
 {
     (void)state;
     static const enum detector_kind KINDS[] = { DETECTOR_SPIKE, DETECTOR_SHIFT, DETECTOR_STUCK,
-                                                DETECTOR_LIMIT, DETECTOR_SILENT };
+                                                DETECTOR_LIMIT, DETECTOR_SILENT,
+                                                DETECTOR_BASELINE };
     for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
         uint8_t bytes[DETECTOR_STATE_BYTES];
         memset(bytes, 0xff, sizeof bytes);
@@ -434,6 +455,7 @@ int main(void)
         cmocka_unit_test(shift_finds_six_deviations_either_way),
         cmocka_unit_test(shift_is_not_a_spike_nor_a_drift),
         cmocka_unit_test(shift_takes_a_new_level_for_usual_in_time),
+        cmocka_unit_test(baseline_tells_how_and_how_easily),
         cmocka_unit_test(stays_sound_and_survives_a_reload),
         cmocka_unit_test(a_broken_state_is_refused),
     };

@@ -3,7 +3,7 @@
  * repository; each alert is rendered and each window packed as it would be sent, and all these bytes are hashed. The digests are
  * printed, and a build for another processor is compared with this machine's (tests/cross/digest_test.sh); here a second run must
  * give the first one's.
- * Links: pipeline/engine%.c pipeline/alert.c pipeline/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector%.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/envelope.c pipeline/envelope_alert.c pipeline/json_writer.c pipeline/timestamp.c pipeline/codec_results.c pipeline/codec_results_rows.c pipeline/packing.c pipeline/inventory.c
+ * Links: pipeline/engine%.c pipeline/alert.c pipeline/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector%.c pipeline/baseline.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/envelope.c pipeline/envelope_alert.c pipeline/json_writer.c pipeline/timestamp.c pipeline/codec_results.c pipeline/codec_results_rows.c pipeline/packing.c pipeline/inventory.c
  * Libs: -lcjson */
 #include <string.h>
 
@@ -95,6 +95,7 @@ static void run_init(struct run *run)
     memset(run, 0, sizeof *run);
     struct bench *b = &run->bench;
     bench_configure(b, 2, 2);
+    b->config.rules_per_series = DETECTOR_KINDS;
     for (int kind = 0; kind < DETECTOR_KINDS; kind++)
         add_rule(b, (enum detector_kind)kind);
     b->config.window.size_ms = WINDOW_MS;

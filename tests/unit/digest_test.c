@@ -2,7 +2,7 @@
  * series, and over every real series that stands beside the repository, and hash each verdict and the states; the digests
  * are constants here, made on amd64. Where another processor's differ, so would a gateway's replay. A detector that is changed on
  * purpose changes them: copy what the test prints.
- * Links: pipeline/statistics.c pipeline/trend.c pipeline/detector%.c pipeline/bytes.c pipeline/hash.c */
+ * Links: pipeline/statistics.c pipeline/trend.c pipeline/detector%.c pipeline/baseline.c pipeline/reason.c pipeline/bytes.c pipeline/hash.c */
 #include <string.h>
 
 #include "pipeline/detector.h"
@@ -10,8 +10,8 @@
 #include "tests/lib/noise.h"
 #include "tests/lib/series_files.h"
 
-static const struct hash128 SEEDED = { .high = 0xc160f72d632b19dbu, .low = 0x46925c4a4b3ab96cu };
-static const struct hash128 REAL = { .high = 0x383ed3d1afb06e1bu, .low = 0x50d24025f8ad34afu };
+static const struct hash128 SEEDED = { .high = 0x572ff16af1217eafu, .low = 0x38943efb7e3dd971u };
+static const struct hash128 REAL = { .high = 0x1126544cba433297u, .low = 0x8f608017bdc95df2u };
 
 enum {
     STATES_EVERY = 64,     /* readings between two looks at the states */
@@ -43,7 +43,7 @@ static void run_init(struct run *run)
 static void put_verdict(const struct verdict *v, struct byte_writer *w)
 {
     assert_true(v->low - v->low + (v->high - v->high) + (v->score - v->score) == 0); /* finite */
-    put_u8(w, (uint8_t)(v->known + 2 * v->anomalous));
+    put_u8(w, (uint8_t)(v->known + 2 * v->anomalous + 4 * (int)v->reason));
     put_f64(w, v->low);
     put_f64(w, v->high);
     put_f64(w, v->score);

@@ -2,7 +2,7 @@
  * checkpoint on the way, it is the same bit for bit and goes on to tell the same; and no damaged
  * checkpoint breaks it. Method: random traffic of a small fleet (late, reordered, repeated, silent, wrong
  * clocks, lost sources, commands) is journalled; the journal is folded in several ways.
- * Links: pipeline/engine%.c pipeline/alert.c pipeline/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector%.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+ * Links: pipeline/engine%.c pipeline/alert.c pipeline/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector%.c pipeline/baseline.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
 #include "pipeline/engine.h"
 
 #include "pipeline/err.h"
@@ -63,6 +63,7 @@ static void configure(struct bench *b, int64_t reorder_ms)
     b->config.rejects_per_minute_max = 12;
     b->config.shed_for_ms = 20000;
     b->config.lag_grows_for_ms = 60000;
+    b->config.rules_per_series = DETECTOR_KINDS;
     bench_rule(b, DETECTOR_LIMIT, "limit");
     b->rules[0].has_high = true;
     b->rules[0].high = 95;
@@ -78,6 +79,7 @@ static void configure(struct bench *b, int64_t reorder_ms)
     bench_rule(b, DETECTOR_STUCK, "stuck");
     bench_rule(b, DETECTOR_SHIFT, "shift");
     bench_rule(b, DETECTOR_RATE, "rate");
+    bench_rule(b, DETECTOR_BASELINE, "baseline");
 }
 
 static void journal(struct journal *j, const struct record *record)

@@ -1,7 +1,7 @@
 /* Goal: what goes upstream is one line of JSON that says what the alert says, the same for the same arguments, within its
  * bound. Method: vectors in tests/vectors, made anew and compared (tests/e2e/schemas_test.py holds them against the
  * schemas); names and numbers at their worst for the bound; every shorter buffer gives an empty slice.
- * Links: pipeline/envelope.c pipeline/envelope_alert.c pipeline/json_writer.c pipeline/timestamp.c pipeline/bytes.c pipeline/detector%.c pipeline/trend.c pipeline/statistics.c */
+ * Links: pipeline/envelope.c pipeline/envelope_alert.c pipeline/json_writer.c pipeline/timestamp.c pipeline/bytes.c pipeline/detector%.c pipeline/baseline.c pipeline/reason.c pipeline/trend.c pipeline/statistics.c */
 #include "pipeline/envelope.h"
 
 #include <float.h>
@@ -70,8 +70,11 @@ static void alerts_are_the_vectors(void **state)
         event.transition = i == 2 ? ALERT_CLEAR : i == 1 ? ALERT_UPDATE : ALERT_RAISE;
         event.t_ms = 1002345 + 60000 * (i % 3);
         event.last_block = 41 + i % 3;
-        if (i == 3) /* another alert: an (id, revision) has one text */
+        if (i == 3) { /* another alert: an (id, revision) has one text */
             memcpy(event.id, "01J8Q4W3ZK5T8N2V6R0B7D1F9J", sizeof event.id);
+            rule = (struct detector_config){ .name = "baseline", .kind = DETECTOR_BASELINE };
+            alert.reason = REASON_HIGH;
+        }
         struct text first = envelope_alert(&e, 17 + i, &event, &pump, i != 3, room, sizeof room);
         struct text second = envelope_alert(&e, 17 + i, &event, &pump, i != 3, again, sizeof again);
         assert_in_range(first.bytes, 1, sizeof room);

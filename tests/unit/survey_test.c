@@ -1,7 +1,7 @@
 /* Goal: the survey says the median and the worst delay of event time, of the series that are heard, whatever the slices.
  * Method: an engine with series whose watermarks are known; then a seeded property against a sorted list; the histogram's
  * bounds beside it.
- * Links: pipeline/survey.c pipeline/histogram.c pipeline/engine%.c pipeline/alert.c pipeline/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector%.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+ * Links: pipeline/survey.c pipeline/histogram.c pipeline/engine%.c pipeline/alert.c pipeline/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector%.c pipeline/baseline.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
 #include "pipeline/survey.h"
 
 #include "pipeline/histogram.h"
