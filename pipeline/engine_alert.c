@@ -264,12 +264,18 @@ static bool judge(struct engine *e, const struct subject *of, const struct verdi
     return finish(e, of, &alert, what);
 }
 
+static bool is_learning(const struct engine *e, const struct series *s, enum detector_kind kind)
+{
+    const struct detector_kind_ops *ops = detector_ops(kind);
+    return ops->learns && (engine_is_learning(e, s) || s->readings < ops->learning_readings ||
+                           s->span_ms < ops->learning_ms);
+}
+
 bool engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
                        const struct verdict *verdict, int64_t event_time_ms)
 {
     struct subject of = series_subject(e, series, w);
-    bool learning = detector_ops(of.rule->kind)->learns &&
-                    engine_is_learning(e, &e->series[series]);
+    bool learning = is_learning(e, &e->series[series], of.rule->kind);
     return judge(e, &of, verdict, event_time_ms, learning);
 }
 

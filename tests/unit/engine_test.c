@@ -529,6 +529,36 @@ static void learning_ends_for_open_alerts(void **state)
     bench_end(&b);
 }
 
+/* A kind may need longer than the configuration asks for: the baseline 300 readings, and a day. */
+static void a_kind_may_learn_longer(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t step_ms;
+        int readings;
+        bool learning;
+    } CASES[] = { { 600000, 280, true }, { 600000, 310, false }, { 60000, 1000, true },
+                  { 60000, 1450, false } };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        uint64_t seed = 5;
+        struct told last;
+        struct bench b;
+        bench_configure(&b, 4, 4);
+        b.config.dedup.keep = 4;
+        bench_rule(&b, DETECTOR_BASELINE, "usual");
+        bench_init_configured(&b);
+        for (int n = 0; n < CASES[i].readings; n++)
+            bench_next(&b, CASES[i].step_ms, "oven", 20 + rnd_unit(&seed));
+        b.told_count = 0;
+        bench_next(&b, CASES[i].step_ms, "oven", 90);
+        assert_int_equal(told_of(&b, "usual", &last), 1);
+        assert_int_equal(last.alert.learning, CASES[i].learning);
+        assert_int_equal(last.severity, CASES[i].learning ? SEVERITY_INFO : SEVERITY_WARNING);
+        assert_int_equal(last.alert.reason, REASON_SPIKE);
+        bench_end(&b);
+    }
+}
+
 static void command(struct bench *b, const char *verb, const char *id, const char *rest)
 {
     char text[128];
@@ -833,6 +863,7 @@ int main(void)
         cmocka_unit_test(text_moves_the_watermark_only),
         cmocka_unit_test(limit_alert_has_its_context),
         cmocka_unit_test(learning_ends_for_open_alerts),
+        cmocka_unit_test(a_kind_may_learn_longer),
         cmocka_unit_test(people_acknowledge_and_shelve),
         cmocka_unit_test(the_next_alert_is_shelved_too),
         cmocka_unit_test(cool_down_keeps_an_alert_from_the_lists),
