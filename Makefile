@@ -190,7 +190,7 @@ bench: all bench-build test-packages ## Measure: pipeline, transport, listener, 
 	@tests/bench/bench.py
 
 .PHONY: nab
-nab: all $(B)/bench/baseline_bench ## Score the baseline on the labelled series, beside its peers
+nab: all $(B)/bench/baseline_bench $(B)/bench/inject_bench ## Score the baseline on the labelled series, beside its peers
 	@tests/bench/nab.py
 
 sizes: all ## Print the sizes of the programs

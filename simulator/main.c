@@ -5,6 +5,7 @@
 
 #include "simulator/cloud.h"
 #include "simulator/fleet.h"
+#include "simulator/inject.h"
 #include "simulator/report.h"
 #include "simulator/world.h"
 
@@ -14,6 +15,7 @@ static const struct {
 } commands[] = {
     { "fleet", "virtual devices that publish to a broker, with known faults", fleet_main },
     { "cloud", "the receiver in the cloud, by the rule of docs/receiver.md", cloud_main },
+    { "inject", "a known fault put into a recorded series", inject_main },
     { "report", "what a run was worth: lost, repeated, detected, delays", report_main },
     { "world", "the same gateway in a simulated surrounding of faults, from a seed", world_main },
 };

@@ -14,7 +14,7 @@ from weir_e2e import ROOT, WEIR, Place, skip_without  # noqa: E402
 SIM = os.path.join(os.path.dirname(WEIR), "weir-sim")
 COMMANDS = {WEIR: ["run", "status", "devices", "show", "tail", "alerts", "dlq", "export", "detect", "check", "config",
                    "token", "version"],
-            SIM: ["fleet", "cloud", "report", "world"]}
+            SIM: ["fleet", "cloud", "inject", "report", "world"]}
 NO_ID = "0" * 26
 # What asks the gateway: its words, and its exit status while the gateway runs.
 ASKING = [(["status"], 0), (["devices"], 0), (["show", "pump"], 0), (["show", "NOSUCH"], 1), (["tail"], 0),

@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from weir_e2e import WEIR  # noqa: E402
 import weir_series  # noqa: E402
 
+SIM = os.path.join(os.path.dirname(WEIR), "weir-sim")
 FORKS = 10
 DIFFERENT_MAX = 2  # alarms, in all sets: a last bit may round otherwise
 WRONG = {  # a file, and what is said of it
@@ -70,6 +71,25 @@ def tells_of_a_series(place):
     assert os.path.getsize(plot) < 200000  # as wide as the picture, not as long as the series
     more, less = (len(json.loads(run(path, "--json", "--sensitivity", s).stdout)["alarms"]) for s in ("high", "low"))
     assert more >= len(found) >= less
+
+
+def finds_what_was_injected(place):
+    path, changed = os.path.join(place, "plain.csv"), os.path.join(place, "changed.csv")
+    chance = random.Random(3)
+    with open(path, "w") as f:
+        f.write("timestamp,value\n" + "".join(f"{i * 300},{chance.uniform(20, 21):.3f}\n" for i in range(2000)))
+
+    def inject(*words):
+        return subprocess.run([SIM, "inject", "--in", path, "--out", changed, *words], capture_output=True, text=True)
+    done = inject("--fault", "shift", "--size", "6", "--at", "1500")
+    truth = json.loads(done.stdout)
+    assert truth["fault"] == "shift" and truth["first"] == str(1500 * 300) and truth["last"] == str(1649 * 300), done
+    assert 1502 in [alarm["line"] for alarm in json.loads(run(changed, "--json").stdout)["alarms"]]
+    assert all(alarm["line"] < 1000 for alarm in json.loads(run(path, "--json").stdout)["alarms"])
+    for words, status, said in ((("--at", "1900"), 1, "are not there"), (("--fault", "love"), 2, "no such --fault"),
+                                (("--in", place + "/none"), 1, "none"), (("--out", place), 1, place)):
+        done = inject(*words)
+        assert done.returncode == status and said in done.stderr, done
 
 
 def says_what_is_wrong(place):
@@ -135,6 +155,7 @@ def never_looks_ahead(place):
 def main():
     with tempfile.TemporaryDirectory() as place:
         tells_of_a_series(place)
+        finds_what_was_injected(place)
         says_what_is_wrong(place)
         if weir_series.here():
             as_the_prototype(place)

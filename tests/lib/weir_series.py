@@ -13,7 +13,7 @@ from weir_e2e import ROOT, WEIR
 SHARED = os.environ.get("WEIR_SHARED", os.path.join(ROOT, "..", "shared"))
 DATA = os.path.join(SHARED, "data")
 SCORER = os.path.join(SHARED, "tools", "nabscore.py")
-PROTOTYPE = os.path.join(SHARED, "reference", "detector-prototype-run.c")
+PROTOTYPE = os.path.join(SHARED, "reference", "detector-prototype%s.c")
 SETS = ("nab", "asd", "gecco", "skab", "smap")
 
 
@@ -33,14 +33,16 @@ def labels(name):
         return json.load(f)
 
 
-def compile_prototype(folder):
-    """Its path, or None where there is none or no compiler."""
+def compile_prototype(folder, as_library=False):
+    """Its path, or None where there is none or no compiler. A program judges a file, a library an array."""
     compiler = shutil.which("cc") or shutil.which("gcc")
-    if not compiler or not os.path.isfile(PROTOTYPE):
+    source = PROTOTYPE % ("" if as_library else "-run")
+    if not compiler or not os.path.isfile(source):
         return None
-    program = os.path.join(folder, "prototype")
-    subprocess.run([compiler, "-O2", "-ffp-contract=off", "-w", "-o", program, PROTOTYPE, "-lm"], check=True)
-    return program
+    to = os.path.join(folder, "prototype" + (".so" if as_library else ""))
+    subprocess.run([compiler, "-O2", "-ffp-contract=off", "-w", *(["-shared", "-fPIC"] if as_library else []), "-o", to, source, "-lm"],
+                   check=True)
+    return to
 
 
 def detect(path, scores, *options):
