@@ -55,6 +55,7 @@ struct seen { /* a reading, and what the series made of it before learning from 
     float error_believed;
     uint16_t visits; /* of the hour */
     bool weekend;
+    bool is_code;
     uint8_t hour;
 };
 
@@ -134,9 +135,20 @@ static struct seen see(struct baseline *b, const struct baseline_reading *readin
     seen.error_believed = seen.error;
     return seen;
 }
+/* What sensors say that are broken or gone: -127 (DS18B20), -999 and -9999, 65535. Not 85, which
+ * the DS18B20 says after power-up: a single one is not believed anyway, and many a series is at 85
+ * in earnest. */
+static bool is_error_code(float value)
+{
+    static const float codes[] = { -127, -999, -9999, 65535 };
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (value <= codes[i] && value >= codes[i])
+            return true;
+    return false;
+}
 
-/* Whether this is the first reading in a row that is too far off to be believed; the others are
- * believed as far as can be. */
+/* Whether nothing is to be learnt from the reading: it is the first in a row that is too far off to
+ * be believed, or an error code as far off. Others are believed as far as can be. */
 static bool is_outlier(struct baseline *b, struct seen *seen)
 {
     float most = FAR_ERRORS * b->error_max;
@@ -146,7 +158,8 @@ static bool is_outlier(struct baseline *b, struct seen *seen)
         return false;
     seen->believed = seen->expected + clip(seen->value - seen->expected, most);
     seen->error_believed = smaller(seen->error, most);
-    return b->far == 1;
+    seen->is_code = is_error_code(seen->value);
+    return b->far == 1 || seen->is_code;
 }
 
 /* --- what one reading teaches, and how unusual each part of it is --- */
@@ -354,8 +367,9 @@ struct baseline_finding baseline_take(struct baseline *b, enum sensitivity sensi
     struct seen seen = see(b, reading);
     struct baseline_finding f = { .known = knows(b), .bar = bar };
     set_band(b, &seen, &f);
-    if (is_outlier(b, &seen)) /* nothing is learnt from it */
-        f.terms[REASON_SPIKE] = SPIKE_WORTH * (1 + error_beaten(b, &seen));
+    if (is_outlier(b, &seen))
+        f.terms[seen.is_code ? REASON_CODE : REASON_SPIKE] =
+            SPIKE_WORTH * (1 + error_beaten(b, &seen));
     else
         learn(b, reading, &seen, f.terms);
     if (f.known)

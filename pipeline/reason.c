@@ -19,6 +19,8 @@ const char *reason_name(enum reason reason)
         return "drift";
     case REASON_SILENCE:
         return "silence";
+    case REASON_CODE:
+        return "error code";
     case REASONS:
         break;
     }

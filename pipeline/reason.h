@@ -11,6 +11,7 @@ enum reason {
     REASON_LOW,     /* lower than ever */
     REASON_DRIFT,   /* the level is moving away */
     REASON_SILENCE, /* nothing happens for longer than ever */
+    REASON_CODE,    /* what a sensor says when it has nothing to say */
     REASONS
 };
 

@@ -35,6 +35,8 @@ static const char *colour_of(enum reason reason)
         return "#018571";
     case REASON_DRIFT:
         return "#b8860b";
+    case REASON_CODE:
+        return "#000000";
     case REASON_SILENCE:
     case REASON_NONE:
     case REASONS:

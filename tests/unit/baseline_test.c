@@ -196,6 +196,32 @@ static void one_wild_reading_teaches_nothing(void **state)
     assert_true(rig.raised > 0);
 }
 
+/* A cable breaks, and is mended two days later. */
+static void an_error_code_teaches_nothing(void **state)
+{
+    (void)state;
+    static const double CODES[] = { -127, -999, -9999, 65535 };
+    for (size_t i = 0; i < sizeof CODES / sizeof CODES[0]; i++) {
+        struct rig rig = rig_grown();
+        struct baseline before = rig.baseline;
+        for (int n = 0; n < 2 * DAY; n++) {
+            feed(&rig, CODES[i]);
+            assert_true(rig.found.alarm);
+            assert_int_equal(rig.found.reason, REASON_CODE);
+        }
+        assert_int_equal(rig.raised, 1);
+        assert_memory_equal(before.usual, rig.baseline.usual, sizeof before.usual);
+        live(&rig, DAY);
+        assert_int_equal(rig.raised, 1);
+        assert_false(rig.found.alarm);
+    }
+    struct rig rig = rig_new(); /* a series that is really there has nothing to say about it */
+    for (int n = 0; n < 1000; n++)
+        feed(&rig, -127 + rnd_normal(&rig.chance));
+    feed(&rig, -127);
+    assert_int_equal(rig.found.reason, REASON_NONE);
+}
+
 static void it_ends_after_thirty_quiet_readings(void **state)
 {
     (void)state;
@@ -342,6 +368,7 @@ int main(void)
         cmocka_unit_test(silence_has_a_name),
         cmocka_unit_test(a_drift_has_a_name),
         cmocka_unit_test(one_wild_reading_teaches_nothing),
+        cmocka_unit_test(an_error_code_teaches_nothing),
         cmocka_unit_test(it_ends_after_thirty_quiet_readings),
         cmocka_unit_test(a_lower_bar_raises_earlier),
         cmocka_unit_test(any_numbers_leave_it_finite),
