@@ -21,6 +21,8 @@ const struct detector_kind_ops *detector_ops(enum detector_kind kind)
         return &detector_silent;
     case DETECTOR_BASELINE:
         return &detector_baseline;
+    case DETECTOR_MISSING:
+        return &detector_missing;
     case DETECTOR_KINDS:
         break;
     }

@@ -34,6 +34,7 @@ enum detector_kind {
     DETECTOR_STUCK,  /* the same value for longer than this series' own habit */
     DETECTOR_SILENT, /* no reading for longer than the device's own rhythm allows */
     DETECTOR_BASELINE, /* not what it usually is at this hour, and in what way */
+    DETECTOR_MISSING,  /* fewer readings in an hour than usual */
     DETECTOR_KINDS
 };
 

@@ -14,6 +14,7 @@ extern const struct detector_kind_ops detector_rate;
 extern const struct detector_kind_ops detector_stuck;
 extern const struct detector_kind_ops detector_silent;
 extern const struct detector_kind_ops detector_baseline;
+extern const struct detector_kind_ops detector_missing;
 
 /* A kind's own struct lies in the state's bytes; copied out and in, because the bytes have no type.
  * Compilers make loads and stores of it. */

@@ -64,6 +64,7 @@ static void kinds_have_names(void **state)
         [DETECTOR_LIMIT] = "limit", [DETECTOR_SHIFT] = "shift", [DETECTOR_SPIKE] = "spike",
         [DETECTOR_RATE] = "rate",   [DETECTOR_STUCK] = "stuck", [DETECTOR_SILENT] = "silent",
         [DETECTOR_BASELINE] = "baseline",
+        [DETECTOR_MISSING] = "missing",
     };
     for (int kind = 0; kind < DETECTOR_KINDS; kind++) {
         const struct detector_kind_ops *ops = detector_ops((enum detector_kind)kind);
@@ -389,6 +390,68 @@ static void baseline_tells_how_and_how_easily(void **state)
     assert_true(found[SENSITIVITY_NORMAL].threshold < found[SENSITIVITY_LOW].threshold);
 }
 
+/* So many readings in each hour, evenly; true where one of them was anomalous. */
+static bool feed_hour(struct rig *rig, uint32_t readings)
+{
+    int64_t hour_ms = 3600000, end_ms = (rig->time_ms / hour_ms + 1) * hour_ms;
+    bool anomalous = false;
+    rig->step_ms = (end_ms - rig->time_ms) / (readings + 1);
+    for (uint32_t i = 0; i < readings; i++)
+        anomalous = feed(rig, 20).anomalous || anomalous;
+    assert_true(rig->time_ms < end_ms);
+    rig->time_ms = end_ms;
+    return anomalous;
+}
+
+static void missing_needs_more_than_a_fifth_and_the_habit(void **state)
+{
+    (void)state;
+    static const struct { uint32_t usual, jitter, faulty; bool found; } CASES[] = {
+        { 12, 0, 9, true }, { 12, 0, 10, false }, { 60, 0, 47, true }, { 60, 0, 49, false },
+        { 3600, 0, 2800, true }, { 60, 30, 40, false }, { 60, 30, 2, true },
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct rig rig = rig_of(DETECTOR_MISSING);
+        uint32_t usual = CASES[i].usual, jitter = CASES[i].jitter;
+        for (uint32_t hour = 0; hour < 100; hour++)
+            assert_false(feed_hour(&rig, usual - jitter / 2 + (jitter > 0 ? hour * 7 % jitter : 0)));
+        assert_false(feed_hour(&rig, CASES[i].faulty)); /* it is not over yet */
+        struct verdict v = feed(&rig, 20);
+        assert_int_equal(v.anomalous, CASES[i].found);
+        assert_int_equal(v.score >= v.threshold, CASES[i].found);
+        assert_true(v.observed >= CASES[i].faulty && v.observed <= CASES[i].faulty);
+        feed_hour(&rig, usual);
+        feed_hour(&rig, usual);
+        assert_false(feed(&rig, 20).anomalous);
+    }
+}
+
+static void missing_leaves_silence_to_silent(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_MISSING);
+    for (int day = 0; day < 10; day++) { /* it speaks by day */
+        for (int hour = 0; hour < 10; hour++)
+            assert_false(feed_hour(&rig, 12));
+        assert_false(feed_hour(&rig, 5)); /* switched off in the middle of an hour */
+        rig.time_ms += 13 * INT64_C(3600000);
+    }
+    assert_true(feed(&rig, 20).known);
+}
+
+static void missing_takes_a_new_rate_for_usual_in_time(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_MISSING);
+    int hours = 0;
+    for (int hour = 0; hour < 48; hour++)
+        assert_false(feed_hour(&rig, 60));
+    assert_false(feed_hour(&rig, 30));
+    while (feed_hour(&rig, 30) && hours < 200)
+        hours++;
+    assert_true(hours > 40 && hours < 72);
+}
+
 static void stays_sound_and_survives_a_reload(void **state)
 {
     (void)state;
@@ -424,7 +487,7 @@ static void a_broken_state_is_refused(void **state)
     (void)state;
     static const enum detector_kind KINDS[] = { DETECTOR_SPIKE, DETECTOR_SHIFT, DETECTOR_STUCK,
                                                 DETECTOR_LIMIT, DETECTOR_SILENT,
-                                                DETECTOR_BASELINE };
+                                                DETECTOR_BASELINE, DETECTOR_MISSING };
     for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
         uint8_t bytes[DETECTOR_STATE_BYTES];
         memset(bytes, 0xff, sizeof bytes);
@@ -456,6 +519,9 @@ int main(void)
         cmocka_unit_test(shift_is_not_a_spike_nor_a_drift),
         cmocka_unit_test(shift_takes_a_new_level_for_usual_in_time),
         cmocka_unit_test(baseline_tells_how_and_how_easily),
+        cmocka_unit_test(missing_needs_more_than_a_fifth_and_the_habit),
+        cmocka_unit_test(missing_leaves_silence_to_silent),
+        cmocka_unit_test(missing_takes_a_new_rate_for_usual_in_time),
         cmocka_unit_test(stays_sound_and_survives_a_reload),
         cmocka_unit_test(a_broken_state_is_refused),
     };
