@@ -1,10 +1,12 @@
-/* stuck: the same value, exactly, for at least `stuck_readings` readings and for at least three
+/* stuck: the same value, exactly, for at least `stuck_readings` readings and for at least five
  * times the longest run that the series itself has shown. A coarse or slow sensor repeats itself by
  * nature, and so raises its own bar. Score: readings in the run; threshold: the bar.
  *
  * Nothing is said before RUNS_KNOWN runs have ended: a set point that changes twice a day must show
- * its habit first (the longest of 20 runs of random length is 3.6 mean runs; a further one of three
- * times that has a chance of 2e-5). A series that never moved is not stuck. The run of an alarm
+ * its habit first (the longest of 20 runs of random length is 3.6 mean runs; a further one of five
+ * times that has a chance of 1.5e-8. Real runs are not random: with three times instead of five, 23
+ * alarms in 658,000 readings of real series, with five 8, and of faults put into them 1.6 % fewer
+ * are found). A series that never moved is not stuck. The run of an alarm
  * raises the bar by a quarter only, so that a fault does not hide the next one, while a habit that
  * was not known is learnt after a few; the bar fades by half in 700 runs. */
 #include <assert.h>
@@ -12,7 +14,7 @@
 
 #include "pipeline/detector_kinds.h"
 
-enum { RUNS_KNOWN = 20, HABIT_FACTOR = 3, RUN_MAX = 1000000000 };
+enum { RUNS_KNOWN = 20, HABIT_FACTOR = 5, RUN_MAX = 1000000000 };
 
 static const double BAR_KEPT = 0.999; /* a run */
 

@@ -220,7 +220,7 @@ static void stuck_needs_more_than_the_habit(void **state)
     rig = rig_of(DETECTOR_STUCK); /* a coarse sensor repeats itself */
     for (int i = 0; i < 50; i++)
         assert_int_equal(feed_same(&rig, 25, i), 0);
-    assert_int_equal(feed_same(&rig, 100, 99), 26); /* from the 75th on */
+    assert_int_equal(feed_same(&rig, 200, 99), 76); /* from the 125th on */
     rig = rig_of(DETECTOR_STUCK);
     assert_int_equal(feed_same(&rig, 1000, 7), 0); /* never moved */
 }
