@@ -9,7 +9,7 @@
 #include "firmware/cli/detect_plot.h"
 #include "firmware/cli/table.h"
 #include "firmware/config/config_parts.h"
-#include "pipeline/baseline.h"
+#include "pipeline/detector.h"
 #include "pipeline/timestamp.h"
 
 static const char help[] =
@@ -29,6 +29,7 @@ static const char help[] =
 struct alarm {
     struct plot_alarm plot;
     uint32_t line;
+    bool learning;
     struct baseline_finding found; /* when it was raised */
 };
 
@@ -61,6 +62,13 @@ static void *list_add(struct list *list)
         list->room = room;
     }
     return (char *)list->at + list->count++ * list->item_bytes;
+}
+
+/* As the gateway marks them, by default. */
+static bool is_learning(const struct detection *d, int64_t time_ms)
+{
+    const struct detector_kind_ops *ops = detector_ops(DETECTOR_BASELINE);
+    return d->taken < ops->learning_readings || time_ms - d->first_ms < ops->learning_ms;
 }
 
 static struct alarm *alarm_at(const struct detection *d, size_t index)
@@ -103,7 +111,7 @@ static int note(struct detection *d, const struct detect_csv *row,
         if (alarm == NULL)
             return -1;
         *alarm = (struct alarm){ { row->time_ms, row->time_ms, row->number, f->reason },
-                                 row->line, *f };
+                                 row->line, is_learning(d, row->time_ms), *f };
     } else if (f->alarm) {
         alarm_at(d, d->alarms.count - 1)->plot.until_ms = row->time_ms;
     }
@@ -169,8 +177,8 @@ static void print_json(const struct detection *d)
                      i > 0 ? "," : "", time, until, a->line, reason_name(a->plot.reason));
         (void)printf(",\"value\":%.17g,\"expected\":%.9g,\"low\":%.9g,\"high\":%.9g", a->plot.value,
                      (double)a->found.expected, (double)a->found.low, (double)a->found.high);
-        (void)printf(",\"score\":%.9g,\"bar\":%.9g}", (double)a->found.score,
-                     (double)a->found.bar);
+        (void)printf(",\"score\":%.9g,\"bar\":%.9g,\"learning\":%s}", (double)a->found.score,
+                     (double)a->found.bar, a->learning ? "true" : "false");
     }
     (void)printf("]}\n");
 }
@@ -184,9 +192,9 @@ static void add_number(struct table *table, const char *format, double number)
 
 static void print_table(const struct detection *d)
 {
-    static const char *const headers[] = { "time", "until", "reason", ">value",
-                                           ">low", ">high", ">score", ">bar" };
-    struct table *table = d->alarms.count > 0 ? table_make(headers, 8) : NULL;
+    static const char *const headers[] = { "time", "until", "reason", ">value", ">low",
+                                           ">high", ">score", ">bar", "learning" };
+    struct table *table = d->alarms.count > 0 ? table_make(headers, 9) : NULL;
     char time[TIMESTAMP_BYTES];
     for (size_t i = 0; table != NULL && i < d->alarms.count; i++) {
         const struct alarm *a = alarm_at(d, i);
@@ -200,6 +208,7 @@ static void print_table(const struct detection *d)
         add_number(table, "%.6g", (double)a->found.high);
         add_number(table, "%.1f", (double)a->found.score);
         add_number(table, "%.1f", (double)a->found.bar);
+        table_add(table, a->learning ? "true" : "false");
     }
     if (table != NULL)
         table_print(table, stdout);

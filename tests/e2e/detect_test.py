@@ -57,6 +57,7 @@ def tells_of_a_series(place):
     found = [(alarm["line"] - 2, alarm["reason"]) for alarm in told["alarms"]]
     late = [alarm for alarm in found if alarm[0] >= 1440]  # the first day is all new to it
     assert [at for at, _ in late] == [13000, 14000] and late[0][1] == "spike", found
+    assert all(alarm["learning"] == (alarm["line"] - 2 < 1440) for alarm in told["alarms"]) and len(found) > len(late)
     spike = told["alarms"][-2]
     assert 19 < spike["expected"] < 21 and spike["low"] < spike["expected"] < spike["high"] < 60 == spike["value"], spike
     rows = weir_series.rows(scores)
