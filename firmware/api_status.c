@@ -59,6 +59,12 @@ static void put_listener(const struct listener *listener, const struct config_so
     struct listener_counts c = listener_counts(listener);
     json_key(w, "devices");
     json_object(w);
+    int64_t until_ms = listener_valid_until_ms(listener);
+    json_key(w, "certificate_until");
+    if (until_ms < INT64_MAX)
+        json_time(w, until_ms);
+    else
+        json_null(w);
     put(w, "connected", c.connected);
     put(w, "connections_max", source->connections_max);
     put(w, "accepted", c.accepted);

@@ -32,6 +32,7 @@ struct credentials {
     const struct config *config;
     char path[CONFIG_PATH_BYTES_MAX + 24], new_path[CONFIG_PATH_BYTES_MAX + 24];
     uint32_t max; /* 0: no listener asks for any */
+    bool keeps_revoked; /* a certificate may name them too */
     struct table tables[2];
     uint32_t half; /* the one that counts */
     struct loop *loop;
@@ -42,23 +43,29 @@ struct credentials {
     char piece[PIECE_BYTES]; /* of the file, on its way */
 };
 
-static bool asks(const struct config *config)
+static bool asks(const struct config *config, bool *certificates)
 {
-    for (uint32_t i = 0; i < config->source_count; i++)
-        if (config->sources[i].kind == SOURCE_LISTENER && !config->sources[i].anonymous)
-            return true;
-    return false;
+    bool any = false;
+    *certificates = false;
+    for (uint32_t i = 0; i < config->source_count; i++) {
+        const struct config_source *source = &config->sources[i];
+        any = any || (source->kind == SOURCE_LISTENER && !source->anonymous);
+        *certificates = *certificates || source->client_ca_file[0] != '\0';
+    }
+    return any;
 }
 
 struct credentials *credentials_init(const struct config *config, struct arena *arena)
 {
-    uint32_t max = asks(config) ? config->engine.devices_max : 0;
+    bool certificates;
+    uint32_t max = asks(config, &certificates) ? config->engine.devices_max : 0;
     struct credentials *c = arena_take(arena, 1, sizeof *c);
     struct credential *all = arena_take(arena, 2 * (size_t)max + 1, sizeof *all);
     if (c == NULL)
         return NULL;
     c->config = config;
     c->max = max;
+    c->keeps_revoked = certificates;
     c->tables[0].all = all;
     c->tables[1].all = all + max;
     (void)snprintf(c->path, sizeof c->path, "%s/credentials", config->data_dir); /* fits */
@@ -317,6 +324,19 @@ static void make_password(struct credential *e, char password[CREDENTIALS_PASSWO
     e->revoked = false;
 }
 
+static void shut_out(struct credential *e)
+{
+    e->revoked = true;
+    memset(e->salt, 0, sizeof e->salt);
+    memset(e->hash, 0, sizeof e->hash);
+}
+
+static void remove_from(struct table *t, struct credential *e)
+{
+    struct credential *end = t->all + t->count--;
+    memmove(e, e + 1, (size_t)(end - e - 1) * sizeof *e);
+}
+
 static int judge(const struct credentials *c, enum credentials_verb verb, struct text name)
 {
     if (c->max == 0 || c->changing)
@@ -328,7 +348,8 @@ static int judge(const struct credentials *c, enum credentials_verb verb, struct
     bool there = e != NULL && !e->revoked;
     if (verb == CREDENTIALS_ADD && there)
         return WEIR_ELATE;
-    if (verb != CREDENTIALS_ADD && !there)
+    bool known = there || (verb == CREDENTIALS_REVOKE && c->keeps_revoked);
+    if (verb != CREDENTIALS_ADD && !known)
         return WEIR_ENOTFOUND;
     return e == NULL && t->count == c->max ? WEIR_EFULL : 0;
 }
@@ -347,13 +368,12 @@ int credentials_begin(struct credentials *c, enum credentials_verb verb, const c
     e->since_ms = wall_ms;
     c->change = (struct credentials_change){ .verb = verb };
     memcpy(c->change.name, e->name, sizeof e->name);
-    if (verb == CREDENTIALS_REVOKE) {
-        e->revoked = true;
-        memset(e->salt, 0, sizeof e->salt);
-        memset(e->hash, 0, sizeof e->hash);
-    } else {
+    if (verb != CREDENTIALS_REVOKE)
         make_password(e, c->change.password);
-    }
+    else if (c->keeps_revoked)
+        shut_out(e);
+    else
+        remove_from(to, e);
     if (loop_call(c->loop, &c->call, write_file, c) != 0)
         return WEIR_EBUSY;
     c->changing = true;

@@ -36,7 +36,9 @@ bool credentials_revoked(const struct credentials *c, struct text name);
 
 enum credentials_verb {
     CREDENTIALS_ADD,    /* a new device, or one that was revoked */
-    CREDENTIALS_REVOKE, /* it stays in the table as revoked: a certificate may name it too */
+    /* Where certificates are taken it stays in the table as revoked, also one that never had a
+     * password: its certificate is still good for the authority that signed it. Else it goes. */
+    CREDENTIALS_REVOKE,
     CREDENTIALS_ROTATE  /* a new password; the old one is good no more */
 };
 

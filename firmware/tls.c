@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <mbedtls/entropy.h>
 #include <mbedtls/error.h>
+#include <mbedtls/oid.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ticket.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "pipeline/err.h"
 
@@ -20,13 +22,18 @@ struct tls_session {
     bool open, wants_write;
     uint32_t unsent; /* bytes that a record holds which the socket did not take; 0: none */
     int error;       /* mbedTLS's last */
+    uint32_t flaws;  /* of the client's certificate, in mbedTLS's bits */
+};
+
+struct tls_files { /* what stands in them */
+    mbedtls_x509_crt cert, client_ca;
+    mbedtls_pk_context key;
 };
 
 struct tls {
     struct tls_config config;
     mbedtls_ssl_config ssl;
-    mbedtls_x509_crt cert;
-    mbedtls_pk_context key;
+    struct tls_files files;
     mbedtls_ssl_ticket_context tickets[2]; /* those in use, and room for the next */
     uint32_t half;
     struct tls_session *sessions;
@@ -57,6 +64,20 @@ static int random_bytes(void *unused, unsigned char *to, size_t bytes)
 /* --- the server ---------------------------------------------------------------------------------
  */
 
+static void files_init(struct tls_files *files)
+{
+    mbedtls_x509_crt_init(&files->cert);
+    mbedtls_x509_crt_init(&files->client_ca);
+    mbedtls_pk_init(&files->key);
+}
+
+static void files_free(struct tls_files *files)
+{
+    mbedtls_x509_crt_free(&files->cert);
+    mbedtls_x509_crt_free(&files->client_ca);
+    mbedtls_pk_free(&files->key);
+}
+
 struct tls *tls_init(const struct tls_config *config, uint32_t sessions, struct arena *arena)
 {
     struct tls *tls = arena_take(arena, 1, sizeof *tls);
@@ -65,8 +86,7 @@ struct tls *tls_init(const struct tls_config *config, uint32_t sessions, struct 
         return NULL;
     *tls = (struct tls){ .config = *config, .sessions = all };
     mbedtls_ssl_config_init(&tls->ssl);
-    mbedtls_x509_crt_init(&tls->cert);
-    mbedtls_pk_init(&tls->key);
+    files_init(&tls->files);
     mbedtls_ssl_ticket_init(&tls->tickets[0]);
     mbedtls_ssl_ticket_init(&tls->tickets[1]);
     return tls;
@@ -88,9 +108,13 @@ static int set_up(struct tls *tls, char *why)
                                             MBEDTLS_SSL_TRANSPORT_STREAM,
                                             MBEDTLS_SSL_PRESET_DEFAULT);
     if (error == 0)
-        error = mbedtls_ssl_conf_own_cert(ssl, &tls->cert, &tls->key);
+        error = mbedtls_ssl_conf_own_cert(ssl, &tls->files.cert, &tls->files.key);
     if (error != 0)
         return fail(why, "TLS", error);
+    mbedtls_ssl_conf_ca_chain(ssl, &tls->files.client_ca, NULL);
+    mbedtls_ssl_conf_authmode(ssl, tls->config.client_ca_file[0] != '\0'
+                                       ? MBEDTLS_SSL_VERIFY_OPTIONAL
+                                       : MBEDTLS_SSL_VERIFY_NONE);
     mbedtls_ssl_conf_min_version(ssl, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
     mbedtls_ssl_conf_ciphersuites(ssl, ciphers);
     mbedtls_ssl_conf_renegotiation(ssl, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
@@ -98,22 +122,30 @@ static int set_up(struct tls *tls, char *why)
     return 0;
 }
 
-static int read_files(const struct tls_config *config, mbedtls_x509_crt *cert,
-                      mbedtls_pk_context *key, char *why)
+static int read_certificates(const char *path, mbedtls_x509_crt *to, char *why)
 {
-    int error = mbedtls_x509_crt_parse_file(cert, config->cert_file);
-    if (error != 0) /* positive: some of its certificates could not be read */
-        return error < 0 ? fail(why, config->cert_file, error)
-                         : fail(why, config->cert_file, MBEDTLS_ERR_X509_INVALID_FORMAT);
-    error = mbedtls_pk_parse_keyfile(key, config->key_file, NULL);
+    int error = mbedtls_x509_crt_parse_file(to, path);
+    if (error == 0)
+        return 0;
+    /* positive: so many of its certificates could not be read */
+    return fail(why, path, error < 0 ? error : MBEDTLS_ERR_X509_INVALID_FORMAT);
+}
+
+static int read_files(const struct tls_config *config, struct tls_files *files, char *why)
+{
+    int error = read_certificates(config->cert_file, &files->cert, why);
+    if (error == 0 && config->client_ca_file[0] != '\0')
+        error = read_certificates(config->client_ca_file, &files->client_ca, why);
+    if (error != 0)
+        return error;
+    error = mbedtls_pk_parse_keyfile(&files->key, config->key_file, NULL);
     if (error != 0)
         return fail(why, config->key_file, error);
-    if (mbedtls_pk_check_pair(&cert->pk, key) != 0) {
-        (void)snprintf(why, 256, "%.100s is not the key of %.100s", config->key_file,
-                       config->cert_file);
-        return WEIR_EINVAL;
-    }
-    return 0;
+    if (mbedtls_pk_check_pair(&files->cert.pk, &files->key) == 0)
+        return 0;
+    (void)snprintf(why, 256, "%.100s is not the key of %.100s", config->key_file,
+                   config->cert_file);
+    return WEIR_EINVAL;
 }
 
 /* From here on tickets have other keys: those of before are good for nothing. */
@@ -134,26 +166,34 @@ static int change_tickets(struct tls *tls, char *why)
 
 int tls_load(struct tls *tls, char *why)
 {
-    mbedtls_x509_crt cert;
-    mbedtls_pk_context key;
-    mbedtls_x509_crt_init(&cert);
-    mbedtls_pk_init(&key);
+    struct tls_files files;
     bool first = tls->ssl.endpoint != MBEDTLS_SSL_IS_SERVER;
-    int error = read_files(&tls->config, &cert, &key, why);
+    files_init(&files);
+    int error = read_files(&tls->config, &files, why);
     if (error == 0 && first)
         error = set_up(tls, why);
     if (error == 0)
         error = change_tickets(tls, why);
     if (error == 0) {
         /* mbedTLS knows these structs by their place; what is in them may move. */
-        mbedtls_x509_crt old_cert = tls->cert;
-        mbedtls_pk_context old_key = tls->key;
-        tls->cert = cert, cert = old_cert;
-        tls->key = key, key = old_key;
+        struct tls_files old = tls->files;
+        tls->files = files;
+        files = old;
     }
-    mbedtls_x509_crt_free(&cert);
-    mbedtls_pk_free(&key);
+    files_free(&files);
     return error;
+}
+
+int64_t tls_valid_until_ms(const struct tls *tls)
+{
+    const mbedtls_x509_time *until = &tls->files.cert.valid_to;
+    struct tm parts = { .tm_year = until->year - 1900,
+                        .tm_mon = until->mon - 1,
+                        .tm_mday = until->day,
+                        .tm_hour = until->hour,
+                        .tm_min = until->min,
+                        .tm_sec = until->sec };
+    return (int64_t)timegm(&parts) * 1000;
 }
 
 /* --- a session ----------------------------------------------------------------------------------
@@ -210,26 +250,86 @@ static bool is_wait(struct tls_session *s, int error)
     return s->wants_write || error == MBEDTLS_ERR_SSL_WANT_READ;
 }
 
+/* A resumed session brings what was found when it began; meanwhile the certificate may have
+ * expired. */
+static uint32_t flaws_of(const mbedtls_ssl_context *ssl)
+{
+    const mbedtls_x509_crt *cert = mbedtls_ssl_get_peer_cert(ssl);
+    if (cert == NULL)
+        return 0;
+    uint32_t flaws = mbedtls_ssl_get_verify_result(ssl);
+    return mbedtls_x509_time_is_past(&cert->valid_to) ? flaws | MBEDTLS_X509_BADCERT_EXPIRED
+                                                      : flaws;
+}
+
+static uint8_t alert_of(uint32_t flaws)
+{
+    if ((flaws & MBEDTLS_X509_BADCERT_EXPIRED) != 0)
+        return MBEDTLS_SSL_ALERT_MSG_CERT_EXPIRED;
+    return (flaws & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0 ? MBEDTLS_SSL_ALERT_MSG_UNKNOWN_CA
+                                                           : MBEDTLS_SSL_ALERT_MSG_BAD_CERT;
+}
+
 enum tls_progress tls_shake(struct tls_session *s)
 {
     int error = mbedtls_ssl_handshake(&s->ssl);
     if (error != 0 && is_wait(s, error))
         return TLS_WAITS;
     s->wants_write = false;
-    if (error == 0)
-        return TLS_DONE;
     s->error = error;
-    return TLS_FAILED;
+    s->flaws = error == 0 ? flaws_of(&s->ssl) : 0;
+    if (s->flaws != 0) /* as far as the socket takes it now */
+        (void)mbedtls_ssl_send_alert_message(&s->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                             alert_of(s->flaws));
+    return error == 0 && s->flaws == 0 ? TLS_DONE : TLS_FAILED;
 }
 
 const char *tls_why(const struct tls_session *s)
 {
+    if ((s->flaws & MBEDTLS_X509_BADCERT_EXPIRED) != 0)
+        return "its certificate has expired";
+    if ((s->flaws & MBEDTLS_X509_BADCERT_FUTURE) != 0)
+        return "its certificate is not valid yet, by our clock";
+    if ((s->flaws & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0)
+        return "its certificate is not signed by client_ca";
+    if (s->flaws != 0)
+        return "its certificate is not one for clients, or uses an old algorithm";
     if (s->error == MBEDTLS_ERR_SSL_CONN_EOF)
         return "it hung up during the handshake";
     if (s->error == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
         return "it refused us: does it know who signed our certificate?";
     const char *text = mbedtls_high_level_strerr(s->error);
     return text != NULL ? text : "the handshake failed";
+}
+
+bool tls_has_certificate(const struct tls_session *s)
+{
+    return mbedtls_ssl_get_peer_cert(&s->ssl) != NULL;
+}
+
+static struct text text_at(const mbedtls_asn1_buf *buf)
+{
+    return (struct text){ (const char *)buf->p, (uint32_t)buf->len };
+}
+
+struct text tls_certificate_name(const struct tls_session *s, enum tls_name kind, uint32_t n)
+{
+    enum { TAG_DNS = 2, TAG_URI = 6 }; /* RFC 5280, GeneralName */
+    const mbedtls_x509_crt *cert = mbedtls_ssl_get_peer_cert(&s->ssl);
+    if (kind == TLS_NAME_CN) {
+        for (const mbedtls_x509_name *part = &cert->subject; part != NULL; part = part->next)
+            if (part->oid.p != NULL && MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &part->oid) == 0 &&
+                n-- == 0)
+                return text_at(&part->val);
+        return (struct text){ 0 };
+    }
+    int tag = kind == TLS_NAME_DNS ? TAG_DNS : TAG_URI;
+    for (const mbedtls_x509_sequence *name = &cert->subject_alt_names; name != NULL;
+         name = name->next)
+        if (name->buf.p != NULL && (name->buf.tag & MBEDTLS_ASN1_TAG_VALUE_MASK) == tag &&
+            n-- == 0)
+            return text_at(&name->buf);
+    return (struct text){ 0 };
 }
 
 int32_t tls_read(struct tls_session *s, uint8_t *to, uint32_t bytes)

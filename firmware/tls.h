@@ -28,6 +28,9 @@ enum { TLS_SESSION_BYTES = 40 * 1024, TLS_HANDSHAKE_BYTES = 24 * 1024 };
 
 struct tls_config { /* files in PEM */
     const char *cert_file, *key_file;
+    /* Who may sign clients' certificates; empty: none is asked for. A client may come without one
+     * all the same; one that is not good ends the handshake. */
+    const char *client_ca_file;
 };
 
 /* With so many sessions; NULL while the arena only measures. The config outlives it. */
@@ -36,6 +39,9 @@ struct tls *tls_init(const struct tls_config *config, uint32_t sessions, struct 
 /* Read the files, at first and again: WEIR_EINVAL with a sentence in `why` (256 bytes), and nothing
  * changed. */
 int tls_load(struct tls *tls, char *why);
+
+/* Until when our certificate is valid, Unix time. */
+int64_t tls_valid_until_ms(const struct tls *tls);
 
 /* The n-th, closed at first; NULL while measuring. */
 struct tls_session *tls_session(struct tls *tls, uint32_t index);
@@ -51,6 +57,12 @@ enum tls_progress { TLS_FAILED, TLS_WAITS, TLS_DONE };
 enum tls_progress tls_shake(struct tls_session *session);
 /* What went wrong, for people. */
 const char *tls_why(const struct tls_session *session);
+
+/* Whether the client has shown a certificate, and it is good. After the handshake. */
+bool tls_has_certificate(const struct tls_session *session);
+/* The n-th name of a kind in it; empty: there are no more. Until the session is closed. */
+enum tls_name { TLS_NAME_CN, TLS_NAME_DNS, TLS_NAME_URI };
+struct text tls_certificate_name(const struct tls_session *session, enum tls_name kind, uint32_t n);
 
 /* After the handshake. Bytes, 0: not now, negative: the connection is gone. */
 int32_t tls_read(struct tls_session *session, uint8_t *to, uint32_t bytes);

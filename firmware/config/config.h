@@ -57,6 +57,8 @@ struct config_source {
     /* a listener: only where it listens (host, port, tls), and its own cert_file and key_file */
     struct config_broker broker;
     bool anonymous; /* a listener, as all until receive_maximum */
+    char client_ca_file[CONFIG_PATH_BYTES_MAX + 1];
+    char client_name[129]; /* "CN={device}", "DNS:..." or "URI:..." */
     bool plaintext_network;
     uint32_t connections_max;
     uint32_t connections_of_one; /* device that shows who it is */

@@ -54,6 +54,35 @@ static void check_tls(struct config_reader *r, const struct config_source *sourc
     }
 }
 
+/* One {device}, and the rest as it is. */
+static bool names_device(const char *template)
+{
+    static const char *const kinds[] = { "CN=", "DNS:", "URI:" };
+    const char *device = strstr(template, "{device}");
+    bool known = false;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        known = known || strncmp(template, kinds[i], strlen(kinds[i])) == 0;
+    return known && device != NULL && strpbrk(device + strlen("{device}"), "{}") == NULL
+           && strcspn(template, "{}") == (size_t)(device - template);
+}
+
+static void check_clients(struct config_reader *r, const struct config_source *source)
+{
+    struct config_fault *f;
+    if (source->client_ca_file[0] != '\0' && (source->anonymous || !source->broker.tls)) {
+        f = fault_at(r, source->client_ca_file, "`client_ca` asks for certificates, %s",
+                     source->anonymous ? "and `anonymous` for nothing"
+                                       : "and mqtt:// has none");
+        fault_why(f, "it would be without effect");
+        fault_fix(f, "leave one of them out");
+    }
+    if (!names_device(source->client_name)) {
+        f = fault_at(r, source->client_name, "`client_name` can't be `%s`", source->client_name);
+        fault_why(f, "it is CN=, DNS: or URI:, and a text with {device} in it once");
+        fault_fix(f, "such as CN={device}, or DNS:{device}.devices.example.org");
+    }
+}
+
 static void check_address(struct config_reader *r, const struct config_source *source)
 {
     const struct config_broker *at = &source->broker;
@@ -78,6 +107,7 @@ void config_check_listener(struct config_reader *r, uint32_t index)
     struct config_fault *f;
     check_address(r, source);
     check_tls(r, source);
+    check_clients(r, source);
     if (source->receive_maximum > MQTT_RECEIVE_MAXIMUM_MAX) {
         f = fault_at(r, &source->receive_maximum, "`receive_maximum` is too much for a listener");
         fault_why(f, "each connection has room for so many acknowledgements; at most %d",

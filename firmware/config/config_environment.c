@@ -103,8 +103,10 @@ static void check_board(struct config_reader *r)
 void config_check_environment(struct config_reader *r)
 {
     const struct config *config = r->config;
-    for (uint32_t i = 0; i < config->source_count; i++)
+    for (uint32_t i = 0; i < config->source_count; i++) {
         check_broker(r, &config->sources[i].broker);
+        check_readable(r, config->sources[i].client_ca_file, "file of clients' CA certificates");
+    }
     if (config->uplink.given)
         check_broker(r, &config->uplink.broker);
     if (config->http.given) {

@@ -5,6 +5,7 @@
 
 #include "firmware/listener/listener_state.h"
 #include "firmware/log.h"
+#include "pipeline/codec_json_check.h"
 
 void device_failed(struct listener *l, struct device *d)
 {
@@ -70,18 +71,63 @@ bool device_shake(struct listener *l, struct device *d)
     return true;
 }
 
-/* --- name and password --------------------------------------------------------------------------
+/* --- certificate, or name and password ----------------------------------------------------------
  */
+
+/* The part of `name` that stands where the template has {device}; empty: it fits no device. */
+static struct text fit(const char *template, struct text name)
+{
+    static const char device[] = "{device}";
+    const char *at = strstr(template, device), *rest = at + strlen(device);
+    uint32_t before = (uint32_t)(at - template), after = (uint32_t)strlen(rest);
+    if (name.bytes < before + after || memcmp(name.at, template, before) != 0 ||
+        memcmp(name.at + name.bytes - after, rest, after) != 0)
+        return (struct text){ 0 };
+    struct text found = { name.at + before, name.bytes - before - after };
+    return name_valid(found) ? found : (struct text){ 0 };
+}
+
+/* The device that its certificate names; empty: none that fits. */
+static struct text certified(const struct listener *l, const struct device *d)
+{
+    const char *template = l->config.source->client_name;
+    enum tls_name kind = template[0] == 'C'   ? TLS_NAME_CN
+                         : template[0] == 'D' ? TLS_NAME_DNS
+                                              : TLS_NAME_URI;
+    template += kind == TLS_NAME_CN ? strlen("CN=") : strlen("DNS:"); /* or "URI:" */
+    struct text device = { 0 }, name;
+    for (uint32_t n = 0;
+         device.bytes == 0 && (name = tls_certificate_name(d->link.tls, kind, n)).bytes > 0; n++)
+        device = fit(template, name);
+    return device;
+}
+
+/* NULL: *name is who it is. Else why not. */
+static const char *judge(const struct listener *l, const struct device *d, struct text *name)
+{
+    const struct mqtt_connect *connect = &l->event.packet.connect;
+    *name = connect->username;
+    if (d->link.tls != NULL && tls_has_certificate(d->link.tls)) {
+        *name = certified(l, d);
+        if (name->bytes == 0)
+            return "its certificate names no device, where client_name has it";
+        if (connect->has_username && !text_equal(connect->username, *name))
+            return "user name and certificate name different devices";
+        return credentials_revoked(l->config.credentials, *name) ? "it was revoked" : NULL;
+    }
+    if (connect->has_username && connect->has_password &&
+        credentials_match(l->config.credentials, *name, connect->password))
+        return NULL;
+    return "unknown device, or not its password";
+}
 
 bool device_identify(struct listener *l, struct device *d, struct byte_writer *w)
 {
-    static const char why[] = "unknown device, or not its password";
-    const struct mqtt_connect *connect = &l->event.packet.connect;
-    struct text name = connect->username;
+    struct text name;
     if (l->config.source->anonymous)
         return true;
-    if (connect->has_username && connect->has_password &&
-        credentials_match(l->config.credentials, name, connect->password)) {
+    const char *why = judge(l, d, &name);
+    if (why == NULL) {
         memcpy(d->id, name.at, name.bytes);
         d->device_bytes = name.bytes;
         return true;

@@ -62,7 +62,8 @@ struct listener *listener_init(const struct listener_config *config, struct aren
     struct listener measured, *to = l != NULL ? l : &measured;
     uint32_t acknowledgements = 4 * config->source->receive_maximum;
     const struct tls_config tls = { config->source->broker.cert_file,
-                                    config->source->broker.key_file };
+                                    config->source->broker.key_file,
+                                    config->source->client_ca_file };
     *to = (struct listener){ .config = *config,
                              .offer = offer_of(config),
                              .fd = -1,
@@ -454,6 +455,16 @@ void listener_acknowledge(struct listener *l, uint64_t number)
     for (uint32_t i = 0; i < l->slots; i++)
         if (l->devices[i].connected)
             device_acknowledge(l, &l->devices[i]);
+}
+
+int listener_reload(struct listener *l, char *why)
+{
+    return l->tls != NULL ? tls_load(l->tls, why) : 0;
+}
+
+int64_t listener_valid_until_ms(const struct listener *l)
+{
+    return l->tls != NULL ? tls_valid_until_ms(l->tls) : INT64_MAX;
 }
 
 void listener_dismiss(struct listener *l, struct text device)

@@ -242,6 +242,131 @@ def changes_at_once(place):
     assert gateway.wait(20) == 1 and "line 4: damaged" in place.log("gateway")
 
 
+# --- certificates ---
+
+def issue(place, name, subject="/CN=x", alternative="", ca="ca", days=2, use="clientAuth"):
+    """A client's certificate; negative days: it has expired."""
+    pki, path = place.path("pki"), place.path(name)
+    with open(path + ".ext", "w") as f:
+        f.write(f"extendedKeyUsage={use}\n" + (f"subjectAltName={alternative}\n" if alternative else ""))
+    for command in (["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path + ".key"],
+                    ["openssl", "req", "-new", "-key", path + ".key", "-subj", subject, "-out", path + ".csr"],
+                    ["openssl", "x509", "-req", "-in", path + ".csr", "-CA", f"{pki}/{ca}.crt", "-CAkey", f"{pki}/{ca}.key",
+                     "-CAcreateserial", "-days", str(days), "-extfile", path + ".ext", "-out", path + ".crt"]):
+        subprocess.run(command, check=True, capture_output=True)
+    return path + ".crt", path + ".key"
+
+
+def shows(place, files, **more):
+    tls = context(place, **more)
+    tls.load_cert_chain(*files)
+    return tls
+
+
+def fails(end, tls, **more):
+    try:
+        return Secure(end, tls=tls, **more).code is None
+    except (ssl.SSLError, ConnectionError):
+        return True
+
+
+def client_certificates(place):
+    end = Endpoint(place, more=f"client_ca: {place.path('pki/ca.crt')}")
+    good = issue(place, "good", "/O=plant/CN=d1")
+    tls = shows(place, good, maximum_version=ssl.TLSVersion.TLSv1_2)
+    client = Secure(end, tls=tls)
+    assert client.code == 0 and Secure(end, "d1", tls=tls, client="c2").code == 0
+    client.publish(1, device="d1")
+    assert client.acknowledged(1) == [1]
+    client.publish(2, device="d2")
+    kind, body = client.receive()
+    assert kind == PUBACK and body[2] == 0x87, body
+    again = Secure(end, tls=tls, client="c3", session=client.socket.session)
+    assert again.code == 0 and again.socket.session_reused, "who it is comes with the session"
+    again.publish(3, device="d1")
+    assert again.acknowledged(1) == [3]
+    for version in ("mqttv311", "mqttv5"):
+        subprocess.run(["mosquitto_pub", "-V", version, "-q", "1", "-h", "localhost", "-p", str(end.port), "--cafile",
+                        place.path("pki/ca.crt"), "--cert", good[0], "--key", good[1], "-t", "t/d1/temp", "-m", '{"value":1}'],
+                       check=True, timeout=20)
+    assert Secure(end, "d2", end.add("d2")).code == 0, "a password still does"
+    assert Secure(end, "d2", NOBODY, tls=tls, source="127.0.0.2").code == 0x86, "another's user name"
+    assert Secure(end, tls=shows(place, issue(place, "nobody", "/O=plant")), source="127.0.0.2").code == 0x86
+    subprocess.run([os.path.join(os.path.dirname(__file__), "../lib/pki.sh"), place.path("other")], check=True)
+    for suffix in ("crt", "key"):
+        os.rename(place.path(f"other/ca.{suffix}"), place.path(f"pki/strange.{suffix}"))
+    for number, files in enumerate((issue(place, "strange", "/CN=d1", ca="strange"), issue(place, "old", "/CN=d1", days=-1),
+                                    issue(place, "server", "/CN=d1", use="serverAuth"))):
+        assert fails(end, shows(place, files), source=f"127.0.0.{number + 3}"), files
+    log = place.log("gateway")
+    assert "not signed by client_ca" in log and "has expired" in log and "not one for clients" in log
+    place.weir("device", "revoke", "d1")
+    assert client.ended_with() == 0x87 and again.ended_with() == 0x87
+    for session in (None, client.socket.session):
+        assert Secure(end, tls=tls, session=session, source="127.0.0.7").code == 0x86
+    end.add("d1")
+    assert Secure(end, tls=tls, source="127.0.0.7").code == 0
+
+
+def names_in_certificates(place):
+    end = Endpoint(place, more=f"client_ca: {place.path('pki/ca.crt')}\n    client_name: \"DNS:{{device}}.plant.example\"")
+    names = "DNS:elsewhere.example,URI:urn:d3.plant.example,DNS:d1.plant.example"
+    client = Secure(end, tls=shows(place, issue(place, "dns", "/CN=d2", names)))
+    assert client.code == 0
+    client.publish(1, device="d1")
+    assert client.acknowledged(1) == [1]
+    for number, name in enumerate(("DNS:.plant.example", "DNS:a/b.plant.example", "DNS:plant.example", "URI:urn:x")):
+        assert Secure(end, tls=shows(place, issue(place, "bad", "/CN=d1", name)), source=f"127.0.0.{number + 2}").code == 0x86
+    place.stop("gateway")
+    with open(place.config) as f:
+        text_now = f.read()
+    with open(place.config, "w") as f:
+        f.write(text_now.replace("DNS:{device}.plant.example", "URI:urn:{device}.plant.example"))
+    place.start_gateway()
+    client = Secure(end, tls=shows(place, ("%s.crt" % place.path("dns"), "%s.key" % place.path("dns"))))
+    client.publish(1, device="d3")
+    assert client.code == 0 and client.acknowledged(1) == [1]
+
+
+def certificate_changed(place):
+    """SIGHUP: newcomers see the new certificate, who is connected notices nothing, nonsense changes nothing."""
+    end = Endpoint(place)
+    password = end.add("d1")
+    tls = context(place, maximum_version=ssl.TLSVersion.TLSv1_2)
+    client = Secure(end, "d1", password, tls=tls)
+    first = client.socket.getpeercert(True)
+    for number in range(1, 6):
+        place.pki()
+        subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
+                        place.path("pki/server.key")], check=True, capture_output=True)
+        place.rename_server("localhost")
+        place.processes["gateway"].send_signal(signal.SIGHUP)
+        wait_until("read again", lambda: place.log("gateway").count("source_reload source=devices ok=1") == number)
+        client.publish(number, device="d1")
+        assert client.acknowledged(1) == [number]
+        newcomer = Secure(end, "d1", password, tls=tls, client="c2", session=client.socket.session)
+        second = newcomer.socket.getpeercert(True)
+        assert newcomer.code == 0 and second != first and not newcomer.socket.session_reused
+        first = second
+    for name, text_now in (("server.crt", "nonsense"), ("server.key", None)):
+        if text_now is None:  # a good key, but of another certificate
+            place.rename_server("localhost")
+            subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
+                            place.path("pki/server.key")], check=True, capture_output=True)
+        else:
+            with open(place.path("pki", name), "w") as f:
+                f.write(text_now)
+        before = place.log("gateway").count("ok=0 why=")
+        place.processes["gateway"].send_signal(signal.SIGHUP)
+        wait_until("refused", lambda: place.log("gateway").count("source_reload source=devices ok=0") > 0
+                   and place.log("gateway").count("ok=0 why=") > before)
+        assert Secure(end, "d1", password, tls=tls, client="c3").socket.getpeercert(True) == first
+    assert "is not the key of" in place.log("gateway")
+    client.publish(9, device="d1")
+    assert client.acknowledged(1) == [9]
+    assert "certificate_until" in end.counts()
+
+
 # --- bytes ---
 
 def records(place):
@@ -334,7 +459,8 @@ def memory(place):
     end.wait_counts("all gone", lambda c: c["connected"] == 0)
 
 
-CASES = [pasted_line, mosquitto_pub, paho, refused, own_topics, changes_at_once, records, resumed, backs_off, memory]
+CASES = [pasted_line, mosquitto_pub, paho, refused, own_topics, changes_at_once, client_certificates, names_in_certificates,
+         certificate_changed, records, resumed, backs_off, memory]
 
 
 def main():

@@ -58,6 +58,7 @@ static int begin(void **state)
     assert_non_null(mkdtemp(template));
     config = (struct config){ .source_count = 1, .engine.devices_max = DEVICES };
     config.sources[0].kind = SOURCE_LISTENER;
+    (void)snprintf(config.sources[0].client_ca_file, 8, "ca.crt"); /* certificates are taken too */
     (void)snprintf(config.data_dir, sizeof config.data_dir, "%s", template);
     (void)snprintf(path, sizeof path, "%s/credentials", template);
     assert_int_equal(start_anew(why), 0);
@@ -128,8 +129,8 @@ static void what_can_not_be_done_changes_nothing(void **state)
     } table[] = {
         { CREDENTIALS_ADD, "d0", WEIR_ELATE },       { CREDENTIALS_ADD, "", WEIR_EINVAL },
         { CREDENTIALS_ADD, "a/b", WEIR_EINVAL },     { CREDENTIALS_ADD, "a\nb", WEIR_EINVAL },
-        { CREDENTIALS_ROTATE, "e", WEIR_ENOTFOUND }, { CREDENTIALS_REVOKE, "e", WEIR_ENOTFOUND },
-        { CREDENTIALS_ADD, "e", WEIR_EFULL },
+        { CREDENTIALS_ROTATE, "e", WEIR_ENOTFOUND }, { CREDENTIALS_ADD, "e", WEIR_EFULL },
+        { CREDENTIALS_REVOKE, "e", WEIR_EFULL },
     };
     for (int i = 0; i < DEVICES; i++) {
         (void)snprintf(name, sizeof name, "d%d", i);
@@ -142,6 +143,30 @@ static void what_can_not_be_done_changes_nothing(void **state)
     assert_false(credentials_revoked(c, text_of("d4")));
     (void)change(CREDENTIALS_ADD, "d3");
     assert_false(credentials_revoked(c, text_of("d3")));
+    (void)change(CREDENTIALS_REVOKE, "d3");
+    assert_int_equal(credentials_begin(c, CREDENTIALS_ROTATE, "d3", 0), WEIR_ENOTFOUND);
+}
+
+/* Who has no certificate needs no row to be shut out. */
+static void without_certificates_the_revoked_are_forgotten(void **state)
+{
+    (void)state;
+    char name[32], why[256];
+    struct credential_view view;
+    config.sources[0].client_ca_file[0] = '\0';
+    assert_int_equal(start_anew(why), 0);
+    for (int i = 0; i < 10 * DEVICES; i++) {
+        (void)snprintf(name, sizeof name, "d%d", i * 7919 % (10 * DEVICES));
+        (void)change(CREDENTIALS_ADD, name);
+        if (i >= 3) { /* three are there at a time; the rows between them close up */
+            (void)snprintf(name, sizeof name, "d%d", (i - 3) * 7919 % (10 * DEVICES));
+            (void)change(CREDENTIALS_REVOKE, name);
+            assert_int_equal(credentials_begin(c, CREDENTIALS_REVOKE, name, 0), WEIR_ENOTFOUND);
+        }
+    }
+    assert_true(credentials_at(c, 2, &view));
+    assert_false(credentials_at(c, 3, &view));
+    assert_int_equal(start_anew(why), 0);
 }
 
 static void nobody_is_known_where_nobody_is_asked(void **state)
@@ -236,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_password_opens_for_its_device, begin, end),
         cmocka_unit_test_setup_teardown(what_can_not_be_done_changes_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(without_certificates_the_revoked_are_forgotten, begin, end),
         cmocka_unit_test_setup_teardown(nobody_is_known_where_nobody_is_asked, begin, end),
         cmocka_unit_test_setup_teardown(a_file_that_can_not_be_written_changes_nothing, begin, end),
         cmocka_unit_test_setup_teardown(changes_are_there_after_a_start, begin, end),
