@@ -1,9 +1,10 @@
-/* tls: TLS 1.2 towards devices, whose server we are, on mbedTLS. Non-blocking; a
- * handshake goes on when the caller says so, since it costs time.
+/* tls: TLS 1.2 towards devices, whose server we are, on mbedTLS. Non-blocking; a handshake
+ * goes on when the caller says so, since it costs time.
  *
- * Pinned: TLS 1.2 (mbedTLS 2.28 has no newer one), ECDHE with AES-GCM or ChaCha20-Poly1305, no
- * renegotiation. A session is resumed by ticket; the keys of tickets change within a day, and with
- * every new certificate. Tickets and not a cache: a cache would take memory for each device.
+ * Pinned: TLS 1.2 (mbedTLS 2.28 has no newer one), ECDHE (P-256, X25519, P-384) with AES-GCM or
+ * ChaCha20-Poly1305, no renegotiation. A session is resumed by ticket; the keys of tickets change
+ * within a day, and with every new certificate. Tickets and not a cache: a cache would take memory
+ * for each device.
  *
  * The certificate is read again while connections stay: the new one is complete beside the old one
  * before it takes its place. A handshake that is under way just then may fail, and is tried again.

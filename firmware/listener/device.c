@@ -67,6 +67,7 @@ void device_open(struct listener *l, struct device *d, int fd)
     d->watched = false;
     d->inside = d->shaking = d->shaken = d->waits = false;
     d->opened = ++l->opened;
+    d->opened_ms = l->now_ms;
     d->deadline_ms = d->stuck_ms = INT64_MAX;
     d->in_used = d->out_used = d->out_sent = d->id_bytes = d->device_bytes = 0;
     d->committed = d->waits_for = 0;
@@ -341,13 +342,12 @@ void device_tick(struct listener *l, struct device *d)
         device_dismiss(l, d, MQTT_KEEP_ALIVE_TIMEOUT);
         return;
     }
+    if (!device_hurry(l, d))
+        return;
     if (d->stall == STALL_RATE && device_in_time(l, d))
         set_stall(l, d, STALL_GATEWAY); /* it may go on as soon as that takes something */
+    adjust_interest(l, d);
     struct byte_writer w = writer(l, d);
-    if (d->waits) {
-        d->waits = false;
-        adjust_interest(l, d);
-    }
     if (d->stall != STALL_NONE || !mqtt_connection_expire(d->mqtt, l->now_ms, &w))
         return;
     d->out_used = (uint32_t)w.used;

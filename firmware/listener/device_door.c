@@ -71,6 +71,15 @@ bool device_shake(struct listener *l, struct device *d)
     return true;
 }
 
+bool device_hurry(struct listener *l, struct device *d)
+{
+    d->waits = false;
+    if (!d->shaking || !l->crowded || l->now_ms - d->opened_ms < LISTENER_SHAKE_MS)
+        return true;
+    give_up(l, d, "too slow, while others wait");
+    return false;
+}
+
 /* --- certificate, or name and password ----------------------------------------------------------
  */
 

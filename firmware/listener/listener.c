@@ -291,6 +291,7 @@ static void tick(struct listener *l)
 {
     l->tick_ms = l->now_ms + TICK_MS;
     set_accepting(l, true);
+    l->crowded = l->shaking >= LISTENER_HANDSHAKES;
     for (uint32_t i = 0; i < l->slots; i++)
         if (l->devices[i].state != DEVICE_FREE)
             device_tick(l, &l->devices[i]);

@@ -23,6 +23,7 @@ enum {
     LISTENER_CONNECT_MS = 10000,
     LISTENER_PATIENCE_MS = 30000, /* with half a packet, and with a client that does not read */
     LISTENER_HANDSHAKES = 64,     /* at once: each takes memory of mbedTLS */
+    LISTENER_SHAKE_MS = 3000,     /* that one may take while others wait for it */
     LISTENER_GOODBYE_MS = 2000    /* for the client to read why, and hang up */
 };
 
@@ -61,6 +62,7 @@ struct device { /* one connection */
     uint32_t interest;           /* as epoll was told */
     uint64_t opened;     /* grows with each */
     uint64_t served;     /* turn in which it was read or written to last */
+    int64_t opened_ms;
     bool connected;      /* counted as such */
     struct pace pace;
     enum stall stall;    /* why what waits in `in` may not be taken now */
@@ -102,7 +104,8 @@ struct listener {
     bool accepting; /* `strangers` watches `fd` */
     bool listening; /* `epoll` watches `strangers` */
     struct tls *tls; /* NULL: plain */
-    uint32_t shaking;
+    uint32_t shaking; /* devices */
+    bool crowded;     /* as many as may be, when the tick began */
     struct door *door;
     uint32_t slots;
     struct device *devices; /* [slots] */
@@ -138,6 +141,9 @@ void device_dismiss(struct listener *l, struct device *d, uint8_t reason);
 /* device_door.c: who it is */
 /* On with the handshake, as far as there is time. True: it is done, or there is none. */
 bool device_shake(struct listener *l, struct device *d);
+/* A tick: one that waits looks again; one that others wait for may have taken too long. False: it
+ * was closed. */
+bool device_hurry(struct listener *l, struct device *d);
 /* What its CONNECT shows. False: it is refused. */
 bool device_identify(struct listener *l, struct device *d, struct byte_writer *w);
 /* It is connected now: no stranger any more. */
