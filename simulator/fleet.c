@@ -30,7 +30,10 @@ static int config_parse(struct fleet_config *c, int argc, char **argv)
         { "duration", SETTING_DURATION, &c->duration_ms, "60s", "0s: until stopped" },
         { "seed", SETTING_COUNT, &c->seed, "1", "of everything that is drawn" },
         { "connections", SETTING_COUNT, &c->connections, "8",
-          "that the devices share, 1 to 256" },
+          "that the devices share, 1 to 4096" },
+        { "ca", SETTING_TEXT, &c->ca_file, NULL, "over TLS; who signed the broker's certificate" },
+        { "logins", SETTING_TEXT, &c->logins_file, NULL,
+          "a line a device, its name and password: a connection each" },
         { "pending", SETTING_COUNT, &c->pending, "131072", "messages kept without a PUBACK" },
         { "in-flight", SETTING_COUNT, &c->in_flight, "500", "of them sent, a connection" },
         { "drain", SETTING_DURATION, &c->drain_ms, "60s", "wait at most for the last PUBACKs" },
@@ -74,12 +77,14 @@ static int config_check(struct fleet_config *c)
 {
     if (c->devices == UINT64_MAX)
         c->devices = c->csv.count > 0 ? 0 : 500;
+    if (c->logins_file != NULL)
+        c->connections = c->devices + c->csv.count;
     const char *wrong =
         c->port < 1 || c->port > 65535 ? "--port is 1 to 65535"
         : c->devices > 100000 ? "--devices is at most 100000"
         : c->metrics < 1 || c->metrics > SIGNAL_METRICS ? "--metrics is 1 to 4"
         : c->rate < 0.001 || c->rate > 1000 ? "--rate is 0.001 to 1000"
-        : c->connections < 1 || c->connections > 256 ? "--connections is 1 to 256"
+        : c->connections < 1 || c->connections > 4096 ? "--connections is 1 to 4096"
         : c->pending < c->connections || c->pending > 4000000 ? "--pending is up to 4000000"
         : c->in_flight < 1 || c->in_flight > 65535 ? "--in-flight is 1 to 65535"
         : fault_kinds_of(c->faults) == 0 && c->fault_every_ms > 0 ? "--faults: unknown kind"
@@ -93,6 +98,7 @@ static int config_check(struct fleet_config *c)
 struct fleet {
     struct fleet_config config;
     struct fleet_link *link;
+    struct fleet_login *logins; /* [config.connections], or NULL */
     struct fleet_outlet outlet;
     struct fleet_devices *devices;
     struct fleet_replay *replay;
@@ -147,11 +153,35 @@ static void truth_begin(struct fleet *f)
     truth_fleet(f->truth, c->seed, c->devices + c->csv.count, text);
 }
 
+/* As many as there are devices, in their order. */
+static bool logins_read(struct fleet *f)
+{
+    const struct fleet_config *c = &f->config;
+    if (c->logins_file == NULL)
+        return true;
+    FILE *file = fopen(c->logins_file, "r");
+    f->logins = calloc(c->connections, sizeof *f->logins);
+    uint64_t count = 0;
+    static_assert(FLEET_NAME_BYTES_MAX == 40, "the format below says so");
+    while (file != NULL && f->logins != NULL && count < c->connections &&
+           fscanf(file, "%39s %39s", f->logins[count].name, f->logins[count].password) == 2)
+        count++;
+    if (file == NULL || count < c->connections)
+        fprintf(stderr, "weir-sim fleet: %s: %s\n", c->logins_file,
+                file == NULL ? strerror(errno) : "not a name and password for each device");
+    if (file != NULL)
+        (void)fclose(file); /* read only */
+    return count == c->connections;
+}
+
 static bool fleet_open(struct fleet *f)
 {
     const struct fleet_config *c = &f->config;
+    if (!logins_read(f))
+        return false;
     const struct fleet_link_config link = {
         .host = c->host, .port = (int)c->port, .connections = (uint32_t)c->connections,
+        .ca_file = c->ca_file, .logins = f->logins,
         .pending_max = (uint32_t)c->pending, .in_flight = (uint32_t)c->in_flight, .seed = c->seed,
         .acked = on_acked, .ctx = f,
     };
@@ -176,6 +206,7 @@ static void fleet_close(struct fleet *f)
     outlet_close(&f->outlet);
     if (f->link != NULL)
         fleet_link_close(f->link);
+    free(f->logins);
 }
 
 static void progress_print(const struct fleet *f, int64_t now_ms)

@@ -10,7 +10,7 @@
 #include "simulator/truth.h"
 
 struct fleet_config { /* as given on the command line */
-    const char *host, *truth_file, *acked_file, *faults;
+    const char *host, *ca_file, *logins_file, *truth_file, *acked_file, *faults;
     uint64_t port, devices, metrics, seed, connections, pending, in_flight;
     double rate; /* readings a second of each device and metric */
     int64_t duration_ms, clean_ms, fault_every_ms, late_by_ms, drain_ms, max_skew_ms;

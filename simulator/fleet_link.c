@@ -8,7 +8,13 @@
 
 #include "simulator/chance.h"
 
-enum { CONNECTIONS_MAX = 256, KEEPALIVE_S = 30, BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 1000 };
+enum {
+    CONNECTIONS_MAX = 4096,
+    TRIES_A_TURN = 16, /* or those that are connected would wait for all others to begin */
+    KEEPALIVE_S = 30,
+    BACKOFF_MIN_MS = 100,
+    BACKOFF_MAX_MS = 1000
+};
 
 struct slot {
     struct fleet_message message;
@@ -96,6 +102,18 @@ static void connection_drop(struct connection *c, int64_t now_ms)
     c->backoff_ms = c->backoff_ms * 2 < BACKOFF_MAX_MS ? c->backoff_ms * 2 : BACKOFF_MAX_MS;
 }
 
+/* Name, password and TLS, where they are wanted. */
+static bool set_up_client(const struct connection *c)
+{
+    const struct fleet_link_config *config = &c->link->config;
+    const struct fleet_login *login =
+        config->logins != NULL ? &config->logins[c - c->link->connections] : NULL;
+    return (login == NULL ||
+            mosquitto_username_pw_set(c->client, login->name, login->password) == 0) &&
+           (config->ca_file == NULL ||
+            mosquitto_tls_set(c->client, config->ca_file, NULL, NULL, NULL, NULL) == 0);
+}
+
 /* A new client each time: its own memory of unacknowledged messages would compete with ours. */
 static void connection_try(struct connection *c, int64_t now_ms)
 {
@@ -111,7 +129,8 @@ static void connection_try(struct connection *c, int64_t now_ms)
     mosquitto_connect_callback_set(c->client, on_connect);
     mosquitto_publish_callback_set(c->client, on_publish);
     mosquitto_max_inflight_messages_set(c->client, 0); /* our own window bounds them */
-    if (mosquitto_connect(c->client, link->config.host, link->config.port, KEEPALIVE_S) != 0)
+    if (!set_up_client(c) ||
+        mosquitto_connect(c->client, link->config.host, link->config.port, KEEPALIVE_S) != 0)
         connection_drop(c, now_ms);
 }
 
@@ -162,10 +181,10 @@ static struct pollfd poll_of(struct connection *c)
 
 void fleet_link_turn(struct fleet_link *link, int64_t now_ms, int wait_ms)
 {
-    uint32_t count = link->config.connections;
+    uint32_t count = link->config.connections, tries = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct connection *c = &link->connections[i];
-        if (c->client == NULL && now_ms >= c->next_try_ms)
+        if (c->client == NULL && now_ms >= c->next_try_ms && tries++ < TRIES_A_TURN)
             connection_try(c, now_ms);
         connection_send(c, now_ms);
         link->polls[i] = poll_of(c);

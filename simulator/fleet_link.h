@@ -1,9 +1,9 @@
 /* fleet_link: the fleet's connections to a broker, with a device's contract: a message is kept
  * until its PUBACK and published again after a reconnection.
  *
- * Devices share connections (device modulo connections); on one connection messages go out in
- * the order they were put. All memory is taken at open; a full link takes no more
- * (fleet_link_room), so devices wait, they don't drop. */
+ * Devices share connections (device modulo connections), or each has its own, over TLS and with
+ * its password; on one connection messages go out in the order they were put. All memory is taken
+ * at open; a full link takes no more (fleet_link_room), so devices wait, they don't drop. */
 #ifndef SIMULATOR_FLEET_LINK_H
 #define SIMULATOR_FLEET_LINK_H
 
@@ -25,12 +25,19 @@ struct fleet_message {
     char payload[FLEET_PAYLOAD_BYTES_MAX];
 };
 
+struct fleet_login {
+    char name[FLEET_NAME_BYTES_MAX], password[FLEET_NAME_BYTES_MAX];
+};
+
 struct fleet_link_config {
     const char *host;
     int port;
     uint32_t connections;
     uint32_t pending_max;  /* messages over all connections */
     uint32_t in_flight;    /* sent and not acknowledged, a connection */
+    const char *ca_file;   /* NULL: no TLS */
+    /* A connection's own name and password, from the fleet; NULL: connections are anonymous */
+    const struct fleet_login *logins;
     uint64_t seed;         /* for the jitter of reconnections and the names of clients */
     /* the broker's PUBACK for a message */
     void (*acked)(void *ctx, const struct fleet_message *message);

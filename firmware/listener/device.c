@@ -348,6 +348,9 @@ void device_tick(struct listener *l, struct device *d)
         set_stall(l, d, STALL_GATEWAY); /* it may go on as soon as that takes something */
     adjust_interest(l, d);
     struct byte_writer w = writer(l, d);
+    /* A stranger may wait for the loop's time, and is not late for it. */
+    if (!d->inside && transport_waits_for_us(&d->link))
+        return;
     if (d->stall != STALL_NONE || !mqtt_connection_expire(d->mqtt, l->now_ms, &w))
         return;
     d->out_used = (uint32_t)w.used;

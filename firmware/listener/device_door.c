@@ -74,7 +74,8 @@ bool device_shake(struct listener *l, struct device *d)
 bool device_hurry(struct listener *l, struct device *d)
 {
     d->waits = false;
-    if (!d->shaking || !l->crowded || l->now_ms - d->opened_ms < LISTENER_SHAKE_MS)
+    if (!d->shaking || !l->crowded || l->now_ms - d->opened_ms < LISTENER_SHAKE_MS ||
+        transport_waits_for_us(&d->link))
         return true;
     give_up(l, d, "too slow, while others wait");
     return false;

@@ -34,6 +34,12 @@ bool transport_pending(const struct transport *t)
     return t->tls != NULL && tls_pending(t->tls);
 }
 
+bool transport_waits_for_us(const struct transport *t)
+{
+    uint8_t byte;
+    return recv(t->fd, &byte, 1, MSG_PEEK) > 0;
+}
+
 bool transport_wants_write(const struct transport *t)
 {
     return t->tls != NULL && tls_wants_write(t->tls);

@@ -40,7 +40,7 @@ def main():
             if alert or time.monotonic() > until:
                 break
         assert dir and alert, "no alert arrived"
-        assert len(processes_of(dir)) >= 4
+        assert len(processes_of(dir)) >= 4  # gateway, fleet, cloud and its broker
     finally:
         run.send_signal(signal.SIGINT)
         rest, _ = run.communicate(timeout=60)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Goal: devices publish over TLS as themselves and nobody else; who they are is added, revoked and renewed on the running
-gateway; who is not let in costs little and hurts nobody. Method: the real gateway on loopback; stock clients (mosquitto_pub
-as `weir device add` prints it, paho-mqtt for Python), and Python's own TLS for what stock clients never do."""
+gateway; who is not let in costs little and hurts nobody. Method: the real gateway on loopback; mosquitto_pub as `weir device
+add` prints it, and Python's own TLS for what stock clients never do (clients_test.py has those)."""
 import json
 import os
 import shlex
@@ -98,52 +98,6 @@ def pasted_line(place):
     for file in os.listdir(place.path("data")) + ["../gateway.log"]:
         with open(place.path("data", file), "rb") as f:
             assert password.encode() not in f.read(), f"the password stands in {file}"
-
-
-def mosquitto_pub(place):
-    end = Endpoint(place)
-    password, count = end.add("d1"), 0
-    for version in ("mqttv311", "mqttv5"):
-        for qos in (0, 1):
-            lines = "".join(f'{{"value":{i},"sequence":{count + i}}}\n' for i in range(1, 301))
-            done = subprocess.run(["mosquitto_pub", "-V", version, "-q", str(qos), "-h", "localhost", "-p", str(end.port),
-                                   "--cafile", place.path("pki/ca.crt"), "-u", "d1", "-P", password, "-t", "t/d1/temp", "-l"],
-                                  input=lines, capture_output=True, text=True, timeout=60)
-            assert done.returncode == 0, done.stderr
-            count += 300
-            assert end.stored(count)["duplicate"] == 0
-
-
-PAHO = """
-import sys, paho.mqtt.client as mqtt
-port, version, ca, password = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-client = mqtt.Client("paho-%d" % version, protocol=version)
-client.tls_set(ca)
-client.username_pw_set("d1", password)
-client.connect("localhost", port)
-client.loop_start()
-sent = [client.publish("t/d1/temp", '{"value":%d,"sequence":%d}' % (i, version * 1000 + i), qos=i % 2)
-        for i in range(1, 501)]
-for info in sent:
-    info.wait_for_publish(30)
-    assert info.is_published()
-client.disconnect()
-client.loop_stop()
-"""
-
-
-def paho(place):
-    python = next((p for p in (sys.executable, "/usr/bin/python3")
-                   if subprocess.run([p, "-c", "import paho.mqtt.client"], capture_output=True).returncode == 0), None)
-    if python is None:
-        print("  python3-paho-mqtt is not installed")
-        return
-    end = Endpoint(place)
-    password = end.add("d1")
-    for n, version in enumerate((V3, V5), 1):
-        subprocess.run([python, "-c", PAHO, str(end.port), str(version), place.path("pki/ca.crt"), password],
-                       check=True, timeout=90)
-        assert end.stored(500 * n)["duplicate"] == 0
 
 
 # --- who is let in ---
@@ -459,7 +413,7 @@ def memory(place):
     end.wait_counts("all gone", lambda c: c["connected"] == 0)
 
 
-CASES = [pasted_line, mosquitto_pub, paho, refused, own_topics, changes_at_once, client_certificates, names_in_certificates,
+CASES = [pasted_line, refused, own_topics, changes_at_once, client_certificates, names_in_certificates,
          certificate_changed, records, resumed, backs_off, memory]
 
 

@@ -1,194 +1,210 @@
-/* paho_client: publishes COUNT readings of one device with Paho C, at QoS 0, 1 and 2 in turn, and
- * waits until each is complete. With -DASYNC by its asynchronous interface. For clients_test.py.
+/* A device on the Paho C client, as its documentation has it: publishes COUNT numbered readings and waits for each
+ * to be done. Built twice: with -DSYNC on MQTTClient (-lpaho-mqtt3cs), else on MQTTAsync (-lpaho-mqtt3as).
  *
- *   paho_client URI VERSION COUNT DEVICE [CA PASSWORD]   VERSION is 4 (3.1.1) or 5 */
+ *   paho_client URI VERSION QOS COUNT FIRST [USER PASSWORD] [CA [CERT KEY]]     "-" for what is not wanted */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#ifdef ASYNC
-#include <MQTTAsync.h>
-#else
+#include <unistd.h>
+
+#ifdef SYNC
 #include <MQTTClient.h>
+#define SSL_OPTIONS MQTTClient_SSLOptions
+#define SSL_INITIAL MQTTClient_SSLOptions_initializer
+#else
+#include <MQTTAsync.h>
+#define SSL_OPTIONS MQTTAsync_SSLOptions
+#define SSL_INITIAL MQTTAsync_SSLOptions_initializer
 #endif
 
-struct job {
-    const char *uri, *device, *ca, *password;
-    int version, count;
+enum { WAIT_MS = 30000 };
+
+struct wanted {
+    const char *uri, *user, *password, *ca, *cert, *key;
+    int version, qos, count, first;
 };
 
-static int message_of(const struct job *job, int number, char topic[64], char payload[64])
+static const char *argument(int argc, char **argv, int i)
 {
-    (void)snprintf(topic, 64, "t/%s/temp", job->device);
-    return snprintf(payload, 64, "{\"value\":%d,\"sequence\":%d}", number, number);
+    return i < argc && strcmp(argv[i], "-") != 0 ? argv[i] : NULL;
 }
 
-static void check(int code, const char *what)
+static SSL_OPTIONS tls_of(const struct wanted *w)
 {
-    if (code >= 0)
-        return;
-    fprintf(stderr, "%s: %d\n", what, code);
-    exit(1);
+    SSL_OPTIONS tls = SSL_INITIAL;
+    tls.trustStore = w->ca;
+    tls.keyStore = w->cert;
+    tls.privateKey = w->key;
+    tls.enableServerCertAuth = 1;
+    tls.verify = 1;
+    return tls;
 }
 
-#ifdef ASYNC
-
-static volatile int connected, done, failed; /* by Paho's thread */
-
-static void on_connected(void *ctx, MQTTAsync_successData *data)
+static int fill(char *payload, size_t bytes, int number)
 {
-    (void)ctx;
-    (void)data;
+    return snprintf(payload, bytes, "{\"value\":%d,\"sequence\":%d}", number, number);
+}
+
+#ifdef SYNC
+
+static int run(const struct wanted *w)
+{
+    MQTTClient client;
+    MQTTClient_createOptions create = MQTTClient_createOptions_initializer;
+    MQTTClient_connectOptions connect = MQTTClient_connectOptions_initializer;
+    MQTTClient_connectOptions connect5 = MQTTClient_connectOptions_initializer5;
+    SSL_OPTIONS tls = tls_of(w);
+    create.MQTTVersion = w->version;
+    if (w->version == MQTTVERSION_5)
+        connect = connect5;
+    connect.MQTTVersion = w->version;
+    connect.username = w->user;
+    connect.password = w->password;
+    connect.ssl = w->ca != NULL ? &tls : NULL;
+    if (MQTTClient_createWithOptions(&client, w->uri, "paho-sync", MQTTCLIENT_PERSISTENCE_NONE, NULL, &create) != 0)
+        return 1;
+    int code;
+    if (w->version == MQTTVERSION_5) {
+        MQTTResponse answer = MQTTClient_connect5(client, &connect, NULL, NULL);
+        code = (int)answer.reasonCode;
+        MQTTResponse_free(answer);
+    } else {
+        code = MQTTClient_connect(client, &connect);
+    }
+    for (int i = 0; i < w->count && code == 0; i++) {
+        char payload[64];
+        MQTTClient_message message = MQTTClient_message_initializer;
+        MQTTClient_deliveryToken token;
+        message.payloadlen = fill(payload, sizeof payload, w->first + i);
+        message.payload = payload;
+        message.qos = w->qos;
+        if (w->version == MQTTVERSION_5) {
+            MQTTResponse answer = MQTTClient_publishMessage5(client, "t/d1/temp", &message, &token);
+            code = (int)answer.reasonCode;
+            MQTTResponse_free(answer);
+        } else {
+            code = MQTTClient_publishMessage(client, "t/d1/temp", &message, &token);
+        }
+        if (code == 0 && w->qos > 0 && (i % 50 == 49 || i == w->count - 1))
+            code = MQTTClient_waitForCompletion(client, token, WAIT_MS);
+    }
+    if (code != 0)
+        fprintf(stderr, "code %d\n", code);
+    if (w->version == MQTTVERSION_5)
+        (void)MQTTClient_disconnect5(client, WAIT_MS, 0, NULL); /* all is done */
+    else
+        (void)MQTTClient_disconnect(client, WAIT_MS);
+    MQTTClient_destroy(&client);
+    return code != 0;
+}
+
+#else
+
+static volatile int connected, done, failed;
+
+static void on_connect(void *ctx, MQTTAsync_successData *data)
+{
+    (void)ctx, (void)data;
     connected = 1;
 }
 
-static void on_connected5(void *ctx, MQTTAsync_successData5 *data)
+static void on_connect5(void *ctx, MQTTAsync_successData5 *data)
 {
-    (void)ctx;
-    (void)data;
+    (void)ctx, (void)data;
     connected = 1;
-}
-
-static void on_sent(void *ctx, MQTTAsync_successData *data)
-{
-    (void)ctx;
-    (void)data;
-    done++;
-}
-
-static void on_sent5(void *ctx, MQTTAsync_successData5 *data)
-{
-    (void)ctx;
-    (void)data;
-    done++;
 }
 
 static void on_failure(void *ctx, MQTTAsync_failureData *data)
 {
     (void)ctx;
-    fprintf(stderr, "failed: %d %s\n", data != NULL ? data->code : 0,
-            data != NULL && data->message != NULL ? data->message : "");
-    failed++;
+    fprintf(stderr, "code %d\n", data != NULL ? data->code : 0);
+    failed = 1;
 }
 
 static void on_failure5(void *ctx, MQTTAsync_failureData5 *data)
 {
     (void)ctx;
-    fprintf(stderr, "failed: %d, reason 0x%02x\n", data->code, data->reasonCode);
-    failed++;
+    fprintf(stderr, "code %d reason %d\n", data != NULL ? data->code : 0, data != NULL ? (int)data->reasonCode : 0);
+    failed = 1;
 }
 
-static void wait_for(volatile int *what, int count)
+static void on_done(void *ctx, MQTTAsync_successData *data)
 {
-    for (int i = 0; i < 6000 && *what < count && failed == 0; i++)
-        (void)nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
-    check(*what >= count && failed == 0 ? 0 : -1, "wait");
+    (void)ctx, (void)data;
+    __sync_fetch_and_add(&done, 1);
 }
 
-static void publish_all(const struct job *job)
+static void on_done5(void *ctx, MQTTAsync_successData5 *data)
+{
+    (void)ctx, (void)data;
+    __sync_fetch_and_add(&done, 1);
+}
+
+static bool wait_for(volatile int *what, int count)
+{
+    for (int ms = 0; *what < count && !failed && ms < WAIT_MS; ms++)
+        (void)usleep(1000);
+    return *what >= count && !failed;
+}
+
+static int run(const struct wanted *w)
 {
     MQTTAsync client;
     MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer;
-    create.MQTTVersion = job->version;
-    MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
-    MQTTAsync_connectOptions options5 = MQTTAsync_connectOptions_initializer5;
-    MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
-    bool five = job->version == MQTTVERSION_5;
-    if (five)
-        options = options5;
-    tls.trustStore = job->ca;
-    options.MQTTVersion = job->version;
-    options.maxInflight = 50;
-    options.onSuccess = five ? NULL : on_connected;
-    options.onSuccess5 = five ? on_connected5 : NULL;
-    options.onFailure = five ? NULL : on_failure;
-    options.onFailure5 = five ? on_failure5 : NULL;
-    if (job->ca != NULL) {
-        options.ssl = &tls;
-        options.username = job->device;
-        options.password = job->password;
-    }
-    create.maxBufferedMessages = job->count;
-    check(MQTTAsync_createWithOptions(&client, job->uri, "paho-async", MQTTCLIENT_PERSISTENCE_NONE, NULL,
-                                      &create), "create");
-    check(MQTTAsync_connect(client, &options), "connect");
-    wait_for(&connected, 1);
-    for (int i = 1; i <= job->count; i++) {
-        char topic[64], payload[64];
-        int bytes = message_of(job, i, topic, payload);
-        MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-        response.onSuccess = five ? NULL : on_sent;
-        response.onSuccess5 = five ? on_sent5 : NULL;
-        response.onFailure = five ? NULL : on_failure;
-        response.onFailure5 = five ? on_failure5 : NULL;
-        check(MQTTAsync_send(client, topic, bytes, payload, i % 3, 0, &response), "send");
-    }
-    wait_for(&done, job->count);
-    MQTTAsync_disconnectOptions end = MQTTAsync_disconnectOptions_initializer;
-    check(MQTTAsync_disconnect(client, &end), "disconnect");
-    (void)nanosleep(&(struct timespec){ 0, 200000000 }, NULL);
-    MQTTAsync_destroy(&client);
-}
-
-#else
-
-static void publish_all(const struct job *job)
-{
-    MQTTClient client;
-    MQTTClient_createOptions create = MQTTClient_createOptions_initializer;
-    create.MQTTVersion = job->version;
-    MQTTClient_connectOptions options = MQTTClient_connectOptions_initializer;
-    MQTTClient_connectOptions options5 = MQTTClient_connectOptions_initializer5;
-    MQTTClient_SSLOptions tls = MQTTClient_SSLOptions_initializer;
-    bool five = job->version == MQTTVERSION_5;
-    if (five)
-        options = options5;
-    tls.trustStore = job->ca;
-    options.MQTTVersion = job->version;
-    if (job->ca != NULL) {
-        options.ssl = &tls;
-        options.username = job->device;
-        options.password = job->password;
-    }
-    check(MQTTClient_createWithOptions(&client, job->uri, "paho-sync", MQTTCLIENT_PERSISTENCE_NONE, NULL,
-                                       &create), "create");
-    if (five) {
-        MQTTResponse said = MQTTClient_connect5(client, &options, NULL, NULL);
-        check(said.reasonCode == MQTTREASONCODE_SUCCESS ? 0 : -said.reasonCode, "connect");
-        MQTTResponse_free(said);
+    MQTTAsync_connectOptions connect = MQTTAsync_connectOptions_initializer;
+    MQTTAsync_connectOptions connect5 = MQTTAsync_connectOptions_initializer5;
+    MQTTAsync_responseOptions respond = MQTTAsync_responseOptions_initializer;
+    SSL_OPTIONS tls = tls_of(w);
+    create.MQTTVersion = w->version;
+    if (w->version == MQTTVERSION_5) {
+        connect = connect5;
+        connect.onSuccess5 = on_connect5;
+        connect.onFailure5 = on_failure5;
+        respond.onSuccess5 = on_done5;
+        respond.onFailure5 = on_failure5;
     } else {
-        check(-abs(MQTTClient_connect(client, &options)), "connect");
+        connect.MQTTVersion = w->version;
+        connect.onSuccess = on_connect;
+        connect.onFailure = on_failure;
+        respond.onSuccess = on_done;
+        respond.onFailure = on_failure;
     }
-    for (int i = 1; i <= job->count; i++) {
-        char topic[64], payload[64];
-        int token, bytes = message_of(job, i, topic, payload);
-        if (five) {
-            MQTTResponse said = MQTTClient_publish5(client, topic, bytes, payload, i % 3, 0, NULL, &token);
-            check(said.reasonCode < MQTTREASONCODE_UNSPECIFIED_ERROR ? 0 : -said.reasonCode, "publish");
-            MQTTResponse_free(said);
-        } else {
-            check(MQTTClient_publish(client, topic, bytes, payload, i % 3, 0, &token), "publish");
-        }
-        check(i % 30 == 0 ? MQTTClient_waitForCompletion(client, token, 30000) : 0, "complete");
+    connect.username = w->user;
+    connect.password = w->password;
+    connect.ssl = w->ca != NULL ? &tls : NULL;
+    connect.maxInflight = 50;
+    if (MQTTAsync_createWithOptions(&client, w->uri, "paho-async", MQTTCLIENT_PERSISTENCE_NONE, NULL, &create) != 0 ||
+        MQTTAsync_connect(client, &connect) != 0 || !wait_for(&connected, 1))
+        return 1;
+    for (int i = 0; i < w->count && !failed; i++) {
+        char payload[64];
+        int bytes = fill(payload, sizeof payload, w->first + i);
+        if (MQTTAsync_send(client, "t/d1/temp", bytes, payload, w->qos, 0, &respond) != 0)
+            return 1;
     }
-    check(-abs(five ? MQTTClient_disconnect5(client, 30000, MQTTREASONCODE_SUCCESS, NULL)
-                    : MQTTClient_disconnect(client, 30000)), "disconnect"); /* waits for all */
-    MQTTClient_destroy(&client);
+    bool all = wait_for(&done, w->count);
+    MQTTAsync_disconnectOptions leave = MQTTAsync_disconnectOptions_initializer;
+    (void)MQTTAsync_disconnect(client, &leave); /* all is done */
+    MQTTAsync_destroy(&client);
+    return !all;
 }
 
 #endif
 
 int main(int argc, char **argv)
 {
-    if (argc != 5 && argc != 7)
+    if (argc < 6)
         return 2;
-    struct job job = { .uri = argv[1],
-                       .version = atoi(argv[2]),
-                       .count = atoi(argv[3]),
-                       .device = argv[4],
-                       .ca = argc == 7 ? argv[5] : NULL,
-                       .password = argc == 7 ? argv[6] : NULL };
-    publish_all(&job);
-    return 0;
+    const struct wanted w = { .uri = argv[1],
+                              .version = atoi(argv[2]),
+                              .qos = atoi(argv[3]),
+                              .count = atoi(argv[4]),
+                              .first = atoi(argv[5]),
+                              .user = argument(argc, argv, 6),
+                              .password = argument(argc, argv, 7),
+                              .ca = argument(argc, argv, 8),
+                              .cert = argument(argc, argv, 9),
+                              .key = argument(argc, argv, 10) };
+    return run(&w);
 }
