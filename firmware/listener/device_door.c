@@ -142,6 +142,7 @@ bool device_identify(struct listener *l, struct device *d, struct byte_writer *w
         d->device_bytes = name.bytes;
         return true;
     }
+    l->counts.refused++;
     l->counts.bad_credentials++;
     device_failed(l, d);
     /* Its client id is not ours to know yet: in the log it has the name that it gave. */

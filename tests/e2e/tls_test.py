@@ -20,9 +20,9 @@ from weir_e2e import free_port, run_cases, skip_without, wait_until  # noqa: E40
 NOBODY = "0" * 32
 
 
-def connect(client, version, user=None, password=None):
+def connect(client, version, user=None, password=None, keep_alive=60):
     flags = 2 | (0x80 if user is not None else 0) | (0x40 if password is not None else 0)
-    body = text("MQTT") + bytes([version, flags, 0, 60]) + (b"\0" if version == V5 else b"") + text(client)
+    body = text("MQTT") + bytes([version, flags, 0, keep_alive]) + (b"\0" if version == V5 else b"") + text(client)
     body += b"".join(text(t) for t in (user, password) if t is not None)
     return packet(0x10, body)
 
@@ -37,14 +37,15 @@ def context(place, **more):
 class Secure(Client):
     """One connection over TLS, spoken by hand. `code` is CONNACK's, None for an end without one."""
 
-    def __init__(self, end, user=None, password=None, version=V5, client="c1", tls=None, session=None, source="127.0.0.1"):
+    def __init__(self, end, user=None, password=None, version=V5, client="c1", tls=None, session=None, source="127.0.0.1",
+                 keep_alive=60):
         self.version, self.buffer, self.was_reset, self.code = version, b"", False, None
         plain = socket.create_connection(("127.0.0.1", end.port), 10, (source, 0))
         plain.settimeout(20)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls = tls or context(end.place)
         self.socket = tls.wrap_socket(plain, server_hostname="localhost", session=session)
-        self.send(connect(client, version, user, password))
+        self.send(connect(client, version, user, password, keep_alive))
         kind, body = self.receive()
         if kind is not None:
             self.code = body[1]
