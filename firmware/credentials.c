@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "firmware/config/config_parts.h"
+#include "firmware/log.h"
 #include "pipeline/codec_json_check.h"
 #include "pipeline/err.h"
 
@@ -382,6 +383,9 @@ int credentials_begin(struct credentials *c, enum credentials_verb verb, const c
 
 const struct credentials_change *credentials_turn(struct credentials *c)
 {
+    static const char *const verbs[] = { [CREDENTIALS_ADD] = "added",
+                                         [CREDENTIALS_REVOKE] = "revoked",
+                                         [CREDENTIALS_ROTATE] = "rotated" };
     if (!c->changing || !c->call.done)
         return NULL;
     c->call.done = false;
@@ -389,5 +393,7 @@ const struct credentials_change *credentials_turn(struct credentials *c)
     c->change.result = c->written;
     if (c->written == 0)
         c->half = 1 - c->half;
+    log_event("credentials_changed", "device=\"%s\" what=%s ok=%d", c->change.name,
+              verbs[c->change.verb], c->written == 0);
     return &c->change;
 }

@@ -55,7 +55,8 @@ struct credentials_change {
 int credentials_begin(struct credentials *c, enum credentials_verb verb, const char *name,
                       int64_t wall_ms);
 
-/* Within a turn: the change that has just ended, until the next begins; NULL: none. */
+/* Within a turn: the change that has just ended, until the next begins; NULL: none.
+ * The log tells of it. */
 const struct credentials_change *credentials_turn(struct credentials *c);
 
 /* --- looking ------------------------------------------------------------------------------------

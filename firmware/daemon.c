@@ -384,14 +384,9 @@ static void reload(struct daemon *d)
     char why[256] = "";
     int error = reload_inventory(d, why);
     log_event("inventory_reload", "ok=%d why=\"%s\"", error == 0, why);
-    for (uint32_t i = 0; i < d->config.source_count; i++) {
-        why[0] = '\0';
-        if (d->listeners[i] == NULL || !d->config.sources[i].broker.tls)
-            continue;
-        error = listener_reload(d->listeners[i], why);
-        log_event("source_reload", "source=%s ok=%d why=\"%s\"", d->config.sources[i].name,
-                  error == 0, why);
-    }
+    for (uint32_t i = 0; i < d->config.source_count; i++)
+        if (d->listeners[i] != NULL)
+            listener_reload(d->listeners[i]);
     why[0] = '\0';
     if (!d->config.http.given)
         return;
@@ -405,9 +400,6 @@ static void follow_credentials(struct daemon *d)
     const struct credentials_change *change = credentials_turn(d->credentials);
     if (change == NULL)
         return;
-    static const char *const verbs[] = { "added", "revoked", "rotated" };
-    log_event("credentials_changed", "device=\"%s\" what=%s ok=%d", change->name,
-              verbs[change->verb], change->result == 0);
     bool ends = change->result == 0 && change->verb != CREDENTIALS_ADD;
     for (uint32_t i = 0; i < d->config.source_count && ends; i++)
         if (d->listeners[i] != NULL)

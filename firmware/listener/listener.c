@@ -3,12 +3,10 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "firmware/listener/listener_state.h"
@@ -17,15 +15,8 @@
 enum {
     TICK_MS = 250,
     EVENTS_MAX = 64,  /* of one turn: the others come first in the next */
-    ACCEPTS_MAX = 64, /* likewise */
     BACKLOG = 1024,
-    DEAD_PEER_IDLE_S = 60,
-    DEAD_PEER_INTERVAL_S = 20,
-    DEAD_PEER_PROBES = 3
 };
-
-/* Among the numbers of devices. */
-static const uint32_t OUR_SOCKET = UINT32_MAX, STRANGERS = UINT32_MAX - 1;
 
 static struct mqtt_offer offer_of(const struct listener_config *config)
 {
@@ -119,36 +110,6 @@ static int open_socket(const struct config_broker *at)
     return -1;
 }
 
-static void set_accepting(struct listener *l, bool accepting)
-{
-    struct epoll_event event = { .events = accepting ? EPOLLIN : 0, .data.u32 = OUR_SOCKET };
-    if (accepting == l->accepting)
-        return;
-    l->accepting = accepting;
-    (void)epoll_ctl(l->strangers, EPOLL_CTL_MOD, l->fd, &event); /* it is in there */
-}
-
-static void set_listening(struct listener *l, bool listening)
-{
-    struct epoll_event event = { .events = listening ? EPOLLIN : 0, .data.u32 = STRANGERS };
-    if (listening == l->listening)
-        return;
-    l->listening = listening;
-    (void)epoll_ctl(l->epoll, EPOLL_CTL_MOD, l->strangers, &event); /* it is in there */
-}
-
-/* One epoll descriptor in another. */
-static bool open_epolls(struct listener *l)
-{
-    struct epoll_event ours = { .events = EPOLLIN, .data.u32 = OUR_SOCKET };
-    struct epoll_event all = { .events = EPOLLIN, .data.u32 = STRANGERS };
-    l->epoll = epoll_create1(EPOLL_CLOEXEC);
-    l->strangers = epoll_create1(EPOLL_CLOEXEC);
-    return l->epoll >= 0 && l->strangers >= 0 &&
-           epoll_ctl(l->strangers, EPOLL_CTL_ADD, l->fd, &ours) == 0 &&
-           epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->strangers, &all) == 0;
-}
-
 int listener_open(struct listener *l, struct loop *loop, struct gateway *gateway, uint64_t seed,
                   char *why)
 {
@@ -162,14 +123,13 @@ int listener_open(struct listener *l, struct loop *loop, struct gateway *gateway
         return WEIR_EINVAL;
     }
     l->fd = open_socket(at);
-    if (l->fd >= 0 && open_epolls(l))
+    if (l->fd >= 0 && strangers_open(l))
         l->watch = loop_watch(loop, l->epoll);
     if (l->watch == NULL) {
         (void)snprintf(why, 256, "source %s: can't listen at %.60s:%u: %.60s",
                        l->config.source->name, at->host, at->port, strerror(errno));
         return WEIR_EIO;
     }
-    l->accepting = l->listening = true;
     l->rests_until_ms = INT64_MIN;
     loop_want(l->watch, LOOP_READABLE);
     gateway_on_source(gateway, l->config.index, true);
@@ -205,93 +165,13 @@ struct device *listener_find(struct listener *l, const struct device *but, struc
     return NULL;
 }
 
-/* A free place, or that of the one that has been at the door for longest. NULL: all are served. */
-static struct device *find_place(struct listener *l)
-{
-    struct device *oldest = NULL;
-    for (uint32_t i = 0; i < l->slots; i++) {
-        struct device *d = &l->devices[i];
-        if (d->state == DEVICE_FREE)
-            return d;
-        if (!d->connected && (oldest == NULL || d->opened < oldest->opened))
-            oldest = d;
-    }
-    if (oldest == NULL)
-        return NULL;
-    l->counts.refused += oldest->state == DEVICE_SERVED;
-    device_close(l, oldest);
-    return oldest;
-}
-
-/* Small answers leave at once, and a peer that is gone without a word is found out. */
-static void set_options(int fd)
-{
-    static const struct {
-        int level, name, value;
-    } options[] = { { IPPROTO_TCP, TCP_NODELAY, 1 },
-                    { SOL_SOCKET, SO_KEEPALIVE, 1 },
-                    { IPPROTO_TCP, TCP_KEEPIDLE, DEAD_PEER_IDLE_S },
-                    { IPPROTO_TCP, TCP_KEEPINTVL, DEAD_PEER_INTERVAL_S },
-                    { IPPROTO_TCP, TCP_KEEPCNT, DEAD_PEER_PROBES } };
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
-                         sizeof options[i].value); /* it works without, only worse */
-}
-
-/* IPv4 as IPv6 writes it; of IPv6 the network alone: a host takes what address it likes in it. */
-static struct door_address address_of(const struct sockaddr_storage *from)
-{
-    struct door_address address = { { 0 } };
-    if (from->ss_family == AF_INET6) {
-        const struct in6_addr *six = &((const struct sockaddr_in6 *)from)->sin6_addr;
-        memcpy(address.bytes, six, IN6_IS_ADDR_V4MAPPED(six) ? 16 : 8);
-        return address;
-    }
-    address.bytes[10] = address.bytes[11] = 0xff;
-    memcpy(address.bytes + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
-    return address;
-}
-
-static void accept_some(struct listener *l)
-{
-    for (int i = 0; i < ACCEPTS_MAX; i++) {
-        struct sockaddr_storage from = { 0 };
-        socklen_t from_bytes = sizeof from;
-        int fd = accept4(l->fd, (struct sockaddr *)&from, &from_bytes,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-            return;
-        if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
-            continue;
-        if (fd < 0) {
-            log_event("source_accept_failed", "source=%s why=\"%s\"", l->config.source->name,
-                      strerror(errno));
-            set_accepting(l, false); /* until the next tick: it would be ready all the time */
-            return;
-        }
-        l->counts.accepted++;
-        struct door_address address = address_of(&from);
-        if (!door_listens(l->door, &address, l->now_ms)) {
-            l->counts.slowed++;
-            (void)close(fd); /* nothing was said */
-            continue;
-        }
-        set_options(fd);
-        struct device *d = find_place(l);
-        assert(d != NULL); /* there are more places than may be connected */
-        d->address = address;
-        device_open(l, d, fd);
-    }
-}
-
 /* --- the turn -----------------------------------------------------------------------------------
  */
 
 static void tick(struct listener *l)
 {
     l->tick_ms = l->now_ms + TICK_MS;
-    set_accepting(l, true);
-    l->crowded = l->shaking >= LISTENER_HANDSHAKES;
+    strangers_tick(l);
     for (uint32_t i = 0; i < l->slots; i++)
         if (l->devices[i].state != DEVICE_FREE)
             device_tick(l, &l->devices[i]);
@@ -310,7 +190,7 @@ static void retry_stalled(struct listener *l)
     }
 }
 
-static void serve(struct device *d, struct listener *l, uint32_t events)
+void listener_serve(struct listener *l, struct device *d, uint32_t events)
 {
     d->served = l->turn;
     if (d->state != DEVICE_FREE && (events & EPOLLOUT) != 0)
@@ -323,43 +203,9 @@ static void serve(struct device *d, struct listener *l, uint32_t events)
         device_close(l, d); /* nobody is left to acknowledge to; it comes again */
 }
 
-int64_t listener_clock_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* Linux has it */
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-/* Those who are not connected, and who comes. Closed places are filled here only, after all events
- * that may still name them. */
-static void serve_strangers(struct listener *l)
-{
-    struct epoll_event events[EVENTS_MAX];
-    int64_t now_ns = listener_clock_ns();
-    bool newcomers = false;
-    if (!door_has_time(l->door, now_ns)) {
-        set_listening(l, false);
-        return;
-    }
-    int count = epoll_wait(l->strangers, events, EVENTS_MAX, 0);
-    for (int i = 0; i < count && door_has_time(l->door, now_ns); i++) {
-        if (events[i].data.u32 == OUR_SOCKET)
-            newcomers = true;
-        else
-            serve(&l->devices[events[i].data.u32], l, events[i].events);
-        int64_t before_ns = now_ns;
-        now_ns = listener_clock_ns();
-        door_spent(l->door, now_ns - before_ns);
-    }
-    if (!newcomers)
-        return;
-    accept_some(l);
-    door_spent(l->door, listener_clock_ns() - now_ns);
-}
-
 static uint64_t served_at(const struct listener *l, const struct epoll_event *event)
 {
-    return event->data.u32 == STRANGERS ? 0 : l->devices[event->data.u32].served;
+    return event->data.u32 == LISTENER_STRANGERS ? 0 : l->devices[event->data.u32].served;
 }
 
 /* Whoever was served longest ago comes first: epoll tells of those with more to read in the same
@@ -384,15 +230,15 @@ static void serve_ready(struct listener *l, uint32_t messages_max)
     sort_by_turn(l, events, count);
     l->turn++;
     for (int i = 0; i < count; i++) {
-        if (events[i].data.u32 == STRANGERS)
+        if (events[i].data.u32 == LISTENER_STRANGERS)
             strangers = true;
         else if (l->taken < messages_max)
-            serve(&l->devices[events[i].data.u32], l, events[i].events);
+            listener_serve(l, &l->devices[events[i].data.u32], events[i].events);
         else
             l->drained = false;
     }
     if (strangers)
-        serve_strangers(l);
+        strangers_serve(l);
 }
 
 /* Devices that send all the time would be read a message or two at a call, with a turn of the loop
@@ -431,8 +277,7 @@ void listener_turn(struct listener *l, int64_t mono_ms, uint32_t messages_max)
     if (mono_ms >= l->tick_ms)
         tick(l);
     retry_stalled(l);
-    if (!l->listening && door_has_time(l->door, listener_clock_ns()))
-        set_listening(l, true);
+    strangers_turn(l);
     if (ready)
         serve_ready(l, messages_max);
     rest(l);
@@ -444,7 +289,7 @@ void listener_turn(struct listener *l, int64_t mono_ms, uint32_t messages_max)
 int64_t listener_next_turn_ms(const struct listener *l)
 {
     bool goes_on = l->stalled > 0 && gateway_may_take(l->gateway, l->config.index);
-    int64_t again_ms = l->listening ? l->tick_ms : l->now_ms + 1 + door_wait_ns(l->door) / 1000000;
+    int64_t again_ms = strangers_next_turn_ms(l);
     if (l->rests_until_ms != INT64_MIN && l->rests_until_ms < again_ms)
         again_ms = l->rests_until_ms;
     return goes_on ? l->now_ms : again_ms < l->tick_ms ? again_ms : l->tick_ms;
@@ -458,9 +303,14 @@ void listener_acknowledge(struct listener *l, uint64_t number)
             device_acknowledge(l, &l->devices[i]);
 }
 
-int listener_reload(struct listener *l, char *why)
+void listener_reload(struct listener *l)
 {
-    return l->tls != NULL ? tls_load(l->tls, why) : 0;
+    char why[256] = "";
+    if (l->tls == NULL)
+        return;
+    int error = tls_load(l->tls, why);
+    log_event("source_reload", "source=%s ok=%d why=\"%s\"", l->config.source->name, error == 0,
+              why);
 }
 
 int64_t listener_valid_until_ms(const struct listener *l)

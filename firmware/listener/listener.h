@@ -54,9 +54,9 @@ int64_t listener_next_turn_ms(const struct listener *l);
 /* As gateway_ports.source_acknowledge wants it. */
 void listener_acknowledge(struct listener *l, uint64_t number);
 
-/* Read certificate, key and clients' authority again; who is connected stays so. WEIR_EINVAL with
- * a sentence in `why` (256 bytes): nothing changed. */
-int listener_reload(struct listener *l, char *why);
+/* Read certificate, key and clients' authority again; who is connected stays so. The log says what
+ * came of it; where they can't be used, nothing changed. */
+void listener_reload(struct listener *l);
 /* Of its certificate, Unix time; INT64_MAX: it has none. */
 int64_t listener_valid_until_ms(const struct listener *l);
 

@@ -173,8 +173,16 @@ static inline struct text device_name(const struct device *d)
     return (struct text){ d->id, d->device_bytes > 0 ? d->device_bytes : d->id_bytes };
 }
 
+/* strangers.c */
+#define LISTENER_STRANGERS (UINT32_MAX - 1) /* in `epoll`, among the numbers of devices */
+bool strangers_open(struct listener *l); /* both epoll descriptors; `fd` is there */
+void strangers_serve(struct listener *l); /* accept, and go on with those that have something */
+void strangers_turn(struct listener *l);
+void strangers_tick(struct listener *l);
+int64_t strangers_next_turn_ms(const struct listener *l);
+
 /* listener.c */
-int64_t listener_clock_ns(void); /* moves within a turn: to measure work */
+void listener_serve(struct listener *l, struct device *d, uint32_t events);
 void listener_watch(struct listener *l, struct device *d, uint32_t interest);
 struct device *listener_find(struct listener *l, const struct device *but, struct text id);
 void listener_log(struct listener *l, const struct device *d, const char *event, uint8_t reason,

@@ -116,7 +116,7 @@ def main():
 clock: {{trust: system}}
 limits: {{payload: 1KiB}}
 sources:
-  - {{name: devices, listen: "mqtt{'s' if secure else ''}://127.0.0.1:{port}", {own} connections: {count},
+  - {{name: devices, listen: "mqtt{'s' if secure else ''}://127.0.0.1:{port}", {own} connections: {count}, connections_per_device: {count},
      receive_maximum: 20, topics: ["t/{{device}}/{{metric}}"], payload: {{value: /value, sequence: /sequence}}}}
 watchdog: {{timeout: 0}}
 """)

@@ -394,7 +394,7 @@ def backs_off(place):
 
 def memory(place):
     """What a connection takes of mbedTLS stays under what the budget says of it."""
-    end = Endpoint(place, more="connections: 200")
+    end = Endpoint(place, more="connections: 200\n    connections_per_device: 100")
     password = end.add("d1")
     budget = json.loads(subprocess.run(["build/weir", "check", "-c", place.config, "--json"], capture_output=True, text=True,
                                        check=True).stdout)["memory"]["modules"]["mbedTLS"]
