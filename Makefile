@@ -197,9 +197,12 @@ sizes: all ## Print the sizes of the programs
 	@size $(B)/weir $(B)/weir-sim
 
 # --- the house --------------------------------------------------------------------------------------------
-.PHONY: tidy pure help clean
+.PHONY: tidy pure clang help clean
 tidy: ## Check the house rules
 	@sh tests/tidy.sh && echo ok tidy
+
+clang: test-packages ## Compile everything with clang too, for its warnings
+	@printf '%s\n' $(wildcard */*.c */*/*.c) | xargs -P 2 -n 8 clang $(filter-out -MMD -MP,$(STRICT)) -fsyntax-only && echo ok clang
 
 # What the pure folder may reach: arithmetic, memory and text of the C library, and cJSON from the JSON codec.
 PURE_OK := sqrt sqrtf memcpy memset memmove memcmp memchr strlen strcmp strncmp strchr snprintf strtod __assert_fail \

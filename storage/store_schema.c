@@ -15,8 +15,8 @@ static const char *const STEPS[STORE_SCHEMA_VERSION] = {
     "CREATE TABLE piece(id INTEGER PRIMARY KEY, bytes BLOB);"
     "PRAGMA application_id = 1466263922;",
     "CREATE TABLE contract(name BLOB PRIMARY KEY, block INTEGER, bytes BLOB) WITHOUT ROWID;",
-    "CREATE TABLE session(id INTEGER PRIMARY KEY, bytes BLOB);"
-    "CREATE TABLE exchange(id INTEGER PRIMARY KEY, mark INTEGER);",
+    ("CREATE TABLE session(id INTEGER PRIMARY KEY, bytes BLOB);"
+     "CREATE TABLE exchange(id INTEGER PRIMARY KEY, mark INTEGER);"),
     "CREATE TABLE receipt(id INTEGER PRIMARY KEY, device BLOB, sequence INTEGER, above INTEGER);",
 };
 

@@ -3,4 +3,5 @@
 set -e
 make -s tidy
 make -s pure
+make -s clang
 tests/mqtt_statements_test.py
