@@ -2,14 +2,14 @@
 
 #include <assert.h>
 
-#include "firmware/api.h"
-#include "firmware/credentials.h"
-#include "firmware/http.h"
+#include "firmware/api/api.h"
+#include "firmware/listener/credentials.h"
+#include "firmware/api/http.h"
 #include "firmware/inventory_file.h"
 #include "firmware/listener/listener.h"
 #include "firmware/listener/sessions.h"
-#include "firmware/tap.h"
-#include "firmware/uplink_mqtt.h"
+#include "firmware/tap/tap.h"
+#include "firmware/uplink/uplink_mqtt.h"
 
 /* Measured on amd64 with the library versions of Debian 12 (anonymous memory after hours of work).
  */

@@ -22,14 +22,14 @@ once() {
     files=$(grep -rlE "^#include <$1" pipeline hal storage firmware simulator --include='*.c' | grep -vE "$2")
     [ -z "$files" ] || say "<$1 belongs in $2, not in: $files"
 }
-once 'mosquitto' '^(firmware/tap|simulator/)'
-once 'MQTTAsync' '^(firmware/uplink_client|simulator/)'
+once 'mosquitto' '^(firmware/tap/|simulator/)'
+once 'MQTTAsync' '^(firmware/uplink/|simulator/)'
 once 'sqlite3'   '^(storage/|simulator/(faulty_vfs|cloud_|report))'
 once 'cjson/'    '^(pipeline/codec_json|pipeline/inventory|firmware/json_arena|simulator/)'
-once 'microhttpd' '^firmware/http'
+once 'microhttpd' '^firmware/api/http'
 once 'yaml'      '^firmware/config/'
 once 'gpiod'     '^hal/linux/'
-once 'mbedtls/(ssl|x509|pk)' '^firmware/tls'
+once 'mbedtls/(ssl|x509|pk)' '^firmware/listener/tls'
 
 # Functions of at most 60 lines, lines of at most 100 columns, files of at most 500, no leftovers.
 for f in $(find pipeline hal storage firmware simulator -name '*.[ch]'); do

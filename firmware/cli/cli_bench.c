@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "firmware/calibration.h"
+#include "firmware/sizing/calibration.h"
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
 #include "firmware/config/config.h"

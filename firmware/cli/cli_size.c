@@ -6,7 +6,7 @@
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
 #include "firmware/config/config_parts.h"
-#include "firmware/sizing.h"
+#include "firmware/sizing/sizing.h"
 #include "hal/board.h"
 #include "pipeline/err.h"
 #include "pipeline/scale.h"

@@ -2,7 +2,7 @@
 #ifndef FIRMWARE_LISTENER_STATE_H
 #define FIRMWARE_LISTENER_STATE_H
 
-#include "firmware/credentials.h"
+#include "firmware/listener/credentials.h"
 #include "firmware/listener/door.h"
 #include "firmware/listener/listener.h"
 #include "firmware/listener/sessions.h"

@@ -5,7 +5,7 @@
 #ifndef FIRMWARE_TRANSPORT_H
 #define FIRMWARE_TRANSPORT_H
 
-#include "firmware/tls.h"
+#include "firmware/listener/tls.h"
 
 struct transport {
     int fd;                  /* -1: none */

@@ -79,7 +79,7 @@ def arguments(text, at):
 
 def log_events():
     """The literal names in every call that logs. One that passes a name on (a wrapper) has none, and is listed here."""
-    wrappers = {("firmware/daemon.c", "event"), ("firmware/tap.c", "event"), ("firmware/gateway/gateway_fill.c", "kind"),
+    wrappers = {("firmware/daemon.c", "event"), ("firmware/tap/tap.c", "event"), ("firmware/gateway/gateway_fill.c", "kind"),
                 ("firmware/listener/listener.c", "event")}
     calls = {"log_event": 0, "log_reason": 1, "ports.log": 1, "fill_notice": 1, "listener_log": 2}
     events = set()
@@ -113,7 +113,7 @@ def start_messages():
     yield from literals(r"print_error\(errors, config, contract,\s*", "firmware/config/config_contracts.c")
     opening = ["storage/store_open.c", "storage/store_schema.c", "storage/store_state.c"]
     yield from literals(r"store_fail\(s, WEIR_\w+,\s*", *opening)
-    yield from literals(r"snprintf\(why, [^;]*?,\s*(?=\")", *opening, "firmware/http*.c", "firmware/gateway/gateway_start.c")
+    yield from literals(r"snprintf\(why, [^;]*?,\s*(?=\")", *opening, "firmware/api/http*.c", "firmware/gateway/gateway_start.c")
 
 
 def page_names_what_the_source_says(_place):
@@ -121,7 +121,7 @@ def page_names_what_the_source_says(_place):
     same("log events", log_events(), first_cells(section(page, "Log lines")))
     rejects = set(re.findall(r'X\(REJECT_\w+, \d+, "(\w+)"', read("pipeline/reject.h")))
     same("reject reasons", rejects, first_cells(section(page, "Why a reading was rejected")))
-    told = read("firmware/health.c") + read("firmware/board.c")
+    told = read("firmware/board/health.c") + read("firmware/board/board.c")
     health = set(re.findall(r'health_add\(&h, [^;]*?"(\w+)"\);', told))
     same("health reasons", health, first_cells(section(page, "Health")))
     starts = section(page, "It does not start")

@@ -3,7 +3,7 @@
  * Method: libFuzzer; the server's end of a socket pair is a transport as the listener has it. The first byte
  * chooses: the rest are the client's raw bytes, in pieces; or a client that has shaken hands sends a pattern,
  * and the rest says how its records are cut, changed, repeated and left out on the way.
- * Links: firmware/tls.c firmware/listener/transport.c
+ * Links: firmware/listener/tls.c firmware/listener/transport.c
  * Libs: -lmbedtls -lmbedx509 -lmbedcrypto */
 #include <assert.h>
 #include <errno.h>

@@ -1,12 +1,12 @@
 /* Goal: the watchdog is fed for progress and for nothing else, the LED and the relay say what is so.
  * Method: a simulated machine that does what was wished, a gateway of four numbers, a look a second. Examples first, then
  * random histories against a model that knows only when progress was made.
- * Links: firmware/board_judge.c hal/sim/hal_sim.c pipeline/hash.c */
+ * Links: firmware/board/board_judge.c hal/sim/hal_sim.c pipeline/hash.c */
 #include "tests/lib/check.h"
 
 #include <string.h>
 
-#include "firmware/board_judge.h"
+#include "firmware/board/board_judge.h"
 #include "hal/sim/hal_sim.h"
 #include "pipeline/err.h"
 

@@ -2,13 +2,13 @@
  * moving, and only then; LED and relay follow the gateway; what is not there does no harm.
  * Method: the gateway over a store under /tmp and a simulated machine, in turns of a quarter of a second. A job of the store's
  * is done in the next turn, or never, or comes back with an error.
- * Links: firmware/board.c firmware/board_judge.c firmware/health.c firmware/log.c firmware/json_arena.c hal/board.c hal/sim/hal_sim.c firmware/gateway/%.c firmware/config/%.c storage/%.c pipeline/%.c
+ * Links: firmware/board/board.c firmware/board/board_judge.c firmware/board/health.c firmware/log.c firmware/json_arena.c hal/board.c hal/sim/hal_sim.c firmware/gateway/%.c firmware/config/%.c storage/%.c pipeline/%.c
  * Libs: -lsqlite3 -lcjson -lyaml -lmbedcrypto -lz */
 #include "tests/lib/gateway_bench.h"
 
 #include <fcntl.h>
 
-#include "firmware/board.h"
+#include "firmware/board/board.h"
 #include "firmware/log.h"
 #include "hal/sim/hal_sim.h"
 

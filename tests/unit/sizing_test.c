@@ -1,7 +1,7 @@
 /* Goal: the arithmetic of `weir size` is what its lines say, and a calibration's file reads back as written; a bad one
  * is refused by name. Method: examples worked out by hand; then random loads against the plain meaning of each figure.
- * Links: firmware/sizing.c firmware/calibration.c firmware/log.c pipeline/scale.c */
-#include "firmware/sizing.h"
+ * Links: firmware/sizing/sizing.c firmware/sizing/calibration.c firmware/log.c pipeline/scale.c */
+#include "firmware/sizing/sizing.h"
 
 #include <math.h>
 #include <stdlib.h>

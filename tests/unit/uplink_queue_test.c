@@ -2,7 +2,7 @@
  * is told; messages are bounded and dropped ones counted.
  * Method: by example, and two threads against a reader (a race is the thread sanitizer's to see, a
  * lost or doubled event ours).
- * Links: firmware/uplink_queue.c
+ * Links: firmware/uplink/uplink_queue.c
  * Libs: -lpthread
  */
 #include "tests/lib/check.h"
@@ -10,7 +10,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "firmware/uplink_queue.h"
+#include "firmware/uplink/uplink_queue.h"
 
 enum { CAPACITY = 64, EVENTS = 20000 };
 

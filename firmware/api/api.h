@@ -1,0 +1,90 @@
+/* api: what may be asked of a running gateway, as JSON; it knows no transport: http.c brings
+ * the requests, and knows who may.
+ *
+ *   GET  /metrics                           figures, in the text format of Prometheus
+ *   GET  /healthz                           progress, not life: 503 when nothing was committed for
+ *                                           half of watchdog.timeout, self-tests included
+ *   GET  /readyz                            503 while no readings are taken, and why
+ *   GET  /api/v1/status                     health, ledger, lanes, disk, memory, machine
+ *   GET  /api/v1/devices?after=&max=        known devices, in order of first appearance
+ *   GET  /api/v1/series?device=&after=&max= series with their running statistics
+ *   GET  /api/v1/alerts?after=              alerts that are not quiet
+ *   POST /api/v1/alerts/ID/ack | shelve?until_ms= | unshelve
+ *   GET  /api/v1/tail?after=&max=           the last readings; with `after` it waits up to
+ *                                           10 s for a newer one
+ *   GET  /api/v1/dlq?after=&max=            dead letters, oldest first; without `after` the newest
+ *   GET  /api/v1/dlq/ID                     one, with its payload
+ *   GET  /api/v1/fields                     names of further fields that the configuration keeps
+ *   GET  /api/v1/export?from=BLOCK&skip=N   the journal as JSON Lines, part of one block a
+ * request; the header Weir-Next says where to go on: "BLOCK.N"
+ *   POST /api/v1/inventory/reload           read the inventory's file again
+ *   GET  /api/v1/credentials?after=         devices with a password, or revoked
+ *   POST /api/v1/credentials/add | rotate | revoke?device=
+ *                                           answered when it is on the disk; the first two with
+ *                                           the new password, which is told this once
+ *
+ * What needs the store waits for its worker: api_answer then says false and is asked again in a
+ * later turn. One thread, within a turn. */
+#ifndef FIRMWARE_API_H
+#define FIRMWARE_API_H
+
+#include "firmware/listener/credentials.h"
+#include "firmware/gateway/gateway.h"
+
+enum { API_PATH_BYTES = 128, API_TAIL_WAIT_MS = 10000 };
+
+struct api; /* opaque */
+
+/* NULL while the arena only measures. `config` outlives the api. */
+struct api *api_init(const struct config *config, struct arena *arena);
+
+struct board; /* firmware/board/board.h */
+struct listener; /* firmware/listener/listener.h */
+struct http; /* firmware/api/http.h */
+struct api_start {
+    struct gateway *gateway;
+    const struct board *board;
+    struct credentials *credentials;
+    struct listener *const *listeners; /* [CONFIG_SOURCES_MAX]; NULL: that source is none */
+    const struct http *http; /* for its counts */
+    struct store_recovery recovery;
+    /* reads the inventory's file again; a sentence in `why` (256 bytes) on error */
+    int (*reload_inventory)(void *ctx, char *why);
+    void *ctx;
+};
+void api_start(struct api *api, const struct api_start *start);
+
+struct api_request {
+    uint64_t number; /* of this request, never 0 */
+    bool post;
+    char path[API_PATH_BYTES];
+    int64_t began_ms; /* hal_time.mono_ms */
+    bool bad_argument;
+    bool has_after, has_max;
+    uint64_t after, max, from, skip;
+    int64_t until_ms;
+    char device[READING_NAME_BYTES_MAX + 1];
+};
+
+/* One argument of the query string; an unknown one, or one that is no number, makes the request
+ * bad. */
+void api_argument(struct api_request *request, const char *name, const char *value);
+
+struct api_response {
+    uint32_t status;  /* of HTTP */
+    const char *type; /* of the content */
+    struct text body; /* the api's; until the next call */
+    char next[48];    /* header Weir-Next; empty: none */
+};
+
+/* True: *response is the answer. False: not yet. */
+bool api_answer(struct api *api, const struct api_request *request, int64_t mono_ms,
+                struct api_response *response);
+/* Once a turn: looks at some of the series, so that no request has to look at all. */
+void api_turn(struct api *api, int64_t mono_ms);
+/* A change of credentials has ended; `change` as credentials_turn gave it. */
+void api_on_change(struct api *api, const struct credentials_change *change);
+/* The client of an unanswered request is gone. */
+void api_forget(struct api *api, uint64_t number);
+
+#endif

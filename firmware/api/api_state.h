@@ -1,0 +1,91 @@
+/* api_state: what the api's own files share. Nobody else includes this. */
+#ifndef FIRMWARE_API_STATE_H
+#define FIRMWARE_API_STATE_H
+
+#include "firmware/api/api.h"
+#include "firmware/budget.h"
+#include "firmware/api/prometheus.h"
+#include "pipeline/json_writer.h"
+#include "pipeline/survey.h"
+
+enum {
+    API_TEXT_BYTES = 64 * 1024,   /* of an answer made on the loop */
+    API_STORE_BYTES = 256 * 1024, /* of one made from the store, on its worker */
+    API_ITEM_BYTES = 2048, /* one device, series, alert or journal line needs at most so much */
+    API_LETTERS_MAX = 64,
+    API_SURVEY_MS = 1000,    /* between two slices */
+    API_SURVEY_SERIES = 8192, /* of one: 0.1 ms; 100,000 series are walked in 13 s */
+    API_TAIL_MAX = 128
+};
+
+enum question_kind { QUESTION_LETTERS, QUESTION_LETTER, QUESTION_EXPORT };
+enum question_state { QUESTION_NONE, QUESTION_ASKED, QUESTION_ANSWERED };
+
+struct question { /* to the store; written by its worker while ASKED */
+    enum question_state state;
+    enum question_kind kind;
+    uint64_t request; /* whose; 0: its client is gone */
+    uint64_t after, from, skip;
+    uint32_t max;
+    int error;
+    struct text body;
+    char next[48];
+};
+
+struct api {
+    const struct config *config;
+    struct api_start start;
+    struct question question;
+    uint64_t change_request; /* who waits for a change of credentials; 0: nobody */
+    const struct credentials_change *change; /* NULL: not done yet */
+    struct block_reader *reader;
+    uint8_t *bytes; /* a block or letters as they come from the store */
+    size_t bytes_max;
+    struct dead_letter *letters;
+    struct tail_entry *tail;
+    char *text;       /* [API_TEXT_BYTES] */
+    char *store_text; /* [API_STORE_BYTES] */
+    struct budget budget;
+    struct survey survey;
+    int64_t surveyed_ms;
+};
+
+/* api_status.c */
+void api_write_status(struct api *api, struct json_writer *w);
+
+/* api_metrics.c, api_metrics_machine.c */
+void api_write_metrics(struct api *api, struct prometheus *p);
+void api_write_machine_metrics(const struct api *api, const struct gateway_view *view,
+                               struct prometheus *p);
+
+/* api_machine.c */
+void api_write_machine(const struct board *b, struct json_writer *w);
+
+/* api_store.c: true when the answer is there */
+bool api_ask(struct api *api, const struct api_request *request, const struct question *question,
+             struct api_response *response);
+const char *api_time_source(enum time_source source);
+
+/* api_lists.c: as api_answer, of one resource each */
+bool api_list_devices(struct api *api, const struct api_request *request, int64_t mono_ms,
+                      struct api_response *response);
+bool api_list_series(struct api *api, const struct api_request *request, int64_t mono_ms,
+                     struct api_response *response);
+bool api_list_alerts(struct api *api, const struct api_request *request, int64_t mono_ms,
+                     struct api_response *response);
+bool api_list_tail(struct api *api, const struct api_request *request, int64_t mono_ms,
+                   struct api_response *response);
+
+/* api_credentials.c: likewise */
+bool api_list_credentials(struct api *api, const struct api_request *request, int64_t mono_ms,
+                          struct api_response *response);
+bool api_change_credentials(struct api *api, const struct api_request *request, int64_t mono_ms,
+                            struct api_response *response);
+
+/* api.c */
+uint32_t api_most(const struct api_request *request, uint32_t otherwise, uint32_t limit);
+bool api_give(struct api_response *response, struct json_writer *w);
+bool api_fail(struct api *api, struct api_response *response, uint32_t status, const char *why);
+bool api_room(const struct json_writer *w);
+
+#endif

@@ -1,0 +1,359 @@
+/* What the api answers from the store. The question is put together on the loop; ask_store runs on
+ * the store's worker and touches only the question, the api's buffers and the store; the answer is
+ * given on the loop again. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "firmware/api/api_state.h"
+#include "pipeline/err.h"
+
+static void put_letter(struct json_writer *w, const struct dead_letter *letter, bool whole)
+{
+    json_object(w);
+    json_key(w, "id");
+    json_unsigned(w, letter->id);
+    json_key(w, "arrived");
+    json_time(w, letter->wall_ms);
+    json_key(w, "reason");
+    json_string(w, reject_name(letter->reason));
+    json_key(w, "text");
+    json_string(w, reject_text(letter->reason));
+    json_key(w, "offset");
+    if (letter->fault_offset == LETTER_NO_OFFSET)
+        json_null(w);
+    else
+        json_unsigned(w, letter->fault_offset);
+    json_key(w, "readings");
+    json_unsigned(w, letter->readings);
+    json_key(w, "source");
+    json_text(w, letter->source);
+    json_key(w, "topic");
+    json_text(w, letter->topic);
+    json_key(w, "payload_bytes");
+    json_unsigned(w, letter->payload.bytes);
+    json_key(w, whole ? "payload" : "payload_begin");
+    struct text payload = letter->payload;
+    if (!whole && payload.bytes > 64)
+        payload.bytes = 64;
+    json_text(w, payload);
+    json_object_end(w);
+}
+
+static void ask_letters(struct api *api, struct store *store)
+{
+    struct question *q = &api->question;
+    struct json_writer w = json_writer_over(api->store_text, API_STORE_BYTES);
+    uint32_t count = 0;
+    q->error = store_letters_read(store, q->after, api->bytes, api->bytes_max, api->letters,
+                                  q->max, &count);
+    uint64_t last = q->after;
+    json_object(&w);
+    json_key(&w, "letters");
+    json_array(&w);
+    for (uint32_t i = 0; i < count && api_room(&w); i++) {
+        put_letter(&w, &api->letters[i], false);
+        last = api->letters[i].id;
+    }
+    json_array_end(&w);
+    json_key(&w, "next");
+    if (count > 0 && q->after != UINT64_MAX)
+        json_unsigned(&w, last);
+    else
+        json_null(&w);
+    json_object_end(&w);
+    q->body = json_done(&w);
+}
+
+static void ask_letter(struct api *api, struct store *store)
+{
+    struct question *q = &api->question;
+    struct json_writer w = json_writer_over(api->store_text, API_STORE_BYTES);
+    q->error = store_letter_read(store, q->from, api->bytes, api->bytes_max, &api->letters[0]);
+    if (q->error != 0)
+        return;
+    put_letter(&w, &api->letters[0], true);
+    q->body = json_done(&w);
+    if (q->body.bytes == 0)
+        q->error = WEIR_EFULL;
+}
+
+/* --- the journal as lines --- */
+
+static const char *kind_name(enum record_kind kind)
+{
+    switch (kind) {
+    case RECORD_READING:
+        return "reading";
+    case RECORD_REJECT:
+        return "reject";
+    case RECORD_TICK:
+        return "tick";
+    case RECORD_CLOCK:
+        return "clock";
+    case RECORD_SOURCE:
+        return "source";
+    case RECORD_CONFIG:
+        return "config";
+    case RECORD_INVENTORY:
+        return "inventory";
+    case RECORD_SHED:
+        return "shed";
+    case RECORD_COMMAND:
+        return "command";
+    case RECORD_LAG:
+        return "lag";
+    case RECORD_GONE:
+        return "gone";
+    }
+    return "unknown";
+}
+
+static void put_value(struct json_writer *w, const struct value *value)
+{
+    if (value->type == VALUE_TEXT)
+        json_text(w, value->text);
+    else if (value->type == VALUE_BOOLEAN)
+        json_bool(w, value->number != 0);
+    else
+        json_number(w, value->number);
+}
+
+/* Further fields: (u8 index, u8 type, f64 or text)... */
+static void put_fields(const struct api *api, struct json_writer *w, const struct reading *reading)
+{
+    struct byte_reader in = { .at = (const uint8_t *)reading->extra.at,
+                              .bytes = reading->extra.bytes };
+    bool known = reading->source < api->config->source_count;
+    json_key(w, "fields");
+    json_object(w);
+    while (in.used < in.bytes && !in.failed) {
+        uint8_t index = get_u8(&in);
+        struct value value = { .type = get_u8(&in) };
+        if (value.type == VALUE_TEXT)
+            value.text = get_text(&in);
+        else
+            value.number = get_f64(&in);
+        if (in.failed || index >= READING_FIELDS_MAX)
+            break;
+        const char *name =
+            known ? api->config->sources[reading->source].field_names[index] : "";
+        char numbered[16];
+        (void)snprintf(numbered, sizeof numbered, "field%u", index);
+        json_key(w, name[0] != '\0' ? name : numbered);
+        put_value(w, &value);
+    }
+    json_object_end(w);
+}
+
+const char *api_time_source(enum time_source source)
+{
+    static const char *const names[] = { "device", "arrival", "clamped", "coarse" };
+    return names[source];
+}
+
+static void put_reading(const struct api *api, struct json_writer *w, const struct record *record)
+{
+    const struct reading *r = &record->reading;
+    json_key(w, "device");
+    json_text(w, r->device);
+    json_key(w, "metric");
+    json_text(w, r->metric);
+    json_key(w, "value");
+    put_value(w, &r->value);
+    if (r->unit.bytes > 0) {
+        json_key(w, "unit");
+        json_text(w, r->unit);
+    }
+    json_key(w, "event_time_ms");
+    json_integer(w, record->event_time_ms);
+    json_key(w, "event_time");
+    json_time(w, record->event_time_ms);
+    json_key(w, "time_source");
+    json_string(w, api_time_source(record->time_source));
+    if (r->has_device_time) {
+        json_key(w, "device_time_ms");
+        json_integer(w, r->device_time_ms);
+    }
+    if (r->has_sequence) {
+        json_key(w, "sequence");
+        json_unsigned(w, r->sequence);
+    }
+    json_key(w, "index");
+    json_unsigned(w, r->index);
+    if (r->extra.bytes > 0)
+        put_fields(api, w, r);
+}
+
+static void put_digest(struct json_writer *w, struct text digest)
+{
+    char hex[65] = "";
+    for (uint32_t i = 0; i < digest.bytes && i < 32; i++)
+        (void)snprintf(hex + (size_t)2 * i, 3, "%02x", (unsigned char)digest.at[i]);
+    json_key(w, "digest");
+    json_string(w, hex);
+}
+
+static void put_other(struct json_writer *w, const struct record *record)
+{
+    static const char *const clocks[] = { "unset", "coarse", "synced" };
+    switch (record->kind) {
+    case RECORD_REJECT:
+        json_key(w, "reason");
+        json_string(w, reject_name(record->reason));
+        json_key(w, "device");
+        json_text(w, record->reading.device);
+        break;
+    case RECORD_CLOCK:
+        json_key(w, "offset_ms");
+        json_integer(w, record->clock.offset_ms);
+        json_key(w, "state");
+        json_string(w, clocks[record->clock.state]);
+        break;
+    case RECORD_CONFIG:
+    case RECORD_INVENTORY:
+        put_digest(w, record->digest);
+        break;
+    case RECORD_COMMAND:
+        json_key(w, "command");
+        json_text(w, record->content);
+        break;
+    case RECORD_GONE:
+        json_key(w, "device");
+        json_text(w, record->reading.device);
+        json_key(w, "will");
+        json_text(w, record->content);
+        break;
+    case RECORD_TICK:
+    case RECORD_SOURCE:
+    case RECORD_SHED:
+    case RECORD_LAG:
+        json_key(w, "count");
+        json_unsigned(w, record->count);
+        break;
+    case RECORD_READING:
+        break;
+    }
+}
+
+/* One line; 0 bytes: it did not fit. */
+static size_t print_record(const struct api *api, uint64_t block, uint64_t position,
+                           const struct record *record, char *to, size_t bytes)
+{
+    if (bytes < 2)
+        return 0;
+    struct json_writer w = json_writer_over(to, bytes - 1);
+    json_object(&w);
+    json_key(&w, "block");
+    json_unsigned(&w, block);
+    json_key(&w, "position");
+    json_unsigned(&w, position);
+    json_key(&w, "kind");
+    json_string(&w, kind_name(record->kind));
+    json_key(&w, "t_ms");
+    json_integer(&w, record->t_ms);
+    if (record->kind == RECORD_READING || record->kind == RECORD_REJECT ||
+        record->kind == RECORD_SOURCE || record->kind == RECORD_GONE) {
+        json_key(&w, "source");
+        bool known = record->reading.source < api->config->source_count;
+        json_string(&w, known ? api->config->sources[record->reading.source].name : "?");
+    }
+    if (record->kind == RECORD_READING)
+        put_reading(api, &w, record);
+    else
+        put_other(&w, record);
+    json_object_end(&w);
+    struct text line = json_done(&w);
+    if (line.bytes == 0)
+        return 0;
+    to[line.bytes] = '\n';
+    return line.bytes + 1;
+}
+
+static void ask_export(struct api *api, struct store *store)
+{
+    struct question *q = &api->question;
+    struct record record;
+    uint64_t block = 0, position = 0;
+    size_t bytes = 0, used = 0;
+    q->body = (struct text){ api->store_text, 0 };
+    q->error = store_block_read(store, q->from, api->bytes, api->bytes_max, &block, &bytes);
+    if (q->error != 0 || block == 0)
+        return;
+    (void)snprintf(q->next, sizeof q->next, "%llu.0", (unsigned long long)block + 1);
+    q->error = block_open(api->reader, (struct text){ (const char *)api->bytes, (uint32_t)bytes });
+    uint64_t skip = block == q->from ? q->skip : 0;
+    int more = q->error == 0 ? 1 : 0;
+    for (; more == 1 && (more = block_next(api->reader, &record)) == 1; position++) {
+        if (position < skip)
+            continue;
+        size_t line = print_record(api, block, position, &record, api->store_text + used,
+                                   API_STORE_BYTES - used);
+        if (line == 0) {
+            (void)snprintf(q->next, sizeof q->next, "%llu.%llu", (unsigned long long)block,
+                           (unsigned long long)position);
+            break;
+        }
+        used += line;
+    }
+    if (more < 0)
+        q->error = more;
+    q->body.bytes = (uint32_t)used;
+}
+
+/* --- asking --- */
+
+static void ask_store(void *ctx, struct store *store)
+{
+    struct api *api = ctx;
+    switch (api->question.kind) {
+    case QUESTION_LETTERS:
+        ask_letters(api, store);
+        break;
+    case QUESTION_LETTER:
+        ask_letter(api, store);
+        break;
+    case QUESTION_EXPORT:
+        ask_export(api, store);
+        break;
+    }
+}
+
+static void on_answered(void *ctx)
+{
+    struct api *api = ctx;
+    assert(api->question.state == QUESTION_ASKED);
+    api->question.state = QUESTION_ANSWERED;
+}
+
+static bool give_answer(struct api *api, struct api_response *response)
+{
+    struct question *q = &api->question;
+    q->state = QUESTION_NONE;
+    if (q->error == WEIR_ENOTFOUND)
+        return api_fail(api, response, 404, "there is no such entry");
+    if (q->error != 0)
+        return api_fail(api, response, 500, weir_err_text(q->error));
+    *response = (struct api_response){ 200, "application/json", q->body, "" };
+    if (q->kind == QUESTION_EXPORT)
+        response->type = "application/x-ndjson";
+    memcpy(response->next, q->next, sizeof response->next);
+    return true;
+}
+
+bool api_ask(struct api *api, const struct api_request *request, const struct question *question,
+             struct api_response *response)
+{
+    struct question *q = &api->question;
+    if (q->state == QUESTION_ANSWERED && q->request == request->number)
+        return give_answer(api, response);
+    if (q->state == QUESTION_ANSWERED && q->request == 0)
+        q->state = QUESTION_NONE; /* nobody wants it any more */
+    if (q->state != QUESTION_NONE)
+        return false; /* another's turn */
+    *q = *question;
+    q->request = request->number;
+    if (gateway_query(api->start.gateway, ask_store, on_answered, api))
+        q->state = QUESTION_ASKED;
+    return false;
+}
