@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Goal: the daemon leaks nothing and touches no memory that is not its own. Method: it lives a small demo under
-valgrind's memcheck, between real brokers, TLS to the cloud: readings with disorder and faults, both brokers away,
+valgrind's memcheck, TLS on both sides: readings with disorder and faults, the cloud away, a new certificate,
 every call of the command line, a reload, an orderly stop, a restart that rebuilds the state, and a second stop. Any
 error or leak (definite, indirect or possible) fails; nothing is suppressed, libraries included.
 
@@ -29,7 +29,7 @@ class Test(Demo):
 
     def schedule(self):
         at = self.plan["seconds"] / 4
-        return [(at, self.cloud_away), (at + 1, self.cloud_back), (2 * at, self.stop_broker), (3 * at, self.ask)]
+        return [(at, self.cloud_away), (at + 1, self.cloud_back), (2 * at, self.change_certificate), (3 * at, self.ask)]
 
     def weir(self, *arguments):
         done = subprocess.run([WEIR, *arguments], env=self.system.environment, capture_output=True, text=True, timeout=60)
