@@ -160,7 +160,7 @@ static bool logins_read(struct fleet *f)
     if (c->logins_file == NULL)
         return true;
     FILE *file = fopen(c->logins_file, "r");
-    f->logins = calloc(c->connections, sizeof *f->logins);
+    f->logins = calloc((size_t)c->connections, sizeof *f->logins);
     uint64_t count = 0;
     static_assert(FLEET_NAME_BYTES_MAX == 40, "the format below says so");
     while (file != NULL && f->logins != NULL && count < c->connections &&

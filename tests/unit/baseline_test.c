@@ -315,13 +315,14 @@ static void any_numbers_leave_it_finite(void **state)
     for (int stream = 0; stream < 100; stream++) {
         struct baseline b, twin;
         memset(&b, 0, sizeof b);
-        int64_t time_ms = -(int64_t)rnd_below(&chance, UINT64_C(1) << 53);
+        int64_t time_ms = -(int64_t)(rnd(&chance) >> 11);
         double value = 0;
         for (int n = 0; n < 1000; n++) {
             value = stream % 2 == 0 || rnd_below(&chance, 50) == 0 ? wild(&chance, value)
                                                                   : rnd_normal(&chance);
             value = value > 1e140 ? 1e140 : value < -1e140 ? -1e140 : value;
-            int64_t gap_ms = (int64_t)rnd_below(&chance, UINT64_C(1) << rnd_below(&chance, 50));
+            size_t bits = rnd_below(&chance, 50);
+            int64_t gap_ms = (int64_t)(rnd(&chance) % (UINT64_C(1) << bits));
             const struct baseline_reading reading = { time_ms += gap_ms, gap_ms, value };
             twin = b;
             if (n % 100 == 50)

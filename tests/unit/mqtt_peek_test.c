@@ -54,7 +54,7 @@ static void random_bytes_harm_nobody(void **state)
             bytes[k] = (uint8_t)(rnd(&seed) % 4 == 0 ? rnd(&seed) : rnd(&seed) % 8);
         bytes[0] = (uint8_t)(rnd(&seed) % 2 == 0 ? 0x30 : rnd(&seed));
         struct text topic;
-        (void)peek(bytes, rnd(&seed) % (sizeof bytes + 1), &topic);
+        (void)peek(bytes, rnd_below(&seed, sizeof bytes + 1), &topic);
     }
 }
 
