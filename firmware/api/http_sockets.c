@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "firmware/api/http_state.h"
+#include "firmware/socket.h"
 #include "pipeline/err.h"
 
 enum { BACKLOG = 16 };
@@ -47,28 +47,12 @@ int http_listen_local(const char *path, char *why)
     return WEIR_EIO;
 }
 
-static int bind_to(int fd, const struct config_broker *at)
-{
-    struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(at->port) };
-    struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(at->port) };
-    if (inet_pton(AF_INET6, at->host, &six.sin6_addr) == 1)
-        return bind(fd, (const struct sockaddr *)&six, sizeof six);
-    if (inet_pton(AF_INET, at->host, &four.sin_addr) != 1)
-        four.sin_addr.s_addr = htonl(INADDR_LOOPBACK); /* localhost: all else was refused */
-    return bind(fd, (const struct sockaddr *)&four, sizeof four);
-}
-
 int http_listen_network(const struct config_broker *at, char *why)
 {
-    const int yes = 1;
-    int family = strchr(at->host, ':') != NULL ? AF_INET6 : AF_INET;
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 &&
-        bind_to(fd, at) == 0 && listen(fd, BACKLOG) == 0)
+    int fd = socket_listen(at, BACKLOG);
+    if (fd >= 0)
         return fd;
     (void)snprintf(why, 256, "http.listen: can't listen at %.60s:%u: %.60s", at->host, at->port,
                    strerror(errno));
-    if (fd >= 0)
-        (void)close(fd); /* never used */
     return WEIR_EIO;
 }

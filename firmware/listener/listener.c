@@ -1,6 +1,5 @@
 #include "firmware/listener/listener.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #include "firmware/listener/listener_state.h"
 #include "firmware/log.h"
+#include "firmware/socket.h"
 
 enum {
     TICK_MS = 250,
@@ -83,33 +83,6 @@ void listener_log(struct listener *l, const struct device *d, const char *event,
 /* --- our socket ---------------------------------------------------------------------------------
  */
 
-static int bind_to(int fd, const struct config_broker *at)
-{
-    struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(at->port) };
-    struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(at->port) };
-    if (inet_pton(AF_INET6, at->host, &six.sin6_addr) == 1)
-        return bind(fd, (const struct sockaddr *)&six, sizeof six);
-    if (inet_pton(AF_INET, at->host, &four.sin_addr) != 1)
-        four.sin_addr.s_addr = htonl(INADDR_LOOPBACK); /* localhost: all else was refused */
-    return bind(fd, (const struct sockaddr *)&four, sizeof four);
-}
-
-static int open_socket(const struct config_broker *at)
-{
-    const int yes = 1;
-    int family = strchr(at->host, ':') != NULL ? AF_INET6 : AF_INET;
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 && bind_to(fd, at) == 0 &&
-        listen(fd, BACKLOG) == 0)
-        return fd;
-    int error = errno;
-    (void)close(fd); /* never used */
-    errno = error;
-    return -1;
-}
-
 int listener_open(struct listener *l, struct loop *loop, struct gateway *gateway, uint64_t seed,
                   char *why)
 {
@@ -122,7 +95,7 @@ int listener_open(struct listener *l, struct loop *loop, struct gateway *gateway
         (void)snprintf(why, 256, "source %s: %.180s", l->config.source->name, detail);
         return WEIR_EINVAL;
     }
-    l->fd = open_socket(at);
+    l->fd = socket_listen(at, BACKLOG);
     if (l->fd >= 0 && strangers_open(l))
         l->watch = loop_watch(loop, l->epoll);
     if (l->watch == NULL) {
