@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import ROOT, WEIR, Place, free_port, skip_without, wait_until  # noqa: E402
+from weir_e2e import ROOT, WEIR, Place, free_port, run_cases, skip_without, wait_until  # noqa: E402
 
 CONF = os.path.join(ROOT, "docs", "broker.conf")
 MESSAGES, SAVE_S = 3000, 60
@@ -148,14 +148,7 @@ CASES = [the_file_is_what_check_prints, mosquitto_takes_it_alone, what_is_publis
 
 def main():
     skip_without("mosquitto", "mosquitto_pub")
-    for case in CASES:
-        if len(sys.argv) > 1 and case.__name__ not in sys.argv[1:]:
-            continue
-        began = time.monotonic()
-        with Place() as place:
-            case(place)
-        print(f"ok {case.__name__} {time.monotonic() - began:.1f} s", flush=True)
-    return 0
+    return run_cases(CASES)
 
 
 sys.exit(main())

@@ -15,7 +15,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import ROOT, WEIR, Place, free_port, skip_without, wait_until  # noqa: E402
+from weir_e2e import ROOT, WEIR, Place, free_port, run_cases, skip_without, wait_until  # noqa: E402
 
 
 def read(*path):
@@ -327,13 +327,7 @@ CASES = [page_names_what_the_source_says, guide_names_what_the_source_says, comm
 
 def main():
     skip_without("mosquitto")
-    for case in CASES:
-        if len(sys.argv) > 1 and case.__name__ not in sys.argv[1:]:
-            continue
-        with Place() as place:
-            case(place)
-        print(f"ok {case.__name__}", flush=True)
-    return 0
+    return run_cases(CASES)
 
 
 sys.exit(main())

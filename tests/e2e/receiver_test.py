@@ -15,7 +15,7 @@ import time
 import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import ROOT, Place, skip_without, wait_until  # noqa: E402
+from weir_e2e import ROOT, Place, run_cases, skip_without, wait_until  # noqa: E402
 
 EXAMPLE = os.path.join(ROOT, "docs/examples/receiver.py")
 GUIDE = os.path.join(ROOT, "docs/receiver.md")
@@ -318,14 +318,7 @@ CASES = [vectors_in_any_order, the_guide_s_sql_runs, a_real_run, what_was_evicte
 
 def main():
     skip_without("mosquitto", "mosquitto_pub", "mosquitto_sub", "tee")
-    for case in CASES:
-        if len(sys.argv) > 1 and case.__name__ not in sys.argv[1:]:
-            continue
-        began = time.monotonic()
-        with Place() as place:
-            case(place)
-        print(f"ok {case.__name__} {time.monotonic() - began:.1f} s", flush=True)
-    return 0
+    return run_cases(CASES)
 
 
 sys.exit(main())

@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import ROOT, WEIR, Place, free_port, wait_until  # noqa: E402
+from weir_e2e import ROOT, WEIR, Place, free_port, run_cases, wait_until  # noqa: E402
 
 ROUND = """origin = round figures
 decode_ns = 300
@@ -112,14 +112,4 @@ scale: {{headroom: 50, up_for: 1s}}
 CASES = [a_board_is_measured, sizes_show_how_they_come_about, partitions_alone, a_gateway_counts_what_its_load_wants]
 
 
-def main():
-    for case in CASES:
-        if len(sys.argv) > 1 and case.__name__ not in sys.argv[1:]:
-            continue
-        with Place() as place:
-            case(place)
-        print(f"ok {case.__name__}", flush=True)
-    return 0
-
-
-sys.exit(main())
+sys.exit(run_cases(CASES))

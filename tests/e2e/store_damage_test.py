@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import Place, skip_without, wait_until  # noqa: E402
+from weir_e2e import Place, run_cases, skip_without, wait_until  # noqa: E402
 
 CONFIG = """
 sources: [{{name: plant, url: "mqtt://localhost:{plant}", topics: ["t/{{device}}/{{metric}}"]}}]
@@ -100,14 +100,7 @@ CASES = [damage_that_the_start_sees, damage_inside_a_block]
 
 def main():
     skip_without("mosquitto", "mosquitto_pub", "mosquitto_sub")
-    for case in CASES:
-        if sys.argv[1:] and case.__name__ not in sys.argv[1:]:
-            continue
-        began = time.monotonic()
-        with Place() as place:
-            case(place)
-        print(f"ok {case.__name__} {time.monotonic() - began:.1f} s", flush=True)
-    return 0
+    return run_cases(CASES)
 
 
 sys.exit(main())
