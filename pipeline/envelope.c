@@ -15,38 +15,22 @@ const char *lane_name(uint32_t lane)
     return names[lane];
 }
 
-static const char *clock_name(enum clock_state clock)
-{
-    switch (clock) {
-    case CLOCK_UNSET:
-        return "unset";
-    case CLOCK_COARSE:
-        return "coarse";
-    case CLOCK_SYNCED:
-        break;
-    }
-    return "synced";
-}
-
 /* Every text below fits where it is printed: lanes, kinds and numbers are short. */
 static void put_source(struct json_writer *w, const struct envelope *e, uint32_t lane)
 {
     char source[SOURCE_BYTES];
     (void)snprintf(source, sizeof source, "urn:weir:%016" PRIx64 "%016" PRIx64 ":%s",
                    e->store_id.k0, e->store_id.k1, lane_name(lane));
-    json_key(w, "source");
-    json_string(w, source);
+    json_put_string(w, "source", source);
 }
 
 static void put_type(struct json_writer *w, const char *kind)
 {
     char text[URI_BYTES];
     (void)snprintf(text, sizeof text, "dev.weir.%s.v1", kind);
-    json_key(w, "type");
-    json_string(w, text);
+    json_put_string(w, "type", text);
     (void)snprintf(text, sizeof text, "urn:weir:schema:%s.v1", kind);
-    json_key(w, "dataschema");
-    json_string(w, text);
+    json_put_string(w, "dataschema", text);
 }
 
 /* CloudEvents has no integers of 64 bits: twenty digits, in the order of their text. */
@@ -54,8 +38,7 @@ static void put_sequence(struct json_writer *w, uint64_t sequence)
 {
     char digits[21];
     (void)snprintf(digits, sizeof digits, "%020" PRIu64, sequence);
-    json_key(w, "sequence");
-    json_string(w, digits);
+    json_put_string(w, "sequence", digits);
 }
 
 static void put_subject(struct json_writer *w, const struct text parts[2])
@@ -71,42 +54,31 @@ static void put_subject(struct json_writer *w, const struct text parts[2])
         memcpy(subject + used, parts[i].at, parts[i].bytes);
         used += parts[i].bytes;
     }
-    json_key(w, "subject");
-    json_text(w, (struct text){ subject, used });
+    json_put_text(w, "subject", (struct text){ subject, used });
 }
 
 void envelope_attributes(struct json_writer *w, const struct envelope *e,
                          const struct envelope_attributes *attributes)
 {
     json_object(w);
-    json_key(w, "specversion");
-    json_string(w, "1.0");
+    json_put_string(w, "specversion", "1.0");
     put_type(w, attributes->kind);
     put_source(w, e, attributes->lane);
-    json_key(w, "id");
-    json_string(w, attributes->id);
+    json_put_string(w, "id", attributes->id);
     put_sequence(w, attributes->sequence);
-    json_key(w, "time");
-    json_time(w, attributes->time_ms);
-    json_key(w, "recordedtime");
-    json_time(w, attributes->recorded_ms);
+    json_put_time(w, "time", attributes->time_ms);
+    json_put_time(w, "recordedtime", attributes->recorded_ms);
     put_subject(w, attributes->subject);
-    json_key(w, "partitionkey");
-    json_text(w, attributes->subject[0]);
-    json_key(w, "datacontenttype");
-    json_string(w, "application/json");
+    json_put_text(w, "partitionkey", attributes->subject[0]);
+    json_put_string(w, "datacontenttype", "application/json");
 }
 
 void envelope_gateway(struct json_writer *w, const struct envelope *e)
 {
-    json_key(w, "gateway");
-    json_text(w, e->gateway);
-    json_key(w, "version");
-    json_text(w, e->version);
-    json_key(w, "config_digest");
-    json_text(w, e->config_digest);
-    json_key(w, "clock");
-    json_string(w, clock_name(e->clock));
+    json_put_text(w, "gateway", e->gateway);
+    json_put_text(w, "version", e->version);
+    json_put_text(w, "config_digest", e->config_digest);
+    json_put_string(w, "clock", clock_state_name(e->clock));
 }
 
 struct text envelope_gap(const struct envelope *e, uint32_t lane, uint64_t from_sequence,
@@ -124,14 +96,10 @@ struct text envelope_gap(const struct envelope *e, uint32_t lane, uint64_t from_
     envelope_attributes(&w, e, &attributes);
     json_key(&w, "data");
     json_object(&w);
-    json_key(&w, "lane");
-    json_string(&w, lane_name(lane));
-    json_key(&w, "from");
-    json_unsigned(&w, from_sequence);
-    json_key(&w, "to");
-    json_unsigned(&w, to_sequence);
-    json_key(&w, "reason");
-    json_string(&w, reason);
+    json_put_string(&w, "lane", lane_name(lane));
+    json_put_unsigned(&w, "from", from_sequence);
+    json_put_unsigned(&w, "to", to_sequence);
+    json_put_string(&w, "reason", reason);
     envelope_gateway(&w, e);
     json_object_end(&w);
     json_object_end(&w);
@@ -151,19 +119,15 @@ struct text envelope_notice(const struct envelope *e, uint64_t sequence, const c
     envelope_attributes(&w, e, &attributes);
     json_key(&w, "data");
     json_object(&w);
-    json_key(&w, "kind");
-    json_string(&w, kind);
-    json_key(&w, "message");
-    json_string(&w, notice->message);
+    json_put_string(&w, "kind", kind);
+    json_put_string(&w, "message", notice->message);
     if (notice->cause != NULL) {
-        json_key(&w, "cause");
-        json_string(&w, notice->cause);
+        json_put_string(&w, "cause", notice->cause);
     }
     json_key(&w, "facts");
     json_object(&w);
     for (uint32_t i = 0; i < notice->fact_count; i++) {
-        json_key(&w, notice->facts[i].name);
-        json_number(&w, notice->facts[i].value);
+        json_put_number(&w, notice->facts[i].name, notice->facts[i].value);
     }
     json_object_end(&w);
     envelope_gateway(&w, e);

@@ -34,42 +34,11 @@ static const char *transition_name(enum alert_transition transition)
     return transition == ALERT_RAISE ? "raised" : transition == ALERT_CLEAR ? "cleared" : "updated";
 }
 
-static void put_string(struct json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_string(w, value);
-}
-
 static void put_text_given(struct json_writer *w, const char *key, struct text value)
 {
     if (value.bytes == 0)
         return;
-    json_key(w, key);
-    json_text(w, value);
-}
-
-static void put_number(struct json_writer *w, const char *key, double value)
-{
-    json_key(w, key);
-    json_number(w, value);
-}
-
-static void put_flag(struct json_writer *w, const char *key, bool value)
-{
-    json_key(w, key);
-    json_bool(w, value);
-}
-
-static void put_count(struct json_writer *w, const char *key, uint64_t value)
-{
-    json_key(w, key);
-    json_unsigned(w, value);
-}
-
-static void put_time(struct json_writer *w, const char *key, int64_t unix_ms)
-{
-    json_key(w, key);
-    json_time(w, unix_ms);
+    json_put_text(w, key, value);
 }
 
 /* What the detector expected; the mean is the series' own, of late. A limit to one side only stands
@@ -81,11 +50,11 @@ static void put_expected(struct json_writer *w, const struct alert_event *event)
     json_object(w);
     bool band = verdict->low <= verdict->high;
     if (band && verdict->low > -READING_NUMBER_MAX)
-        put_number(w, "low", verdict->low);
+        json_put_number(w, "low", verdict->low);
     if (band && verdict->high < READING_NUMBER_MAX)
-        put_number(w, "high", verdict->high);
+        json_put_number(w, "high", verdict->high);
     if (event->usual != NULL && event->usual->count > 0)
-        put_number(w, "mean", event->usual->ew_mean);
+        json_put_number(w, "mean", event->usual->ew_mean);
     json_object_end(w);
 }
 
@@ -96,8 +65,8 @@ static void put_recent(struct json_writer *w, const struct alert_event *event)
     json_array(w);
     for (uint32_t i = 0; i < event->recent_count; i++) {
         json_object(w);
-        put_time(w, "time", event->recent[i].event_time_ms);
-        put_number(w, "value", event->recent[i].value);
+        json_put_time(w, "time", event->recent[i].event_time_ms);
+        json_put_number(w, "value", event->recent[i].value);
         json_object_end(w);
     }
     json_array_end(w);
@@ -113,9 +82,9 @@ static void put_device(struct json_writer *w, const struct inventory_entry *devi
         put_text_given(w, "model", text_of(device->model));
         put_text_given(w, "unit", text_of(device->unit));
         if (device->has_low)
-            put_number(w, "low", device->low);
+            json_put_number(w, "low", device->low);
         if (device->has_high)
-            put_number(w, "high", device->high);
+            json_put_number(w, "high", device->high);
     }
     json_object_end(w);
 }
@@ -125,7 +94,7 @@ static void put_enrichment(struct json_writer *w, const struct alert_event *even
                            const struct inventory_entry *device, bool enriched)
 {
     if (!enriched) {
-        put_flag(w, "enrichment_left_out", true);
+        json_put_bool(w, "enrichment_left_out", true);
         return;
     }
     put_expected(w, event);
@@ -135,43 +104,41 @@ static void put_enrichment(struct json_writer *w, const struct alert_event *even
 
 static void put_identity(struct json_writer *w, const struct alert_event *event)
 {
-    put_string(w, "alert_id", event->id);
-    put_count(w, "revision", event->alert->revision);
-    put_string(w, "transition", transition_name(event->transition));
-    put_string(w, "state", event->transition == ALERT_CLEAR ? "cleared" : "raised");
-    json_key(w, "device");
-    json_text(w, event->device);
-    json_key(w, "metric");
-    json_text(w, event->metric);
+    json_put_string(w, "alert_id", event->id);
+    json_put_unsigned(w, "revision", event->alert->revision);
+    json_put_string(w, "transition", transition_name(event->transition));
+    json_put_string(w, "state", event->transition == ALERT_CLEAR ? "cleared" : "raised");
+    json_put_text(w, "device", event->device);
+    json_put_text(w, "metric", event->metric);
     put_text_given(w, "unit", event->unit);
-    put_string(w, "rule", event->rule->name);
-    put_string(w, "detector", detector_ops(event->rule->kind)->name);
+    json_put_string(w, "rule", event->rule->name);
+    json_put_string(w, "detector", detector_ops(event->rule->kind)->name);
 }
 
 static void put_finding(struct json_writer *w, const struct alert_event *event, int64_t wall_ms)
 {
     const struct alert *alert = event->alert;
-    put_flag(w, "acknowledged", alert->acknowledged);
-    put_flag(w, "shelved", alert->shelved_until_ms > wall_ms);
+    json_put_bool(w, "acknowledged", alert->acknowledged);
+    json_put_bool(w, "shelved", alert->shelved_until_ms > wall_ms);
     if (alert->shelved_until_ms > wall_ms)
-        put_time(w, "shelved_until", alert->shelved_until_ms);
-    put_flag(w, "learning", alert->learning);
-    put_string(w, "severity", severity_names(event->severity).name);
+        json_put_time(w, "shelved_until", alert->shelved_until_ms);
+    json_put_bool(w, "learning", alert->learning);
+    json_put_string(w, "severity", severity_names(event->severity).name);
     if (alert->reason != REASON_NONE)
-        put_string(w, "reason", reason_name(alert->reason));
-    put_number(w, "observed", alert->last.observed);
-    put_number(w, "score", alert->last.score);
-    put_number(w, "threshold", alert->last.threshold);
-    put_time(w, "onset", alert->onset_event_ms);
-    put_time(w, "last_seen", alert->last_event_ms);
-    put_count(w, "count", alert->count);
-    put_count(w, "suppressed", alert->suppressed);
+        json_put_string(w, "reason", reason_name(alert->reason));
+    json_put_number(w, "observed", alert->last.observed);
+    json_put_number(w, "score", alert->last.score);
+    json_put_number(w, "threshold", alert->last.threshold);
+    json_put_time(w, "onset", alert->onset_event_ms);
+    json_put_time(w, "last_seen", alert->last_event_ms);
+    json_put_unsigned(w, "count", alert->count);
+    json_put_unsigned(w, "suppressed", alert->suppressed);
     json_key(w, "journal");
     json_object(w);
-    put_count(w, "first_block", event->first_block);
-    put_count(w, "last_block", event->last_block);
+    json_put_unsigned(w, "first_block", event->first_block);
+    json_put_unsigned(w, "last_block", event->last_block);
     json_object_end(w);
-    put_count(w, "contract_version", event->contract_version);
+    json_put_unsigned(w, "contract_version", event->contract_version);
 }
 
 struct text envelope_alert(const struct envelope *e, uint64_t sequence,
@@ -189,9 +156,8 @@ struct text envelope_alert(const struct envelope *e, uint64_t sequence,
         .subject = { event->device, event->metric },
     };
     envelope_attributes(&w, e, &attributes);
-    put_string(&w, "severitytext", severity.text);
-    json_key(&w, "severitynumber");
-    json_integer(&w, severity.number);
+    json_put_string(&w, "severitytext", severity.text);
+    json_put_integer(&w, "severitynumber", severity.number);
     json_key(&w, "data");
     json_object(&w);
     put_identity(&w, event);

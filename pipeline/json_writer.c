@@ -198,6 +198,48 @@ void json_time(struct json_writer *w, int64_t unix_ms)
     json_string(w, text);
 }
 
+void json_put_text(struct json_writer *w, const char *key, struct text text)
+{
+    json_key(w, key);
+    json_text(w, text);
+}
+
+void json_put_string(struct json_writer *w, const char *key, const char *terminated)
+{
+    json_key(w, key);
+    json_string(w, terminated);
+}
+
+void json_put_number(struct json_writer *w, const char *key, double value)
+{
+    json_key(w, key);
+    json_number(w, value);
+}
+
+void json_put_integer(struct json_writer *w, const char *key, int64_t value)
+{
+    json_key(w, key);
+    json_integer(w, value);
+}
+
+void json_put_unsigned(struct json_writer *w, const char *key, uint64_t value)
+{
+    json_key(w, key);
+    json_unsigned(w, value);
+}
+
+void json_put_bool(struct json_writer *w, const char *key, bool value)
+{
+    json_key(w, key);
+    json_bool(w, value);
+}
+
+void json_put_time(struct json_writer *w, const char *key, int64_t unix_ms)
+{
+    json_key(w, key);
+    json_time(w, unix_ms);
+}
+
 struct text json_done(struct json_writer *w)
 {
     assert(w->depth == 0);

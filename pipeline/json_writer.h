@@ -31,6 +31,14 @@ void json_unsigned(struct json_writer *w, uint64_t value);
 void json_bool(struct json_writer *w, bool value);
 void json_null(struct json_writer *w);
 void json_time(struct json_writer *w, int64_t unix_ms); /* RFC 3339 string with milliseconds */
+/* A member of an object: its key and its value. */
+void json_put_text(struct json_writer *w, const char *key, struct text text);
+void json_put_string(struct json_writer *w, const char *key, const char *terminated);
+void json_put_number(struct json_writer *w, const char *key, double value);
+void json_put_integer(struct json_writer *w, const char *key, int64_t value);
+void json_put_unsigned(struct json_writer *w, const char *key, uint64_t value);
+void json_put_bool(struct json_writer *w, const char *key, bool value);
+void json_put_time(struct json_writer *w, const char *key, int64_t unix_ms);
 /* asserts that everything was closed; empty when failed */
 struct text json_done(struct json_writer *w);
 

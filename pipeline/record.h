@@ -30,6 +30,11 @@ enum record_kind {
 
 enum clock_state { CLOCK_UNSET, CLOCK_COARSE, CLOCK_SYNCED };
 
+static inline const char *clock_state_name(enum clock_state state)
+{
+    return state == CLOCK_UNSET ? "unset" : state == CLOCK_COARSE ? "coarse" : "synced";
+}
+
 /* Where a reading's event time comes from; clamped: the device's, cut to arrival + max_skew;
  * coarse: the arrival's, by a clock that was not synced. */
 enum time_source { TIME_DEVICE, TIME_ARRIVAL, TIME_CLAMPED, TIME_COARSE };

@@ -113,8 +113,7 @@ bool api_fail(struct api *api, struct api_response *response, uint32_t status, c
 {
     struct json_writer w = json_writer_over(api->text, API_TEXT_BYTES);
     json_object(&w);
-    json_key(&w, "error");
-    json_string(&w, why);
+    json_put_string(&w, "error", why);
     json_object_end(&w);
     (void)api_give(response, &w);
     response->status = status;
@@ -183,8 +182,7 @@ static bool done(struct api *api, struct api_response *response, int error)
         return api_fail(api, response, 503, "not now; try again");
     struct json_writer w = json_writer_over(api->text, API_TEXT_BYTES);
     json_object(&w);
-    json_key(&w, "accepted");
-    json_bool(&w, true);
+    json_put_bool(&w, "accepted", true);
     json_object_end(&w);
     (void)api_give(response, &w);
     response->status = 202; /* it is on disk with the next commit */

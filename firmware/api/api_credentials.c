@@ -43,16 +43,11 @@ static void put_listeners(const struct config *config, struct json_writer *w)
         if (source->kind != SOURCE_LISTENER || source->anonymous)
             continue;
         json_object(w);
-        json_key(w, "source");
-        json_string(w, source->name);
-        json_key(w, "host");
-        json_string(w, source->broker.host);
-        json_key(w, "port");
-        json_unsigned(w, source->broker.port);
-        json_key(w, "tls");
-        json_bool(w, source->broker.tls);
-        json_key(w, "topic");
-        json_string(w, source->topics[0].template.text);
+        json_put_string(w, "source", source->name);
+        json_put_string(w, "host", source->broker.host);
+        json_put_unsigned(w, "port", source->broker.port);
+        json_put_bool(w, "tls", source->broker.tls);
+        json_put_string(w, "topic", source->topics[0].template.text);
         json_object_end(w);
     }
     json_array_end(w);
@@ -66,11 +61,9 @@ static bool tell(struct api *api, struct api_response *response)
         return refuse(api, response, change->result, change->name);
     struct json_writer w = json_writer_over(api->text, API_TEXT_BYTES);
     json_object(&w);
-    json_key(&w, "device");
-    json_string(&w, change->name);
+    json_put_string(&w, "device", change->name);
     if (change->verb != CREDENTIALS_REVOKE) {
-        json_key(&w, "password");
-        json_string(&w, change->password);
+        json_put_string(&w, "password", change->password);
         put_listeners(api->config, &w);
     }
     json_object_end(&w);
@@ -122,12 +115,9 @@ bool api_list_credentials(struct api *api, const struct api_request *r, int64_t 
     json_array(&w);
     for (; (more = credentials_at(api->start.credentials, index, &view)) && api_room(&w); index++) {
         json_object(&w);
-        json_key(&w, "device");
-        json_string(&w, view.name);
-        json_key(&w, "state");
-        json_string(&w, view.revoked ? "revoked" : "password");
-        json_key(&w, "since");
-        json_time(&w, view.since_ms);
+        json_put_string(&w, "device", view.name);
+        json_put_string(&w, "state", view.revoked ? "revoked" : "password");
+        json_put_time(&w, "since", view.since_ms);
         json_object_end(&w);
     }
     json_array_end(&w);

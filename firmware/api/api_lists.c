@@ -28,20 +28,13 @@ bool api_list_devices(struct api *api, const struct api_request *r, int64_t mono
     json_array(&w);
     while ((more = engine_device(view.engine, index, &device)) && max > 0 && api_room(&w)) {
         json_object(&w);
-        json_key(&w, "device");
-        json_text(&w, device.device);
-        json_key(&w, "series");
-        json_unsigned(&w, device.series);
-        json_key(&w, "readings");
-        json_unsigned(&w, device.readings);
-        json_key(&w, "last_event_time");
-        json_time(&w, device.last_event_ms);
-        json_key(&w, "age_ms");
-        json_integer(&w, view.t_ms - device.last_t_ms);
-        json_key(&w, "alerts_open");
-        json_unsigned(&w, device.alerts_open);
-        json_key(&w, "gone");
-        json_bool(&w, device.gone);
+        json_put_text(&w, "device", device.device);
+        json_put_unsigned(&w, "series", device.series);
+        json_put_unsigned(&w, "readings", device.readings);
+        json_put_time(&w, "last_event_time", device.last_event_ms);
+        json_put_integer(&w, "age_ms", view.t_ms - device.last_t_ms);
+        json_put_unsigned(&w, "alerts_open", device.alerts_open);
+        json_put_bool(&w, "gone", device.gone);
         json_object_end(&w);
         index++;
         max--;
@@ -65,14 +58,10 @@ static void put_series(struct json_writer *w, const struct series_view *series)
 {
     const struct statistics *s = series->statistics;
     json_object(w);
-    json_key(w, "device");
-    json_text(w, series->device);
-    json_key(w, "metric");
-    json_text(w, series->metric);
-    json_key(w, "unit");
-    json_text(w, series->unit);
-    json_key(w, "count");
-    json_unsigned(w, s->count);
+    json_put_text(w, "device", series->device);
+    json_put_text(w, "metric", series->metric);
+    json_put_text(w, "unit", series->unit);
+    json_put_unsigned(w, "count", s->count);
     if (s->count > 0) {
         const struct {
             const char *key;
@@ -87,18 +76,13 @@ static void put_series(struct json_writer *w, const struct series_view *series)
                         { "rate", s->rate },
                         { "interval_ms", s->interval_ms } };
         for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
-            json_key(w, figures[i].key);
-            json_number(w, figures[i].value);
+            json_put_number(w, figures[i].key, figures[i].value);
         }
-        json_key(w, "last_event_time");
-        json_time(w, s->last_ms);
+        json_put_time(w, "last_event_time", s->last_ms);
     }
-    json_key(w, "watermark_ms");
-    json_integer(w, series->watermark_ms);
-    json_key(w, "alerts_open");
-    json_unsigned(w, series->alerts_open);
-    json_key(w, "learning");
-    json_bool(w, series->learning);
+    json_put_integer(w, "watermark_ms", series->watermark_ms);
+    json_put_unsigned(w, "alerts_open", series->alerts_open);
+    json_put_bool(w, "learning", series->learning);
     json_object_end(w);
 }
 
@@ -151,46 +135,27 @@ static void put_alert(struct json_writer *w, const struct alert_view *view, int6
     static const char *const severities[] = { "info", "warning", "minor", "major", "critical" };
     const struct alert *a = view->alert;
     json_object(w);
-    json_key(w, "id");
-    json_string(w, view->id);
-    json_key(w, "device");
-    json_text(w, view->device);
-    json_key(w, "metric");
-    json_text(w, view->metric);
-    json_key(w, "rule");
-    json_string(w, view->rule->name);
-    json_key(w, "kind");
-    json_string(w, detector_ops(view->rule->kind)->name);
-    json_key(w, "severity");
-    json_string(w, severities[a->learning ? SEVERITY_INFO : view->rule->severity]);
+    json_put_string(w, "id", view->id);
+    json_put_text(w, "device", view->device);
+    json_put_text(w, "metric", view->metric);
+    json_put_string(w, "rule", view->rule->name);
+    json_put_string(w, "kind", detector_ops(view->rule->kind)->name);
+    json_put_string(w, "severity", severities[a->learning ? SEVERITY_INFO : view->rule->severity]);
     if (a->reason != REASON_NONE) {
-        json_key(w, "reason");
-        json_string(w, reason_name(a->reason));
+        json_put_string(w, "reason", reason_name(a->reason));
     }
-    json_key(w, "state");
-    json_string(w, state_name(a->state));
-    json_key(w, "age_ms");
-    json_integer(w, t_ms - a->since_ms);
-    json_key(w, "onset_time");
-    json_time(w, a->onset_event_ms);
-    json_key(w, "last_time");
-    json_time(w, a->last_event_ms);
-    json_key(w, "revision");
-    json_unsigned(w, a->revision);
-    json_key(w, "count");
-    json_unsigned(w, a->count);
-    json_key(w, "suppressed");
-    json_unsigned(w, a->suppressed);
-    json_key(w, "observed");
-    json_number(w, a->last.observed);
-    json_key(w, "score");
-    json_number(w, a->last.score);
-    json_key(w, "threshold");
-    json_number(w, a->last.threshold);
-    json_key(w, "learning");
-    json_bool(w, a->learning);
-    json_key(w, "acknowledged");
-    json_bool(w, a->acknowledged);
+    json_put_string(w, "state", state_name(a->state));
+    json_put_integer(w, "age_ms", t_ms - a->since_ms);
+    json_put_time(w, "onset_time", a->onset_event_ms);
+    json_put_time(w, "last_time", a->last_event_ms);
+    json_put_unsigned(w, "revision", a->revision);
+    json_put_unsigned(w, "count", a->count);
+    json_put_unsigned(w, "suppressed", a->suppressed);
+    json_put_number(w, "observed", a->last.observed);
+    json_put_number(w, "score", a->last.score);
+    json_put_number(w, "threshold", a->last.threshold);
+    json_put_bool(w, "learning", a->learning);
+    json_put_bool(w, "acknowledged", a->acknowledged);
     json_key(w, "shelved_until");
     if (a->shelved_until_ms > 0)
         json_time(w, a->shelved_until_ms);
@@ -244,30 +209,20 @@ bool api_list_tail(struct api *api, const struct api_request *r, int64_t mono_ms
     for (uint32_t i = 0; i < count && api_room(&w); i++) {
         const struct tail_entry *e = &api->tail[i];
         json_object(&w);
-        json_key(&w, "number");
-        json_unsigned(&w, e->number);
-        json_key(&w, "arrived");
-        json_time(&w, e->wall_ms);
-        json_key(&w, "event_time");
-        json_time(&w, e->event_time_ms);
-        json_key(&w, "time_source");
-        json_string(&w, api_time_source(e->time_source));
-        json_key(&w, "device");
-        json_string(&w, e->device);
-        json_key(&w, "metric");
-        json_string(&w, e->metric);
-        json_key(&w, "value");
-        json_string(&w, e->value);
-        json_key(&w, "unit");
-        json_string(&w, e->unit);
-        json_key(&w, "outcome");
-        json_string(&w, e->outcome);
+        json_put_unsigned(&w, "number", e->number);
+        json_put_time(&w, "arrived", e->wall_ms);
+        json_put_time(&w, "event_time", e->event_time_ms);
+        json_put_string(&w, "time_source", api_time_source(e->time_source));
+        json_put_string(&w, "device", e->device);
+        json_put_string(&w, "metric", e->metric);
+        json_put_string(&w, "value", e->value);
+        json_put_string(&w, "unit", e->unit);
+        json_put_string(&w, "outcome", e->outcome);
         json_object_end(&w);
         after = e->number;
     }
     json_array_end(&w);
-    json_key(&w, "next");
-    json_unsigned(&w, after);
+    json_put_unsigned(&w, "next", after);
     json_object_end(&w);
     return api_give(response, &w);
 }

@@ -50,8 +50,7 @@ static void put_watchdog(const struct board *b, const struct hal_time *now, stru
     const struct board_judgement *j = &b->judgement;
     json_key(w, "watchdog");
     json_object(w);
-    json_key(w, "running");
-    json_bool(w, b->running);
+    json_put_bool(w, "running", b->running);
     put(w, "timeout_s", b->running, b->timeout_s);
     put(w, "feeds", true, b->feeds);
     put(w, "progress_age_ms", j->proved, (uint64_t)(now->mono_ms - j->progress_ms));
@@ -90,8 +89,7 @@ void api_write_machine(const struct board *b, struct json_writer *w)
     put_storage(b, w);
     put_watchdog(b, &now, w);
     put_name(w, "led", led_pattern_name(b->led));
-    json_key(w, "relay");
-    json_bool(w, b->relay);
+    json_put_bool(w, "relay", b->relay);
     put_missing(b, w);
     json_object_end(w);
 }

@@ -246,10 +246,9 @@ static void put_hardware(const struct board *b, struct prometheus *p)
 
 static void put_clock(const struct gateway_view *v, struct prometheus *p)
 {
-    static const char *const states[] = { "unset", "coarse", "synced" };
     prometheus_family(p, PROMETHEUS_GAUGE, "weir_clock_state", "1 for the state that holds.");
-    for (uint32_t i = 0; i < sizeof states / sizeof states[0]; i++)
-        prometheus_count(p, WITH("state", states[i]), v->clock == i);
+    for (enum clock_state state = CLOCK_UNSET; state <= CLOCK_SYNCED; state++)
+        prometheus_count(p, WITH("state", clock_state_name(state)), v->clock == state);
     prometheus_counter(p, "weir_clock_steps_total", "Times the wall clock jumped, since the start.",
                        v->clock_steps);
 }

@@ -11,27 +11,19 @@
 static void put_letter(struct json_writer *w, const struct dead_letter *letter, bool whole)
 {
     json_object(w);
-    json_key(w, "id");
-    json_unsigned(w, letter->id);
-    json_key(w, "arrived");
-    json_time(w, letter->wall_ms);
-    json_key(w, "reason");
-    json_string(w, reject_name(letter->reason));
-    json_key(w, "text");
-    json_string(w, reject_text(letter->reason));
+    json_put_unsigned(w, "id", letter->id);
+    json_put_time(w, "arrived", letter->wall_ms);
+    json_put_string(w, "reason", reject_name(letter->reason));
+    json_put_string(w, "text", reject_text(letter->reason));
     json_key(w, "offset");
     if (letter->fault_offset == LETTER_NO_OFFSET)
         json_null(w);
     else
         json_unsigned(w, letter->fault_offset);
-    json_key(w, "readings");
-    json_unsigned(w, letter->readings);
-    json_key(w, "source");
-    json_text(w, letter->source);
-    json_key(w, "topic");
-    json_text(w, letter->topic);
-    json_key(w, "payload_bytes");
-    json_unsigned(w, letter->payload.bytes);
+    json_put_unsigned(w, "readings", letter->readings);
+    json_put_text(w, "source", letter->source);
+    json_put_text(w, "topic", letter->topic);
+    json_put_unsigned(w, "payload_bytes", letter->payload.bytes);
     json_key(w, whole ? "payload" : "payload_begin");
     struct text payload = letter->payload;
     if (!whole && payload.bytes > 64)
@@ -155,32 +147,23 @@ const char *api_time_source(enum time_source source)
 static void put_reading(const struct api *api, struct json_writer *w, const struct record *record)
 {
     const struct reading *r = &record->reading;
-    json_key(w, "device");
-    json_text(w, r->device);
-    json_key(w, "metric");
-    json_text(w, r->metric);
+    json_put_text(w, "device", r->device);
+    json_put_text(w, "metric", r->metric);
     json_key(w, "value");
     put_value(w, &r->value);
     if (r->unit.bytes > 0) {
-        json_key(w, "unit");
-        json_text(w, r->unit);
+        json_put_text(w, "unit", r->unit);
     }
-    json_key(w, "event_time_ms");
-    json_integer(w, record->event_time_ms);
-    json_key(w, "event_time");
-    json_time(w, record->event_time_ms);
-    json_key(w, "time_source");
-    json_string(w, api_time_source(record->time_source));
+    json_put_integer(w, "event_time_ms", record->event_time_ms);
+    json_put_time(w, "event_time", record->event_time_ms);
+    json_put_string(w, "time_source", api_time_source(record->time_source));
     if (r->has_device_time) {
-        json_key(w, "device_time_ms");
-        json_integer(w, r->device_time_ms);
+        json_put_integer(w, "device_time_ms", r->device_time_ms);
     }
     if (r->has_sequence) {
-        json_key(w, "sequence");
-        json_unsigned(w, r->sequence);
+        json_put_unsigned(w, "sequence", r->sequence);
     }
-    json_key(w, "index");
-    json_unsigned(w, r->index);
+    json_put_unsigned(w, "index", r->index);
     if (r->extra.bytes > 0)
         put_fields(api, w, r);
 }
@@ -190,46 +173,36 @@ static void put_digest(struct json_writer *w, struct text digest)
     char hex[65] = "";
     for (uint32_t i = 0; i < digest.bytes && i < 32; i++)
         (void)snprintf(hex + (size_t)2 * i, 3, "%02x", (unsigned char)digest.at[i]);
-    json_key(w, "digest");
-    json_string(w, hex);
+    json_put_string(w, "digest", hex);
 }
 
 static void put_other(struct json_writer *w, const struct record *record)
 {
-    static const char *const clocks[] = { "unset", "coarse", "synced" };
     switch (record->kind) {
     case RECORD_REJECT:
-        json_key(w, "reason");
-        json_string(w, reject_name(record->reason));
-        json_key(w, "device");
-        json_text(w, record->reading.device);
+        json_put_string(w, "reason", reject_name(record->reason));
+        json_put_text(w, "device", record->reading.device);
         break;
     case RECORD_CLOCK:
-        json_key(w, "offset_ms");
-        json_integer(w, record->clock.offset_ms);
-        json_key(w, "state");
-        json_string(w, clocks[record->clock.state]);
+        json_put_integer(w, "offset_ms", record->clock.offset_ms);
+        json_put_string(w, "state", clock_state_name(record->clock.state));
         break;
     case RECORD_CONFIG:
     case RECORD_INVENTORY:
         put_digest(w, record->digest);
         break;
     case RECORD_COMMAND:
-        json_key(w, "command");
-        json_text(w, record->content);
+        json_put_text(w, "command", record->content);
         break;
     case RECORD_GONE:
-        json_key(w, "device");
-        json_text(w, record->reading.device);
-        json_key(w, "will");
-        json_text(w, record->content);
+        json_put_text(w, "device", record->reading.device);
+        json_put_text(w, "will", record->content);
         break;
     case RECORD_TICK:
     case RECORD_SOURCE:
     case RECORD_SHED:
     case RECORD_LAG:
-        json_key(w, "count");
-        json_unsigned(w, record->count);
+        json_put_unsigned(w, "count", record->count);
         break;
     case RECORD_READING:
         break;
@@ -244,14 +217,10 @@ static size_t print_record(const struct api *api, uint64_t block, uint64_t posit
         return 0;
     struct json_writer w = json_writer_over(to, bytes - 1);
     json_object(&w);
-    json_key(&w, "block");
-    json_unsigned(&w, block);
-    json_key(&w, "position");
-    json_unsigned(&w, position);
-    json_key(&w, "kind");
-    json_string(&w, kind_name(record->kind));
-    json_key(&w, "t_ms");
-    json_integer(&w, record->t_ms);
+    json_put_unsigned(&w, "block", block);
+    json_put_unsigned(&w, "position", position);
+    json_put_string(&w, "kind", kind_name(record->kind));
+    json_put_integer(&w, "t_ms", record->t_ms);
     if (record->kind == RECORD_READING || record->kind == RECORD_REJECT ||
         record->kind == RECORD_SOURCE || record->kind == RECORD_GONE) {
         json_key(&w, "source");
