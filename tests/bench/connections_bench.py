@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from listener_test import V3, Client  # noqa: E402
+from weir_mqtt import V3, Client  # noqa: E402
 from tls_test import Secure, connect  # noqa: E402
 from weir_e2e import Place, free_port, skip_without  # noqa: E402
 

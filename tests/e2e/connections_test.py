@@ -13,8 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from listener_test import CONNACK, PUBACK, V3, Endpoint, connect, packet, publish  # noqa: E402
+from weir_mqtt import CONNACK, PUBACK, V3, Endpoint, connect, packet, publish  # noqa: E402
 from weir_e2e import Place, free_port  # noqa: E402
 
 EACH = 2500              # connections of one process

@@ -1,168 +1,19 @@
 #!/usr/bin/env python3
 """Goal: devices that publish to the gateway itself get what MQTT promises, and a PUBACK means committed. Method: the real
-gateway on loopback; stock clients (mosquitto_pub, paho-mqtt for Python) at each version and QoS, and a plain socket that
+gateway on loopback; mosquitto_pub at each version and QoS (clients_test.py has the other stock clients), and a plain socket that
 says whatever a case wants: fragments, nonsense, half packets, floods, more connections than there are."""
 import os
 import random
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import Place, free_port, run_cases, skip_without, wait_until  # noqa: E402
-
-V3, V5 = 4, 5
-CONNACK, PUBACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 2, 4, 9, 11, 13, 14
-
-
-# --- packets ---
-
-def text(value):
-    data = value if isinstance(value, bytes) else value.encode()
-    return struct.pack(">H", len(data)) + data
-
-
-def packet(first, body):
-    length, size = b"", len(body)
-    while True:
-        length += bytes([size % 128 | (0x80 if size > 127 else 0)])
-        size //= 128
-        if size == 0:
-            return bytes([first]) + length + body
-
-
-def connect(client, version, keep_alive=60, clean=True, expiry=0):
-    properties = b"" if version != V5 else b"\0" if expiry == 0 else b"\x05\x11" + struct.pack(">I", expiry)
-    return packet(0x10, text("MQTT") + bytes([version, 2 if clean else 0]) + struct.pack(">H", keep_alive) + properties
-                  + text(client))
-
-
-BASE_MS = int(time.time() * 1000)
-
-
-def publish(number, version, qos=1, device="d1", topic=None, payload=None):
-    """A message that says the same each time that it is sent: number and time are what repeats are known by."""
-    if payload is None:
-        payload = b'{"value":21.5,"sequence":%d,"time":%d}' % (number, BASE_MS + number)
-    packet_id = struct.pack(">H", (number - 1) % 65535 + 1) if qos > 0 else b""
-    return packet(0x30 | qos << 1, text(topic or f"t/{device}/temp") + packet_id + (b"\0" if version == V5 else b"")
-                  + payload)
-
-
-class Client:
-    """One connection, spoken by hand."""
-
-    def __init__(self, port, client="c1", version=V3, **more):
-        self.version, self.buffer, self.was_reset = version, b"", False
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
-        self.socket.settimeout(20)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.code = None
-        if client is not None:
-            self.send(connect(client, version, **more))
-            kind, body = self.receive()
-            assert kind == CONNACK, kind
-            self.flags, self.code, self.properties = body[0], body[1], body[2:]
-
-    def send(self, data):
-        self.socket.sendall(data)
-
-    def publish(self, number, **more):
-        self.send(publish(number, self.version, **more))
-
-    def receive(self):
-        """The next packet's type and body; (None, b"") at the end of the connection."""
-        while True:
-            found = self.next_packet()
-            if found is not None:
-                return found
-            try:
-                data = self.socket.recv(65536)
-            except ConnectionResetError:
-                data, self.was_reset = b"", True
-            if not data:
-                return None, b""
-            self.buffer += data
-
-    def next_packet(self):
-        size, shift, at = 0, 0, 1
-        while True:
-            if at >= len(self.buffer):
-                return None
-            byte = self.buffer[at]
-            size |= (byte & 127) << shift
-            shift, at = shift + 7, at + 1
-            if byte < 128:
-                break
-        if len(self.buffer) < at + size:
-            return None
-        kind, body = self.buffer[0] >> 4, self.buffer[at:at + size]
-        self.buffer = self.buffer[at + size:]
-        return kind, body
-
-    def acknowledged(self, count):
-        """The packet ids of so many PUBACKs."""
-        ids = []
-        while len(ids) < count:
-            kind, body = self.receive()
-            assert kind == PUBACK, (kind, body)
-            ids.append(struct.unpack(">H", body[:2])[0])
-        return ids
-
-    def says_nothing(self, seconds):
-        self.socket.settimeout(seconds)
-        try:
-            data = self.socket.recv(65536)
-        except TimeoutError:
-            data = None
-        self.socket.settimeout(20)
-        return data is None
-
-    def ended_with(self):
-        """The reason code of the DISCONNECT, or None for an end without a word."""
-        while True:
-            kind, body = self.receive()
-            if kind is None:
-                return None
-            if kind == DISCONNECT:
-                assert self.receive()[0] is None, "it goes on after a DISCONNECT"
-                return body[0]
-
-    def close(self):
-        self.socket.close()
-
-
-class Endpoint:
-    def __init__(self, place, max_age="100ms", more="", limits=""):
-        self.place, self.port = place, place.ports.setdefault("devices", free_port())
-        place.write_config(f"""clock: {{trust: system}}
-{limits}
-sources:
-  - name: devices
-    listen: mqtt://127.0.0.1:{self.port}
-    anonymous: true
-    {more}
-    topics: ["t/{{device}}/{{metric}}"]
-    payload: {{value: /value, sequence: /sequence}}
-commit: {{max_age: {max_age}}}
-shed: {{enrichment_lag: 0, optional_lag: 0, sources_lag: 0, qos0_lag: 0}}
-watchdog: {{timeout: 0}}
-""")
-        place.start_gateway()
-
-    def counts(self):
-        return self.place.status()["sources"][0]["devices"]
-
-    def stored(self, count, seconds=20):
-        return self.place.wait_status(f"{count} stored", lambda s: s["ledger"]["stored"] >= count, seconds)
-
-    def wait_counts(self, what, judge):
-        self.place.wait_status(what, lambda s: judge(s["sources"][0]["devices"]))
-
+from weir_e2e import run_cases, skip_without  # noqa: E402
+from weir_mqtt import CONNACK, PINGRESP, PUBACK, SUBACK, UNSUBACK, V3, V5, Client, Endpoint, connect, packet, publish, text  # noqa: E402
 
 # --- stock clients ---
 
@@ -196,37 +47,6 @@ def mosquitto_pub(place):
     assert "denied" in done.stderr, done.stderr
     assert place.status()["ledger"]["rejected_total"] == 4
     print(f"  mosquitto_pub: {count} readings, v3.1.1 and v5, QoS 0, 1 and 2")
-
-
-PAHO = """
-import sys, paho.mqtt.client as mqtt
-port, version, count = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-client = mqtt.Client("paho-%d" % version, protocol=version)
-client.max_inflight_messages_set(50)
-client.connect("127.0.0.1", port)
-client.loop_start()
-sent = [client.publish("t/paho-%d/temp" % version, '{"value":%d,"sequence":%d}' % (i, i), qos=i % 3)
-        for i in range(1, count + 1)]
-for info in sent:
-    info.wait_for_publish(30)
-    assert info.is_published()
-client.disconnect()
-client.loop_stop()
-"""
-
-
-def paho(place):
-    python = next((p for p in (sys.executable, "/usr/bin/python3")
-                   if subprocess.run([p, "-c", "import paho.mqtt.client"], capture_output=True).returncode == 0), None)
-    if python is None:
-        print("  python3-paho-mqtt is not installed")
-        return
-    end = Endpoint(place)
-    for n, version in enumerate((V3, V5), 1):
-        subprocess.run([python, "-c", PAHO, str(end.port), str(version), "1000"], check=True, timeout=90)
-        ledger = end.stored(1000 * n)["ledger"]
-        assert ledger["stored"] == 1000 * n and ledger["duplicate"] == 0, ledger
-    print("  paho-mqtt: 2000 readings, v3.1.1 and v5, QoS 0, 1 and 2 in turn")
 
 
 # --- what an acknowledgement means ---
@@ -521,7 +341,7 @@ def read_in_handfuls(place, messages=1000):
     assert used < messages / 2, used
 
 
-CASES = [mosquitto_pub, paho, acknowledged_after_the_commit, order_over_many_commits, killed_at_random, fragments,
+CASES = [mosquitto_pub, acknowledged_after_the_commit, order_over_many_commits, killed_at_random, fragments,
          malformed, other_packets, too_many, slow_loris, flood,
          read_in_handfuls]
 

@@ -18,6 +18,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from weir_e2e import ROOT, Place, free_port, skip_without, wait_until  # noqa: E402
+from weir_mqtt import packet, text  # noqa: E402
 
 DEVICES, FLOODS, PERIOD_S, BLOCK = 8, 24, 0.1, 1000
 SEED_MS = (int(time.time()) - 3600) * 1000
@@ -105,19 +106,6 @@ class Tenth:
 
 
 # --- devices ---
-
-def packet(first, body):
-    length, size = b"", len(body)
-    while True:
-        length += bytes([size % 128 | (0x80 if size > 127 else 0)])
-        size //= 128
-        if size == 0:
-            return bytes([first]) + length + body
-
-
-def text(value):
-    return len(value).to_bytes(2, "big") + value.encode()
-
 
 def connect(port, name):
     s = socket.create_connection(("127.0.0.1", port), 20)

@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from listener_test import BASE_MS, PUBACK, V3, V5, Endpoint  # noqa: E402
+from weir_mqtt import BASE_MS, PUBACK, V3, V5, Endpoint  # noqa: E402
 from sessions_test import PUBCOMP, PUBREC, Session, packet, text  # noqa: E402
 from weir_e2e import WEIR, Place  # noqa: E402
 

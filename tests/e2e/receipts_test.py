@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from listener_test import BASE_MS, SUBACK, UNSUBACK, V3, V5, Client, Endpoint, packet, publish, text  # noqa: E402
+from weir_mqtt import BASE_MS, SUBACK, UNSUBACK, V3, V5, Client, Endpoint, packet, publish, text  # noqa: E402
 from tls_test import Endpoint as SecureEndpoint, Secure  # noqa: E402
 from weir_e2e import run_cases  # noqa: E402
 

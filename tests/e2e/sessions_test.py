@@ -9,8 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from listener_test import V3, V5, Client, Endpoint, packet, text  # noqa: E402
+from weir_mqtt import V3, V5, Client, Endpoint, packet, text  # noqa: E402
 from weir_e2e import run_cases  # noqa: E402
 
 PUBREC, PUBCOMP = 5, 7

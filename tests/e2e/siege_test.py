@@ -16,8 +16,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from listener_test import V3, V5, Client, Endpoint, connect, publish  # noqa: E402
+from weir_mqtt import V3, V5, Client, Endpoint, connect, publish  # noqa: E402
 from weir_e2e import run_cases  # noqa: E402
 
 MAX_AGE_S = 0.4

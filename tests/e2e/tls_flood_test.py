@@ -12,10 +12,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from listener_test import V3  # noqa: E402
 from tls_test import NOBODY, Endpoint, Secure, connect  # noqa: E402
-from listener_test import Client  # noqa: E402
 from weir_e2e import ROOT, SKIP, run_cases, skip_without, wait_until  # noqa: E402
+from weir_mqtt import V3, Client  # noqa: E402
 
 FLOOD = os.path.join(ROOT, "build/bench/flood_bench")
 MAX_AGE_MS, SECONDS = 100, 3

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from listener_test import PUBACK, V3, V5, Client, packet, publish, text  # noqa: E402
+from weir_mqtt import PUBACK, V3, V5, Client, packet, publish, text  # noqa: E402
 from weir_e2e import free_port, run_cases, skip_without, wait_until  # noqa: E402
 
 NOBODY = "0" * 32

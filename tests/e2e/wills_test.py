@@ -11,8 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from listener_test import CONNACK, V3, V5, Client, Endpoint, packet, publish, text  # noqa: E402
+from weir_mqtt import CONNACK, V3, V5, Client, Endpoint, packet, publish, text  # noqa: E402
 from weir_e2e import free_port, run_cases, skip_without, wait_until  # noqa: E402
 
 
