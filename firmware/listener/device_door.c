@@ -112,12 +112,17 @@ static struct text certified(const struct listener *l, const struct device *d)
     return device;
 }
 
+static bool has_certificate(const struct device *d)
+{
+    return d->link.tls != NULL && tls_has_certificate(d->link.tls);
+}
+
 /* NULL: *name is who it is. Else why not. */
 static const char *judge(const struct listener *l, const struct device *d, struct text *name)
 {
     const struct mqtt_connect *connect = &l->event.packet.connect;
     *name = connect->username;
-    if (d->link.tls != NULL && tls_has_certificate(d->link.tls)) {
+    if (has_certificate(d)) {
         *name = certified(l, d);
         if (name->bytes == 0)
             return "its certificate names no device, where client_name has it";
@@ -136,6 +141,12 @@ bool device_identify(struct listener *l, struct device *d, struct byte_writer *w
     struct text name;
     if (l->config.source->anonymous)
         return true;
+    if (!has_certificate(d) && !door_listens(l->door, &d->address, l->now_ms)) {
+        /* It was connected before others from there failed: as many guesses as connections. */
+        l->counts.slowed++;
+        mqtt_connection_close(d->mqtt, MQTT_SERVER_BUSY, text_of("not now"), w);
+        return false;
+    }
     const char *why = judge(l, d, &name);
     if (why == NULL) {
         memcpy(d->id, name.at, name.bytes);

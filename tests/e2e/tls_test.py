@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_mqtt import PUBACK, V3, V5, Client, packet, publish, text  # noqa: E402
+from weir_mqtt import CONNACK, PUBACK, V3, V5, Client, packet, publish, text  # noqa: E402
 from weir_e2e import free_port, run_cases, skip_without, wait_until  # noqa: E402
 
 NOBODY = "0" * 32
@@ -253,8 +253,8 @@ def client_certificates(place):
     for number, files in enumerate((issue(place, "strange", "/CN=d1", ca="strange"), issue(place, "old", "/CN=d1", days=-1),
                                     issue(place, "server", "/CN=d1", use="serverAuth"))):
         assert fails(end, shows(place, files), source=f"127.0.0.{number + 3}"), files
-    log = place.log("gateway")
-    assert "not signed by client_ca" in log and "has expired" in log and "not one for clients" in log
+    for why in ("not signed by client_ca", "has expired", "not one for clients"):
+        wait_until(f"the log says {why}", lambda: why in place.log("gateway"))
     place.weir("device", "revoke", "d1")
     assert client.ended_with() == 0x87 and again.ended_with() == 0x87
     for session in (None, client.socket.session):
@@ -392,6 +392,23 @@ def backs_off(place):
     print(f"  60 wrong passwords: {counts['slowed']} were not looked at; let in again after {time.monotonic() - began:.1f} s")
 
 
+def connected_before(place):
+    """Who holds many connections before the first of them fails has no more guesses for it."""
+    end = Endpoint(place, listen="mqtt")
+    password = end.add("d1")
+    held = [Client(end.port, None) for _ in range(40)]
+    late = Client(end.port, None)
+    wait_until("all are let in", lambda: end.counts()["accepted"] >= 41)
+    for client in held:
+        client.send(connect("bad", V3, "d1", NOBODY))
+    codes = [client.receive() for client in held]
+    counts = end.counts()
+    assert 9 <= counts["bad_credentials"] <= 12 and counts["slowed"] >= 28, counts
+    assert sum(body[1:] == b"\x03" for _, body in codes) == counts["slowed"], codes
+    late.send(connect("late", V3, "d1", password))
+    assert late.receive() == (CONNACK, b"\0\x03"), "the right password, and not now"
+
+
 def memory(place):
     """What a connection takes of mbedTLS stays under what the budget says of it."""
     end = Endpoint(place, more="connections: 200\n    connections_per_device: 100")
@@ -415,7 +432,7 @@ def memory(place):
 
 
 CASES = [pasted_line, refused, own_topics, changes_at_once, client_certificates, names_in_certificates,
-         certificate_changed, records, resumed, backs_off, memory]
+         certificate_changed, records, resumed, backs_off, connected_before, memory]
 
 
 def main():
