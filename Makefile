@@ -106,7 +106,7 @@ $(B)/asan/%.o: %.c | test-packages packages
 HERE := build/tests/digest_test build/tests/digest_engine_test
 test: unit-build all $(if $(CROSS),digests-here,bench-build) ## Run every test; with BOARD=name the unit tests, emulated
 	@$(if $(CROSS),WEIR_RUNNER="$(RUNNER)" WEIR_BUILD=$(B)) tests/run.py $(if $(RUNNER),--runner="$(RUNNER)") \
-	$(if $(CROSS),tests/cross/digest_test.sh tests/cross/daemon_test.sh,tests/house_test.sh) $(addprefix $(B)/tests/,$(UNIT_TESTS)) \
+	$(if $(CROSS),tests/cross/digest_test.sh tests/cross/daemon_test.sh,tests/house_test.sh tests/fuzz_test.sh) $(addprefix $(B)/tests/,$(UNIT_TESTS)) \
 	$(if $(CROSS),,$(WORLD_TESTS) $(E2E_TESTS))
 
 digests-here:
@@ -129,7 +129,7 @@ N    ?= 10000
 FROM ?= 1
 FUZZ_SECONDS ?= 600
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
-fuzz_links = $(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
+fuzz_links = $(wildcard $(subst %,*,$(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)))
 fuzz_libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
 .PHONY: powercut connections worlds planted kill9 valgrind soak fuzz bench sizes
 worlds: all ## Live through N seeded worlds from seed FROM (N=10000 FROM=1)
