@@ -1,6 +1,10 @@
 # Every command of the project. `make help` lists them, made from the ## comments below.
 # Packages come from .ci/packages; what is missing is installed by the targets that need it.
 MAKEFLAGS += --no-builtin-rules
+# As many jobs as there are processors, unless the command line says.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
 SHELL     := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -28,7 +32,7 @@ LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SYSROOT),--sysroot=$
 # Our own heap is sealed after start: any later call of ours through these asserts (firmware/heap_seal.c).
 SEAL     := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=asprintf
 
-PIPELINE  := $(wildcard pipeline/*.c pipeline/mqtt/*.c)
+PIPELINE  := $(wildcard pipeline/*.c pipeline/*/*.c)
 HAL       := $(wildcard hal/*.c)
 HAL_LINUX := $(wildcard hal/linux/*.c)
 STORAGE   := $(wildcard storage/*.c)
@@ -211,7 +215,7 @@ pure: $(B)/pure/pipeline.o ## Prove that pipeline/ reaches no clock, heap or sys
 	@bad=$$(nm -u $< | awk '{print $$NF}' | sort -u | grep -vxF "$$(printf '%s\n' $(PURE_OK))" | grep -v '^cJSON_'); \
 	test -z "$$bad" || { echo "pipeline/ reaches:" $$bad; exit 1; }
 	@! nm $< | grep -E ' [bBcCdD] ' || { echo "pipeline/ has global state"; exit 1; }
-	@for f in $(filter-out $(B)/pure/pipeline/codec_json% $(B)/pure/pipeline/inventory%,$(PIPELINE:%.c=$(B)/pure/%.o)); do \
+	@for f in $(filter-out $(B)/pure/pipeline/codec/codec_json% $(B)/pure/pipeline/inventory%,$(PIPELINE:%.c=$(B)/pure/%.o)); do \
 	! nm -u $$f | grep cJSON_ || { echo "$$f uses cJSON"; exit 1; }; done; echo ok pure
 
 $(B)/pure/pipeline.o: $(PIPELINE:%.c=$(B)/pure/%.o)

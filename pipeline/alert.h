@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "pipeline/bytes.h"
-#include "pipeline/detector.h"
+#include "pipeline/detect/detector.h"
 #include "pipeline/hash.h"
 
 enum {

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#include "pipeline/word.h"
+#include "pipeline/codec/word.h"
 
 static uint64_t rotate(uint64_t x, int bits)
 {

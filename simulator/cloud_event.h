@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pipeline/codec_results.h"
+#include "pipeline/codec/codec_results.h"
 #include "pipeline/text.h"
 
 enum cloud_kind { CLOUD_ALERT, CLOUD_GAP, CLOUD_NOTICE, CLOUD_RESULTS, CLOUD_READINGS };

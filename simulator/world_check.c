@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "pipeline/envelope.h"
+#include "pipeline/codec/envelope.h"
 #include "simulator/world_state.h"
 
 enum { LETTERS_AT_ONCE = 64 };

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "pipeline/envelope.h"
+#include "pipeline/codec/envelope.h"
 #include "simulator/world_state.h"
 
 enum { AWAY_TURNS = 60 };

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/codec_results.h"
+#include "pipeline/codec/codec_results.h"
 #include "simulator/world_state.h"
 
 static const struct hash_key PLAIN = { 1, 2 };

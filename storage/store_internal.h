@@ -7,7 +7,7 @@
 #ifndef STORAGE_STORE_INTERNAL_H
 #define STORAGE_STORE_INTERNAL_H
 
-#include "pipeline/envelope.h"
+#include "pipeline/codec/envelope.h"
 #include "pipeline/err.h"
 #include "storage/store.h"
 

@@ -25,7 +25,7 @@ once() {
 once 'mosquitto' '^(firmware/tap/|simulator/)'
 once 'MQTTAsync' '^(firmware/uplink/|simulator/)'
 once 'sqlite3'   '^(storage/|simulator/(faulty_vfs|cloud_|report))'
-once 'cjson/'    '^(pipeline/codec_json|pipeline/inventory|firmware/json_arena|simulator/)'
+once 'cjson/'    '^(pipeline/codec/codec_json|pipeline/inventory|firmware/json_arena|simulator/)'
 once 'microhttpd' '^firmware/api/http'
 once 'yaml'      '^firmware/config/'
 once 'gpiod'     '^hal/linux/'

@@ -8,7 +8,7 @@
 #include "firmware/board/board.h"
 #include "firmware/api/http.h"
 #include "firmware/listener/listener.h"
-#include "pipeline/codec_json_receipt.h"
+#include "pipeline/codec/codec_json_receipt.h"
 
 #define WITH(name, value) (const struct prometheus_label[2]){ { name, value } }
 #define WITH_BOTH(a, b, c, d) (const struct prometheus_label[2]){ { a, b }, { c, d } }

@@ -5,8 +5,8 @@
 #include "firmware/api/api.h"
 #include "firmware/budget.h"
 #include "firmware/api/prometheus.h"
-#include "pipeline/json_writer.h"
-#include "pipeline/survey.h"
+#include "pipeline/codec/json_writer.h"
+#include "pipeline/pressure/survey.h"
 
 enum {
     API_TEXT_BYTES = 64 * 1024,   /* of an answer made on the loop */

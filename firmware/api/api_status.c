@@ -3,7 +3,7 @@
 #include "firmware/api/api_state.h"
 #include "firmware/board/board.h"
 #include "firmware/listener/listener.h"
-#include "pipeline/codec_json_receipt.h"
+#include "pipeline/codec/codec_json_receipt.h"
 
 static void put_health(const struct api *api, const struct gateway_view *v, struct json_writer *w)
 {

@@ -5,7 +5,7 @@
 #define FIRMWARE_PROMETHEUS_H
 
 #include "pipeline/bytes.h"
-#include "pipeline/histogram.h"
+#include "pipeline/pressure/histogram.h"
 
 #define PROMETHEUS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 

@@ -9,7 +9,7 @@
 #include "firmware/cli/detect_plot.h"
 #include "firmware/cli/table.h"
 #include "firmware/config/config_parts.h"
-#include "pipeline/detector.h"
+#include "pipeline/detect/detector.h"
 #include "pipeline/timestamp.h"
 
 static const char help[] =

@@ -9,7 +9,7 @@
 #include "firmware/sizing/sizing.h"
 #include "hal/board.h"
 #include "pipeline/err.h"
-#include "pipeline/scale.h"
+#include "pipeline/pressure/scale.h"
 
 static const char help[] =
     "usage: weir size --devices N --rate R --payload B [--board NAME] [--headroom P]\n"

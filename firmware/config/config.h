@@ -10,11 +10,11 @@
 #include <stdio.h>
 
 #include "hal/hal.h"
-#include "pipeline/codec_json.h"
+#include "pipeline/codec/codec_json.h"
 #include "pipeline/contract.h"
-#include "pipeline/engine.h"
-#include "pipeline/scale.h"
-#include "pipeline/shed.h"
+#include "pipeline/engine/engine.h"
+#include "pipeline/pressure/scale.h"
+#include "pipeline/pressure/shed.h"
 #include "pipeline/topic.h"
 #include "storage/block.h"
 #include "storage/store.h"

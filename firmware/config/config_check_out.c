@@ -1,7 +1,7 @@
 /* Contradictions in what leaves: detectors, alerts, and the uplink. */
 #include "firmware/config/config_parts.h"
 
-#include "pipeline/detector.h"
+#include "pipeline/detect/detector.h"
 
 /* --- detectors --------------------------------------------------------------------------- */
 

@@ -3,7 +3,7 @@
 
 #include <mbedtls/sha256.h>
 
-#include "pipeline/detector.h"
+#include "pipeline/detect/detector.h"
 
 enum { BLOCK_BYTES_A_RECORD = 48, BLOCK_RECORDS_MAX = 65535 };
 enum { INVENTORY_BYTES_AN_ENTRY = 128, INVENTORY_BYTES_MIN = 64 * 1024 };

@@ -1,7 +1,7 @@
 /* The table for people: `weir config explain`, and docs/configuration.md. */
 #include "firmware/config/config_parts.h"
 
-#include "pipeline/detector.h"
+#include "pipeline/detect/detector.h"
 #include "pipeline/err.h"
 
 enum { VALUE_BYTES = 320 };

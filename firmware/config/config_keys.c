@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include "pipeline/detector.h"
+#include "pipeline/detect/detector.h"
 
 const struct config_section_doc config_sections[SECTIONS] = {
     [SECTION_ROOT] = { "", sizeof(struct config), "The file as a whole." },

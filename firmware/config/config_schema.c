@@ -1,8 +1,8 @@
 /* The one table: each key's type, unit, range, default and meaning. A row is one key. */
 #include "firmware/config/config_parts.h"
 
-#include "pipeline/detector.h"
-#include "pipeline/envelope.h"
+#include "pipeline/detect/detector.h"
+#include "pipeline/codec/envelope.h"
 
 #define FIELD(type, field) offsetof(struct type, field), sizeof(((struct type *)0)->field)
 #define MAP(name, of, at_type, at_field, text) \

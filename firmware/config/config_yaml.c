@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <yaml.h>
 
-#include "pipeline/detector.h"
+#include "pipeline/detect/detector.h"
 #include "pipeline/err.h"
 
 enum { SECTION_KEYS_MAX = 40 };

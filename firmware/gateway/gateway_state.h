@@ -3,11 +3,11 @@
 #define FIRMWARE_GATEWAY_STATE_H
 
 #include "firmware/gateway/gateway.h"
-#include "pipeline/codec_results.h"
-#include "pipeline/envelope.h"
+#include "pipeline/codec/codec_results.h"
+#include "pipeline/codec/envelope.h"
 #include "pipeline/err.h"
 #include "pipeline/inventory.h"
-#include "pipeline/lag.h"
+#include "pipeline/pressure/lag.h"
 
 enum {
     FILL_LETTERS_MAX = 256,

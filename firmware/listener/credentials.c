@@ -12,7 +12,7 @@
 
 #include "firmware/config/config_parts.h"
 #include "firmware/log.h"
-#include "pipeline/codec_json_check.h"
+#include "pipeline/codec/codec_json_check.h"
 #include "pipeline/err.h"
 
 enum { SALT_BYTES = 16, HASH_BYTES = 32, LINE_BYTES = 256, PIECE_BYTES = 16 * 1024 };

@@ -5,7 +5,7 @@
 
 #include "firmware/listener/listener_state.h"
 #include "firmware/log.h"
-#include "pipeline/codec_json_check.h"
+#include "pipeline/codec/codec_json_check.h"
 
 void device_failed(struct listener *l, struct device *d)
 {

@@ -1,6 +1,6 @@
 #include "firmware/sizing/sizing.h"
 
-#include "pipeline/scale.h"
+#include "pipeline/pressure/scale.h"
 
 enum { DAY_S = 86400 };
 

@@ -8,7 +8,7 @@
 #include "firmware/backoff.h"
 #include "firmware/log.h"
 #include "firmware/uplink/uplink_client.h"
-#include "pipeline/codec_json_receipt.h"
+#include "pipeline/codec/codec_json_receipt.h"
 #include "pipeline/err.h"
 
 enum {

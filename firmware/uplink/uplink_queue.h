@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "pipeline/arena.h"
-#include "pipeline/codec_json_receipt.h"
+#include "pipeline/codec/codec_json_receipt.h"
 
 enum { UPLINK_MESSAGES = 8, UPLINK_REASON_BYTES = 160 };
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "pipeline/baseline.h"
+#include "pipeline/detect/baseline.h"
 
 #include "tests/lib/noise.h"
 

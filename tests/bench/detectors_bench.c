@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "pipeline/detector.h"
+#include "pipeline/detect/detector.h"
 
 #include "tests/lib/check.h"
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/detector.h"
+#include "pipeline/detect/detector.h"
 #include "simulator/chance.h"
 #include "simulator/inject.h"
 

@@ -13,9 +13,9 @@
 
 #include "firmware/config/config.h"
 #include "firmware/json_arena.h"
-#include "pipeline/codec_json_check.h"
-#include "pipeline/codec_json_scan.h"
-#include "pipeline/codec_json_tree.h"
+#include "pipeline/codec/codec_json_check.h"
+#include "pipeline/codec/codec_json_scan.h"
+#include "pipeline/codec/codec_json_tree.h"
 
 enum {
     DEVICES = 1000,

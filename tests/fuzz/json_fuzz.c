@@ -3,7 +3,7 @@
  * bytes calls good, cJSON reads; what the scanner takes, both take, and the tree is the same.
  * Method: libFuzzer; the first byte chooses a mapping, the rest is the payload and ends at a page
  * that may not be touched, so that an overread within cJSON is seen too.
- * Links: pipeline/codec_json.c pipeline/codec_json_check.c pipeline/codec_json_pointer.c pipeline/codec_json_scan.c pipeline/codec_json_tree.c pipeline/timestamp.c pipeline/bytes.c firmware/json_arena.c
+ * Links: pipeline/codec/codec_json.c pipeline/codec/codec_json_check.c pipeline/codec/codec_json_pointer.c pipeline/codec/codec_json_scan.c pipeline/codec/codec_json_tree.c pipeline/timestamp.c pipeline/bytes.c firmware/json_arena.c
  * Libs: -lcjson */
 #include <assert.h>
 #include <cjson/cJSON.h>
@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "firmware/json_arena.h"
-#include "pipeline/codec_json.h"
-#include "pipeline/codec_json_check.h"
-#include "pipeline/codec_json_scan.h"
-#include "pipeline/codec_json_tree.h"
+#include "pipeline/codec/codec_json.h"
+#include "pipeline/codec/codec_json_check.h"
+#include "pipeline/codec/codec_json_scan.h"
+#include "pipeline/codec/codec_json_tree.h"
 #include "tests/lib/json_trees.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

@@ -1,10 +1,10 @@
 /* Goal: no bytes harm the reader of batches. Method: libFuzzer; the input stands alone in its heap, every row is read.
- * Links: pipeline/codec_results.c pipeline/codec_results_rows.c pipeline/packing.c pipeline/hash.c pipeline/bytes.c */
+ * Links: pipeline/codec/codec_results.c pipeline/codec/codec_results_rows.c pipeline/packing.c pipeline/hash.c pipeline/bytes.c */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
-#include "pipeline/codec_results.h"
+#include "pipeline/codec/codec_results.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

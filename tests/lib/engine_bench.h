@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "pipeline/engine.h"
+#include "pipeline/engine/engine.h"
 #include "tests/lib/check.h"
 
 /* Wall time when t is 0. */

@@ -1,6 +1,6 @@
 /* gateway_bench: the gateway over the real store in a directory of its own, with a clock that is moved by
  * hand, a broker that is a function call, and a cloud that keeps what it is sent. Killed and started as
- * often as a test likes. Links: pipeline/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c
+ * often as a test likes. Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c
  * hal/board.c firmware/json_arena.c */
 #ifndef TESTS_LIB_GATEWAY_BENCH_H
 #define TESTS_LIB_GATEWAY_BENCH_H

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/detector.h"
+#include "pipeline/detect/detector.h"
 
 enum { SERIES_PATH_BYTES = 1024 };
 

@@ -1,8 +1,8 @@
 /* Goal: the baseline knows each hour of the day, names what is unusual, is not blinded by one wild reading, and never
  * holds a NaN. Method: short stories of a series as examples; then a seeded property: on streams of huge, tiny, repeated
  * and jumping numbers every figure is finite and in order, and a state saved and loaded goes on bit for bit.
- * Links: pipeline/baseline.c pipeline/reason.c pipeline/bytes.c */
-#include "pipeline/baseline.h"
+ * Links: pipeline/detect/baseline.c pipeline/reason.c pipeline/bytes.c */
+#include "pipeline/detect/baseline.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * moving, and only then; LED and relay follow the gateway; what is not there does no harm.
  * Method: the gateway over a store under /tmp and a simulated machine, in turns of a quarter of a second. A job of the store's
  * is done in the next turn, or never, or comes back with an error.
- * Links: firmware/board/board.c firmware/board/board_judge.c firmware/board/health.c firmware/log.c firmware/json_arena.c hal/board.c hal/sim/hal_sim.c firmware/gateway/%.c firmware/config/%.c storage/%.c pipeline/%.c
+ * Links: firmware/board/board.c firmware/board/board_judge.c firmware/board/health.c firmware/log.c firmware/json_arena.c hal/board.c hal/sim/hal_sim.c firmware/gateway/%.c firmware/config/%.c storage/%.c pipeline/%.c pipeline/%/%.c
  * Libs: -lsqlite3 -lcjson -lyaml -lmbedcrypto -lz */
 #include "tests/lib/gateway_bench.h"
 

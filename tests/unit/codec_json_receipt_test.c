@@ -1,7 +1,7 @@
 /* Goal: receipts and replay requests are read exactly; what is not one changes nothing.
  * Method: tables; every prefix and every single changed byte of a good message is either refused or
  * read without harm (under the sanitizers).
- * Links: pipeline/codec_json_receipt.c firmware/json_arena.c
+ * Links: pipeline/codec/codec_json_receipt.c firmware/json_arena.c
  * Libs: -lcjson
  */
 #include "tests/lib/check.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "firmware/json_arena.h"
-#include "pipeline/codec_json_receipt.h"
+#include "pipeline/codec/codec_json_receipt.h"
 #include "pipeline/err.h"
 
 static const struct json_memory memory = { json_arena_reset, json_arena_exhausted };

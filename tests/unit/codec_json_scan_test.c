@@ -3,16 +3,16 @@
  * every flat object without escapes, not only some. Method: a table of what is taken and what is
  * not; 1,000,000 inputs from a seed, made by a grammar (numbers of every length and shape, UTF-8,
  * white space, repeated keys), every other one then mutated byte by byte.
- * Links: pipeline/codec_json_scan.c pipeline/codec_json_check.c pipeline/codec_json_tree.c firmware/json_arena.c
+ * Links: pipeline/codec/codec_json_scan.c pipeline/codec/codec_json_check.c pipeline/codec/codec_json_tree.c firmware/json_arena.c
  * Libs: -lcjson */
-#include "pipeline/codec_json_scan.h"
+#include "pipeline/codec/codec_json_scan.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
 
 #include "firmware/json_arena.h"
-#include "pipeline/codec_json_check.h"
-#include "pipeline/codec_json_tree.h"
+#include "pipeline/codec/codec_json_check.h"
+#include "pipeline/codec/codec_json_tree.h"
 #include "pipeline/reading.h"
 #include "tests/lib/check.h"
 #include "tests/lib/json_trees.h"

@@ -1,9 +1,9 @@
 /* Goal: every shape that devices send becomes the right readings, and every fault has its own
  * reason and place. Method: tables of messages with the readings written as text, and of faults with their
  * offset; a message made at random from a model and read back; limits at their edges.
- * Links: pipeline/codec_json.c pipeline/codec_json_check.c pipeline/codec_json_pointer.c pipeline/codec_json_scan.c pipeline/codec_json_tree.c pipeline/timestamp.c pipeline/bytes.c pipeline/reject.c firmware/json_arena.c
+ * Links: pipeline/codec/codec_json.c pipeline/codec/codec_json_check.c pipeline/codec/codec_json_pointer.c pipeline/codec/codec_json_scan.c pipeline/codec/codec_json_tree.c pipeline/timestamp.c pipeline/bytes.c pipeline/reject.c firmware/json_arena.c
  * Libs: -lcjson */
-#include "pipeline/codec_json.h"
+#include "pipeline/codec/codec_json.h"
 
 #include "firmware/json_arena.h"
 #include "pipeline/bytes.h"

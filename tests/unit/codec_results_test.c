@@ -1,9 +1,9 @@
 /* Goal: a batch says exactly what was put in, its bytes are those that docs/formats.md specifies, and no bytes harm the
  * reader. Method: random windows and readings against copies; the worked example and the vector compared byte for byte;
  * random damage, each message alone in its heap.
- * Links: pipeline/codec_results.c pipeline/codec_results_rows.c pipeline/packing.c pipeline/hash.c pipeline/bytes.c pipeline/window.c
+ * Links: pipeline/codec/codec_results.c pipeline/codec/codec_results_rows.c pipeline/packing.c pipeline/hash.c pipeline/bytes.c pipeline/window.c
  * Libs: -lz */
-#include "pipeline/codec_results.h"
+#include "pipeline/codec/codec_results.h"
 
 #include <float.h>
 #include <math.h>

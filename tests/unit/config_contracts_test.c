@@ -1,7 +1,7 @@
 /* Goal: a contract that was accepted may only grow: what is compatible and has a greater version is taken, everything
  * else is refused with what, from, to and the fix, and nothing in the store changes; restarts and lost checkpoints forget
  * nothing. Method: a gateway over a real store, started with one configuration after another.
- * Links: pipeline/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c firmware/json_arena.c hal/board.c
+ * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c firmware/json_arena.c hal/board.c
  * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
  */
 #include "tests/lib/gateway_bench.h"

@@ -2,7 +2,7 @@
  * answered is in the file, whole, and is read again; a file that is not whole is refused.
  * Method: examples; a seeded run of changes against a plain model, with a start anew after each; every
  * cut of a good file, and writes that fail. The thread runs at once.
- * Links: firmware/listener/credentials.c firmware/log.c pipeline/codec_json_check.c
+ * Links: firmware/listener/credentials.c firmware/log.c pipeline/codec/codec_json_check.c
  * Libs: -lmbedcrypto
  */
 #include "firmware/listener/credentials.h"

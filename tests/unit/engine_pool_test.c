@@ -1,8 +1,8 @@
 /* Goal: when more alerts than there are places want to be told, those that matter least give way, and
  * nothing is untold for good. Method: a fleet of 600 with two rules, so that 1,200 alerts want the 1,024
  * places of such an engine.
- * Links: pipeline/engine%.c pipeline/alert.c pipeline/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detector%.c pipeline/baseline.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
-#include "pipeline/engine.h"
+ * Links: pipeline/engine/engine%.c pipeline/alert.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+#include "pipeline/engine/engine.h"
 
 #include "tests/lib/check.h"
 #include "tests/lib/engine_bench.h"

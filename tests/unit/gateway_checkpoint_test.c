@@ -1,7 +1,7 @@
 /* Goal: a checkpoint is taken before folding the journal behind it would take longer than half of recovery.max, at the
  * rate that the last start measured; a start that folded too little to tell changes nothing.
  * Method: the gateway over a real store; the test says how long each start took.
- * Links: pipeline/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
+ * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
  */
 #include "tests/lib/gateway_bench.h"

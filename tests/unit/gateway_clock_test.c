@@ -3,7 +3,7 @@
  * followed and restamps nothing; a clock that is not synced never leads back behind what was stored, a synced one
  * does, and is told of.
  * Method: the gateway over a real store, its clocks moved by hand through the boots of a board without a battery.
- * Links: pipeline/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
+ * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
  */
 #include "tests/lib/gateway_bench.h"

@@ -1,6 +1,6 @@
 /* Goal: what is refused is kept as a dead letter that says why, and where in the payload, if anywhere. Method: a gateway
  * over a real store; one message of each kind of fault, then the letters are read back.
- * Links: pipeline/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
+ * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
  */
 #include "tests/lib/gateway_bench.h"

@@ -1,6 +1,6 @@
 /* Goal: an inventory as large as the configuration allows is taken, journalled and read back; one that is too large,
  * or finds no room before the next commit, leaves the old one as it was. Method: a gateway over a real store.
- * Links: pipeline/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
+ * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
  */
 #include "tests/lib/gateway_bench.h"

@@ -2,7 +2,7 @@
  * kill -9, restarts, and a configuration that forwards none.
  * Method: the gateway over a real store: readings while the cloud is there and while it is away; then everything
  * grows old.
- * Links: pipeline/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
+ * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
  */
 #include "tests/lib/gateway_bench.h"

@@ -1,7 +1,7 @@
 /* Goal: each shed level leaves out what it says, counts it, and is told with its cause; alerts and QoS 1 readings never
  * are left out; every kind of pressure is measured; sources are capped by priority; a restart ends the level.
  * Method: a gateway over a real store whose source is not read to its end, whose commits hang, or whose load is told.
- * Links: pipeline/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
+ * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
  */
 #include "tests/lib/gateway_bench.h"

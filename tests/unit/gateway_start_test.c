@@ -1,6 +1,6 @@
 /* Goal: a start takes up what there is and says what it can't. Method: a gateway over a real store; its checkpoints are
  * damaged in the file, behind its back.
- * Links: pipeline/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
+ * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
  */
 #include "tests/lib/gateway_bench.h"

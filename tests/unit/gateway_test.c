@@ -1,6 +1,6 @@
 /* Goal: the turn keeps its order: take, think, commit, then acknowledge. Method: a gateway over a real
  * store file, its ports recorded, its store jobs run by hand one at a time; each case is a timeline.
- * Links: pipeline/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
+ * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
  * Libs: -lsqlite3 -lcjson -lmbedcrypto -lyaml -lz */
 #include "tests/lib/gateway_bench.h"
 

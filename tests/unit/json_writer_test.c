@@ -1,7 +1,7 @@
 /* Goal: what is written is JSON that says exactly what was meant, within its buffer. Method: texts and numbers as tables;
  * random doubles must read back bit for bit and random bytes must come out as valid UTF-8; every shorter buffer fails.
- * Links: pipeline/json_writer.c pipeline/timestamp.c pipeline/bytes.c */
-#include "pipeline/json_writer.h"
+ * Links: pipeline/codec/json_writer.c pipeline/timestamp.c pipeline/bytes.c */
+#include "pipeline/codec/json_writer.h"
 
 #include <float.h>
 #include <math.h>

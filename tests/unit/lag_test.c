@@ -1,8 +1,8 @@
 /* Goal: a lag that grows for as long as is not allowed is told, once for each doubling, and its end too; one that only
  * rises and falls never is. Method: shapes of lag over time as a table; then random walks against a model that keeps
  * all of them and looks back.
- * Links: pipeline/lag.c */
-#include "pipeline/lag.h"
+ * Links: pipeline/pressure/lag.c */
+#include "pipeline/pressure/lag.h"
 
 #include "tests/lib/check.h"
 

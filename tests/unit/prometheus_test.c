@@ -1,6 +1,6 @@
 /* Goal: the text format of Prometheus, letter by letter, also for labels that hold what must be escaped; and a text that
  * does not fit is known not to. Method: one text as it should be, then the same into every smaller buffer.
- * Links: firmware/api/prometheus.c pipeline/bytes.c pipeline/histogram.c */
+ * Links: firmware/api/prometheus.c pipeline/bytes.c pipeline/pressure/histogram.c */
 #include "firmware/api/prometheus.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Goal: the number of gateways follows the load, with headroom, and does not flutter. Method: the arithmetic as a table;
  * a timeline; then random loads, of which the number must be one that the last while asked for.
- * Links: pipeline/scale.c */
-#include "pipeline/scale.h"
+ * Links: pipeline/pressure/scale.c */
+#include "pipeline/pressure/scale.h"
 
 #include "tests/lib/check.h"
 

@@ -1,7 +1,7 @@
 /* Goal: levels are entered and left when pressure lasted, one at a time, and not before, whatever causes it. Method:
  * timelines as tables; then random pressures against a model that keeps the whole history and looks back over it.
- * Links: pipeline/shed.c */
-#include "pipeline/shed.h"
+ * Links: pipeline/pressure/shed.c */
+#include "pipeline/pressure/shed.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Goal: the receiver's rule: a revision takes effect once and never goes back, whatever the order of arrival; what has
  * arrived without a hole is known exactly; what breaks the specification is kept aside. Method: examples, then
  * seeded deliveries (repeated, reordered, with gap events) against the plain truth of what was sent.
- * Links: simulator/cloud_store.c simulator/cloud_event.c pipeline/codec_results.c pipeline/codec_results_rows.c pipeline/packing.c pipeline/bytes.c pipeline/hash.c pipeline/timestamp.c
+ * Links: simulator/cloud_store.c simulator/cloud_event.c pipeline/codec/codec_results.c pipeline/codec/codec_results_rows.c pipeline/packing.c pipeline/bytes.c pipeline/hash.c pipeline/timestamp.c
  * Libs: -lsqlite3 -lcjson -lz */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* Goal: the arithmetic of `weir size` is what its lines say, and a calibration's file reads back as written; a bad one
  * is refused by name. Method: examples worked out by hand; then random loads against the plain meaning of each figure.
- * Links: firmware/sizing/sizing.c firmware/sizing/calibration.c firmware/log.c pipeline/scale.c */
+ * Links: firmware/sizing/sizing.c firmware/sizing/calibration.c firmware/log.c pipeline/pressure/scale.c */
 #include "firmware/sizing/sizing.h"
 
 #include <math.h>

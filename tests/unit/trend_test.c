@@ -1,8 +1,8 @@
 /* Goal: the trend is the least-squares line while young, follows a slope, knows the spread of readings about it,
  * and can be moved only a little by one reading. Method: examples, then a seeded property against least squares
  * computed from all readings.
- * Links: pipeline/trend.c pipeline/bytes.c */
-#include "pipeline/trend.h"
+ * Links: pipeline/detect/trend.c pipeline/bytes.c */
+#include "pipeline/detect/trend.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,0 +1,67 @@
+#include "pipeline/detect/detector.h"
+
+#include <assert.h>
+
+#include "pipeline/detect/detector_kinds.h"
+
+const struct detector_kind_ops *detector_ops(enum detector_kind kind)
+{
+    switch (kind) {
+    case DETECTOR_LIMIT:
+        return &detector_limit;
+    case DETECTOR_SHIFT:
+        return &detector_shift;
+    case DETECTOR_SPIKE:
+        return &detector_spike;
+    case DETECTOR_RATE:
+        return &detector_rate;
+    case DETECTOR_STUCK:
+        return &detector_stuck;
+    case DETECTOR_SILENT:
+        return &detector_silent;
+    case DETECTOR_BASELINE:
+        return &detector_baseline;
+    case DETECTOR_MISSING:
+        return &detector_missing;
+    case DETECTOR_KINDS:
+        break;
+    }
+    assert(kind < DETECTOR_KINDS);
+    return NULL;
+}
+
+struct detector_config detector_defaults(enum detector_kind kind)
+{
+    assert(kind < DETECTOR_KINDS);
+    return (struct detector_config){
+        .kind = kind,
+        .device = "*",
+        .metric = "*",
+        .threshold = kind == DETECTOR_SHIFT ? 12 : kind == DETECTOR_SPIKE ? 7 : 0,
+        .drift = 1,
+        .stuck_readings = 30,
+        .silent_min_ms = 180000,
+        .silent_intervals = 10,
+        .sensitivity = SENSITIVITY_NORMAL,
+        .severity = SEVERITY_WARNING,
+        .clear_after_ms = 5000,
+    };
+}
+
+/* One '*' in the pattern stands for any run of bytes, also none. */
+static bool pattern_matches(const char *pattern, struct text name)
+{
+    const char *star = strchr(pattern, '*');
+    if (star == NULL)
+        return text_equal(text_of(pattern), name);
+    size_t head_bytes = (size_t)(star - pattern);
+    size_t tail_bytes = strlen(star + 1);
+    return name.bytes >= head_bytes + tail_bytes &&
+           memcmp(name.at, pattern, head_bytes) == 0 &&
+           memcmp(name.at + name.bytes - tail_bytes, star + 1, tail_bytes) == 0;
+}
+
+bool detector_matches(const struct detector_config *config, struct text device, struct text metric)
+{
+    return pattern_matches(config->device, device) && pattern_matches(config->metric, metric);
+}

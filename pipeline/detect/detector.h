@@ -1,0 +1,129 @@
+/* detector: the one interface behind which every way of finding an anomaly stands, one file each.
+ *
+ * A detector looks at one series. It sees every reading in order of event time, with the statistics
+ * as they were before that reading, and says whether the reading is anomalous, how far, and what it
+ * expected. It does not know about alerts: `for`, cool-down, clearing and learning belong to the
+ * alert's state machine (alert.h), alike for all kinds. State is plain data of at most
+ * DETECTOR_STATE_BYTES, kept by the engine for each (series, detector) and saved with it. No time
+ * but the reading's; no heap, no chance. A verdict holds no NaN and no infinity.
+ *
+ * What each kind does, with its equations and limits, stands at the head of its file and, for those
+ * who configure it, in docs/detectors.md. */
+#ifndef PIPELINE_DETECT_DETECTOR_H
+#define PIPELINE_DETECT_DETECTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pipeline/detect/baseline.h"
+#include "pipeline/bytes.h"
+#include "pipeline/reading.h"
+#include "pipeline/reason.h"
+#include "pipeline/statistics.h"
+
+enum {
+    DETECTOR_STATE_BYTES = 512, /* the largest; a series has room for what its rules need */
+    DETECTOR_NAME_BYTES_MAX = 40
+};
+
+enum detector_kind {
+    DETECTOR_LIMIT,  /* outside [low, high], with hysteresis */
+    DETECTOR_SHIFT,  /* the level moved and stays: two-sided CUSUM */
+    DETECTOR_SPIKE,  /* one reading far from what is usual, in robust deviations */
+    DETECTOR_RATE,   /* changes faster than `per_second_max` */
+    DETECTOR_STUCK,  /* the same value for longer than this series' own habit */
+    DETECTOR_SILENT, /* no reading for longer than the device's own rhythm allows */
+    DETECTOR_BASELINE, /* not what it usually is at this hour, and in what way */
+    DETECTOR_MISSING,  /* fewer readings in an hour than usual */
+    DETECTOR_KINDS
+};
+
+enum severity {
+    SEVERITY_INFO,
+    SEVERITY_WARNING,
+    SEVERITY_MINOR,
+    SEVERITY_MAJOR,
+    SEVERITY_CRITICAL
+};
+
+/* One configured rule; the configuration's. Parameters that a kind does not use are ignored. */
+struct detector_config {
+    char name[DETECTOR_NAME_BYTES_MAX + 1];   /* the rule's name: part of an alert's identity */
+    enum detector_kind kind;
+    /* which series: exact, or with one '*' that stands for any run */
+    char device[READING_NAME_BYTES_MAX + 1];
+    char metric[READING_NAME_BYTES_MAX + 1];
+    bool has_low, has_high;
+    double low, high;             /* LIMIT, in the metric's unit */
+    double hysteresis;            /* LIMIT: how far inside the limit ends the anomaly, same unit */
+    /* SPIKE: robust deviations; SHIFT: the decision interval h, in standard deviations */
+    double threshold;
+    double drift;                 /* SHIFT: the allowance k, in standard deviations */
+    double per_second_max;        /* RATE: largest usual |change a second| */
+    uint32_t stuck_readings;      /* STUCK: least run of equal values */
+    int64_t silent_min_ms;        /* SILENT: never before this */
+    double silent_intervals;      /* SILENT: multiples of the series' own interval */
+    enum sensitivity sensitivity; /* BASELINE */
+    enum severity severity;
+    /* the anomaly must last this long, in pipeline time, before it is an alert */
+    int64_t for_ms;
+    int64_t clear_after_ms;       /* and be gone this long before the alert is cleared */
+    /* after that, no new alert of this rule and series for so long (counted) */
+    int64_t cooldown_ms;
+};
+
+struct sample { /* one reading as a detector sees it */
+    int64_t event_time_ms;
+    double value;
+};
+
+struct verdict {
+    bool known;        /* false: not enough seen yet to say anything */
+    bool anomalous;
+    enum reason reason; /* why, where the kind can tell; else NONE */
+    /* in the metric's unit, or the kind's own (a run's readings, milliseconds of silence) */
+    double observed;
+    double low, high;  /* what was expected; low > high: no band */
+    /* how far from usual in the kind's own measure, and where that becomes an anomaly */
+    double score;
+    double threshold;
+};
+
+struct detector_state { /* room for any kind's state */
+    union {
+        uint64_t align;
+        uint8_t bytes[DETECTOR_STATE_BYTES];
+    } of;
+};
+
+/* What a kind supplies; one constant in each detector_*.c. `state` is at least state_bytes, aligned
+ * to 8, and zero for a series that is new. */
+struct detector_kind_ops {
+    const char *name; /* in configurations: "limit", "shift", ... */
+    uint32_t state_bytes; /* <= DETECTOR_STATE_BYTES; 0: keeps nothing */
+    bool learns;          /* what is usual comes from the series itself; else a person has set it */
+    /* Where it learns: what it must have seen before its alerts are not marked as learning, even
+     * where the configuration asks for less. */
+    uint32_t learning_readings;
+    int64_t learning_ms;
+    /* Judge a reading, then learn from it. `before` excludes it. */
+    struct verdict (*on_reading)(const struct detector_config *config, void *state,
+                                 const struct sample *sample, const struct statistics *before);
+    /* SILENT only, else NULL. A reading came, gap_ms > 0 of pipeline time after the one before; and
+     * how long after the last one silence begins, 0: not yet known. */
+    void (*on_arrival)(const struct detector_config *config, void *state, int64_t gap_ms);
+    int64_t (*silence_ms)(const struct detector_config *config, const void *state);
+    void (*save)(const void *state, struct byte_writer *w);
+    /* On what save does not write the reader fails, and the state is void. */
+    void (*load)(void *state, struct byte_reader *r);
+};
+
+const struct detector_kind_ops *detector_ops(enum detector_kind kind);
+
+/* The kind's defaults for every parameter, name empty, device and metric "*". */
+struct detector_config detector_defaults(enum detector_kind kind);
+
+/* Whether the rule is about this series. */
+bool detector_matches(const struct detector_config *config, struct text device, struct text metric);
+
+#endif

@@ -1,0 +1,106 @@
+/* silent: no reading for longer than max(silent_min_ms, silent_intervals * the series' own
+ * interval). Both are pipeline time: what is silent is the way to the gateway, whatever the
+ * readings say of when they were taken. The engine tells of arrivals, keeps the timer, and makes
+ * the anomalous verdict when it fires; a reading only ever ends a silence. Score: time since the
+ * last reading over the time allowed (threshold 1).
+ *
+ * The interval is the mean of the gaps between arrivals, each weighted by its own length: the gap
+ * into which a moment falls that is chosen by chance. So 60 readings that come within a tenth of a
+ * second, every minute, have an interval of a minute, where the plain mean would be a second. It
+ * looks back over 50 intervals, or 10 times silent_min_ms where that is longer. A gap counts as at
+ * most four intervals, or as silent_min_ms, so that an outage does not make the next one allowed.
+ * It is known when the series has been heard of for as long as ten intervals, and for as long as
+ * the silence that it is allowed then. */
+#include <assert.h>
+#include <stddef.h>
+
+#include "pipeline/detect/detector_kinds.h"
+
+static const double GAP_INTERVALS_MAX = 4;
+static const double MEMORY_INTERVALS = 50, MEMORY_SILENCES = 10;
+static const double KNOWN_INTERVALS = 10;
+
+/* So that neither a huge multiple nor a slow device overflows: a year. */
+static const double SILENCE_MAX_MS = 366.0 * 86400 * 1000;
+
+struct silent {
+    double interval_ms; /* 0: there was no gap yet */
+    double heard_ms;    /* sum of the gaps, as they counted */
+};
+
+DETECTOR_STATE_FITS(struct silent);
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static void on_arrival(const struct detector_config *config, void *state, int64_t gap_ms)
+{
+    struct silent s;
+    double gap = (double)gap_ms, least = (double)config->silent_min_ms;
+    assert(gap_ms > 0);
+    memcpy(&s, state, sizeof s);
+    if (s.interval_ms > 0) {
+        gap = smaller(gap, larger(GAP_INTERVALS_MAX * s.interval_ms, least));
+        s.heard_ms += gap;
+        double memory = larger(MEMORY_INTERVALS * s.interval_ms, MEMORY_SILENCES * least);
+        s.interval_ms += gap / smaller(s.heard_ms, memory) * (gap - s.interval_ms);
+    } else {
+        s.interval_ms = s.heard_ms = gap;
+    }
+    memcpy(state, &s, sizeof s);
+}
+
+static int64_t silence_ms(const struct detector_config *config, const void *state)
+{
+    struct silent s;
+    memcpy(&s, state, sizeof s);
+    double allowed = larger(config->silent_intervals * s.interval_ms,
+                            (double)config->silent_min_ms);
+    if (s.interval_ms <= 0 || s.heard_ms < larger(KNOWN_INTERVALS * s.interval_ms, allowed))
+        return 0;
+    return (int64_t)smaller(allowed, SILENCE_MAX_MS);
+}
+
+static struct verdict on_reading(const struct detector_config *config, void *state,
+                                 const struct sample *sample, const struct statistics *before)
+{
+    (void)config;
+    (void)state;
+    (void)before;
+    return (struct verdict){ .observed = sample->value, .low = 1, .threshold = 1 };
+}
+
+static void save(const void *state, struct byte_writer *w)
+{
+    struct silent s;
+    memcpy(&s, state, sizeof s);
+    put_f64(w, s.interval_ms);
+    put_f64(w, s.heard_ms);
+}
+
+static void load(void *state, struct byte_reader *r)
+{
+    struct silent s = { .interval_ms = get_measure(r) };
+    s.heard_ms = get_measure(r);
+    if (s.interval_ms < 0 || s.heard_ms < s.interval_ms)
+        r->failed = true;
+    memcpy(state, &s, sizeof s);
+}
+
+const struct detector_kind_ops detector_silent = {
+    .name = "silent",
+    .state_bytes = sizeof(struct silent),
+    .learns = true,
+    .on_reading = on_reading,
+    .on_arrival = on_arrival,
+    .silence_ms = silence_ms,
+    .save = save,
+    .load = load,
+};

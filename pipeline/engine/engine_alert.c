@@ -1,0 +1,451 @@
+/* From verdicts to alerts. Of an alert that is over only the numbers are kept (struct watch); the
+ * whole state machine stands in a pool until then. Which place of the pool shows nowhere. */
+#include <assert.h>
+#include <string.h>
+
+#include "pipeline/engine/engine_state.h"
+
+/* Three readings in a row from further ahead than max_skew, within an hour. It clears with the
+ * first reading whose time is good; a clock that goes to and fro is told of once an hour. */
+enum { CLOCK_FUTURE_READINGS = 3, CLOCK_RUN_MS = 3600000 };
+
+const struct detector_config engine_clock_rule = {
+    .name = "device_clock",
+    .kind = DETECTOR_LIMIT,
+    .device = "*",
+    .metric = "",
+    .has_high = true,
+    .high = CLOCK_FUTURE_READINGS - 1,
+    .severity = SEVERITY_WARNING,
+    .cooldown_ms = 3600000,
+};
+
+#define OWN(rule, what) \
+    { .name = rule, .metric = what, .kind = DETECTOR_LIMIT, .has_high = true, \
+      .severity = SEVERITY_MAJOR }
+
+/* Raised and cleared by what engine_rejects.c and engine_pressure.c find, which is slow to fall. */
+const struct detector_config engine_own_rules[ENGINE_OWN] = {
+    [ENGINE_OWN_REJECTS] = OWN("reject_rate", "rejects"),
+    [ENGINE_OWN_LAG] = OWN("lag_grows", "lag"),
+    [ENGINE_OWN_SHED] = OWN("shed_for_long", "shed"),
+};
+
+/* What an alert is about: a rule on a series, or (series ENGINE_NONE) the clock of a device, or
+ * (device ENGINE_NONE too) the gateway itself. */
+struct subject {
+    uint32_t device, series;
+    struct watch *watch;
+    const struct detector_config *rule;
+};
+
+static struct subject series_subject(struct engine *e, uint32_t series, struct watch *w)
+{
+    return (struct subject){ e->series[series].device, series, w, &e->config->rules[w->rule] };
+}
+
+static struct subject clock_subject(struct engine *e, uint32_t device)
+{
+    return (struct subject){ device, ENGINE_NONE, &e->devices[device].clock, &engine_clock_rule };
+}
+
+static struct subject own_subject(struct engine *e, enum engine_own what)
+{
+    return (struct subject){ ENGINE_NONE, ENGINE_NONE, &e->own[what], &engine_own_rules[what] };
+}
+
+/* A watch that is new to the state may be an old one whose numbers were forgotten: with a damaged
+ * checkpoint, or because its rule was away for a while. */
+void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule)
+{
+    *w = (struct watch){ .number = e->block << ALERT_NUMBER_SHIFT, .rule = rule };
+}
+
+static struct alert watch_alert(const struct engine *e, const struct watch *w)
+{
+    if (w->open)
+        return e->alerts[w->place].alert;
+    struct alert a;
+    alert_init(&a);
+    a.number = w->number;
+    a.suppressed = w->suppressed;
+    return a;
+}
+
+/* Only its numbers are kept. */
+static void close_watch(struct engine *e, struct watch *w, const struct alert *alert)
+{
+    if (w->open) {
+        e->alerts[w->place].next_free = e->free_alert;
+        e->free_alert = w->place;
+        e->alerts_placed--;
+    }
+    w->open = false;
+    w->number = alert->number;
+    w->suppressed = alert->suppressed;
+}
+
+/* Whether it holds a place for cool-down alone, or not even that. */
+static bool gives_way(const struct engine *e, const struct alert *alert)
+{
+    return !alert_is_live(alert) && alert->shelved_until_ms <= engine_wall_ms(e);
+}
+
+static bool close_if_it_gives_way(struct engine *e, struct watch *w)
+{
+    if (!w->open || !gives_way(e, &e->alerts[w->place].alert))
+        return false;
+    const struct alert alert = e->alerts[w->place].alert;
+    close_watch(e, w, &alert);
+    return true;
+}
+
+/* The pool is full: whatever gives way does so, all of it, so that no order of theirs matters. A
+ * device that is silent again, and waited for the end of its cool-down, waits less long. */
+static void make_room(struct engine *e)
+{
+    if (e->t_ms < e->alerts_again_ms)
+        return;
+    e->alerts_again_ms = e->t_ms + ENGINE_ALERTS_AGAIN_MS;
+    for (uint32_t s = 0; s < e->series_count; s++)
+        for (uint32_t i = 0; i < e->series[s].watch_count; i++) {
+            struct watch *w = &engine_watches(e, s)[i];
+            if (!close_if_it_gives_way(e, w) ||
+                e->config->rules[w->rule].kind != DETECTOR_SILENT)
+                continue;
+            w->silence_waits = !w->silence_told;
+            engine_arm(e, s);
+        }
+    for (uint32_t d = 0; d < e->device_count; d++)
+        (void)close_if_it_gives_way(e, &e->devices[d].clock);
+    for (int what = 0; what < ENGINE_OWN; what++)
+        (void)close_if_it_gives_way(e, &e->own[what]);
+}
+
+/* Places never used stand behind those used; those given back form a list. */
+static uint32_t take_place(struct engine *e)
+{
+    uint32_t place = e->free_alert;
+    if (place != ENGINE_NONE)
+        e->free_alert = e->alerts[place].next_free;
+    else if (e->alerts_used < e->alerts_max)
+        place = e->alerts_used++;
+    e->alerts_placed += place != ENGINE_NONE;
+    return place;
+}
+
+/* False: the pool is full. */
+bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *alert)
+{
+    if (!w->open && e->alerts_placed == e->alerts_max)
+        make_room(e);
+    uint32_t place = w->open ? w->place : take_place(e);
+    if (place == ENGINE_NONE)
+        return false;
+    w->open = true;
+    w->place = place;
+    e->alerts[place].alert = *alert;
+    return true;
+}
+
+/* Cool-down is a comfort, and stops when places are short: so make_room rarely has to look. */
+static bool places_are_short(const struct engine *e)
+{
+    return e->alerts_placed > e->alerts_max - e->alerts_max / 16;
+}
+
+/* False: the pool is full and the alert, which is not over, has no place in it. */
+static bool keep(struct engine *e, const struct subject *of, const struct alert *alert)
+{
+    if (!alert_is_over(alert, of->rule, e->t_ms, engine_wall_ms(e)) &&
+        !(gives_way(e, alert) && places_are_short(e)))
+        return engine_watch_place(e, of->watch, alert);
+    close_watch(e, of->watch, alert);
+    return true;
+}
+
+static void count_transition(struct engine *e, uint32_t device, enum alert_transition what)
+{
+    uint32_t none = 0;
+    uint32_t *of_device = device != ENGINE_NONE ? &e->devices[device].alerts_open : &none;
+    switch (what) {
+    case ALERT_NO_CHANGE:
+        break;
+    case ALERT_RAISE:
+        e->counts.alerts_raised++;
+        e->counts.alerts_open++;
+        ++*of_device;
+        break;
+    case ALERT_UPDATE:
+        e->counts.alerts_updated++;
+        break;
+    case ALERT_CLEAR:
+        e->counts.alerts_cleared++;
+        assert(e->counts.alerts_open > 0);
+        assert(device == ENGINE_NONE || *of_device > 0);
+        e->counts.alerts_open--;
+        --*of_device;
+        break;
+    }
+}
+
+static struct alert_event event_of(const struct engine *e, const struct subject *of,
+                                   const struct alert *alert, enum alert_transition what)
+{
+    struct alert_event event = {
+        .transition = what,
+        .alert = alert,
+        .rule = of->rule,
+        .severity = alert->learning ? SEVERITY_INFO : of->rule->severity,
+        .t_ms = e->t_ms,
+        .event_time_ms = what == ALERT_RAISE ? alert->onset_event_ms : alert->last_event_ms,
+        .first_block = alert->onset_block,
+        .last_block = e->block,
+    };
+    if (of->device == ENGINE_NONE) {
+        event.device = text_of(ENGINE_GATEWAY_NAME);
+        event.metric = text_of(of->rule->metric);
+        if (of->rule != &engine_own_rules[ENGINE_OWN_REJECTS])
+            event.unit = text_of("s");
+    } else {
+        event.device = engine_name(e, e->devices[of->device].name);
+    }
+    if (of->series != ENGINE_NONE) {
+        const struct series *s = &e->series[of->series];
+        event.metric = engine_name(e, s->metric);
+        event.unit = engine_name(e, s->unit);
+        event.usual = &s->statistics;
+        event.recent = engine_recent(e, of->series);
+        event.recent_count = s->recent_count;
+        event.contract_version = engine_contract_version(e, s->source);
+    }
+    event.key = alert_key(e->config->store, event.device, event.metric, text_of(of->rule->name),
+                          alert->number);
+    alert_id_of(event.key, event.id);
+    return event;
+}
+
+static void tell(struct engine *e, const struct subject *of, const struct alert *alert,
+                 enum alert_transition what)
+{
+    count_transition(e, of->device, what);
+    if (what == ALERT_NO_CHANGE || e->out == NULL)
+        return;
+    struct alert_event event = event_of(e, of, alert, what);
+    e->out->alert(e->out->ctx, &event);
+}
+
+/* Count, tell and keep what an alert has become. False: there is no place for it, and only the
+ * anomaly is counted, a silence that is tried again only once. */
+static bool finish(struct engine *e, const struct subject *of, const struct alert *alert,
+                   enum alert_transition what)
+{
+    if (!keep(e, of, alert)) {
+        of->watch->suppressed += !of->watch->silence_waits;
+        e->counts.alerts_suppressed += !of->watch->silence_waits;
+        return false;
+    }
+    tell(e, of, alert, what);
+    return true;
+}
+
+static bool judge(struct engine *e, const struct subject *of, const struct verdict *verdict,
+                  int64_t event_time_ms, bool learning)
+{
+    if (!verdict->known || (!verdict->anomalous && !of->watch->open))
+        return true;
+    struct alert alert = watch_alert(e, of->watch);
+    const struct alert before = alert;
+    enum alert_transition what =
+        alert_on_verdict(&alert, of->rule, verdict, event_time_ms, e->t_ms, learning);
+    if (!alert_is_live(&before) && alert_is_live(&alert))
+        alert.onset_block = e->block;
+    e->counts.alerts_suppressed += alert.suppressed - before.suppressed;
+    return finish(e, of, &alert, what);
+}
+
+static bool is_learning(const struct engine *e, const struct series *s, enum detector_kind kind)
+{
+    const struct detector_kind_ops *ops = detector_ops(kind);
+    return ops->learns && (engine_is_learning(e, s) || s->readings < ops->learning_readings ||
+                           s->span_ms < ops->learning_ms);
+}
+
+bool engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
+                       const struct verdict *verdict, int64_t event_time_ms)
+{
+    struct subject of = series_subject(e, series, w);
+    bool learning = is_learning(e, &e->series[series], of.rule->kind);
+    return judge(e, &of, verdict, event_time_ms, learning);
+}
+
+int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,
+                              const struct detector_config *rule)
+{
+    return w->open ? alert_deadline(&e->alerts[w->place].alert, rule) : INT64_MAX;
+}
+
+int64_t engine_watch_cool_ms(const struct engine *e, const struct watch *w,
+                             const struct detector_config *rule)
+{
+    return w->open ? alert_cool_ms(&e->alerts[w->place].alert, rule) : INT64_MIN;
+}
+
+void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w)
+{
+    struct subject of = series_subject(e, series, w);
+    struct alert alert = watch_alert(e, w);
+    enum alert_transition what = alert_on_timer(&alert, of.rule, e->t_ms);
+    assert(what != ALERT_NO_CHANGE);
+    (void)finish(e, &of, &alert, what); /* it has its place */
+}
+
+/* What its rule was called, and how grave, is all that is left of the rule. */
+void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w)
+{
+    struct detector_config rule = { .kind = w->kind, .severity = w->severity };
+    struct text name = engine_name(e, w->rule);
+    struct alert alert = w->alert;
+    struct subject of = { w->device, w->series, NULL, &rule };
+    assert(name.bytes <= DETECTOR_NAME_BYTES_MAX);
+    memcpy(rule.name, name.at, name.bytes);
+    tell(e, &of, &alert, alert_withdraw(&alert, e->t_ms));
+}
+
+/* --- the clocks of devices --- */
+
+void engine_on_device_clock(struct engine *e, uint32_t device, bool future)
+{
+    struct device *d = &e->devices[device];
+    if (!future) {
+        d->future_count = 0;
+    } else {
+        if (d->future_count == 0 || e->t_ms - d->future_since_ms > CLOCK_RUN_MS) {
+            d->future_count = 0;
+            d->future_since_ms = e->t_ms;
+        }
+        d->future_count++;
+        if (d->future_count < CLOCK_FUTURE_READINGS)
+            return;
+    }
+    struct verdict verdict = {
+        .known = true,
+        .anomalous = future,
+        .observed = d->future_count,
+        .high = CLOCK_FUTURE_READINGS - 1,
+        .score = d->future_count,
+        .threshold = CLOCK_FUTURE_READINGS,
+    };
+    struct subject of = clock_subject(e, device);
+    (void)judge(e, &of, &verdict, engine_wall_ms(e), false); /* the next reading tries again */
+}
+
+/* --- the gateway itself --- */
+
+bool engine_on_own(struct engine *e, enum engine_own what, double observed, double allowed,
+                   bool over)
+{
+    struct verdict verdict = {
+        .known = true,
+        .anomalous = over,
+        .observed = observed,
+        .high = allowed,
+        .score = allowed > 0 ? observed / allowed : 0,
+        .threshold = 1,
+    };
+    struct subject of = own_subject(e, what);
+    return judge(e, &of, &verdict, engine_wall_ms(e), false);
+}
+
+/* --- what people ask for: "ack ID", "shelve ID until_ms", "unshelve ID" --- */
+
+struct command {
+    enum { COMMAND_ACK, COMMAND_SHELVE, COMMAND_UNSHELVE } verb;
+    struct text id;
+    int64_t until_ms;
+};
+
+static struct text word(struct text *rest)
+{
+    while (rest->bytes > 0 && *rest->at == ' ') {
+        rest->at++;
+        rest->bytes--;
+    }
+    struct text found = { rest->at, 0 };
+    while (rest->bytes > 0 && *rest->at != ' ') {
+        rest->at++;
+        rest->bytes--;
+        found.bytes++;
+    }
+    return found;
+}
+
+static bool parse_time(struct text text, int64_t *ms)
+{
+    *ms = 0;
+    for (uint32_t i = 0; i < text.bytes; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9' || *ms > TIME_MS_MAX / 16)
+            return false;
+        *ms = *ms * 10 + (text.at[i] - '0');
+    }
+    return text.bytes > 0;
+}
+
+static bool parse_command(struct text text, struct command *command)
+{
+    struct text verb = word(&text);
+    command->id = word(&text);
+    command->until_ms = 0;
+    if (command->id.bytes != ALERT_ID_BYTES)
+        return false;
+    if (text_equal(verb, text_of("ack")))
+        command->verb = COMMAND_ACK;
+    else if (text_equal(verb, text_of("unshelve")))
+        command->verb = COMMAND_UNSHELVE;
+    else if (text_equal(verb, text_of("shelve")) && parse_time(word(&text), &command->until_ms))
+        command->verb = COMMAND_SHELVE;
+    else
+        return false;
+    return true;
+}
+
+/* True when this was the alert that was meant. */
+static bool try_command(struct engine *e, const struct subject *of, const struct command *command)
+{
+    if (!of->watch->open)
+        return false;
+    struct alert alert = watch_alert(e, of->watch);
+    if (!alert_is_open(&alert))
+        return false;
+    struct alert_event event = event_of(e, of, &alert, ALERT_UPDATE);
+    if (!text_equal(command->id, text_of(event.id)))
+        return false;
+    enum alert_transition what = command->verb == COMMAND_ACK
+                                     ? alert_acknowledge(&alert, e->t_ms)
+                                     : alert_shelve(&alert, command->until_ms, e->t_ms);
+    (void)finish(e, of, &alert, what); /* it has its place */
+    return true;
+}
+
+void engine_on_command(struct engine *e, struct text text)
+{
+    struct command command;
+    if (!parse_command(text, &command))
+        return;
+    for (uint32_t s = 0; s < e->series_count; s++)
+        for (uint32_t i = 0; i < e->series[s].watch_count; i++) {
+            struct subject of = series_subject(e, s, &engine_watches(e, s)[i]);
+            if (try_command(e, &of, &command))
+                return;
+        }
+    for (uint32_t d = 0; d < e->device_count; d++) {
+        struct subject of = clock_subject(e, d);
+        if (try_command(e, &of, &command))
+            return;
+    }
+    for (int what = 0; what < ENGINE_OWN; what++) {
+        struct subject of = own_subject(e, (enum engine_own)what);
+        if (try_command(e, &of, &command))
+            return;
+    } /* an id that nobody has: the alert has gone meanwhile */
+}

@@ -1,0 +1,244 @@
+/* What a series waits for: idleness, the ends of `for` and clearing, silence. Every deadline
+ * follows from the state, so none of them is saved; the heap keeps the earliest of each series. */
+#include <assert.h>
+
+#include "pipeline/engine/engine_state.h"
+
+int64_t engine_wall_ms(const struct engine *e)
+{
+    return e->t_ms + e->clock.offset_ms;
+}
+
+/* Fire the windows that end at or before the watermark, oldest first. */
+void engine_tell_due(struct engine *e, uint32_t series)
+{
+    struct window due;
+    while (windows_due(engine_windows(e, series), &e->config->window,
+                       e->series[series].watermark_ms, &due))
+        engine_tell_window(e, series, &due, false);
+}
+
+void engine_watermark_move(struct engine *e, uint32_t series, int64_t to_ms)
+{
+    if (to_ms <= e->series[series].watermark_ms)
+        return;
+    e->series[series].watermark_ms = to_ms;
+    engine_tell_due(e, series);
+}
+
+static int64_t windows_end_of(const struct engine *e, uint32_t series)
+{
+    return windows_end(engine_windows(e, series), &e->config->window);
+}
+
+static int64_t idle_deadline(const struct engine *e, uint32_t series)
+{
+    const struct series *s = &e->series[series];
+    bool waits = s->held > 0 || windows_end_of(e, series) > s->watermark_ms;
+    return waits ? s->last_t_ms + e->config->idle_ms : INT64_MAX;
+}
+
+/* When the series was last heard of, or could have been: a lost source is no silence of its own. */
+static int64_t heard_ms(const struct engine *e, const struct series *s)
+{
+    int64_t since_ms = e->sources[s->source].since_ms;
+    return since_ms > s->last_t_ms ? since_ms : s->last_t_ms;
+}
+
+/* How long the series may be silent; 0: no saying. */
+static int64_t silence_ms(const struct engine *e, uint32_t series, uint32_t place)
+{
+    const struct detector_config *rule = &e->config->rules[engine_watches(e, series)[place].rule];
+    return detector_ops(rule->kind)->silence_ms(rule, engine_detector_state(e, series, place));
+}
+
+static int64_t silence_deadline(const struct engine *e, uint32_t series, uint32_t place)
+{
+    const struct series *s = &e->series[series];
+    const struct watch *w = &engine_watches(e, series)[place];
+    if (e->config->rules[w->rule].kind != DETECTOR_SILENT || w->silence_told ||
+        !e->sources[s->source].connected)
+        return INT64_MAX;
+    int64_t allowed_ms = silence_ms(e, series, place);
+    if (allowed_ms <= 0)
+        return INT64_MAX;
+    /* A silence has one verdict: in cool-down it would be the last that is heard of the device. */
+    int64_t cool_ms = engine_watch_cool_ms(e, w, &e->config->rules[w->rule]);
+    int64_t due_ms = heard_ms(e, s) + allowed_ms;
+    if (w->silence_waits && e->alerts_again_ms > due_ms)
+        due_ms = e->alerts_again_ms;
+    return cool_ms > due_ms ? cool_ms : due_ms;
+}
+
+/* Before the reading counts as the last one. */
+void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms)
+{
+    const struct series *s = &e->series[series];
+    int64_t gap_ms = t_ms - heard_ms(e, s);
+    if (s->readings == 0 || gap_ms <= 0)
+        return;
+    for (uint32_t i = 0; i < s->watch_count; i++) {
+        const struct detector_config *rule = &e->config->rules[engine_watches(e, series)[i].rule];
+        void *state = engine_detector_state(e, series, i);
+        if (rule->kind == DETECTOR_SILENT)
+            detector_ops(rule->kind)->on_arrival(rule, state, gap_ms);
+    }
+}
+
+enum wait_kind { WAIT_NONE, WAIT_IDLE, WAIT_ALERT, WAIT_SILENCE };
+
+struct wait {
+    int64_t deadline_ms;
+    enum wait_kind kind;
+    uint32_t watch;
+};
+
+static void consider(struct wait *earliest, int64_t deadline_ms, enum wait_kind kind,
+                     uint32_t watch)
+{
+    if (deadline_ms < earliest->deadline_ms)
+        *earliest = (struct wait){ deadline_ms, kind, watch };
+}
+
+/* Of equal deadlines idleness comes first, then the rules in order. */
+static struct wait earliest_wait(const struct engine *e, uint32_t series)
+{
+    const struct series *s = &e->series[series];
+    const struct watch *watches = engine_watches(e, series);
+    struct wait earliest = { INT64_MAX, WAIT_NONE, 0 };
+    consider(&earliest, idle_deadline(e, series), WAIT_IDLE, 0);
+    for (uint32_t i = 0; i < s->watch_count; i++) {
+        const struct detector_config *rule = &e->config->rules[watches[i].rule];
+        consider(&earliest, engine_watch_deadline(e, &watches[i], rule), WAIT_ALERT, i);
+        consider(&earliest, silence_deadline(e, series, i), WAIT_SILENCE, i);
+    }
+    return earliest;
+}
+
+/* Every reading moves its series' deadline on, and a heap is dear to keep in order. So one that
+ * becomes later is left where it is: the heap may hold a series too early, until its turn comes. */
+void engine_arm(struct engine *e, uint32_t series)
+{
+    int64_t deadline_ms = earliest_wait(e, series).deadline_ms;
+    if (deadline_ms < timers_get(e->timers, series))
+        timers_set(e->timers, series, deadline_ms);
+}
+
+/* The reading just applied moved idleness and silence at least `quiet_ms` away, and alerts wait for
+ * nothing unless one is under way: mostly the heap holds an earlier time already. */
+void engine_arm_after_reading(struct engine *e, uint32_t series)
+{
+    const struct watch *watches = engine_watches(e, series);
+    bool waits = timers_get(e->timers, series) > e->t_ms + e->quiet_ms;
+    for (uint32_t i = 0; i < e->series[series].watch_count; i++)
+        waits = waits || watches[i].open;
+    if (waits)
+        engine_arm(e, series);
+}
+
+/* What the gateway itself waits for; of equal deadlines the first in this order. */
+enum own_wait { OWN_REJECTS, OWN_SHED, OWN_WITHDRAWN };
+
+static struct wait earliest_own(const struct engine *e)
+{
+    struct wait earliest = { INT64_MAX, WAIT_NONE, OWN_REJECTS };
+    consider(&earliest, engine_rejects_deadline(e), WAIT_NONE, OWN_REJECTS);
+    consider(&earliest, engine_shed_deadline(e), WAIT_NONE, OWN_SHED);
+    consider(&earliest, engine_withdraw_deadline(e), WAIT_NONE, OWN_WITHDRAWN);
+    return earliest;
+}
+
+void engine_arm_own(struct engine *e)
+{
+    timers_set(e->timers, e->config->series_max, earliest_own(e).deadline_ms);
+}
+
+void engine_fire_own(struct engine *e)
+{
+    switch ((enum own_wait)earliest_own(e).watch) {
+    case OWN_REJECTS:
+        engine_fire_rejects(e);
+        break;
+    case OWN_SHED:
+        engine_fire_shed(e);
+        break;
+    case OWN_WITHDRAWN:
+        engine_fire_withdrawn(e);
+        break;
+    }
+    engine_arm_own(e);
+}
+
+int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key)
+{
+    for (;;) {
+        int64_t held_ms = timers_next(e->timers, key);
+        if (held_ms > t_ms || held_ms == INT64_MAX || *key == e->config->series_max)
+            return held_ms;
+        int64_t deadline_ms = earliest_wait(e, *key).deadline_ms;
+        assert(deadline_ms >= held_ms);
+        if (deadline_ms == held_ms)
+            return held_ms;
+        timers_set(e->timers, *key, deadline_ms);
+    }
+}
+
+static void on_idle(struct engine *e, uint32_t series)
+{
+    engine_release_held(e, series, INT64_MAX);
+    engine_watermark_move(e, series, windows_end_of(e, series));
+}
+
+static void on_silence(struct engine *e, uint32_t series, uint32_t place)
+{
+    const struct series *s = &e->series[series];
+    struct watch *w = &engine_watches(e, series)[place];
+    int64_t allowed_ms = silence_ms(e, series, place);
+    int64_t silent_ms = e->t_ms - s->last_t_ms;
+    struct verdict verdict = {
+        .known = true,
+        .anomalous = true,
+        .observed = (double)silent_ms,
+        .high = (double)allowed_ms,
+        .score = allowed_ms > 0 ? (double)silent_ms / (double)allowed_ms : 1.0,
+        .threshold = 1.0,
+    };
+    w->silence_told = engine_on_verdict(e, series, w, &verdict, s->last_event_ms + allowed_ms);
+    w->silence_waits = !w->silence_told;
+}
+
+void engine_fire_series(struct engine *e, uint32_t series)
+{
+    struct wait wait = earliest_wait(e, series);
+    struct watch *w = &engine_watches(e, series)[wait.watch];
+    switch (wait.kind) {
+    case WAIT_IDLE:
+        on_idle(e, series);
+        break;
+    case WAIT_ALERT:
+        engine_on_alert_timer(e, series, w);
+        break;
+    case WAIT_SILENCE:
+        on_silence(e, series, wait.watch);
+        break;
+    case WAIT_NONE:
+        assert(false);
+        break;
+    }
+}
+
+/* A lost source silences its devices through no fault of theirs; once it is back each has the whole
+ * of its allowance again. */
+void engine_on_source(struct engine *e, const struct record *record)
+{
+    if (record->reading.source >= e->config->source_count) /* of an older configuration */
+        return;
+    struct source_state *source = &e->sources[record->reading.source];
+    bool connected = record->count != 0;
+    if (source->connected == connected)
+        return;
+    *source = (struct source_state){ .connected = connected, .since_ms = record->t_ms };
+    for (uint32_t i = 0; i < e->series_count; i++)
+        if (e->series[i].source == record->reading.source)
+            engine_arm(e, i);
+}
