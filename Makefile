@@ -111,7 +111,7 @@ HERE := build/tests/digest_test build/tests/digest_engine_test
 test: unit-build all $(if $(CROSS),digests-here,bench-build) ## Run every test; with BOARD=name the unit tests, emulated
 	@$(if $(CROSS),WEIR_RUNNER="$(RUNNER)" WEIR_BUILD=$(B)) tests/run.py $(if $(RUNNER),--runner="$(RUNNER)") \
 	$(if $(CROSS),tests/cross/digest_test.sh tests/cross/daemon_test.sh,tests/house_test.sh tests/fuzz_test.sh) $(addprefix $(B)/tests/,$(UNIT_TESTS)) \
-	$(if $(CROSS),,$(WORLD_TESTS) $(E2E_TESTS))
+	$(if $(CROSS),,$(BOARD_TESTS) $(WORLD_TESTS) $(E2E_TESTS))
 
 digests-here:
 	@$(MAKE) --no-print-directory BOARD=pc $(HERE)
@@ -127,6 +127,8 @@ unit-build: test-packages $(addprefix $(B)/tests/,$(UNIT_TESTS))
 
 test-packages:
 	@.ci/install-packages build run test $(if $(CROSS),cross)
+
+include boards/boards.mk
 
 # --- longer campaigns --------------------------------------------------------------------------------------
 N    ?= 10000
