@@ -3,9 +3,11 @@
 
 A test is a program: a cmocka binary, or a script in tests/e2e. It exits 0 (passed), 77 (skipped; its last line says
 why) or otherwise (failed). Binaries are counted by their own [       OK ] and [  FAILED  ] lines, so a program with
-twelve cases counts twelve. Ends with `N passed, N failed, N skipped`, and exits 1 if anything failed. COMMAND stands before each binary: an
+twelve cases counts twelve. Binaries run as many at once as there are processors, in the order given; scripts one by one, because some
+of them measure. Ends with `N passed, N failed, N skipped`, and exits 1 if anything failed. COMMAND stands before each binary: an
 emulator, for those of another processor.
 """
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -37,12 +39,25 @@ def run_one(path, runner):
     return ok, bad, skipped, seconds, text
 
 
+def run_all(paths, runner):
+    """Yields (path, outcome) in the order given."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = []
+        for path in paths:
+            if not path.endswith((".py", ".sh")):
+                waiting.append((path, pool.submit(run_one, os.path.join(".", path), runner)))
+                continue
+            yield from ((earlier, outcome.result()) for earlier, outcome in waiting)
+            waiting = []
+            yield path, run_one(os.path.join(".", path), runner)
+        yield from ((earlier, outcome.result()) for earlier, outcome in waiting)
+
+
 def main():
     paths = [a for a in sys.argv[1:] if not a.startswith("--")]
     runner = next((a.removeprefix("--runner=").split() for a in sys.argv[1:] if a.startswith("--runner=")), [])
     total_ok = total_bad = total_skipped = 0
-    for path in paths:
-        ok, bad, skipped, seconds, text = run_one(os.path.join(".", path), runner)
+    for path, (ok, bad, skipped, seconds, text) in run_all(paths, runner):
         total_ok, total_bad, total_skipped = total_ok + ok, total_bad + bad, total_skipped + skipped
         word = "FAILED" if bad else "skipped" if skipped and not ok else "ok"
         why = text.strip().splitlines()[-1] if word == "skipped" and text.strip() else ""
