@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include "pipeline/alert.h"
+#include "pipeline/alerts/alert.h"
 #include "simulator/world_state.h"
 
 enum { COMMAND_BYTES = 96, INVENTORY_BYTES = 512, QUESTION_BYTES = 32 * 1024 };

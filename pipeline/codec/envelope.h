@@ -6,7 +6,7 @@
 #ifndef PIPELINE_CODEC_ENVELOPE_H
 #define PIPELINE_CODEC_ENVELOPE_H
 
-#include "pipeline/alert.h"
+#include "pipeline/alerts/alert.h"
 #include "pipeline/inventory.h"
 #include "pipeline/record.h"
 

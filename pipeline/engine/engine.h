@@ -12,7 +12,7 @@
 #ifndef PIPELINE_ENGINE_ENGINE_H
 #define PIPELINE_ENGINE_ENGINE_H
 
-#include "pipeline/alert.h"
+#include "pipeline/alerts/alert.h"
 #include "pipeline/arena.h"
 #include "pipeline/contract.h"
 #include "pipeline/dedup.h"

@@ -2,10 +2,10 @@
  * alerts elsewhere. Method: feed labelled series of NAB (5-minute readings of weeks) to statistics, the spike and
  * shift detectors and the alert's state machine, as the engine does, with pipeline time standing for event time; count
  * the raised alerts inside and outside of the labelled spans.
- * Links: pipeline/alert.c pipeline/statistics.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/bytes.c pipeline/hash.c */
+ * Links: pipeline/alerts/alert.c pipeline/statistics.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/bytes.c pipeline/hash.c */
 #include "tests/lib/check.h"
 
-#include "pipeline/alert.h"
+#include "pipeline/alerts/alert.h"
 #include "tests/lib/series.h"
 
 enum { SPANS_MAX = 4, RULES = 2, OUTSIDE_MAX = 3 };

@@ -7,8 +7,8 @@
  * says event.
  * Acknowledged and shelved are flags beside the state: they change what a person is shown, not what
  * is true. */
-#ifndef PIPELINE_ALERT_H
-#define PIPELINE_ALERT_H
+#ifndef PIPELINE_ALERTS_ALERT_H
+#define PIPELINE_ALERTS_ALERT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "pipeline/alert.h"
+#include "pipeline/alerts/alert.h"
 
 #include <assert.h>
 #include <string.h>
