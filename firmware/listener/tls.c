@@ -20,6 +20,7 @@ struct tls_session {
     mbedtls_ssl_context ssl;
     int fd;
     bool open, wants_write;
+    uint32_t idle_bytes; /* heard since its last byte of MQTT, or its beginning */
     uint32_t unsent; /* bytes that a record holds which the socket did not take; 0: none */
     int error;       /* mbedTLS's last */
     uint32_t flaws;  /* of the client's certificate, in mbedTLS's bits */
@@ -220,12 +221,23 @@ static int send_bytes(void *ctx, const unsigned char *at, size_t bytes)
                                              : MBEDTLS_ERR_SSL_CONN_EOF;
 }
 
+static bool is_idle(const struct tls_session *s)
+{
+    return s->idle_bytes >= TLS_IDLE_BYTES;
+}
+
+/* mbedTLS reads on and on over what says nothing (warnings, wishes to renegotiate), within one call
+ * of ours: a peer that sends it faster than that is read would have the loop for itself. */
 static int receive_bytes(void *ctx, unsigned char *to, size_t bytes)
 {
     struct tls_session *s = ctx;
+    if (is_idle(s))
+        return MBEDTLS_ERR_SSL_CONN_EOF;
     ssize_t got = recv(s->fd, to, bytes, 0);
-    if (got > 0)
+    if (got > 0) {
+        s->idle_bytes += (uint32_t)got;
         return (int)got;
+    }
     return got < 0 && (errno == EAGAIN || errno == EINTR) ? MBEDTLS_ERR_SSL_WANT_READ
                                                           : MBEDTLS_ERR_SSL_CONN_EOF;
 }
@@ -282,6 +294,7 @@ enum tls_progress tls_shake(struct tls_session *s)
     if (error != 0 && is_wait(s, error))
         return TLS_WAITS;
     s->wants_write = false;
+    s->idle_bytes = error == 0 ? 0 : s->idle_bytes;
     s->error = error;
     s->flaws = error == 0 ? flaws_of(&s->ssl) : 0;
     if (s->flaws != 0) /* as far as the socket takes it now */
@@ -300,6 +313,8 @@ const char *tls_why(const struct tls_session *s)
         return "its certificate is not signed by client_ca";
     if (s->flaws != 0)
         return "its certificate is not one for clients, or uses an old algorithm";
+    if (is_idle(s))
+        return "it sends on and on, and nothing of a handshake";
     if (s->error == MBEDTLS_ERR_SSL_CONN_EOF)
         return "it hung up during the handshake";
     if (s->error == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
@@ -341,8 +356,10 @@ struct text tls_certificate_name(const struct tls_session *s, enum tls_name kind
 int32_t tls_read(struct tls_session *s, uint8_t *to, uint32_t bytes)
 {
     int got = mbedtls_ssl_read(&s->ssl, to, bytes);
-    if (got > 0)
+    if (got > 0) {
+        s->idle_bytes = 0;
         return got;
+    }
     return got < 0 && is_wait(s, got) ? 0 : -1;
 }
 

@@ -3,6 +3,7 @@
 budget, nothing acknowledged is lost; and newcomers come in afterwards. Method: the real gateway on loopback; the flood
 from tests/bench/flood_bench.c (what it did is printed); a device of another address that publishes at QoS 1 all the while."""
 import json
+import multiprocessing
 import os
 import socket
 import ssl
@@ -136,7 +137,33 @@ def silent(place):
     flood(place, "silent", "mqtts", b"", at_once=1000)
 
 
-CASES = [wrong_passwords, wrong_passwords_of_one, handshakes, stalled_handshakes, silent]
+def send_warnings(port, until):
+    """After its ClientHello a warning, again and again: mbedTLS reads over all that have come in one call."""
+    while time.monotonic() < until:
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            try:
+                stranger.sendall(hello())
+                while time.monotonic() < until:
+                    stranger.send(b"\x15\3\3\0\2\1\x5a" * 4000)
+            except OSError:
+                pass
+        time.sleep(0.05)
+
+
+def warnings(place):
+    end = Endpoint(place, max_age=f"{MAX_AGE_MS}ms")
+    client = Secure(end, "d1", end.add("d1"), V3, source="127.0.0.2")
+    alone, number = latencies(client, 1, 0)
+    strangers = multiprocessing.Process(target=send_warnings, args=(end.port, time.monotonic() + SECONDS))
+    strangers.start()
+    beside, number = latencies(client, SECONDS, number)
+    strangers.join()
+    print(f"  warnings: acknowledged p99 {p99(alone):.0f} ms alone, {p99(beside):.0f} beside")
+    assert p99(beside) <= max(2 * MAX_AGE_MS, 3 * p99(alone)), (p99(alone), p99(beside))
+    assert "it sends on and on" in place.log("gateway") and end.counts()["bad_handshakes"] > 0
+
+
+CASES = [warnings, wrong_passwords, wrong_passwords_of_one, handshakes, stalled_handshakes, silent]
 
 
 def main():
