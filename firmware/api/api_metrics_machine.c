@@ -169,6 +169,7 @@ static void put_http(const struct api *api, struct prometheus *p)
                       "Requests refused, by why: no token that we know, or not allowed.");
     prometheus_count(p, WITH("why", "unauthorized"), c.unauthorized);
     prometheus_count(p, WITH("why", "forbidden"), c.forbidden);
+    prometheus_count(p, WITH("why", "slow"), c.slow);
 }
 
 /* --- the machine --- */

@@ -50,6 +50,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
         *upload_bytes = 0; /* no request has a body that means anything */
         return MHD_YES;
     }
+    visitor_turn(connection, true, door->http->now_ms);
     if (call->response == NULL && !call_answer(door, call)) {
         call->suspended = true;
         MHD_suspend_connection(connection);
@@ -62,10 +63,21 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
 static void on_completed(void *ctx, struct MHD_Connection *connection, void **call_of,
                          enum MHD_RequestTerminationCode code)
 {
-    (void)connection, (void)code;
+    struct door *door = ctx;
+    (void)code;
+    visitor_turn(connection, false, door->http->now_ms);
     if (*call_of != NULL)
-        call_end(ctx, *call_of);
+        call_end(door, *call_of);
     *call_of = NULL;
+}
+
+static void on_connection(void *ctx, struct MHD_Connection *connection, void **visitor_of,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        visitor_comes(ctx, connection, visitor_of);
+    else
+        visitor_goes(ctx, visitor_of);
 }
 
 /* --- a door --- */
@@ -82,6 +94,7 @@ static struct MHD_Daemon *start_daemon(struct door *door, int fd)
         { MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL },
         { MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, door },
         { MHD_OPTION_PER_IP_CONNECTION_LIMIT, network ? SAME_ADDRESS_MAX : 0, NULL },
+        { MHD_OPTION_NOTIFY_CONNECTION, network ? (intptr_t)on_connection : 0, door },
         { tls ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, tls ? (void *)secrets->cert : NULL },
         { MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? (void *)secrets->key : NULL },
         { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_PRIORITIES },
@@ -103,8 +116,12 @@ static int start_door(struct door *door)
         door->daemon != NULL ? MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     door->watch = info != NULL ? loop_watch(door->http->loop, info->epoll_fd) : NULL;
     door->rests_until_ms = INT64_MIN;
-    if (door->watch == NULL)
+    if (door->watch == NULL) {
+        if (door->daemon != NULL)
+            MHD_stop_daemon(door->daemon);
+        door->daemon = NULL; /* closed */
         return WEIR_EIO;
+    }
     loop_want(door->watch, LOOP_READABLE);
     return 0;
 }
@@ -132,6 +149,7 @@ static int64_t now_us(void)
 static void run_door(struct door *door, int64_t now_ms)
 {
     int64_t began_us = door->kind == DOOR_SOCKET ? 0 : now_us();
+    door->runs_again = false;
     (void)MHD_run(door->daemon); /* fails only for a daemon with threads of its own */
     if (door->kind == DOOR_SOCKET)
         return;
@@ -163,19 +181,23 @@ static void turn_door(struct door *door, int64_t now_ms)
         door->rests_until_ms = INT64_MIN;
         loop_want(door->watch, LOOP_READABLE); /* from the next wait on */
     }
+    visitors_hurry(door, now_ms);
     bool resumed = resume_answered(door);
     bool due = MHD_get_timeout(door->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
-    if (resumed || due || loop_ready(door->watch) != 0)
+    if (resumed || due || door->runs_again || loop_ready(door->watch) != 0)
         run_door(door, now_ms);
 }
 
 static int64_t next_turn_of(const struct door *door, int64_t now_ms)
 {
     MHD_UNSIGNED_LONG_LONG timeout_ms;
-    int64_t next_ms = INT64_MAX;
+    int64_t next_ms = visitors_next_ms(door);
     if (door->rests_until_ms != INT64_MIN)
         return door->rests_until_ms;
-    if (MHD_get_timeout(door->daemon, &timeout_ms) == MHD_YES && timeout_ms < 1000 * 1000)
+    if (door->runs_again)
+        return now_ms;
+    if (MHD_get_timeout(door->daemon, &timeout_ms) == MHD_YES && timeout_ms < 1000 * 1000 &&
+        now_ms + (int64_t)timeout_ms < next_ms)
         next_ms = now_ms + (int64_t)timeout_ms;
     for (int i = 0; i < HTTP_CALLS_MAX; i++) {
         const struct call *call = &door->calls[i];
@@ -245,18 +267,20 @@ int http_open(struct http *http, struct loop *loop, char *why)
 int http_reload(struct http *http, char *why)
 {
     struct door *door = &http->doors[1];
-    if (door->daemon == NULL || door->kind != DOOR_TLS)
+    if (door->kind != DOOR_TLS)
         return 0;
     uint32_t before = http->in_use;
     if (read_secrets(&http->config->http, &http->secrets[1 - before], why) != 0)
         return WEIR_EINVAL;
-    stop_door(door);
+    if (door->daemon != NULL)
+        stop_door(door);
     http->in_use = 1 - before;
     if (start_door(door) == 0)
         return 0;
     http->in_use = before;
-    int err = start_door(door);
-    assert(err == 0); /* with these it ran a moment ago */
+    /* With these it ran a moment ago; where it doesn't, the machine has no descriptor or memory
+     * left. The door stays closed, and the next reload tries again. */
+    (void)start_door(door);
     return no_start(why);
 }
 

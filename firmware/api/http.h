@@ -2,12 +2,15 @@
  * - a Unix socket of mode 0660: whoever may open it may ask anything;
  * - where `http` is configured, TCP. Without TLS (on the loopback, the configuration sees to that)
  *   it gives metrics and health alone. With TLS a request shows a bearer token: a viewer's reads
- *   all, an engineer's may also post. Others are answered 401, counted and logged.
+ *   all, an engineer's may also post, but for devices' credentials, which only the socket changes.
+ *   Others are answered 401, counted and logged.
  *
  * A connection whose answer is not there yet is suspended and looked at again each turn. Either
  * door has connections of its own, so that one can't fill the other's; and what comes over TCP,
  * handshakes included, has at most a fifth of the loop's time: after each piece of work that door
- * rests for four times as long, at least HTTP_REST_MS. */
+ * rests for four times as long, at least HTTP_REST_MS. There a request has HTTP_ASK_MS from the
+ * connection, or the answer before it, to its last byte, and its answer HTTP_TAKE_MS; when all
+ * connections are taken, the one that has not asked for longest gives way to the next. */
 #ifndef FIRMWARE_HTTP_H
 #define FIRMWARE_HTTP_H
 
@@ -16,7 +19,9 @@
 
 enum {
     HTTP_CALLS_MAX = 16, /* connections of a door */
-    HTTP_REST_MS = 5
+    HTTP_REST_MS = 5,
+    HTTP_ASK_MS = 15000,
+    HTTP_TAKE_MS = 60000
 };
 
 struct http; /* opaque */
@@ -45,6 +50,7 @@ struct http_counts {       /* since the start */
     uint64_t requests;     /* through both doors */
     uint64_t unauthorized; /* without a token that we know */
     uint64_t forbidden;    /* more than the token, or the door, allows */
+    uint64_t slow;         /* connections over TCP that took too long, or gave way */
 };
 struct http_counts http_counts(const struct http *http);
 

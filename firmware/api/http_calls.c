@@ -11,7 +11,7 @@
 
 /* --- who asks, and may he --- */
 
-static void name_peer(struct MHD_Connection *connection, char to[INET6_ADDRSTRLEN])
+void http_name_peer(struct MHD_Connection *connection, char *to)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -43,6 +43,14 @@ static bool is_open_to_all(const char *url)
            strcmp(url, "/readyz") == 0;
 }
 
+/* Whoever stole a token could make himself a device with it, which outlives the token's revocation.
+ * So that is for those who may open the socket. */
+static bool makes_credentials(const char *url)
+{
+    static const char at[] = "/api/v1/credentials/";
+    return strncmp(url, at, sizeof at - 1) == 0;
+}
+
 /* A status of HTTP, or 0: go on. */
 static uint32_t refuse(struct door *door, struct MHD_Connection *connection, const char *url,
                        const char *method)
@@ -62,7 +70,7 @@ static uint32_t refuse(struct door *door, struct MHD_Connection *connection, con
     enum token_role role = role_of(door->http, connection);
     if (role == TOKEN_NONE)
         return MHD_HTTP_UNAUTHORIZED;
-    return post && role != TOKEN_ENGINEER ? MHD_HTTP_FORBIDDEN : 0;
+    return post && (role != TOKEN_ENGINEER || makes_credentials(url)) ? MHD_HTTP_FORBIDDEN : 0;
 }
 
 static void count_refusal(struct door *door, struct call *call)
@@ -73,7 +81,7 @@ static void count_refusal(struct door *door, struct call *call)
     if (call->refused != MHD_HTTP_UNAUTHORIZED)
         return;
     door->http->counts.unauthorized++;
-    name_peer(call->connection, peer);
+    http_name_peer(call->connection, peer);
     log_event("http_unauthorized", "from=%s", peer);
 }
 

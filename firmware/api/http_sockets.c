@@ -21,6 +21,13 @@ static bool somebody_answers(const struct sockaddr_un *address)
     return answers;
 }
 
+/* A mistyped path must not cost somebody his file. */
+static bool is_other_file(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode);
+}
+
 int http_listen_local(const char *path, char *why)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -30,6 +37,11 @@ int http_listen_local(const char *path, char *why)
         return WEIR_EINVAL;
     }
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    if (is_other_file(path)) {
+        (void)snprintf(why, 256, "%.120s: there is a file that is no socket; let gateway.socket "
+                       "name another place, or move the file", path);
+        return WEIR_EINVAL;
+    }
     if (somebody_answers(&address)) {
         (void)snprintf(why, 256, "%s: another gateway answers there", path);
         return WEIR_EBUSY;

@@ -28,6 +28,13 @@ struct call { /* one request from its first header to its last byte */
     uint32_t status;
 };
 
+struct visitor { /* a connection over TCP */
+    struct MHD_Connection *connection; /* NULL: this place is free */
+    uint64_t number; /* grows with each */
+    bool asked;      /* its request is whole, and its answer is due, or on its way */
+    int64_t until_ms; /* that is to be over; INT64_MAX: it was hung up on */
+};
+
 struct door {
     struct http *http;
     enum door_kind kind;
@@ -36,6 +43,9 @@ struct door {
     struct loop_watch *watch;
     int64_t rests_until_ms; /* TCP; INT64_MIN: it doesn't rest */
     struct call calls[HTTP_CALLS_MAX];
+    struct visitor visitors[HTTP_CALLS_MAX];
+    uint64_t visits;
+    bool runs_again; /* one has gone: only the next run listens to newcomers, where all was taken */
 };
 
 struct secrets { /* what TLS needs, read from its files */
@@ -60,6 +70,16 @@ struct call *call_begin(struct door *door, struct MHD_Connection *connection, co
 /* True: call->response is there, or will never be. */
 bool call_answer(struct door *door, struct call *call);
 void call_end(struct door *door, struct call *call);
+
+/* http_visitors.c: how long a connection over TCP may take, since a byte now and then would hold it
+ * for ever; where all places are taken, whoever has not asked for longest gives way to the next */
+void visitor_comes(struct door *door, struct MHD_Connection *connection, void **visitor_of);
+void visitor_goes(struct door *door, void **visitor_of);
+/* Whose turn it is now: ours to answer, or his to ask. */
+void visitor_turn(struct MHD_Connection *connection, bool asked, int64_t now_ms);
+void visitors_hurry(struct door *door, int64_t now_ms);
+int64_t visitors_next_ms(const struct door *door);
+void http_name_peer(struct MHD_Connection *connection, char *to); /* [INET6_ADDRSTRLEN] */
 
 /* http_sockets.c: a socket that listens; WEIR_EBUSY, WEIR_EINVAL, WEIR_EIO with a sentence */
 int http_listen_local(const char *path, char *why);

@@ -14,8 +14,9 @@
 
 static const char help[] =
     "usage: weir token viewer|engineer NAME [--to FILE]\n\n"
-    "Make a token: a viewer may read all, an engineer may also post. It is printed once and kept\n"
-    "nowhere; the file of tokens (http.tokens) gets a line with the role, the name and a SHA-256.\n"
+    "Make a token for http.listen: a viewer may read all, an engineer may also acknowledge and\n"
+    "shelve alerts and reload the inventory. It is printed once and kept nowhere; the file of\n"
+    "tokens (http.tokens) gets a line with the role, the name and a SHA-256.\n"
     "To revoke one, remove its line. SIGHUP makes the running gateway read the file again.\n\n"
     "  --to FILE   append the line to it (made with mode 0600 where it is not there); without it\n"
     "              the line is printed behind the token\n\n"

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -96,6 +97,9 @@ def each_role_has_what_is_its_own(place):
     assert site.ask("/metrics", site.viewer, scheme="bearer")[0] == 200, "the scheme's case is free (RFC 7235)"
     post = f"/api/v1/alerts/{26 * 'A'}/ack"  # there is no such alert, and an engineer is told so
     assert [site.ask(post, token, "POST")[0] for token in (None, site.viewer, site.engineer)] == [401, 403, 404]
+    device = "/api/v1/credentials/add?device=d1"  # would outlive the token
+    assert [site.ask(device, token, "POST")[0] for token in (None, site.viewer, site.engineer)] == [401, 403, 403]
+    assert place.get(device, "POST")[0] == 409, "at the socket it may be asked for; here no source wants passwords"
     log = place.log("gateway")
     assert "http_unauthorized from=127.0.0.1" in log
     assert site.viewer not in log and site.engineer not in log
@@ -105,7 +109,7 @@ def each_role_has_what_is_its_own(place):
     connection.request("GET", "/metrics")
     assert connection.getresponse().getheader("WWW-Authenticate") == 'Bearer realm="weir"'
     text = site.ask("/metrics", site.viewer)[1]
-    assert 'weir_http_refused_total{why="unauthorized"} 12' in text, [x for x in text.splitlines() if "refused" in x]
+    assert 'weir_http_refused_total{why="unauthorized"} 13' in text, [x for x in text.splitlines() if "refused" in x]
 
 
 def old_tls_is_refused(place):
@@ -226,6 +230,48 @@ def a_flood_has_a_fifth_of_the_loop(place):
     assert share < 0.25, "a fifth, and what the socket's answers cost (without the rests: a third)"
 
 
+def the_slow_give_way(place):
+    """All connections are taken by those who send a byte now and then: the next is answered at once all the same; and
+    nobody keeps his for long."""
+    port = free_port()
+    configure(place, f"{{listen: 'http://127.0.0.1:{port}'}}")
+    place.start_gateway()
+
+    def dribble(source):
+        peer = socket.create_connection(("127.0.0.1", port), 5, (source, 0))
+        peer.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX: ")
+        return peer
+
+    def ended(peer):
+        try:
+            peer.sendall(b"x")
+            return peer.recv(1, socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+    came = time.monotonic()
+    slow = [dribble(f"127.0.0.{2 + i % 4}") for i in range(16)]
+    time.sleep(0.5)
+    for _ in range(3):
+        asked = time.monotonic()
+        assert plain(port, "/metrics")[0] == 200
+        assert time.monotonic() - asked < 3
+    wait_until("they are hung up on", lambda: all([ended(peer) for peer in slow]), 25, 0.5)
+    assert time.monotonic() - came > 10, "a slow line is not too slow"
+    assert 'weir_http_refused_total{why="slow"} 16' in plain(port, "/metrics")[1]
+
+
+def a_file_in_the_sockets_place_stays(place):
+    with open(place.socket, "w") as f:
+        f.write("somebody's")
+    configure(place, f"{{listen: 'http://127.0.0.1:{free_port()}'}}")
+    done = subprocess.run([WEIR, "run", "-c", place.config], capture_output=True, text=True, timeout=20)
+    assert done.returncode != 0 and "no socket" in done.stderr, done.stderr
+    with open(place.socket) as f:
+        assert f.read() == "somebody's"
+
+
 def prometheus_scrapes_it(place):
     """With the example's configuration and rules: only the target, the files and the pace are the test's."""
     site, port = Secured(place), free_port()
@@ -257,7 +303,8 @@ def prometheus_scrapes_it(place):
 
 CASES = [the_loopback_shows_metrics_and_health_alone, each_role_has_what_is_its_own, old_tls_is_refused,
          secrets_are_read_again, wrong_settings_are_refused_at_start, a_token_is_made_once,
-         a_flood_has_a_fifth_of_the_loop, prometheus_scrapes_it]
+         a_flood_has_a_fifth_of_the_loop, the_slow_give_way, a_file_in_the_sockets_place_stays,
+         prometheus_scrapes_it]
 
 
 def main():
