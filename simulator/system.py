@@ -39,7 +39,10 @@ def interrupt(_number, _frame):
     raise KeyboardInterrupt
 
 
-DETECTORS = """\
+# A series lives here for a minute or so, at ten readings a second: what learns for a day would only tell of learning.
+RULES = """\
+usual: {all: false}
+detectors:
   - {type: spike, cooldown: 1s}
   - {type: shift, cooldown: 1s, severity: major}
   - {type: stuck, cooldown: 1s, severity: minor}
@@ -56,13 +59,13 @@ SOURCES = {
 
 
 class System:
-    def __init__(self, learning_readings=200, learning_time="20s", detectors=DETECTORS, source="broker"):
+    def __init__(self, learning_readings=200, learning_time="20s", rules=RULES, source="broker"):
         self.source = source     # what devices publish to: a broker in front, or the gateway itself, with TLS and passwords
         self.dir = tempfile.mkdtemp(prefix="weir-")
         self.device_port, self.cloud_port = free_port(), free_port()
         self.names = {"dir": self.dir, "user": getpass.getuser(), "device_port": self.device_port,
                       "device_source": SOURCES[source].format(port=self.device_port, dir=self.dir), "cloud_port": self.cloud_port, "learning_readings": learning_readings,
-                      "learning_time": learning_time, "detectors": detectors}
+                      "learning_time": learning_time, "rules": rules}
         self.logins = 0          # devices that have a password, and a connection each while the fleet runs
         self.under = []          # a command that the gateway is run under
         self.processes = {}

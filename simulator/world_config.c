@@ -42,6 +42,7 @@ static const char FORMAT[] =
     "         reorder: %s, reorder_slots: 4}\n"
     "dedup: {ranges: %u, keep: 64}\n"
     "learning: {readings: 5, time: 0s}\n"
+    "usual: {all: false}\n"
     "detectors:\n"
     "  - {name: hot, type: limit, metric: temp, high: 80, clear_after: 2s, cooldown: 0s}\n"
     "  - {name: jump, type: rate, metric: temp, per_second: 30, clear_after: 1s, cooldown: 3s}\n"

@@ -21,6 +21,7 @@
 
 enum {
     CONFIG_SOURCES_MAX = 8,
+    CONFIG_RULES_LISTED_MAX = 32, /* of the configuration; the usual ones come to them */
     CONFIG_TOPICS_MAX = 16,     /* a source */
     CONFIG_CONTRACTS_MAX = 8,
     CONFIG_IN_FLIGHT_MAX = 256, /* rows sent upstream and not yet acknowledged */
@@ -107,6 +108,12 @@ struct config_shares {
     uint32_t journal, alerts, results, raw, letters;
 };
 
+struct config_usual { /* the rules that watch every series */
+    bool all;
+    bool on[DETECTOR_KINDS];
+    enum sensitivity sensitivity;
+};
+
 struct config {
     char path[CONFIG_PATH_BYTES_MAX + 1];
     char gateway_name[READING_NAME_BYTES_MAX + 1];
@@ -146,7 +153,8 @@ struct config {
     struct engine_source engine_sources[CONFIG_SOURCES_MAX];
     uint32_t contract_count;
     struct contract contracts[CONFIG_CONTRACTS_MAX];
-    bool rules_given;            /* false: the default detectors */
+    struct config_usual usual;
+    uint32_t listed_count;       /* of `rules`, as `detectors` lists them; behind them the usual */
     uint32_t rule_count;
     struct detector_config rules[ENGINE_RULES_MAX];
     uint8_t digest[32];          /* SHA-256 of the file */

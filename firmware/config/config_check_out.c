@@ -8,7 +8,7 @@
 /* Else that was told already, and nothing more can be said about it. */
 static bool kind_known(const struct config_reader *r, const struct detector_config *rule)
 {
-    return !r->config->rules_given || config_given(r, &rule->kind);
+    return rule->usual || config_given(r, &rule->kind);
 }
 
 /* A key that this kind does not look at was meant to do something. */
@@ -84,7 +84,7 @@ void config_check_rules(struct config_reader *r)
     for (uint32_t i = 0; i < config->rule_count; i++) {
         check_rule(r, &config->rules[i]);
         for (uint32_t j = 0; j < i; j++) {
-            if (strcmp(config->rules[i].name, config->rules[j].name) != 0
+            if (strcmp(config->rules[i].name, config->rules[j].name) != 0 || config->rules[i].usual
                 || !kind_known(r, &config->rules[i]) || !kind_known(r, &config->rules[j]))
                 continue;
             f = fault_at(r, config->rules[i].name, "two detectors are called `%s`",

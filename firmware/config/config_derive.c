@@ -136,22 +136,42 @@ static uint32_t rules_per_series(const struct config *config)
     for (uint32_t i = 0; i < config->rule_count; i++) {
         uint32_t count = 0;
         for (uint32_t j = 0; j < config->rule_count; j++)
-            count += patterns_meet(config->rules[i].device, config->rules[j].device)
+            count += !config->rules[j].off
+                     && patterns_meet(config->rules[i].device, config->rules[j].device)
                      && patterns_meet(config->rules[i].metric, config->rules[j].metric);
         most = count > most ? count : most;
     }
     return most;
 }
 
+/* Everywhere. */
+static bool is_replaced(const struct config *config, enum detector_kind kind)
+{
+    bool replaced = false;
+    for (uint32_t i = 0; i < config->listed_count; i++) {
+        const struct detector_config *rule = &config->rules[i];
+        replaced = replaced || (rule->kind == kind && strcmp(rule->device, "*") == 0
+                                && strcmp(rule->metric, "*") == 0);
+    }
+    return replaced;
+}
+
+static void add_usual(struct config *config, enum detector_kind kind)
+{
+    struct detector_config *rule = &config->rules[config->rule_count++];
+    assert(config->rule_count <= ENGINE_RULES_MAX);
+    *rule = detector_defaults(kind);
+    rule->usual = true;
+    rule->sensitivity = config->usual.sensitivity;
+}
+
 static void derive_rules(struct config *config)
 {
-    static const enum detector_kind usual[] = { DETECTOR_SPIKE, DETECTOR_SHIFT, DETECTOR_STUCK,
-                                                DETECTOR_SILENT };
-    if (!config->rules_given) {
-        config->rule_count = sizeof usual / sizeof usual[0];
-        for (uint32_t i = 0; i < config->rule_count; i++)
-            config->rules[i] = detector_defaults(usual[i]);
-    }
+    config->rule_count = config->listed_count;
+    for (int kind = 0; kind < DETECTOR_KINDS; kind++)
+        if (config->usual.all && config->usual.on[kind]
+            && !is_replaced(config, (enum detector_kind)kind))
+            add_usual(config, (enum detector_kind)kind);
     for (uint32_t i = 0; i < config->rule_count; i++) {
         struct detector_config *rule = &config->rules[i];
         if (rule->name[0] == '\0')

@@ -36,9 +36,12 @@ const struct config_section_doc config_sections[SECTIONS] = {
     [SECTION_LEARNING] = { "learning", sizeof(struct config),
                            "How long a new series' alerts are marked as learning. Both must "
                            "have passed." },
+    [SECTION_USUAL] = { "usual", sizeof(struct config),
+                        "What every series is watched for, without being told; "
+                        "docs/detectors.md says with what defaults." },
     [SECTION_DETECTOR] = { "detectors[]", sizeof(struct detector_config),
-                           "What is watched for. Without this key: spike, shift, stuck and "
-                           "silent on every series." },
+                           "What is watched for besides. Where one of them watches a series, the "
+                           "usual one of its type does not." },
     [SECTION_COMMIT] = { "commit", sizeof(struct config),
       "When readings are written and acknowledged." },
     [SECTION_RECOVERY] = { "recovery", sizeof(struct config), "How fast a restart must be." },

@@ -17,6 +17,10 @@
 #define GIB     (1024.0 * MIB)
 #define KIND(kind) (1u << (kind))
 
+#define USUAL(key, kind, text) \
+    { SECTION_USUAL, key, KEY_BOOLEAN, FIELD(config, usual.on[kind]), .fallback = "true", \
+      .doc = text }
+
 #define SHED(key, cause, level, at_type, least, most, usual, text) \
     { SECTION_SHED, key, at_type, FIELD(config, shed.over[cause][level]), least, most, \
       .zero_off = true, .fallback = usual, .doc = text }
@@ -64,9 +68,10 @@ const struct config_key config_keys[] = {
     MAP("window", SECTION_WINDOW, config, path, "Windows and event time."),
     MAP("dedup", SECTION_DEDUP, config, path, "How repeats are known."),
     MAP("learning", SECTION_LEARNING, config, path, "How long alerts are marked as learning."),
+    MAP("usual", SECTION_USUAL, config, path, "What every series is watched for."),
     { SECTION_ROOT, "detectors", KEY_LIST, FIELD(config, rules), .child = SECTION_DETECTOR,
-      .count = offsetof(struct config, rule_count), .items_max = ENGINE_RULES_MAX,
-      .given = offsetof(struct config, rules_given), .doc = "What is watched for." },
+      .count = offsetof(struct config, listed_count), .items_max = CONFIG_RULES_LISTED_MAX,
+      .doc = "What is watched for besides." },
     MAP("commit", SECTION_COMMIT, config, path, "When readings are written and acknowledged."),
     MAP("recovery", SECTION_RECOVERY, config, path, "How fast a restart must be."),
     MAP("store", SECTION_STORE, config, path, "The disk budget."),
@@ -264,6 +269,16 @@ const struct config_key config_keys[] = {
     { SECTION_LEARNING, "time", KEY_DURATION, FIELD(config, engine.learning_ms), 0, 30 * DAYS,
       .fallback = "20s", .doc = "Event time since its first." },
 
+    { SECTION_USUAL, "all", KEY_BOOLEAN, FIELD(config, usual.all), .fallback = "true",
+      .doc = "False: only what `detectors` lists." },
+    USUAL("baseline", DETECTOR_BASELINE, "What is not usual at this hour."),
+    { SECTION_USUAL, "sensitivity", KEY_ENUM, FIELD(config, usual.sensitivity),
+      .choices = "high|normal|low", .fallback = "normal",
+      .doc = "Of the baseline: high tells most, low least." },
+    USUAL("stuck", DETECTOR_STUCK, "The same value for longer than ever."),
+    USUAL("silent", DETECTOR_SILENT, "No reading for longer than usual."),
+    USUAL("missing", DETECTOR_MISSING, "Fewer readings in an hour than usual."),
+
     { SECTION_DETECTOR, "type", KEY_ENUM, FIELD(detector_config, kind), .required = true,
       .choices = "limit|shift|spike|rate|stuck|silent|baseline|missing",
       .doc = "The kind of anomaly." },
@@ -297,6 +312,8 @@ const struct config_key config_keys[] = {
     { SECTION_DETECTOR, "sensitivity", KEY_ENUM, FIELD(detector_config, sensitivity),
       .choices = "high|normal|low", .kinds = KIND(DETECTOR_BASELINE),
       .doc = "How easily it tells: high tells most, low least." },
+    { SECTION_DETECTOR, "off", KEY_BOOLEAN, FIELD(detector_config, off), .fallback = "false",
+      .doc = "True: nothing of this type watches these series." },
     { SECTION_DETECTOR, "for", KEY_DURATION, FIELD(detector_config, for_ms), 0, 1 * DAYS,
       .doc = "The anomaly must last so long before it is an alert." },
     { SECTION_DETECTOR, "clear_after", KEY_DURATION, FIELD(detector_config, clear_after_ms), 0,

@@ -61,7 +61,21 @@ static bool pattern_matches(const char *pattern, struct text name)
            memcmp(name.at + name.bytes - tail_bytes, star + 1, tail_bytes) == 0;
 }
 
-bool detector_matches(const struct detector_config *config, struct text device, struct text metric)
+static bool is_about(const struct detector_config *rule, struct text device, struct text metric)
 {
-    return pattern_matches(config->device, device) && pattern_matches(config->metric, metric);
+    return pattern_matches(rule->device, device) && pattern_matches(rule->metric, metric);
+}
+
+bool detector_watches(const struct detector_config *rules, uint32_t count, uint32_t at,
+                      struct text device, struct text metric)
+{
+    const struct detector_config *rule = &rules[at];
+    assert(at < count);
+    bool watches = is_about(rule, device, metric);
+    for (uint32_t i = 0; i < count && watches; i++) {
+        const struct detector_config *other = &rules[i];
+        bool instead = other->off || (rule->usual && !other->usual);
+        watches = other->kind != rule->kind || !instead || !is_about(other, device, metric);
+    }
+    return watches;
 }

@@ -64,6 +64,8 @@ struct detector_config {
     int64_t silent_min_ms;        /* SILENT: never before this */
     double silent_intervals;      /* SILENT: multiples of the series' own interval */
     enum sensitivity sensitivity; /* BASELINE */
+    bool usual;                   /* gives way to others of its kind, series by series */
+    bool off;                     /* watches nothing, and no other of its kind does there */
     enum severity severity;
     /* the anomaly must last this long, in pipeline time, before it is an alert */
     int64_t for_ms;
@@ -123,7 +125,9 @@ const struct detector_kind_ops *detector_ops(enum detector_kind kind);
 /* The kind's defaults for every parameter, name empty, device and metric "*". */
 struct detector_config detector_defaults(enum detector_kind kind);
 
-/* Whether the rule is about this series. */
-bool detector_matches(const struct detector_config *config, struct text device, struct text metric);
+/* Whether rules[at] watches this series: its patterns match, none of its kind that is off does,
+ * and, where it is a usual one, no other of its kind. O(count). */
+bool detector_watches(const struct detector_config *rules, uint32_t count, uint32_t at,
+                      struct text device, struct text metric);
 
 #endif

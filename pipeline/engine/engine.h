@@ -21,9 +21,9 @@
 #include "pipeline/window.h"
 
 enum {
-    ENGINE_RULES_MAX = 32,           /* configured detectors */
+    ENGINE_RULES_MAX = 40,           /* detectors, the usual ones among them */
     /* of them that match one series; more is an error of the configuration */
-    ENGINE_RULES_PER_SERIES_MAX = 12
+    ENGINE_RULES_PER_SERIES_MAX = 20
 };
 
 enum time_policy { TIME_POLICY_DEVICE, TIME_POLICY_ARRIVAL, TIME_POLICY_CLAMP };

@@ -48,6 +48,22 @@ static void end_part(struct loading *l, const struct byte_reader *part)
     need(l, !part->failed && part->used == part->bytes);
 }
 
+/* A usual rule may have the name of one that stands in for it: better the one that is the same. */
+static int present_rule(const struct loading *l, struct text name, uint64_t digest)
+{
+    const struct engine_config *c = l->e->config;
+    int found = RULE_GONE;
+    for (uint32_t j = c->rule_count; j > 0; j--) {
+        const struct detector_config *rule = &c->rules[j - 1];
+        if (l->known[j - 1] || !text_equal(name, text_of(rule->name)))
+            continue;
+        if (digest == engine_rule_digest(rule))
+            return (int)(j - 1);
+        found = (int)(j - 1);
+    }
+    return found;
+}
+
 static void load_rules(struct loading *l)
 {
     const struct engine_config *c = l->e->config;
@@ -62,14 +78,13 @@ static void load_rules(struct loading *l)
         l->old_rules[i].kind = (enum detector_kind)kind;
         l->old_rules[i].severity = (enum severity)severity;
         l->rules[i] = RULE_GONE;
-        for (uint32_t j = 0; j < c->rule_count && !l->r->failed; j++) {
-            if (!text_equal(name, text_of(c->rules[j].name)) || l->known[j])
-                continue;
-            l->rules[i] = (int)j;
-            l->same_rule[i] = digest == engine_rule_digest(&c->rules[j]);
-            l->known[j] = true;
-            break;
-        }
+        if (l->r->failed)
+            return;
+        l->rules[i] = present_rule(l, name, digest);
+        if (l->rules[i] == RULE_GONE)
+            continue;
+        l->same_rule[i] = digest == engine_rule_digest(&c->rules[l->rules[i]]);
+        l->known[l->rules[i]] = true;
     }
 }
 

@@ -153,7 +153,7 @@ static void choose_rules(struct engine *e, uint32_t index)
     struct text metric = engine_name(e, s->metric);
     uint32_t offset = 0;
     for (uint32_t r = 0; r < c->rule_count && s->watch_count < c->rules_per_series; r++) {
-        if (!detector_matches(&c->rules[r], device, metric))
+        if (!detector_watches(c->rules, c->rule_count, r, device, metric))
             continue;
         struct watch *watch = &engine_watches(e, index)[s->watch_count];
         engine_watch_init(e, watch, (uint8_t)r);

@@ -21,6 +21,7 @@ sources:
     url: mqtt://localhost:{port}
     topics: ["t/{{device}}/{{metric}}"]
     payload: {{value: /v, time: /t}}
+usual: {{all: false}}
 detectors:
   - {{type: baseline, clear_after: 0s, severity: major}}
 """

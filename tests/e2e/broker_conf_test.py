@@ -19,7 +19,7 @@ SOURCE = """
 clock: {{trust: system}}
 sources:
   - {{name: plant, url: "mqtt://localhost:{port}", topics: ["t/{{device}}/{{metric}}"], backoff_max: 1s}}
-detectors: []
+usual: {{all: false}}
 """
 
 

@@ -28,7 +28,7 @@ class Site:
         self.place, self.name, self.port = place, name, free_port()
         place.pki()
         place.write_config(f"""clock: {{trust: system}}
-detectors: []
+usual: {{all: false}}
 commit: {{max_age: 100ms}}
 sources:
   - name: devices

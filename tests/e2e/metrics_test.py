@@ -21,6 +21,7 @@ def configure(place, more=""):
     place.write_config(f"""  board: {ROOT}/boards/pc/hal.conf
 clock: {{trust: system}}
 commit: {{max_age: 50ms}}
+usual: {{all: false}}
 detectors: [{{type: limit, high: 50, for: 0s}}]
 sources:
   - {{name: devices, listen: "mqtt://127.0.0.1:{port}", anonymous: true, topics: ["t/{{device}}/{{metric}}"]}}

@@ -31,6 +31,7 @@ sources:
     anonymous: true
     topics: ["t/{{device}}/{{metric}}"]
     payload: {{value: /v, sequence: /n, time: /t}}
+usual: {{all: false}}
 detectors: [{{type: limit, high: 80, cooldown: 0s, clear_after: 0s}}]
 commit: {{max_age: 100ms}}
 store: {{disk_max: 2GiB}}

@@ -199,7 +199,7 @@ def the_examples_of_formats_hold(place):
     examples = re.findall(r"```yaml\n(.*?)```\n```\n(.*?)```", text, re.S)
     assert len(examples) >= 4
     port = place.start_broker("plant")
-    config = "clock: {trust: system}\ndetectors: []\nsources:\n"
+    config = "clock: {trust: system}\nusual: {all: false}\nsources:\n"
     for i, (yaml, _) in enumerate(examples):
         config += f'  - name: example-{i}\n    url: mqtt://localhost:{port}\n    client_id: example-{i}\n'
         config += "".join(f"    {line}\n" for line in yaml.splitlines())

@@ -92,6 +92,7 @@ sources:
     payload: {{readings: "", metric: /m, value: /v, time: /t, sequence: /n, unit: /u, fields: {{quality: /q}}}}
 commit: {{max_age: 100ms}}
 window: {{size: 1s, lateness: 5s, out_of_orderness: 500ms, idle: 1s, slots: 9}}
+usual: {{all: false}}
 detectors: [{{type: limit, name: high, metric: level, high: 50, clear_after: 0s}}]
 uplink:
   url: mqtt://localhost:{cloud}

@@ -27,6 +27,7 @@ sources:
 clock: {{trust: system}}
 commit: {{max_age: {max_age}}}
 shed: {{enrichment_lag: 20s, optional_lag: 40s, sources_lag: 60s, qos0_lag: 0}}
+usual: {{all: false}}
 detectors: [{{type: limit, name: never, metric: none, high: 1}}]   # an alert would commit at once
 """
 

@@ -29,6 +29,7 @@ sources:
 clock: {{trust: system}}
 window: {{size: 1s, lateness: 0s, out_of_orderness: 0s, recent: {recent}}}
 {more}
+usual: {{all: false}}
 detectors: [{{type: limit, name: high, metric: "*", high: 50, hysteresis: 0, for: 0s, clear_after: 0s, cooldown: 0s}}]
 uplink:
   url: mqtts://localhost:{cloud}

@@ -19,7 +19,7 @@ static const char yaml[] =
     "sources:\n"
     "  - {name: plant, url: 'mqtt://127.0.0.1', topics: ['telemetry/{device}/{metric}']}\n"
     "learning: {readings: 1, time: 0s}\n"
-    "detectors:\n"
+    "usual: {all: false}\ndetectors:\n"
     "  - {name: hot, type: limit, high: 80, clear_after: 0s, cooldown: 0s, severity: critical}\n"
     "  - {name: warm, type: limit, high: 60, clear_after: 0s, cooldown: 0s, severity: minor}\n"
     "commit: {max_age: 200ms, retry_for: 15s}\n"

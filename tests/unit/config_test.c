@@ -253,7 +253,8 @@ static void defaults_apply(void **state)
     assert_string_equal(config.sources[0].topics[0].mapping.value, "/value");
     assert_true(config.sources[0].topics[0].mapping.compiled.done);
     assert_int_equal(config.rule_count, 4);
-    assert_string_equal(config.rules[3].name, "silent");
+    assert_string_equal(config.rules[2].name, "baseline");
+    assert_int_equal(config.rules[2].sensitivity, SENSITIVITY_NORMAL);
     assert_int_equal(config.engine.rules_per_series, 4);
     assert_ptr_equal(config.engine.sources, config.engine_sources);
     assert_false(config.uplink.given);
@@ -334,13 +335,53 @@ static void counts_rules_that_meet(void **state)
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         char text[1024];
         (void)snprintf(text, sizeof text,
-                       "%sdetectors:\n  - {type: spike, name: a, metric: \"%s\"}\n"
+                       "%susual: {all: false}\ndetectors:\n  - {type: spike, name: a, metric: \"%s\"}\n"
                        "  - {type: spike, name: b, metric: \"%s\"}\n",
                        minimal, table[i].a, table[i].b);
         assert_int_equal(read_text(text), 0);
         if (config.engine.rules_per_series != table[i].want)
             fail_msg("%s and %s: %u", table[i].a, table[i].b, config.engine.rules_per_series);
     }
+}
+
+static uint32_t rules_of_kind(enum detector_kind kind)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < config.rule_count; i++)
+        count += config.rules[i].kind == kind;
+    return count;
+}
+
+static void usual_rules_come_to_those_listed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *more;
+        uint32_t baselines, stuck, limits;
+    } table[] = {
+        { "", 1, 1, 0 },
+        { "detectors: []\n", 1, 1, 0 },
+        { "detectors: [{type: limit, high: 8}]\n", 1, 1, 1 },
+        { "detectors: [{type: stuck, metric: \"t*\"}]\n", 1, 2, 0 },
+        { "detectors: [{type: stuck, readings: 9}]\n", 1, 1, 0 }, /* it stands in everywhere */
+        { "detectors: [{type: stuck, off: true}]\n", 1, 1, 0 },
+        { "usual: {stuck: false}\n", 1, 0, 0 },
+        { "usual: {baseline: false, stuck: false}\n", 0, 0, 0 },
+        { "usual: {all: false}\ndetectors: [{type: stuck}]\n", 0, 1, 0 },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char text[1024];
+        (void)snprintf(text, sizeof text, "%s%s", minimal, table[i].more);
+        assert_int_equal(read_text(text), 0);
+        assert_int_equal(rules_of_kind(DETECTOR_BASELINE), table[i].baselines);
+        assert_int_equal(rules_of_kind(DETECTOR_STUCK), table[i].stuck);
+        assert_int_equal(rules_of_kind(DETECTOR_LIMIT), table[i].limits);
+    }
+    char text[1024];
+    (void)snprintf(text, sizeof text, "%susual: {sensitivity: low}\n", minimal);
+    assert_int_equal(read_text(text), 0);
+    for (uint32_t i = 0; i < config.rule_count; i++)
+        assert_int_equal(config.rules[i].sensitivity, SENSITIVITY_LOW);
 }
 
 static char *effective(bool json)
@@ -534,7 +575,7 @@ static void promises_follow_the_configuration(void **state)
         { "uplink: {url: \"mqtt://127.0.0.1\"}\n", config_print_losses, "not passed on" },
         { "dedup: {keep: 0}\n", config_print_warnings, "never known as repeats" },
         { "dedup: {keep: 7}\n", config_print_losses, "among the last 7" },
-        { "detectors: []\n", config_print_warnings, "no alert is ever raised" },
+        { "usual: {all: false}\n", config_print_warnings, "no alert is ever raised" },
         { "clock: {trust: system}\n", config_print_warnings, "clock.trust" },
         { "", config_print_losses, "kill -9: nothing acknowledged" },
         { "", config_print_losses, "power cut" },
@@ -750,6 +791,7 @@ int main(void)
         cmocka_unit_test(the_gateways_name_is_filled_in_everywhere),
         cmocka_unit_test(a_topic_overrules_its_source),
         cmocka_unit_test(counts_rules_that_meet),
+        cmocka_unit_test(usual_rules_come_to_those_listed),
         cmocka_unit_test(examples_are_good),
         cmocka_unit_test(wrong_files_are_told),
         cmocka_unit_test(a_file_is_bounded),

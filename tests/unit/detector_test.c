@@ -95,8 +95,34 @@ static void rules_match_by_name(void **state)
         struct detector_config config = detector_defaults(DETECTOR_SPIKE);
         strcpy(config.device, CASES[i].device);
         strcpy(config.metric, CASES[i].metric);
-        assert_int_equal(detector_matches(&config, text_of(CASES[i].of_device),
+        assert_int_equal(detector_watches(&config, 1, 0, text_of(CASES[i].of_device),
                                           text_of(CASES[i].of_metric)), CASES[i].matches);
+    }
+}
+
+/* A usual rule, and one of its kind or another that is about temperatures. */
+static void usual_rules_give_way(void **state)
+{
+    (void)state;
+    static const struct {
+        enum detector_kind kind;
+        bool off, usual, listed; /* which of the two watch a temperature */
+    } CASES[] = {
+        { DETECTOR_STUCK, false, false, true },
+        { DETECTOR_STUCK, true, false, false },
+        { DETECTOR_LIMIT, false, true, true },
+        { DETECTOR_LIMIT, true, true, false },
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct detector_config rules[2] = { detector_defaults(CASES[i].kind), detector_defaults(DETECTOR_STUCK) };
+        strcpy(rules[0].metric, "temp*");
+        rules[0].off = CASES[i].off;
+        rules[1].usual = true;
+        struct text device = text_of("oven"), metric = text_of("temperature");
+        assert_int_equal(detector_watches(rules, 2, 0, device, metric), CASES[i].listed);
+        assert_int_equal(detector_watches(rules, 2, 1, device, metric), CASES[i].usual);
+        assert_false(detector_watches(rules, 2, 0, device, text_of("flow")));
+        assert_true(detector_watches(rules, 2, 1, device, text_of("flow")));
     }
 }
 
@@ -503,6 +529,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds_have_names),
         cmocka_unit_test(rules_match_by_name),
+        cmocka_unit_test(usual_rules_give_way),
         cmocka_unit_test(limit_ends_only_inside_the_hysteresis),
         cmocka_unit_test(rate_counts_the_change_a_second),
         cmocka_unit_test(silent_goes_by_the_own_rhythm),

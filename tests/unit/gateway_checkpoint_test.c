@@ -12,7 +12,7 @@ static const char yaml[] = "recovery: {max: 2s}\n"
                            "    url: mqtt://127.0.0.1:1883\n"
                            "    payload: {readings: \"\", value: /v, sequence: /n}\n"
                            "    topics: [\"t/{device}/{metric}\"]\n"
-                           "detectors: []\n"
+                           "usual: {all: false}\n"
                            "commit: {max_age: 100ms}\n";
 
 enum { MESSAGE_READINGS = 200 };

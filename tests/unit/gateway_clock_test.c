@@ -13,7 +13,7 @@ static const char yaml[] = "clock: {wait: 30s}\n"
                            "  - name: plant\n"
                            "    url: mqtt://127.0.0.1:1883\n"
                            "    topics: [\"t/{device}/{metric}\"]\n"
-                           "detectors: [{name: hot, type: limit, high: 80}]\n"
+                           "usual: {all: false}\ndetectors: [{name: hot, type: limit, high: 80}]\n"
                            "commit: {max_age: 100ms}\n"
                            "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n";
 

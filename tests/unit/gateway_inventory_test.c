@@ -11,7 +11,7 @@ static const char yaml[] = "clock: {trust: system}\n"
                            "sources: [{name: plant, url: \"mqtt://127.0.0.1:1883\", topics: [\"t/{device}/{metric}\"], "
                            "payload: {value: \"\"}}]\n"
                            "inventory: {file: plant.csv, entries_max: 16000}\n"
-                           "detectors: [{name: hot, type: limit, high: 80}]\n"
+                           "usual: {all: false}\ndetectors: [{name: hot, type: limit, high: 80}]\n"
                            "commit: {max_age: 100ms}\n"
                            "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n";
 

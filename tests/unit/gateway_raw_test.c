@@ -12,7 +12,7 @@
     "  - name: plant\n"                                                                             \
     "    url: mqtt://127.0.0.1:1883\n"                                                              \
     "    topics: [\"t/{device}/{metric}\"]\n"                                                       \
-    "detectors: []\n"                                                                               \
+    "usual: {all: false}\n"                                                                               \
     "commit: {max_age: 100ms}\n"                                                                    \
     "store: {journal_age: 10m}\n"                                                                   \
     "uplink: {url: \"mqtt://127.0.0.1:1884\", raw: " raw "}\n"

@@ -14,7 +14,7 @@ static const char YAML[] =
     "  - {name: radio, url: \"mqtt://127.0.0.1:1886\", receive_maximum: 80, priority: low,\n"
     "     topics: [\"t/{device}/{metric}\"]}\n"
     "window: {size: 1s, out_of_orderness: 0s, lateness: 0s, idle: 1s}\n"
-    "detectors: [{type: limit, high: 80, cooldown: 0s}]\n"
+    "usual: {all: false}\ndetectors: [{type: limit, high: 80, cooldown: 0s}]\n"
     "commit: {max_age: 100ms}\n"
     "shed: {enrichment_lag: 1s, optional_lag: 2s, sources_lag: 3s, qos0_lag: 4s, enter: 200ms, leave: 300ms}\n"
     "uplink: {url: \"mqtt://127.0.0.1:1884\", raw: true}\n";

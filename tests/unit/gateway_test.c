@@ -15,7 +15,7 @@ static const char yaml[] =
     "    topics:\n"
     "      - template: t/{device}\n"
     "        payload: {metrics: /v, time: /ts, sequence: /seq}\n"
-    "detectors:\n"
+    "usual: {all: false}\ndetectors:\n"
     "  - {name: hot, type: limit, metric: \"*\", high: 80, cooldown: 0s}\n"
     "commit: {max_age: 100ms}\n"
     "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n";
@@ -30,7 +30,7 @@ static const char listening_yaml[] =
     "    topics:\n"
     "      - template: t/{device}\n"
     "        payload: {metrics: /v, time: /ts, sequence: /seq}\n"
-    "detectors:\n"
+    "usual: {all: false}\ndetectors:\n"
     "  - {name: hot, type: limit, metric: \"*\", high: 80, cooldown: 0s}\n"
     "commit: {max_age: 100ms}\n";
 
