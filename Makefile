@@ -9,7 +9,8 @@ SHELL     := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
-BOARD   ?= pc
+# A board may be named by its processor too: the first that has it.
+BOARD   ?= $(if $(ARCH),$(or $(word 2,$(subst /, ,$(firstword $(shell grep -lE '^ARCH *:= *$(ARCH)$$' boards/*/board.mk)))),$(ARCH)),pc)
 include boards/$(BOARD)/board.mk
 # boards/NAME/board.mk sets ARCH, CROSS, RUNNER (qemu-user) and SYSROOT; empty for the machine itself.
 
@@ -67,13 +68,14 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 INTO    := $(DESTDIR)$(PREFIX)
 HAL_CONFS := $(wildcard boards/*/hal.conf)
-INSTALLED := $(INTO)/bin/weir $(INTO)/lib/systemd/system/weir.service $(INTO)/lib/sysusers.d/weir.conf \
+INSTALLED := $(INTO)/bin/weir $(INTO)/lib/systemd/system/weir.service $(INTO)/lib/sysusers.d/weir.conf $(INTO)/lib/udev/rules.d/60-weir.rules \
              $(INTO)/share/weir/minimal.yaml $(INTO)/share/weir/broker.conf $(HAL_CONFS:%=$(INTO)/share/weir/%)
 
 .PHONY: install uninstall
 install: $(B)/weir ## Install the gateway and its unit (PREFIX=/usr/local DESTDIR=)
 	install -D -m 0755 $(B)/weir $(INTO)/bin/weir
 	install -D -m 0644 docs/examples/weir.sysusers $(INTO)/lib/sysusers.d/weir.conf
+	install -D -m 0644 docs/examples/weir.rules $(INTO)/lib/udev/rules.d/60-weir.rules
 	install -D -m 0644 docs/examples/minimal.yaml $(INTO)/share/weir/minimal.yaml
 	install -D -m 0644 docs/broker.conf $(INTO)/share/weir/broker.conf
 	for f in $(HAL_CONFS); do install -D -m 0644 $$f $(INTO)/share/weir/$$f; done

@@ -1,6 +1,6 @@
 # Boards: what they are, packages, images, updates. The work is done in boards/build; what a board is stands in
 # boards/NAME. Included by the Makefile.
-BOARD_TESTS := $(sort $(wildcard tests/boards/*_test.py))
+BOARD_TESTS := $(sort $(wildcard tests/boards/*_test.py tests/boards/*_test.sh))
 
 .PHONY: boards board-data
 boards: ## List the boards and how far each has been tried
@@ -9,3 +9,50 @@ boards: ## List the boards and how far each has been tried
 # For the test that the builder reads a board as make does.
 board-data:
 	@printf '%s\n' $(foreach v,ARCH CROSS SYSROOT RUNNER STATE KERNEL MODULES BOOT_FILES QEMU,'$(v)=$($(v))')
+
+# --- packages ---
+DEB_TREE := $(B)/deb
+
+.PHONY: deb
+deb: $(B)/weir ## Build a Debian package (BOARD=name, or ARCH=amd64, arm64, armhf)
+	@rm -rf $(DEB_TREE)
+	@env -u MAKEFLAGS $(MAKE) -s --no-print-directory install BOARD=$(BOARD) DESTDIR=$(abspath $(DEB_TREE)) PREFIX=/usr >/dev/null
+	@boards/build/deb.py $(BOARD) $(DEB_TREE) $(B) $(VERSION) $(BUILD_TIME)
+
+version:
+	@echo $(VERSION)
+
+# --- the core without an operating system ---
+# Windows, statistics and detectors for a Cortex-M4; they take no heap and no system, which the link proves.
+MCU_CORE  := pipeline/window.c pipeline/statistics.c $(filter-out %_pool.c,$(wildcard pipeline/detect/*.c)) pipeline/bytes.c pipeline/reason.c
+MCU_FLAGS := -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -Os -ffunction-sections -fdata-sections
+MCU_OBJECTS := $(patsubst %.c,build/mcu/obj/%.o,$(MCU_CORE) tests/mcu/digits.c tests/mcu/start.c)
+
+.PHONY: mcu
+mcu: build/mcu/digits.elf build/mcu/digits ## Run detection on a Cortex-M4 (QEMU) and compare every digit with this machine's
+	@tests/mcu/compare.sh
+
+build/mcu/digits.elf: $(MCU_OBJECTS) tests/mcu/m4.ld
+	$(call say,LINK,$@)arm-none-eabi-gcc $(MCU_FLAGS) -nostartfiles --specs=nano.specs --specs=rdimon.specs -Wl,--gc-sections -T tests/mcu/m4.ld \
+	-o $@ $(MCU_OBJECTS) -lm
+
+build/mcu/obj/%.o: %.c | mcu-packages
+	@mkdir -p $(@D)
+	$(call say,CC,$<)arm-none-eabi-gcc $(filter-out --sysroot=%,$(STRICT)) $(MCU_FLAGS) -c -o $@ $<
+
+build/mcu/digits: $(MCU_CORE) tests/mcu/digits.c
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)gcc $(filter-out --sysroot=% -MMD -MP,$(STRICT)) -O2 -o $@ $^ -lm
+
+.PHONY: mcu-packages
+mcu-packages:
+	@.ci/install-packages mcu
+
+# --- what needs a root file system or a whole machine ---
+.PHONY: boards-test
+boards-test: all packages boards-packages ## Run the boards' long tests: packages installed, images booted (as root)
+	@tests/run.py $(sort $(wildcard tests/boards/slow/*_test.py))
+
+.PHONY: boards-packages
+boards-packages:
+	@.ci/install-packages image

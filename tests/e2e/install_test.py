@@ -25,7 +25,7 @@ def files_below(directory):
 def it_is_whole(directory):
     boards = {f"share/weir/boards/{board}/hal.conf" for board in os.listdir(os.path.join(ROOT, "boards"))
               if os.path.exists(os.path.join(ROOT, "boards", board, "hal.conf"))}
-    wanted = boards | {"bin/weir", "lib/systemd/system/weir.service", "lib/sysusers.d/weir.conf",
+    wanted = boards | {"bin/weir", "lib/systemd/system/weir.service", "lib/sysusers.d/weir.conf", "lib/udev/rules.d/60-weir.rules",
                        "share/weir/minimal.yaml", "share/weir/broker.conf"}
     found = files_below(directory)
     assert found == {f"{PREFIX.lstrip('/')}/{name}" for name in wanted}, found
