@@ -145,11 +145,17 @@ struct block_limits gateway_block_limits_max(void)
     return (struct block_limits){ .records_max = 65534, .bytes_max = 4u << 20, .names_max = 65534 };
 }
 
+/* Of the largest message, all of whose readings may be rejected: they are written at once. */
+static size_t message_bytes(const struct json_limits *json)
+{
+    return (size_t)json->payload_bytes * 2 + (size_t)json->readings * FILL_REJECT_BYTES;
+}
+
 struct fill_limits fill_limits_of(const struct config *config)
 {
     uint32_t records = config->commit_max_readings + config->json.readings + FILL_RECORDS_SLACK;
     uint32_t step = engine_out_max(&config->engine) + 4;
-    size_t message = (size_t)config->json.payload_bytes * 2 + (size_t)config->json.readings * 64;
+    size_t message = message_bytes(&config->json);
     struct fill_limits limits = {
         .block = {
             .records_max = records < 65534 ? records : 65534,
@@ -242,13 +248,12 @@ static bool has_session_room(const struct fill *f)
 bool fill_has_message_room(const struct gateway *g, const struct fill *f)
 {
     const struct json_limits *json = &g->config->json;
-    size_t message = (size_t)json->payload_bytes * 2 + (size_t)json->readings * 64;
     return fill_has_step_room(g, f) && has_session_room(f) &&
            f->batch.letter_count < FILL_LETTERS_MAX &&
            f->letter_bytes_used + json->payload_bytes + TOPIC_BYTES_MAX <=
                g->limits.letter_bytes_max &&
            block_records(f->block) + json->readings + 8 <= g->limits.block.records_max &&
-           block_bytes(f->block) + message + 4096 <= g->limits.block.bytes_max;
+           block_bytes(f->block) + message_bytes(json) + 4096 <= g->limits.block.bytes_max;
 }
 
 /* --- filling -------------------------------------------------------------------------------------

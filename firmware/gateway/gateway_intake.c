@@ -255,6 +255,7 @@ static void shed_message(struct gateway *g, const struct message *message)
         decode_json(&g->decoder, &topic->mapping, (uint16_t)message->source, match.device,
                     match.metric, message->payload, d);
         readings = d->reason == REJECT_NONE ? d->count + d->bad_count : 1;
+        d->bad_count = 0; /* no receipt may say that they are here */
     }
     g->ledger.received += readings;
     g->ledger.shed[SHED_QOS0_OVERLOAD] += readings;

@@ -15,6 +15,7 @@ enum {
     FILL_RESULTS_BYTES_MAX = 32 * 1024, /* of one results message, before compression */
     FILL_RESULTS_MAX = 512,             /* window results in one message */
     FILL_RAW_MAX = 1024,                /* raw readings in one message */
+    FILL_REJECT_BYTES = 2 * READING_NAME_BYTES_MAX + 32, /* of one's record, its names whole */
     FILL_RECORDS_SLACK = 64,            /* ticks, clock and source records of a turn */
     FILL_SESSIONS_MAX = 4096,           /* changes of devices' sessions */
     FILL_SESSION_BYTES_MAX = 64 * 1024, /* of their rows */

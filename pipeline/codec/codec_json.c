@@ -100,7 +100,8 @@ static void reject_reading(struct decoding *d, struct found fault, const struct 
         d->out->bad[i].index = d->index;
         d->out->bad[i].fault_offset = offset;
         d->out->bad[i].device = known->device;
-        d->out->bad[i].metric = metric;
+        d->out->bad[i].metric =
+            metric.bytes <= READING_NAME_BYTES_MAX ? metric : (struct text){ 0 };
         d->out->bad[i].has_sequence = known->has_sequence;
         d->out->bad[i].sequence = known->sequence;
     }
@@ -200,9 +201,10 @@ static struct found read_device(struct decoding *d, cJSON *object, struct common
         return d->topic_device.bytes > 0 ? GOOD : (struct found){ REJECT_NAME_INVALID, object };
     if (!is_type(value, cJSON_String) || !name_valid(text_in(value)))
         return (struct found){ REJECT_NAME_INVALID, value };
-    c->reading.device = text_in(value);
-    if (d->topic_device.bytes > 0 && !text_equal(d->topic_device, c->reading.device))
+    /* What may not be said is booked on the one that said it. */
+    if (d->topic_device.bytes > 0 && !text_equal(d->topic_device, text_in(value)))
         return (struct found){ REJECT_IDENTITY_MISMATCH, value };
+    c->reading.device = text_in(value);
     return GOOD;
 }
 

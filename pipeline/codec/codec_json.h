@@ -106,7 +106,7 @@ struct decoded { /* what became of one message */
         uint32_t index;          /* of the reading in the message */
         uint32_t fault_offset;   /* byte of the payload where the faulty value begins */
         bool has_sequence;
-        struct text device, metric; /* as far as known */
+        struct text device, metric; /* as far as known, and no longer than a name */
         uint64_t sequence;          /* likewise: of its message */
     } bad[DECODED_BAD_MAX];      /* the first of them; bad_count may be more */
 };

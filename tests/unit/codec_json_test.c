@@ -100,6 +100,8 @@ static size_t print_value(char *to, size_t room, const struct value *v)
     return (size_t)used;
 }
 
+#define D "pump7"
+
 /* "pump7/temp=21.5 Cel @1000 #7; ..." and "!3 name_invalid 12" for the bad ones. */
 static const char *print(const struct decoded *out)
 {
@@ -125,11 +127,14 @@ static const char *print(const struct decoded *out)
             used += (size_t)snprintf(to + used, sizeof to - used, " v%u", r->contract_version);
         assert_int_equal(r->source, 3);
     }
-    for (uint32_t i = 0; i < out->bad_count && i < DECODED_BAD_MAX; i++)
+    for (uint32_t i = 0; i < out->bad_count && i < DECODED_BAD_MAX; i++) {
+        if (out->bad[i].reason == REJECT_IDENTITY_MISMATCH) /* on whom it names, nothing is booked */
+            assert_true(text_equal(out->bad[i].device, text_of(D)));
         used += (size_t)snprintf(to + used, sizeof to - used, "%s!%u %s %u %.*s",
                                  used > 0 ? "; " : "", out->bad[i].index,
                                  reject_name(out->bad[i].reason), out->bad[i].fault_offset,
                                  (int)out->bad[i].metric.bytes, out->bad[i].metric.at);
+    }
     return to;
 }
 
@@ -152,7 +157,6 @@ static void run(const struct example *table, size_t count)
 }
 
 #define RUN(table) run(table, sizeof table / sizeof table[0])
-#define D "pump7"
 #define FLAT "device=/d metric=/m value=/v time=/t unit=/u sequence=/s "
 
 static void shapes_become_readings(void **state)
@@ -349,6 +353,10 @@ static void a_bad_reading_leaves_the_others(void **state)
           "\"12345678901234567890123\":2,\"123456789012345678901234x\":{\"deeper\":3}}}",
           "pump7/1234567890123456789012345678901234567890.12345678901234567890123=2; "
           "!0 name_invalid 72 ; !2 name_invalid 130 " },
+        /* what is too long for a name is told nowhere */
+        { "metrics=", D, "",
+          "{\"12345678901234567890123456789012345678901234567890123456789012345\":1}",
+          "!0 name_invalid 69 " },
         { "value=/v", "a+b", "x", "{\"v\":1}", "name_invalid at 0" },
         { "value=/v", "\xff", "x", "{\"v\":1}", "name_invalid at 0" },
         { "value=/v", "", "x", "{\"v\":1}", "name_invalid at 0" },

@@ -166,6 +166,40 @@ static void dropped_readings_are_counted_as_they_are(void **state)
     bench_close(b);
 }
 
+/* A device takes what its receipt covers for kept, as a reading or a dead letter. */
+static void no_receipt_covers_what_was_dropped(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        "sources:\n"
+        "  - {name: plant, listen: \"mqtt://127.0.0.1:1883\", anonymous: true, payload: {sequence: /n},\n"
+        "     topics: [\"t/{device}/{metric}\"]}\n"
+        "commit: {max_age: 100ms}\n"
+        "shed: {enrichment_lag: 1s, optional_lag: 2s, sources_lag: 3s, qos0_lag: 4s, enter: 200ms, leave: 300ms}\n";
+    struct bench *b = &bench;
+    uint64_t covered = 0;
+    bench_open(b, yaml);
+    bench_turns(b, 2);
+    gateway_on_source(b->gateway, 0, true);
+    int receipt = gateway_receipt_watch(b->gateway, text_of("a"));
+    assert_true(receipt >= 0);
+    bench_begin(b, 1);
+    give(b, 1, "t/a/temp", "{\"value\":1,\"n\":1}");
+    give(b, 1, "t/a/temp", "{\"value\":[],\"n\":2}");
+    gateway_end_turn(b->gateway);
+    press(b, SHED_QOS0);
+    bench_begin(b, 1);
+    give(b, 0, "t/a/temp", "{\"value\":[],\"n\":3}");
+    give(b, 0, "t/a/temp", "{\"value\":1,\"n\":3}");
+    gateway_end_turn(b->gateway);
+    bench_turns(b, 3);
+    assert_true(gateway_receipt(b->gateway, receipt, &covered));
+    assert_int_equal(covered, 2);
+    assert_int_equal(gateway_view(b->gateway).ledger.shed[SHED_QOS0_OVERLOAD], 2);
+    gateway_receipt_unwatch(b->gateway, receipt);
+    bench_close(b);
+}
+
 static double fact(const char *notice, const char *name)
 {
     char key[40];
@@ -453,6 +487,7 @@ int main(void)
         cmocka_unit_test(each_level_leaves_out_more),
         cmocka_unit_test(results_that_alerts_need_leave),
         cmocka_unit_test(dropped_readings_are_counted_as_they_are),
+        cmocka_unit_test(no_receipt_covers_what_was_dropped),
         cmocka_unit_test(each_change_is_told),
         cmocka_unit_test(what_is_under_way_is_looked_at),
         cmocka_unit_test(commits_that_take_long_are_pressure),
