@@ -26,13 +26,21 @@ void log_to(int fd)
     the_log.fd = fd;
 }
 
+/* A control character of ASCII, or in UTF-8 one of U+0080 to U+009F. */
+static size_t control_bytes(const char *at)
+{
+    unsigned char first = (unsigned char)at[0], second = (unsigned char)at[1];
+    if (first < ' ' || first == 0x7f)
+        return 1;
+    return first == 0xc2 && second >= 0x80 && second < 0xa0 ? 2 : 0;
+}
+
 static void write_line(char *line, int bytes)
 {
     assert(bytes >= 0);
     size_t used = (size_t)bytes < LOG_LINE_BYTES - 1 ? (size_t)bytes : LOG_LINE_BYTES - 2;
-    for (size_t i = 0; i < used; i++)
-        if ((unsigned char)line[i] < ' ')
-            line[i] = ' '; /* one event, one line, whatever a broker put into its reason text */
+    for (size_t i = 0; i < used; i++) /* one event, one line, and nothing that a terminal obeys */
+        memset(line + i, ' ', control_bytes(line + i));
     line[used] = '\n';
     ssize_t written = write(the_log.fd, line, used + 1);
     (void)written; /* nobody to tell */
@@ -90,4 +98,13 @@ void log_event(const char *event, const char *format, ...)
     int more = vsnprintf(line + used, sizeof line - (size_t)used, format, arguments);
     va_end(arguments);
     write_line(line, used + (more > 0 ? more : 0));
+}
+
+struct log_name log_name(const char *at, size_t bytes)
+{
+    struct log_name name = { "" };
+    bytes = bytes < sizeof name.text ? bytes : sizeof name.text - 1;
+    for (size_t i = 0; i < bytes; i++)
+        name.text[i] = at[i] == '"' ? '\'' : at[i];
+    return name;
 }

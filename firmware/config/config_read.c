@@ -132,7 +132,8 @@ enum { WHY_BYTES = 256 };
 int config_secret_open(const char *path, int *descriptor, char *why)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    /* Without waiting for whoever may write into a FIFO. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         (void)snprintf(why, WHY_BYTES, "it can't be opened: %s", strerror(errno));
         return WEIR_EINVAL;
@@ -189,7 +190,7 @@ int config_file(const char *path, char *to, size_t bytes, char *why)
 {
     assert(bytes >= 2);
     to[0] = '\0';
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (descriptor >= 0)
         return take_text(descriptor, to, bytes, why);
     (void)snprintf(why, WHY_BYTES, "%.180s can't be opened: %s", path, strerror(errno));

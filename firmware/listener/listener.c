@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "firmware/config/config_parts.h"
 #include "firmware/listener/listener_state.h"
 #include "firmware/log.h"
 #include "firmware/socket.h"
@@ -76,8 +77,8 @@ struct listener *listener_init(const struct listener_config *config, struct aren
 void listener_log(struct listener *l, const struct device *d, const char *event, uint8_t reason,
                   const char *why)
 {
-    log_event(event, "source=%s client=\"%.*s\" code=0x%02x why=\"%s\"", l->config.source->name,
-              (int)d->id_bytes, d->id, reason, why);
+    log_event(event, "source=%s client=\"%s\" code=0x%02x why=\"%s\"", l->config.source->name,
+              log_name(d->id, d->id_bytes).text, reason, why);
 }
 
 /* --- our socket ---------------------------------------------------------------------------------
@@ -276,12 +277,22 @@ void listener_acknowledge(struct listener *l, uint64_t number)
             device_acknowledge(l, &l->devices[i]);
 }
 
+/* As at the start: a key that others may read is none. */
+static int load_again(struct listener *l, char *why)
+{
+    int descriptor;
+    if (config_secret_open(l->config.source->broker.key_file, &descriptor, why) != 0)
+        return WEIR_EINVAL;
+    (void)close(descriptor); /* it was only looked at */
+    return tls_load(l->tls, why);
+}
+
 void listener_reload(struct listener *l)
 {
     char why[256] = "";
     if (l->tls == NULL)
         return;
-    int error = tls_load(l->tls, why);
+    int error = load_again(l, why);
     log_event("source_reload", "source=%s ok=%d why=\"%s\"", l->config.source->name, error == 0,
               why);
 }

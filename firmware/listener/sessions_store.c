@@ -113,8 +113,9 @@ static void on_exchange(void *ctx, uint32_t number, uint16_t packet_id, uint32_t
         sessions_add(s, session, packet_id, mark);
         return;
     }
-    log_event("session_forgotten", "source=%s client=\"%.*s\" why=\"limits.exchanges is too low\"",
-              s->config->sources[session->source].name, (int)session->id_bytes, session->id);
+    log_event("session_forgotten", "source=%s client=\"%s\" why=\"limits.exchanges is too low\"",
+              s->config->sources[session->source].name,
+              log_name(session->id, session->id_bytes).text);
     sessions_end(s, session);
 }
 

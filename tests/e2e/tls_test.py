@@ -317,6 +317,12 @@ def certificate_changed(place):
                    and place.log("gateway").count("ok=0 why=") > before)
         assert Secure(end, "d1", password, tls=tls, client="c3").socket.getpeercert(True) == first
     assert "is not the key of" in place.log("gateway")
+    place.rename_server("localhost")  # all is well again, but for who may read the key
+    os.chmod(place.path("pki/server.key"), 0o640)
+    before = place.log("gateway").count("source_reload source=devices ok=0")
+    place.processes["gateway"].send_signal(signal.SIGHUP)
+    wait_until("refused", lambda: place.log("gateway").count("source_reload source=devices ok=0") > before)
+    assert "its mode is 0640" in place.log("gateway")
     client.publish(9, device="d1")
     assert client.acknowledged(1) == [9]
     assert "certificate_until" in end.counts()

@@ -533,6 +533,10 @@ static void secrets_are_secret(void **state)
     (void)unlink(path);
     assert_int_equal(config_secret(path, secret, sizeof secret, why), WEIR_EINVAL);
     assert_int_equal(config_secret(dir, secret, sizeof secret, why), WEIR_EINVAL);
+    assert_int_equal(mkfifo(path, 0600), 0); /* nobody writes, and nobody waits for it */
+    assert_int_equal(config_secret(path, secret, sizeof secret, why), WEIR_EINVAL);
+    assert_non_null(strstr(why, "not a regular file"));
+    assert_int_equal(unlink(path), 0);
     (void)rmdir(dir);
 }
 

@@ -195,6 +195,25 @@ static void a_file_that_can_not_be_written_changes_nothing(void **state)
     assert_false(match("d", password));
 }
 
+/* Whatever stands where the file is made: what it names, or its mode, are not used. */
+static void the_file_is_made_anew(void **state)
+{
+    (void)state;
+    char new_path[sizeof path + 8], other[sizeof path + 8];
+    struct stat st;
+    (void)snprintf(new_path, sizeof new_path, "%s.new", path);
+    (void)snprintf(other, sizeof other, "%s.other", path);
+    int fd = open(other, O_WRONLY | O_CREAT, 0644);
+    assert_true(fd >= 0 && close(fd) == 0);
+    assert_int_equal(symlink(other, new_path), 0);
+    (void)change(CREDENTIALS_ADD, "d1");
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISREG(st.st_mode) && (st.st_mode & 07777) == 0600);
+    assert_int_equal(stat(other, &st), 0);
+    assert_int_equal(st.st_size, 0);
+    assert_int_equal(unlink(other), 0);
+}
+
 static void changes_are_there_after_a_start(void **state)
 {
     (void)state;
@@ -264,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_certificates_the_revoked_are_forgotten, begin, end),
         cmocka_unit_test_setup_teardown(nobody_is_known_where_nobody_is_asked, begin, end),
         cmocka_unit_test_setup_teardown(a_file_that_can_not_be_written_changes_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(the_file_is_made_anew, begin, end),
         cmocka_unit_test_setup_teardown(changes_are_there_after_a_start, begin, end),
         cmocka_unit_test_setup_teardown(a_file_that_is_not_whole_is_refused, begin, end),
     };

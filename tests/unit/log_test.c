@@ -58,6 +58,14 @@ static void outside_text_stays_in_its_line(void **state)
     (void)state;
     log_event("reason", "text=\"%s\"", "a\nfake_event x=1\r\x1b[31m");
     assert_string_equal(written(), "reason text=\"a fake_event x=1  [31m\"\n");
+    log_event("reason", "text=\"%s\"", "a\xc2\x9b" "31m\x7f\xc3\xbc"); /* CSI in one character, DEL, u umlaut */
+    assert_string_equal(written(), "reason text=\"a  31m \xc3\xbc\"\n");
+    static const char id[] = "x\" code=0x00 why=\"let in";
+    log_event("refused", "client=\"%s\" code=0x86", log_name(id, sizeof id - 1).text);
+    assert_string_equal(written(), "refused client=\"x' code=0x00 why='let in\" code=0x86\n");
+    char longer[400];
+    memset(longer, '"', sizeof longer);
+    assert_int_equal(strlen(log_name(longer, sizeof longer).text), sizeof(struct log_name) - 1);
 }
 
 static void a_long_line_is_cut(void **state)
