@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
@@ -51,9 +52,12 @@ static int show(const struct client_options *options, const char *id)
     }
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         json_view_text(answer.body, paths[i], value, sizeof value);
+        table_tame(value, false);
         (void)printf("%-14s %s\n", paths[i], value[0] != '\0' ? value : "none");
     }
     json_view_text(answer.body, "payload", payload, sizeof payload);
+    if (isatty(STDOUT_FILENO)) /* a file gets it as it is */
+        table_tame(payload, true);
     (void)printf("\n%s\n", payload);
     return CLI_OK;
 }

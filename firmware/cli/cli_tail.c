@@ -15,6 +15,12 @@ static const char help[] =
 
 enum { TAIL_MAX = 128 }; /* as the API has it */
 
+static void take(struct text reading, const char *path, char *to, size_t bytes)
+{
+    json_view_text(reading, path, to, bytes);
+    table_tame(to, false);
+}
+
 static void print_reading(struct text reading, bool json)
 {
     char arrived[40], device[80], metric[80], value[96], unit[80], outcome[32], time[16];
@@ -22,13 +28,13 @@ static void print_reading(struct text reading, bool json)
         (void)printf("%.*s\n", (int)reading.bytes, reading.at);
         return;
     }
-    json_view_text(reading, "arrived", arrived, sizeof arrived);
-    json_view_text(reading, "device", device, sizeof device);
-    json_view_text(reading, "metric", metric, sizeof metric);
-    json_view_text(reading, "value", value, sizeof value);
-    json_view_text(reading, "unit", unit, sizeof unit);
-    json_view_text(reading, "outcome", outcome, sizeof outcome);
-    json_view_text(reading, "time_source", time, sizeof time);
+    take(reading, "arrived", arrived, sizeof arrived);
+    take(reading, "device", device, sizeof device);
+    take(reading, "metric", metric, sizeof metric);
+    take(reading, "value", value, sizeof value);
+    take(reading, "unit", unit, sizeof unit);
+    take(reading, "outcome", outcome, sizeof outcome);
+    take(reading, "time_source", time, sizeof time);
     bool stored = strcmp(outcome, "stored") == 0;
     if (metric[0] == '\0') /* a message that nobody could read has no value */
         value[0] = '\0';

@@ -34,6 +34,17 @@ static int width_of(const char *cell)
     return width;
 }
 
+void table_tame(char *text, bool lines)
+{
+    for (unsigned char *c = (unsigned char *)text; *c != '\0'; c++) {
+        bool stays = *c >= ' ' || (lines && (*c == '\n' || *c == '\t'));
+        if (*c == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0)
+            c[0] = c[1] = '?';
+        else if (!stays || *c == 0x7F)
+            *c = '?';
+    }
+}
+
 void table_add(struct table *table, const char *cell)
 {
     if (table->cells == table->room) {
@@ -46,9 +57,7 @@ void table_add(struct table *table, const char *cell)
     }
     char *to = table->cell[table->cells];
     (void)snprintf(to, TABLE_CELL_BYTES, "%s", cell); /* cut */
-    for (char *c = to; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7F)
-            *c = '?'; /* what a device sends must not steer the terminal */
+    table_tame(to, false);
     int column = (int)(table->cells % (size_t)table->columns);
     int width = width_of(to);
     if (width > table->widths[column])

@@ -301,7 +301,7 @@ static bool flush_directory(const char *path)
 static void write_file(void *ctx)
 {
     struct credentials *c = ctx;
-    (void)unlink(c->new_path); /* of a start that was cut off; or it is none of ours, nor its mode */
+    (void)unlink(c->new_path); /* of a start that was cut off, or none of ours */
     int fd = open(c->new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool good = fd >= 0 && write_table(c, &c->tables[1 - c->half], fd);
     if (fd >= 0)
@@ -394,7 +394,8 @@ const struct credentials_change *credentials_turn(struct credentials *c)
     c->change.result = c->written;
     if (c->written == 0)
         c->half = 1 - c->half;
-    log_event("credentials_changed", "device=\"%s\" what=%s ok=%d",
-              log_name(c->change.name, strlen(c->change.name)).text, verbs[c->change.verb], c->written == 0);
+    struct log_name name = log_name(c->change.name, strlen(c->change.name));
+    log_event("credentials_changed", "device=\"%s\" what=%s ok=%d", name.text,
+              verbs[c->change.verb], c->written == 0);
     return &c->change;
 }

@@ -3,7 +3,9 @@
 done, 1 not there or nobody answers, 2 not understood, 78 wrong configuration; its --help says so too.
 Method: every one against a running gateway, against none, and with words that nobody understands."""
 import csv
+import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -12,8 +14,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from weir_e2e import ROOT, WEIR, Place, skip_without  # noqa: E402
 
 SIM = os.path.join(os.path.dirname(WEIR), "weir-sim")
-COMMANDS = {WEIR: ["run", "status", "devices", "show", "tail", "alerts", "dlq", "export", "detect", "check", "config",
-                   "token", "version"],
+COMMANDS = {WEIR: ["run", "status", "devices", "show", "tail", "alerts", "dlq", "export", "device", "detect", "size",
+                   "bench", "check", "config", "token", "version"],
             SIM: ["fleet", "cloud", "inject", "report", "world"]}
 NO_ID = "0" * 26
 # What asks the gateway: its words, and its exit status while the gateway runs.
@@ -85,6 +87,38 @@ def with_a_gateway(place):
     check(WEIR, ["check", "-c", place.config], 0)
 
 
+def on_a_terminal(*words):
+    ours, its = pty.openpty()
+    subprocess.run([WEIR, *words], stdin=subprocess.DEVNULL, stdout=its, timeout=30, check=True)
+    os.close(its)
+    text = b""
+    try:
+        while more := os.read(ours, 65536):
+            text += more
+    except OSError:  # the other end is closed, on Linux
+        pass
+    os.close(ours)
+    return text.decode()
+
+
+def nothing_steers_the_terminal(place):
+    """Whatever a device sends: neither the escape character, nor its like beyond ASCII."""
+    nasty = "x\x1b[2J\x9b31m\x7f"
+    for topic, payload in (("t/pump/temp", nasty), ("t/pump/temp", json.dumps({"value": [nasty]})),
+                           ("t/pump/text", json.dumps({"value": nasty, "unit": nasty}))):
+        subprocess.run(["mosquitto_pub", "-p", str(place.ports["plant"]), "-q", "1", "-t", topic, "-m", payload], check=True)
+    place.wait_status("all taken", lambda s: s["ledger"]["received"] == 8)
+    letters = [json.loads(line)["id"] for line in check(WEIR, ["dlq", "list", "--json", "-s", place.socket], 0).splitlines()]
+    for words in (["tail"], ["dlq", "list"], *(["dlq", "show", str(i)] for i in letters), ["devices"], ["show", "pump"]):
+        shown = on_a_terminal(*words, "-s", place.socket)
+        for colour in re.findall("\x1b\\[[0-9]+m", shown):
+            shown = shown.replace(colour, "")
+        assert shown and not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", shown), (words, shown)
+        piped = check(WEIR, [*words, "-s", place.socket], 0)
+        assert "\x1b[1m" not in piped and "\x1b[33m" not in piped, "colour in a pipe"
+    assert nasty in "".join(check(WEIR, ["dlq", "show", str(i), "-s", place.socket], 0) for i in letters), "a file has it"
+
+
 def further_fields_are_columns(place):
     rows = list(csv.DictReader(check(WEIR, ["export", "--format", "csv", "-s", place.socket], 0).splitlines()))
     found = {row["value"]: (row["fields.lot"], row["fields.by"], row["fields.at"]) for row in rows}
@@ -98,6 +132,7 @@ def main():
         without_a_gateway(place)
         with_a_gateway(place)
         further_fields_are_columns(place)
+        nothing_steers_the_terminal(place)
     print(f"ok {sum(map(len, COMMANDS.values()))} commands, {len(ASKING)} questions, {len(MISUSED)} misuses")
     return 0
 
