@@ -168,6 +168,10 @@ struct taken gateway_on_message(struct gateway *g, const struct message *message
 uint64_t gateway_on_session(struct gateway *g, uint32_t source,
                             const struct session_change *change);
 
+/* The number of the commit that goes with what is given now, and of the last that is done. Grow. */
+uint64_t gateway_block(const struct gateway *g);
+uint64_t gateway_committed(const struct gateway *g);
+
 /* A hint: in a few messages one comes on this topic (empty: nothing is known), see engine_expect.
  * Worth its cost only while gateway_looks_ahead. */
 void gateway_expect(const struct gateway *g, uint32_t source, struct text topic);

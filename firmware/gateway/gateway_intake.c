@@ -343,6 +343,16 @@ struct taken gateway_on_message(struct gateway *g, const struct message *message
     return taken;
 }
 
+uint64_t gateway_block(const struct gateway *g)
+{
+    return g->filling->batch.block;
+}
+
+uint64_t gateway_committed(const struct gateway *g)
+{
+    return g->committed_block;
+}
+
 uint64_t gateway_on_session(struct gateway *g, uint32_t source, const struct session_change *change)
 {
     assert(g->carried.next == g->carried.count);

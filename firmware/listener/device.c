@@ -32,7 +32,8 @@ static void set_stall(struct listener *l, struct device *d, enum stall stall)
 
 static void set_connected(struct listener *l, struct device *d)
 {
-    bool connected = d->state == DEVICE_SERVED && d->mqtt->state == MQTT_CONNECTED;
+    bool connected = d->state == DEVICE_SERVED &&
+                     (d->mqtt->state == MQTT_CONNECTED || d->welcome.waits);
     if (connected != d->connected)
         l->counts.connected += connected ? 1 : (uint32_t)-1;
     d->connected = connected;
@@ -76,6 +77,7 @@ void device_open(struct listener *l, struct device *d, int fd)
     d->drops_will = false;
     d->receipt = -1;
     d->reply.count = 0;
+    d->welcome.waits = false;
     mqtt_connection_open(d->mqtt, l->now_ms);
     set_state(l, d, DEVICE_SERVED);
     adjust_interest(l, d);
@@ -129,6 +131,8 @@ static void begin_ending(struct listener *l, struct device *d)
 void device_dismiss(struct listener *l, struct device *d, uint8_t reason)
 {
     struct byte_writer w = writer(l, d);
+    if (d->welcome.waits && !mqtt_reason_allowed(reason, MQTT_IN_CONNACK))
+        reason = MQTT_SERVER_UNAVAILABLE;
     mqtt_connection_close(d->mqtt, reason, (struct text){ 0 }, &w);
     d->out_used = (uint32_t)w.used;
     begin_ending(l, d);
@@ -139,15 +143,20 @@ static bool has_answer_room(const struct listener *l, const struct device *d)
     return l->out_bytes - d->out_used >= MQTT_ANSWER_BYTES;
 }
 
-/* Acknowledgements that are due, and what else waits. */
+/* Its CONNACK, acknowledgements that are due, and what else waits. */
 static void answer(struct listener *l, struct device *d)
 {
     uint32_t written;
     do {
         struct byte_writer w = writer(l, d);
+        device_welcome(l, d, &w);
         written = mqtt_connection_render(d->mqtt, NULL, &w);
         device_put_more(l, d, &w);
         d->out_used = (uint32_t)w.used;
+        if (d->mqtt->state == MQTT_CLOSING) {
+            begin_ending(l, d);
+            return;
+        }
         if (!flush(l, d)) {
             device_close(l, d);
             return;
@@ -183,7 +192,7 @@ static bool advance(struct listener *l, struct device *d)
 
 void device_acknowledge(struct listener *l, struct device *d)
 {
-    if (advance(l, d) || d->reply.count > 0 || d->receipt >= 0)
+    if (advance(l, d) || d->welcome.waits || d->reply.count > 0 || d->receipt >= 0)
         answer(l, d);
 }
 

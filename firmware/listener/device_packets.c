@@ -104,6 +104,7 @@ static bool take_session(struct listener *l, struct device *d, uint32_t *expiry_
 
 void device_leave(struct listener *l, struct device *d)
 {
+    d->welcome.waits = false;
     device_forget_receipts(l, d);
     if (d->session != NULL)
         sessions_leave(l->config.sessions, d->session, gateway_t_ms(l->gateway), !d->drops_will);
@@ -159,9 +160,24 @@ static void on_connect(struct listener *l, struct device *d, struct byte_writer 
         return;
     }
     bool names = d->mqtt->needs_id && d->mqtt->peer.version == MQTT_5;
-    struct mqtt_accept accept = { .assigned_client_id = names ? given : (struct text){ 0 } };
-    accept.session_present = take_session(l, d, &accept.session_expiry_s);
-    if (mqtt_connection_accept(d->mqtt, &accept, l->now_ms, w) != 0)
+    struct mqtt_accept *accept = &d->welcome.accept;
+    d->welcome = (struct device_welcome){ .waits = true };
+    accept->assigned_client_id = names ? given : (struct text){ 0 };
+    accept->session_present = take_session(l, d, &accept->session_expiry_s);
+    device_welcome(l, d, w);
+}
+
+/* Where it changes nothing that is kept, at once. Else a kill could bring back what it says is no
+ * more: an exchange of QoS 2, for whose repeat a later message would then be taken; or take away
+ * what it says is kept. */
+void device_welcome(struct listener *l, struct device *d, struct byte_writer *w)
+{
+    struct text id = { d->id, d->id_bytes };
+    if (!d->welcome.waits || (d->session != NULL && !sessions_settled(d->session, l->gateway)) ||
+        !sessions_forgotten(l->config.sessions, l->config.index, id, l->gateway))
+        return;
+    d->welcome.waits = false;
+    if (mqtt_connection_accept(d->mqtt, &d->welcome.accept, l->now_ms, w) != 0)
         refuse(l, d, MQTT_IMPLEMENTATION_ERROR, "it takes no packet as large as a CONNACK", w);
     else
         device_resume_topics(l, d);

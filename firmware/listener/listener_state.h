@@ -48,6 +48,11 @@ struct device_reply { /* to a SUBSCRIBE or UNSUBSCRIBE, that waits */
     uint8_t codes[MQTT_FILTERS_MAX];
 };
 
+struct device_welcome { /* the CONNACK */
+    bool waits; /* for the commit of what it says of its session */
+    struct mqtt_accept accept;
+};
+
 /* Messages by the clock: each moves `next_us` on by its share of a second; it may be up to a second
  * ahead. */
 struct pace {
@@ -63,7 +68,7 @@ struct device { /* one connection */
     uint64_t opened;     /* grows with each */
     uint64_t served;     /* turn in which it was read or written to last */
     int64_t opened_ms;
-    bool connected;      /* counted as such */
+    bool connected;      /* counted as such: its CONNECT was good */
     struct pace pace;
     enum stall stall;    /* why what waits in `in` may not be taken now */
     bool watched;        /* epoll knows it */
@@ -87,6 +92,7 @@ struct device { /* one connection */
     int receipt;             /* the gateway's handle; negative: none */
     bool receipt_told;
     uint64_t told_sequence;
+    struct device_welcome welcome;
     struct device_reply reply;
     uint32_t device_bytes;       /* of `id`: the device that it showed to be; 0: anonymous */
     uint32_t id_bytes;
@@ -159,6 +165,7 @@ void device_count(struct listener *l, struct device *d); /* a message */
 void device_handle(struct listener *l, struct device *d, struct byte_writer *w);
 /* By a packet's first byte: whether it may be taken now. */
 bool device_may_take(struct listener *l, struct device *d, uint8_t first);
+void device_welcome(struct listener *l, struct device *d, struct byte_writer *w); /* if it may */
 void device_leave(struct listener *l, struct device *d); /* its connection ends */
 
 /* device_topics.c: subscriptions and receipts */

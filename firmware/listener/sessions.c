@@ -42,11 +42,21 @@ struct sessions_counts sessions_counts(const struct sessions *s)
 /* --- by client id -------------------------------------------------------------------------------
  */
 
-static uint32_t *bucket_of(struct sessions *s, uint32_t source, struct text id)
+static uint64_t hash_of(const struct sessions *s, uint32_t source, struct text id)
 {
     struct hash_key key = s->config->engine.store; /* nobody outside knows it */
     key.k1 ^= source;
-    return &s->buckets[hash64(key, id.at, id.bytes) & s->mask];
+    return hash64(key, id.at, id.bytes);
+}
+
+static uint32_t *bucket_of(struct sessions *s, uint32_t source, struct text id)
+{
+    return &s->buckets[hash_of(s, source, id) & s->mask];
+}
+
+uint32_t sessions_ended_of(const struct sessions *s, uint32_t source, struct text id)
+{
+    return (uint32_t)(hash_of(s, source, id) >> 32) % SESSIONS_OF_NOBODY;
 }
 
 struct session *sessions_find(struct sessions *s, uint32_t source, struct text id)
@@ -186,12 +196,16 @@ static void drop_exchanges(struct sessions *s, struct session *session)
 /* Its rows go before the place's next session has any. */
 void sessions_release(struct sessions *s, struct session *session)
 {
+    uint32_t ended = sessions_ended_of(s, session->source, session_id(session));
     session->state = SESSION_FREE;
     session->next = s->free_session;
     s->free_session = sessions_number(s, session);
-    if (!session->stored)
+    if (!session->stored || session->wipe) { /* what is to be removed was another's */
+        s->ended[ended].waiting--;
         return;
+    }
     session->wipe = true;
+    session->ended = (uint16_t)ended;
     sessions_mark(s, session);
 }
 
@@ -201,6 +215,7 @@ void sessions_end(struct sessions *s, struct session *session)
     assert(session->state == SESSION_HELD || session->state == SESSION_AWAY);
     drop_exchanges(s, session);
     unlink_from(s, session);
+    s->ended[sessions_ended_of(s, session->source, session_id(session))].waiting++;
     if (session->gone_ms == INT64_MAX) {
         sessions_release(s, session);
         return;

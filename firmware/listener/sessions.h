@@ -28,6 +28,7 @@ struct session {
     enum session_state state;
     bool stored;      /* the store has a row of it, or will with a commit under way */
     bool wipe, dirty; /* for the next commit: remove what was here before; write the row */
+    uint16_t ended;   /* with `wipe`: in sessions.ended, by what is to be removed */
     uint8_t source, id_bytes, device_bytes /* of the id, where it names one */, topics;
     uint32_t expiry_s;
     int64_t left_ms;  /* t, when its connection ended; AWAY */
@@ -36,6 +37,7 @@ struct session {
     uint32_t will_delay_s;
     int64_t gone_ms;  /* t, when its will is told; INT64_MAX: not, as it is now */
     uint64_t number;  /* the gateway's, of its last change */
+    uint64_t block;   /* gateway_block() when its row was last given */
     uint32_t next, next_dirty;
     uint32_t oldest, newest; /* exchange; only with exchange_count > 0 */
     uint32_t exchange_count;
@@ -91,6 +93,13 @@ bool sessions_exchange(const struct sessions *s, const struct session *session, 
 uint32_t sessions_number(const struct sessions *s, const struct session *session); /* of its rows */
 
 /* --- towards the store --- */
+
+/* Whether the store has it as it is. */
+bool sessions_settled(const struct session *session, const struct gateway *gateway);
+/* Whether the store has nothing any more of those with this id that ended: else a kill would bring
+ * one back. Rarely false for another's sake. O(1). */
+bool sessions_forgotten(const struct sessions *s, uint32_t source, struct text id,
+                        const struct gateway *gateway);
 
 /* Give what changed of one, or of all, to the gateway, as far as that takes it. */
 void sessions_flush(struct sessions *s, struct session *session, struct gateway *gateway);

@@ -11,6 +11,13 @@ struct pooled { /* an exchange */
     uint16_t packet_id;
 };
 
+enum { SESSIONS_OF_NOBODY = 256 };
+
+struct ended { /* sessions, by a hash of their ids */
+    uint32_t waiting; /* not given to a commit yet */
+    uint64_t block;   /* the last that was goes with this one */
+};
+
 struct sessions {
     const struct config *config;
     struct session *table; /* [sessions_max] */
@@ -19,6 +26,7 @@ struct sessions {
     struct pooled *pool; /* [exchanges_max] */
     uint32_t free_session, free_exchange;
     uint32_t dirty_first, dirty_last;
+    struct ended ended[SESSIONS_OF_NOBODY + 1]; /* the last: which no client can name */
     int64_t look_ms; /* t: nothing is to be done about one that is away before */
     struct sessions_counts counts;
 };
@@ -40,6 +48,7 @@ static inline void sessions_look_at(struct sessions *s, int64_t at_ms)
     s->look_ms = at_ms < s->look_ms ? at_ms : s->look_ms;
 }
 
+uint32_t sessions_ended_of(const struct sessions *s, uint32_t source, struct text id); /* index */
 void sessions_link(struct sessions *s, struct session *session);
 void sessions_mark(struct sessions *s, struct session *session); /* for the next commit */
 void sessions_release(struct sessions *s, struct session *session); /* its place is free */

@@ -97,6 +97,8 @@ static void on_session(void *ctx, uint32_t number, struct text row)
     if (load(s, session, &r, loading->t_ms))
         return;
     session->wipe = true;
+    session->ended = SESSIONS_OF_NOBODY;
+    s->ended[SESSIONS_OF_NOBODY].waiting++;
     sessions_mark(s, session);
 }
 
@@ -143,8 +145,13 @@ static void give(struct sessions *s, struct session *session, struct gateway *ga
 {
     uint8_t bytes[STORE_SESSION_BYTES_MAX];
     struct session_change change = { SESSION_REMOVE, .session = sessions_number(s, session) };
-    if (session->wipe)
+    uint64_t block = gateway_block(gateway);
+    if (session->wipe) {
+        struct ended *ended = &s->ended[session->ended];
         session->number = gateway_on_session(gateway, session->source, &change);
+        ended->waiting--;
+        ended->block = block;
+    }
     session->stored = session->stored && !session->wipe;
     session->wipe = false;
     if (session->state == SESSION_FREE)
@@ -155,7 +162,20 @@ static void give(struct sessions *s, struct session *session, struct gateway *ga
     change.kind = SESSION_PUT;
     change.row = (struct text){ (const char *)bytes, (uint32_t)w.used };
     session->number = gateway_on_session(gateway, session->source, &change);
+    session->block = block;
     session->stored = true;
+}
+
+bool sessions_settled(const struct session *session, const struct gateway *gateway)
+{
+    return !session->dirty && session->block <= gateway_committed(gateway);
+}
+
+bool sessions_forgotten(const struct sessions *s, uint32_t source, struct text id,
+                        const struct gateway *gateway)
+{
+    const struct ended *ended = &s->ended[sessions_ended_of(s, source, id)];
+    return ended->waiting == 0 && ended->block <= gateway_committed(gateway);
 }
 
 void sessions_flush(struct sessions *s, struct session *session, struct gateway *gateway)

@@ -190,7 +190,6 @@ def as_long_as_they_are_to(place):
     assert fresh.receive()[0] is None
     assert not Session(end.port, "greedy", V5).present
     Session(end.port, "forever", V3, clean=True).close()  # v3.1.1 MQTT-3.1.2-6, v3.1.1 MQTT-3.1.4-3
-    time.sleep(0.5)  # until that is committed
     restart(place)
     assert not Session(end.port, "forever", V3).present
     assert values(place) == [1, 2, 2]
@@ -226,8 +225,37 @@ def no_more_than_there_is_room_for(place):
     assert sorted(values(place)) == [1, 1, 2, 2, 3, 4]
 
 
+def welcomed_when_it_is_so(place):
+    """The CONNACK of a clean start comes with the commit that ends the session before it: killed right behind it, nothing of
+    that comes back, for whose repeat the same words in another exchange would be taken."""
+    end = Endpoint(place, max_age="700ms")
+    for version in (V3, V5):
+        old = Session(end.port, f"c{version}", version)
+        old.offer(1, 7)
+        assert old.answer(PUBREC, 1) == 0
+        old.close()
+    began = time.monotonic()
+    for version in (V3, V5):
+        fresh = Session(end.port, f"c{version}", version, clean=True, expiry=0)
+        assert not fresh.present
+    assert time.monotonic() - began > 0.5
+    began = time.monotonic()
+    for n in range(20):
+        Session(end.port, f"none{n}", V5, clean=True, expiry=0).close()
+    assert time.monotonic() - began < 5, "one that changes nothing waits for nothing"
+    restart(place)
+    for version in (V3, V5):
+        again = Session(end.port, f"c{version}", version)
+        assert not again.present, "a session that was ended has come back"
+        again.deliver(1, 7)
+    kept = Session(end.port, "kept", V5)
+    restart(place)
+    assert Session(end.port, "kept", V5).present and not kept.present
+    assert values(place) == [7, 7, 7, 7]
+
+
 CASES = [acknowledged_after_its_commit, cut_at_each_step, taken_over_in_the_middle, refused_whole, as_long_as_they_are_to,
-         no_more_than_there_is_room_for]
+         no_more_than_there_is_room_for, welcomed_when_it_is_so]
 
 if __name__ == "__main__":
     sys.exit(run_cases(CASES))

@@ -52,7 +52,7 @@ struct stage {
     /* and what waits for it */
     struct stage_waiting waiting[STAGE_WAITING];
     uint32_t waiting_count;
-    uint64_t number;
+    uint64_t number, committed;
     bool takes;
     int64_t t_ms;
     /* the process */
@@ -269,6 +269,18 @@ uint64_t gateway_on_session(struct gateway *g, uint32_t source, const struct ses
     return w->number;
 }
 
+uint64_t gateway_block(const struct gateway *g)
+{
+    (void)g;
+    return stage->committed + 1;
+}
+
+uint64_t gateway_committed(const struct gateway *g)
+{
+    (void)g;
+    return stage->committed;
+}
+
 int gateway_on_gone(struct gateway *g, uint32_t source, struct text device, struct text will)
 {
     (void)device;
@@ -454,6 +466,7 @@ static void stage_commit(void)
     for (uint32_t i = 0; i < stage->waiting_count; i++)
         stage_apply(&stage->waiting[i]);
     stage->waiting_count = 0;
+    stage->committed++;
     l->acknowledged = stage->number;
     for (uint32_t i = 0; i < STAGE_PLACES; i++)
         if (l->devices[i].connected)
