@@ -344,7 +344,7 @@ bool gateway_may_take(const struct gateway *g, uint32_t source)
     const struct fill *f = g->filling;
     if (acknowledges_at_once(g, source) &&
         ((g->committing != NULL && g->committing->last[source] > 0) ||
-         f->source_messages[source] >= pressure_receive_maximum(g, source)))
+         f->source_messages[source] >= gateway_receive_maximum(g, source)))
         return false;
     return block_readings(f->block) < g->config->commit_max_readings && fill_has_message_room(g, f);
 }

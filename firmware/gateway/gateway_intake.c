@@ -311,7 +311,7 @@ static void count_message(struct gateway *g, uint32_t source)
     struct fill *f = g->filling;
     uint32_t waiting = ++f->source_messages[source];
     if (g->config->sources[source].kind == SOURCE_BROKER &&
-        waiting >= pressure_receive_maximum(g, source))
+        waiting >= gateway_receive_maximum(g, source))
         f->urgent = true;
 }
 

@@ -321,8 +321,7 @@ uint32_t gateway_turn_messages(const struct gateway *g, uint32_t source)
     return capped(g, source, GATEWAY_TURN_MESSAGES);
 }
 
-/* Of a broker, which can be acknowledged only all at once. */
-uint32_t pressure_receive_maximum(const struct gateway *g, uint32_t source)
+uint32_t gateway_receive_maximum(const struct gateway *g, uint32_t source)
 {
     return capped(g, source, g->config->sources[source].receive_maximum);
 }

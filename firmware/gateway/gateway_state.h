@@ -273,7 +273,6 @@ void pressure_commit_begun(struct gateway *g);
 void pressure_commit_done(struct gateway *g);
 struct pressure pressure_measure(const struct gateway *g);
 int64_t pressure_outbox_age_ms(const struct gateway *g, enum lane lane);
-uint32_t pressure_receive_maximum(const struct gateway *g, uint32_t source);
 void pressure_view(const struct gateway *g, struct gateway_view *view);
 
 /* gateway_sender.c */

@@ -328,10 +328,32 @@ void device_read(struct listener *l, struct device *d)
 /* --- time ---------------------------------------------------------------------------------------
  */
 
+/* Of what waits to be read, the device is not late with the rest: time in which we read something
+ * else, or nothing, does not count. A dribble that we do read is no excuse: it waits for no tick. */
+static void count_listening(const struct listener *l, struct device *d)
+{
+    if (d->deadline_ms != INT64_MAX && transport_waits_for_us(&d->link))
+        d->deadline_ms += l->now_ms - l->ticked_ms;
+}
+
 static void give_up(struct listener *l, struct device *d, const char *why)
 {
     l->counts.silent++;
     listener_log(l, d, "device_silent", MQTT_KEEP_ALIVE_TIMEOUT, why);
+}
+
+/* Who does not read its acknowledgements; the loop may just not have come to sending them. False: it
+ * was closed. */
+static bool still_reads(struct listener *l, struct device *d)
+{
+    if (d->stuck_ms == INT64_MAX || l->now_ms - d->stuck_ms < LISTENER_PATIENCE_MS)
+        return true;
+    int64_t since_ms = d->stuck_ms;
+    if (flush(l, d) && d->stuck_ms != since_ms)
+        return true;
+    give_up(l, d, "it does not read its acknowledgements");
+    device_close(l, d);
+    return false;
 }
 
 void device_tick(struct listener *l, struct device *d)
@@ -341,11 +363,9 @@ void device_tick(struct listener *l, struct device *d)
             device_close(l, d);
         return;
     }
-    if (d->stuck_ms != INT64_MAX && l->now_ms - d->stuck_ms >= LISTENER_PATIENCE_MS) {
-        give_up(l, d, "it does not read its acknowledgements");
-        device_close(l, d);
+    if (!still_reads(l, d))
         return;
-    }
+    count_listening(l, d);
     if (l->now_ms >= d->deadline_ms) {
         give_up(l, d, "half a packet, and no more");
         device_dismiss(l, d, MQTT_KEEP_ALIVE_TIMEOUT);
@@ -357,10 +377,9 @@ void device_tick(struct listener *l, struct device *d)
         set_stall(l, d, STALL_GATEWAY); /* it may go on as soon as that takes something */
     adjust_interest(l, d);
     struct byte_writer w = writer(l, d);
-    /* A stranger may wait for the loop's time, and is not late for it. */
-    if (!d->inside && transport_waits_for_us(&d->link))
-        return;
-    if (d->stall != STALL_NONE || !mqtt_connection_expire(d->mqtt, l->now_ms, &w))
+    /* Who waits for the loop's time is not late for it. */
+    if (d->stall != STALL_NONE || l->now_ms < d->mqtt->deadline_ms ||
+        transport_waits_for_us(&d->link) || !mqtt_connection_expire(d->mqtt, l->now_ms, &w))
         return;
     d->out_used = (uint32_t)w.used;
     device_failed(l, d);

@@ -177,6 +177,8 @@ void device_welcome(struct listener *l, struct device *d, struct byte_writer *w)
         !sessions_forgotten(l->config.sessions, l->config.index, id, l->gateway))
         return;
     d->welcome.waits = false;
+    d->welcome.accept.receive_maximum =
+        (uint16_t)gateway_receive_maximum(l->gateway, l->config.index);
     if (mqtt_connection_accept(d->mqtt, &d->welcome.accept, l->now_ms, w) != 0)
         refuse(l, d, MQTT_IMPLEMENTATION_ERROR, "it takes no packet as large as a CONNACK", w);
     else

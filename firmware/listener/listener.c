@@ -126,7 +126,7 @@ void listener_watch(struct listener *l, struct device *d, uint32_t interest)
     d->watched = true;
     d->interest = interest;
     if (epoll_ctl(d->inside ? l->epoll : l->strangers, how, d->link.fd, &event) != 0)
-        d->deadline_ms = l->now_ms; /* the kernel has no memory: the next tick ends it */
+        d->deadline_ms = INT64_MIN; /* the kernel has no memory: the next tick ends it */
 }
 
 struct device *listener_find(struct listener *l, const struct device *but, struct text id)
@@ -149,6 +149,7 @@ static void tick(struct listener *l)
     for (uint32_t i = 0; i < l->slots; i++)
         if (l->devices[i].state != DEVICE_FREE)
             device_tick(l, &l->devices[i]);
+    l->ticked_ms = l->now_ms;
 }
 
 /* What the gateway or its own acknowledgements held up. */

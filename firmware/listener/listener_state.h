@@ -76,7 +76,8 @@ struct device { /* one connection */
     bool shaking;        /* has a TLS session, and is not connected */
     bool shaken;         /* its handshake is done */
     bool waits;          /* for the end of another's handshake */
-    int64_t deadline_ms; /* of half a packet, or of the goodbye; INT64_MAX: none */
+    /* of half a packet, while we listen, or of the goodbye; INT64_MAX: none */
+    int64_t deadline_ms;
     int64_t stuck_ms;    /* the output has not moved since; INT64_MAX: there is none */
     uint8_t *in;         /* [in_bytes]: what was read and not taken */
     uint32_t in_used;
@@ -126,6 +127,7 @@ struct listener {
     bool drained;     /* this turn found an end everywhere */
     uint64_t acknowledged; /* of the gateway's numbers */
     int64_t now_ms, tick_ms;
+    int64_t ticked_ms; /* when the last tick was */
     int64_t took_ms; /* when it last took a message */
     int64_t rests_until_ms; /* INT64_MIN: it does not rest */
     uint64_t opened, ids; /* numbers for the next */

@@ -24,7 +24,7 @@ static void set_state(struct mqtt_connection *c, enum mqtt_state state)
 
 /* --- life --- */
 
-/* One acknowledgement more than the receive maximum can wait, so that the message over it is still
+/* One acknowledgement more than the receive maximum may wait, so that the message over it is still
  * read, and refused, instead of pushed back. */
 struct mqtt_connection *mqtt_connection_init(const struct mqtt_offer *offer, struct arena *arena)
 {
@@ -49,6 +49,7 @@ void mqtt_connection_open(struct mqtt_connection *c, int64_t now_ms)
     c->deadline_ms = now_ms + c->offer->connect_within_ms;
     c->peer = (struct mqtt_peer){ .version = MQTT_NO_VERSION, .packet_bytes_max = MQTT_NO_LIMIT };
     c->held_first = c->held_count = c->in_flight = 0;
+    c->waiting_max = c->held_max;
     c->arrived = c->committed = 0;
     c->last_id = 0;
     mqtt_ids_clear(&c->exchanges);
@@ -65,7 +66,7 @@ static void heard(struct mqtt_connection *c, int64_t now_ms)
 
 bool mqtt_connection_may_read(const struct mqtt_connection *c)
 {
-    return c->state == MQTT_AWAITING || (c->state == MQTT_CONNECTED && c->held_count < c->held_max);
+    return c->state == MQTT_AWAITING || (c->state == MQTT_CONNECTED && c->held_count < c->waiting_max);
 }
 
 void mqtt_connection_resume(struct mqtt_connection *c, int64_t now_ms)
@@ -185,13 +186,15 @@ int mqtt_connection_accept(struct mqtt_connection *c, const struct mqtt_accept *
     assert(c->state == MQTT_CONNECTING);
     assert(!accept->session_present || !c->clean_start);
     assert(c->peer.version != MQTT_5 || c->needs_id == (accept->assigned_client_id.bytes > 0));
+    bool is_capped = c->peer.version == MQTT_5 && accept->receive_maximum > 0 &&
+                     accept->receive_maximum < offer->receive_maximum;
     struct mqtt_connack connack = {
         .session_present = accept->session_present,
         .has_session_expiry = accept->session_expiry_s != c->session_expiry_s,
         .session_expiry_s = accept->session_expiry_s,
         .has_keep_alive = c->keep_alive_s != c->asked_keep_alive_s,
         .keep_alive_s = c->keep_alive_s,
-        .receive_maximum = offer->receive_maximum,
+        .receive_maximum = is_capped ? accept->receive_maximum : offer->receive_maximum,
         .alias_maximum = offer->alias_maximum,
         .packet_bytes_max = offer->packet_bytes_max,
         .qos_max = offer->qos_max,
@@ -204,6 +207,7 @@ int mqtt_connection_accept(struct mqtt_connection *c, const struct mqtt_accept *
     int err = mqtt_put_connack(w, &c->peer, &connack);
     if (err != 0)
         return err;
+    c->waiting_max = connack.receive_maximum + 1u;
     set_state(c, MQTT_CONNECTED);
     heard(c, now_ms);
     return 0;

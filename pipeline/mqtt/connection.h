@@ -70,6 +70,7 @@ struct mqtt_connection {
     int64_t deadline_ms;          /* to hear a packet; INT64_MAX: none */
     struct mqtt_held *held;       /* [held_max], a ring */
     uint32_t held_max, held_first, held_count;
+    uint32_t waiting_max;         /* of them, before the client is not read; <= held_max */
     uint64_t arrived, committed;  /* numbers of acknowledgements; the first is 1 */
     uint32_t in_flight;           /* QoS 1 and 2 from the client, of this connection */
     struct mqtt_ids exchanges;    /* QoS 2 from the client; state: connection.c's */
@@ -139,6 +140,9 @@ struct mqtt_accept {
     bool session_present;
     uint32_t session_expiry_s;      /* what the client gets; 3.1.1: not told */
     struct text assigned_client_id; /* 5.0: not empty exactly when the client gave none */
+    /* 5.0: less than the offer's, for as long as it is connected; 0: the offer's. A client that does
+     * not keep to it is not read while so many wait, and is at fault beyond the offer's. */
+    uint16_t receive_maximum;
 };
 /* CONNACK, and CONNECTED. On an error nothing changed: WEIR_EFULL (no room), WEIR_EINVAL (the
  * client does not take a packet that large). */

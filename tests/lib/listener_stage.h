@@ -53,7 +53,7 @@ struct stage {
     struct stage_waiting waiting[STAGE_WAITING];
     uint32_t waiting_count;
     uint64_t number, committed;
-    bool takes;
+    bool takes, is_busy; /* busy: reads nothing */
     int64_t t_ms;
     /* the process */
     struct config config;
@@ -106,8 +106,7 @@ bool transport_wants_write(const struct transport *t)
 
 bool transport_waits_for_us(const struct transport *t)
 {
-    (void)t;
-    return false; /* what comes is read at once */
+    return stage->in[t->fd].used > 0;
 }
 
 bool transport_end(const struct transport *t)
@@ -267,6 +266,13 @@ uint64_t gateway_on_session(struct gateway *g, uint32_t source, const struct ses
     struct stage_waiting *w = stage_wait();
     stage_keep(w, change);
     return w->number;
+}
+
+uint32_t gateway_receive_maximum(const struct gateway *g, uint32_t source)
+{
+    (void)g;
+    (void)source;
+    return stage->t_ms % 3 == 0 ? 2 : 8; /* pressure comes and goes */
 }
 
 uint64_t gateway_block(const struct gateway *g)
@@ -473,7 +479,7 @@ static void stage_commit(void)
             device_acknowledge(l, &l->devices[i]);
 }
 
-static void stage_kill(void)
+static inline void stage_kill(void)
 {
     for (uint32_t i = 0; i < STAGE_PLACES; i++) {
         stage->in[i].closed = stage->out[i].closed = true;
@@ -506,13 +512,14 @@ static void stage_turn(void)
         struct device *d = &l->devices[i];
         if (d->state == DEVICE_SERVED && d->stall == STALL_GATEWAY && stage->takes)
             device_retry(l, d);
-        if (d->state == DEVICE_SERVED && d->stall == STALL_NONE)
+        if (d->state == DEVICE_SERVED && d->stall == STALL_NONE && !stage->is_busy)
             device_read(l, d);
         if (d->state == DEVICE_ENDING && stage->in[i].closed)
             device_close(l, d);
         if (d->state != DEVICE_FREE)
             device_tick(l, d);
     }
+    l->ticked_ms = l->now_ms;
     sessions_turn(l->config.sessions, NULL);
 }
 

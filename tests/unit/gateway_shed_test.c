@@ -372,8 +372,10 @@ static void sources_are_capped_by_priority(void **state)
     struct bench *b = &bench;
     open_connected(b);
     press(b, SHED_OPTIONAL);
-    for (uint32_t source = 0; source < 3; source++)
+    for (uint32_t source = 0; source < 3; source++) {
         assert_int_equal(gateway_turn_messages(b->gateway, source), GATEWAY_TURN_MESSAGES);
+        assert_int_equal(gateway_receive_maximum(b->gateway, source), 80);
+    }
     press(b, SHED_SOURCES);
     assert_int_equal(gateway_turn_messages(b->gateway, 0), GATEWAY_TURN_MESSAGES / 2);
     assert_int_equal(gateway_turn_messages(b->gateway, 1), GATEWAY_TURN_MESSAGES / 8);
@@ -381,6 +383,7 @@ static void sources_are_capped_by_priority(void **state)
     static const int parts[] = { 40, 10, 2 }; /* of its receive maximum, before an acknowledgement is due */
     bench_begin(b, 1);
     for (uint32_t source = 0; source < 3; source++) {
+        assert_int_equal(gateway_receive_maximum(b->gateway, source), parts[source]);
         int given = 0;
         for (; gateway_may_take(b->gateway, source); given++)
             (void)gateway_on_message(b->gateway, &(struct message){ .source = source, .qos = 1,

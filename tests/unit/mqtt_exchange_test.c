@@ -200,6 +200,31 @@ static void the_receive_maximum_holds(void **state)
     talk_end(&t);
 }
 
+/* It is told when it connects; who does not keep to it is not read, and not cut off for it */
+static void a_smaller_receive_maximum(void **state)
+{
+    (void)state;
+    struct talk t;
+    struct mqtt_accept accept = { .receive_maximum = 2 };
+    talk_begin(&t, &offer);
+    talk_gets(&t, CONNECT_5, MQTT_EVENT_CONNECT);
+    assert_int_equal(mqtt_connection_accept(t.c, &accept, t.now_ms, &t.w), 0);
+    talk_hears(&t, "20 (0000 (21 0002 27 00000400))");
+    talk_gets(&t, "32 ({'a'} 0001 ()) 34 ({'a'} 0002 ()) 32 ({'a'} 0003 ())", MQTT_EVENT_MESSAGE);
+    assert_false(mqtt_connection_may_read(t.c));
+    assert_int_equal(talk_says(&t, "32 ({'a'} 0004 ())"), WEIR_EAGAIN);
+    assert_int_equal(talk_commits(&t), 3);
+    assert_true(mqtt_connection_may_read(t.c));
+    talk_end(&t);
+    talk_begin(&t, &offer); /* 3.1.1 is not told, and is held by not being read as it is */
+    talk_gets(&t, CONNECT_3, MQTT_EVENT_CONNECT);
+    assert_int_equal(mqtt_connection_accept(t.c, &accept, t.now_ms, &t.w), 0);
+    for (int i = 0; i < 5; i++)
+        talk_gets(&t, "32 ({'a'} 0001)", MQTT_EVENT_MESSAGE);
+    assert_false(mqtt_connection_may_read(t.c));
+    talk_end(&t);
+}
+
 /* 3.1.1 knows no receive maximum: the client is not read, and not blamed for it */
 static void an_old_client_is_pushed_back(void **state)
 {
@@ -356,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_pubrel_of_nothing_is_answered),
         cmocka_unit_test(an_exchange_has_its_order),
         cmocka_unit_test(the_receive_maximum_holds),
+        cmocka_unit_test(a_smaller_receive_maximum),
         cmocka_unit_test(an_old_client_is_pushed_back),
         cmocka_unit_test(a_full_buffer_stops_reading),
         cmocka_unit_test(restored_exchanges_go_on),
