@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Goal: ten times more than the gateway can take is handled in the declared order. Levels go up and come down one by one,
-readings of QoS 0 are dropped and counted, those of QoS 1 are slowed: each one acknowledged is stored, their alerts are
-those of a run without a load, the ledger balances, and soon after the load nothing is shed any more.
+readings of QoS 0 are dropped and counted, those of QoS 1 and 2 are slowed: each one acknowledged is stored, their alerts are
+those of a run without a load, the ledger balances, and soon after the load nothing is shed any more. Who connects meanwhile with
+MQTT 5 is told a smaller receive maximum.
 Method: the gateway is held to a tenth of a core (a cgroup's quota, else SIGSTOP and SIGCONT at 9 to 1), and its rate at
 QoS 0 is measured. Then ten times that is offered at QoS 0, by schedule, for SECONDS (10 in the test, 60 with the default thresholds by
-`make overload`; overload_test.py SECONDS signals: without a cgroup), and eight devices send numbered readings at QoS 1, some of them anomalous. What was due and could not be
-sent is not sent later. The same QoS 1 readings go to another gateway in peace."""
+`make overload`; overload_test.py SECONDS signals: without a cgroup), and twelve devices send numbered readings, eight at QoS 1 and four at QoS 2, some
+of them anomalous. What was due and could not be sent is not sent later. The same readings of QoS 1 and 2 go to another gateway in peace."""
 import json
 import os
 import select
@@ -18,17 +19,19 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from weir_e2e import ROOT, Place, free_port, skip_without, wait_until  # noqa: E402
-from weir_mqtt import packet, text  # noqa: E402
+from weir_mqtt import V5, Client, packet, text  # noqa: E402
 
-DEVICES, FLOODS, PERIOD_S, BLOCK = 8, 24, 0.1, 1000
+ONCE, DEVICES, FLOODS, PERIOD_S, BLOCK = 8, 12, 24, 0.1, 1000  # the first ONCE devices send at QoS 1, the others at QoS 2
+PUBACK, PUBREC, PUBCOMP = 0x40, 0x50, 0x70
 SEED_MS = (int(time.time()) - 3600) * 1000
-WINDOW = 100  # of a QoS 1 device: sent and not acknowledged
+WINDOW, RECEIVE_MAXIMUM = 100, 200  # of a device: sent and not acknowledged; and what may be
 
 CONFIG = """clock: {{trust: system}}
 sources:
   - name: devices
     listen: mqtt://127.0.0.1:{port}
     anonymous: true
+    receive_maximum: 200
     topics: ["t/{{device}}/{{metric}}"]
     payload: {{value: /v, sequence: /n, time: /t}}
 usual: {{all: false}}
@@ -121,15 +124,15 @@ def reading(device, n):
     """The same each time that it is asked for: its number, its time, and now and then a value over the limit."""
     hot = (n * 7 + device * 13) % 50 == 0
     payload = b'{"v":%d,"n":%d,"t":%d}' % (95 if hot else 20 + n % 10, n, SEED_MS + n * 100 + device)
-    return packet(0x32, text(f"t/q{device}/temp") + ((n - 1) % 65535 + 1).to_bytes(2, "big") + payload)
+    return packet(0x32 if device < ONCE else 0x34, text(f"t/q{device}/temp") + ((n - 1) % 65535 + 1).to_bytes(2, "big") + payload)
 
 
 class Device(threading.Thread):
-    """Sends `count` readings at QoS 1 by schedule, at most a window ahead of its acknowledgements."""
+    """Sends `count` readings at QoS 1 or 2 by schedule, at most a window ahead of its acknowledgements."""
 
     def __init__(self, port, number, count, per_second):
         super().__init__()
-        self.number, self.count, self.per_second = number, count, per_second
+        self.number, self.count, self.per_second, self.recorded = number, count, per_second, 0
         self.socket, self.acknowledged, self.failed = connect(port, f"q{number}"), 0, None
 
     def run(self):
@@ -143,6 +146,7 @@ class Device(threading.Thread):
         while self.acknowledged < self.count:
             due = min(self.count, int((time.monotonic() - began) * self.per_second), self.acknowledged + WINDOW)
             if due > sent:
+                self.socket.settimeout(60)
                 self.socket.sendall(b"".join(reading(self.number, n + 1) for n in range(sent, due)))
                 sent = due
             elif sent == self.acknowledged:
@@ -160,11 +164,20 @@ class Device(threading.Thread):
             buffer += data
             whole = len(buffer) // 4 * 4
             for at in range(0, whole, 4):
-                assert buffer[at] == 0x40 and buffer[at + 1] == 2, buffer[at:at + 4]
-                self.acknowledged += 1
-                want = (self.acknowledged - 1) % 65535 + 1
-                assert int.from_bytes(buffer[at + 2:at + 4], "big") == want, "out of order"
+                self.hear(buffer[at:at + 4])
             buffer = buffer[whole:]
+
+    def hear(self, answer):
+        kind = answer[0]
+        assert answer[1] == 2 and kind in ((PUBACK,) if self.number < ONCE else (PUBREC, PUBCOMP)), answer
+        if kind == PUBREC:
+            self.recorded += 1
+            self.socket.settimeout(60)
+            self.socket.sendall(b"\x62" + answer[1:])
+        else:
+            self.acknowledged += 1
+        want = ((self.recorded if kind == PUBREC else self.acknowledged) - 1) % 65535 + 1
+        assert int.from_bytes(answer[2:4], "big") == want, "out of order"
 
 
 class Flood(threading.Thread):
@@ -223,7 +236,7 @@ class Cloud:
             return [json.loads(line) for line in f.read().splitlines(keepends=True) if line.endswith("\n")]
 
     def alerts(self):
-        """Each that was raised for a reading of QoS 1: device and event time, which its number gives."""
+        """Each that was raised for a reading of QoS 1 or 2: device and event time, which its number gives."""
         found = [e for e in self.events() if e["type"].endswith("alert.v1") and e["data"]["device"].startswith("q")]
         return {(e["data"]["device"], e["data"]["rule"], e["time"]) for e in found if e["data"]["state"] == "raised"}
 
@@ -246,7 +259,7 @@ def all_arrived(place, cloud):
     wait_until("the last of them arrives", lambda: int(cloud.events()[-1]["sequence"]) == lane["next"] - 1)
 
 
-def send_qos1(port, count, per_second):
+def send_readings(port, count, per_second):
     devices = [Device(port, number, count, per_second) for number in range(DEVICES)]
     for device in devices:
         device.start()
@@ -259,6 +272,24 @@ def join(devices):
         assert device.failed is None, device.failed
         assert device.acknowledged == device.count
         device.socket.close()
+
+
+class Newcomer(threading.Thread):
+    """Connects with MQTT 5 once a source is read less, and notes what it is told."""
+
+    def __init__(self, place, port):
+        super().__init__()
+        self.place, self.port, self.level, self.told = place, port, 0, None
+        self.ended = threading.Event()
+
+    def run(self):
+        while not self.ended.wait(0.1) and self.told is None:
+            self.level = self.place.status()["shed"]["level"]
+            if self.level >= 3:
+                client = Client(self.port, "newcomer", V5, keep_alive=0)
+                at = client.properties.index(b"\x21")
+                self.told = int.from_bytes(client.properties[at + 1:at + 3], "big")
+                client.close()
 
 
 # --- the runs ---
@@ -281,7 +312,7 @@ def measure(how, seconds=3):
 def in_peace(count):
     with Place() as place:
         cloud, port, _ = start(place, OFF)
-        join(send_qos1(port, count, 1e9))
+        join(send_readings(port, count, 1e9))
         all_arrived(place, cloud)
         return cloud.alerts()
 
@@ -318,10 +349,13 @@ def overload(seconds, shed, how):
         cloud, port, pid = start(place, shed)
         tenth.hold(pid)
         flood = Flood(port, 10 * rate, seconds)
-        devices = send_qos1(port, count, per_device)
+        devices = send_readings(port, count, per_device)
+        newcomer = Newcomer(place, port)
+        newcomer.start()
         flood.start()
         flood.join()
         flood.finish()
+        newcomer.ended.set()
         ended = time.monotonic()
         place.wait_status("level 0", lambda s: s["shed"]["level"] == 0, 60)
         calm_s = time.monotonic() - ended
@@ -334,8 +368,8 @@ def overload(seconds, shed, how):
         slowest, fastest = min(flood.passed.values()), max(flood.passed.values())
         shed_count, levels = ledger["shed"]["qos0_overload"], cloud.levels()
         print(f"  a tenth of a core {tenth.how} takes {rate:.0f} readings/s; at QoS 0 {flood.due / seconds:.0f}/s were "
-              f"offered for {seconds} s, {flood.sent} sent, {shed_count} of them shed; {DEVICES * count} at QoS 1, all "
-              f"acknowledged; level 0 {calm_s:.1f} s after the load")
+              f"offered for {seconds} s, {flood.sent} sent, {shed_count} of them shed; {ONCE * count} at QoS 1 and "
+              f"{(DEVICES - ONCE) * count} at QoS 2, all acknowledged; level 0 {calm_s:.1f} s after the load")
         print("  levels " + " ".join(["0"] + [f"{facts['level']:.0f}" for facts, _ in levels]))
         assert slowest > fastest / 4, f"connections are read unevenly: {slowest} to {fastest} bytes"
         assert calm_s < 30, "it took too long to come to rest"
@@ -343,6 +377,8 @@ def overload(seconds, shed, how):
         assert ledger["duplicate"] == ledger["rejected_total"] == 0, ledger
         assert shed_count > 0 and ledger["raw_left_out"] > 0, ledger
         check_levels(levels)
+        newcomer.join()
+        assert newcomer.told == RECEIVE_MAXIMUM // 8, f"{newcomer.told} at level {newcomer.level}"
         check_stored(place, count)
         loaded = cloud.alerts()
     peaceful = in_peace(count)
