@@ -156,8 +156,10 @@ kill9: all run-packages ## Kill the gateway with -9 in N rounds under load (N=20
 overload: all run-packages ## Offer ten times what a tenth of a core takes, and watch what is left out (SECONDS=60)
 	@tests/e2e/overload_test.py $(or $(SECONDS),60)
 
-connections: all run-packages ## Hold N connections of devices and print what each costs (N=15000)
-	@tests/e2e/connections_test.py $(if $(filter command line,$(origin N)),$(N),15000)
+connections: all run-packages ## Hold N plain connections, then TLS, then 100,000, and print what each costs (N=15000 TLS=5000)
+	@tests/bench/connections_bench.py plain $(if $(filter command line,$(origin N)),$(N),15000)
+	@tests/bench/connections_bench.py tls $(or $(TLS),5000)
+	@tests/bench/connections_bench.py plain 100000 || test $$? = 77
 
 valgrind: all test-packages ## Run the gateway under valgrind in a demo of a minute (SECONDS=60)
 	@tests/e2e/valgrind_test.py $(or $(SECONDS),60)

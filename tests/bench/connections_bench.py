@@ -4,8 +4,9 @@ and then silent but for one message at the end; the gateway's memory and the ker
 
     connections_bench.py [plain|tls] [COUNT]
 
-COUNT above what files may be open is skipped. Bytes of the gateway: anonymous memory, over what it took with none, and what
-is touched of what is set aside for each; of the kernel: its objects for sockets (slabinfo), both ends of each."""
+The most of plain ones is told by `make connections`, which also tries 100,000. COUNT above what files may be open is skipped. Bytes of
+the gateway: anonymous memory, over what it took with none, and what is touched of what is set aside for each; of the kernel: its
+objects for sockets (slabinfo), both ends of each."""
 import json
 import multiprocessing
 import os
@@ -18,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from weir_mqtt import V3, Client  # noqa: E402
 from tls_test import Secure, connect  # noqa: E402
-from weir_e2e import Place, free_port, skip_without  # noqa: E402
+from weir_e2e import Place, free_port, skip_without, wait_until  # noqa: E402
 
 EACH = 1000          # connections of one process
 WAIT_S = 600
@@ -42,7 +43,7 @@ def hold(number, place_dir, port, secure, password, count, ready, end):
                     client = Secure(End(place, port), "d1", password, V3, name, tls, None, source, keep_alive=0)
                     assert client.code == 0
                 else:
-                    client = Client(port, None, V3)
+                    client = Client(port, None, V3, source)
                     client.send(connect(name, V3, "d1", password, keep_alive=0))
                     assert client.receive() == (2, b"\0\0")
                 break
@@ -56,7 +57,7 @@ def hold(number, place_dir, port, secure, password, count, ready, end):
     for n, client in enumerate(clients):
         assert len(client.acknowledged(1)) == 1
     ready.value = -1
-    end.wait()
+    time.sleep(WAIT_S)  # until the gateway's end, and with it that of all
 
 
 SLABS = {"TCP", "sock_inode_cache", "filp", "eventpoll_epi"}  # of a connection; its dentries are lost among all others
@@ -90,13 +91,19 @@ def measure(place, port, secure, count):
         while sum(ready.value for _, ready in workers) < mark:
             assert time.monotonic() < until, [ready.value for _, ready in workers]
             time.sleep(0.2)
+        assert place.status()["sources"][0]["devices"]["connected"] == mark
         anon = place.status()["memory"]["anon_bytes"]
         of_kernel = f"{(kernel_bytes() - kernel) / mark:.0f}" if kernel is not None else "unknown"
-        print(f"  {mark} connections after {time.monotonic() - began:.0f} s: {(anon - before) / mark:.0f} bytes each in the "
-              f"gateway, {of_kernel} in the kernel for both ends", flush=True)
+        print(f"  {mark} {'TLS' if secure else 'plain'} connections after {time.monotonic() - began:.0f} s: "
+              f"{(anon - before) / mark:.0f} bytes each in the gateway, {of_kernel} in the kernel for both ends", flush=True)
     end.set()
     place.wait_status("a message of each", lambda s: s["ledger"]["stored"] == count, WAIT_S)
-    print("  each of them published one more message, and it was stored")
+    wait_until("each was told so", lambda: all(ready.value == -1 for _, ready in workers), WAIT_S)
+    status = place.status()
+    counts = status["sources"][0]["devices"]
+    assert counts["connected"] == count and counts["silent"] == 0 and status["ledger"]["balanced"], counts
+    print(f"  each published one message, and it was stored: {(status['memory']['anon_bytes'] - before) / count:.0f} bytes each "
+          "in the gateway")
 
 
 def main():

@@ -47,9 +47,9 @@ def publish(number, version, qos=1, device="d1", topic=None, payload=None):
 class Client:
     """One connection, spoken by hand."""
 
-    def __init__(self, port, client="c1", version=V3, **more):
+    def __init__(self, port, client="c1", version=V3, source="127.0.0.1", **more):
         self.version, self.buffer, self.was_reset = version, b"", False
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket = socket.create_connection(("127.0.0.1", port), 10, (source, 0))
         self.socket.settimeout(20)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.code = None
