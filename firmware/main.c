@@ -10,6 +10,7 @@ static const struct cli_command commands[] = {
     { "status", "health, ledger, lanes, disk and memory of the running gateway", cli_status },
     { "devices", "the devices that it knows", cli_devices },
     { "device", "who may publish to a source that listens: add, list, rotate, revoke", cli_device },
+    { "command", "send a command to a device that is connected", cli_command },
     { "show", "one device: its series with what is usual for each", cli_show },
     { "tail", "the last readings as they come in", cli_tail },
     { "alerts", "open alerts; acknowledge or shelve one", cli_alerts },

@@ -66,9 +66,45 @@ static bool read_number(const char *value, uint64_t *to)
     return true;
 }
 
+struct api_request api_request_begin(uint64_t number, bool post, int64_t mono_ms)
+{
+    return (struct api_request){ .number = number,
+                                 .post = post,
+                                 .began_ms = mono_ms,
+                                 .qos = 1,
+                                 .wait_ms = API_COMMAND_WAIT_MS };
+}
+
+static bool read_digit(char c, uint32_t *to)
+{
+    const char *digits = "0123456789abcdef0123456789ABCDEF", *at = strchr(digits, c);
+    if (c == '\0' || at == NULL)
+        return false;
+    *to = (uint32_t)(at - digits) % 16;
+    return true;
+}
+
+static void read_payload(struct api_request *r, const char *value)
+{
+    uint32_t high, low;
+    r->has_payload = true;
+    r->payload_bytes = 0;
+    for (; *value != '\0' && !r->bad_argument; value += 2) {
+        r->bad_argument = !read_digit(value[0], &high) || !read_digit(value[1], &low);
+        r->payload_too_large |= r->payload_bytes == sizeof r->payload;
+        if (r->bad_argument || r->payload_too_large)
+            return;
+        r->payload[r->payload_bytes++] = (uint8_t)(high << 4 | low);
+    }
+}
+
 void api_argument(struct api_request *r, const char *name, const char *value)
 {
     uint64_t number = 0;
+    if (strcmp(name, "payload_hex") == 0) {
+        read_payload(r, value);
+        return;
+    }
     if (strcmp(name, "device") == 0) {
         size_t bytes = strlen(value);
         r->bad_argument |= bytes > READING_NAME_BYTES_MAX;
@@ -87,6 +123,10 @@ void api_argument(struct api_request *r, const char *name, const char *value)
         r->from = number;
     } else if (strcmp(name, "skip") == 0) {
         r->skip = number;
+    } else if (strcmp(name, "qos") == 0) {
+        r->qos = number;
+    } else if (strcmp(name, "wait_ms") == 0 && number <= INT64_MAX) {
+        r->wait_ms = (int64_t)number;
     } else if (strcmp(name, "until_ms") == 0 && number <= INT64_MAX) {
         r->until_ms = (int64_t)number;
     } else {
@@ -299,6 +339,7 @@ static const struct route {
     { "/api/v1/fields", false, false, answer_fields },
     { "/api/v1/credentials", false, false, api_list_credentials },
     { "/api/v1/credentials/", true, true, api_change_credentials },
+    { "/api/v1/commands", false, true, api_command },
     { "/api/v1/inventory/reload", false, true, answer_reload },
 };
 
@@ -307,7 +348,7 @@ bool api_answer(struct api *api, const struct api_request *r, int64_t mono_ms,
 {
     assert(r->number != 0);
     if (r->bad_argument)
-        return api_fail(api, response, 400, "an argument is unknown or not a number");
+        return api_fail(api, response, 400, "an argument is unknown, or no number");
     bool known = false;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         const struct route *route = &routes[i];
@@ -327,4 +368,5 @@ void api_forget(struct api *api, uint64_t number)
         api->question.request = 0;
     if (api->change_request == number)
         api->change_request = 0; /* it goes on, and counts */
+    api_forget_command(api, number);
 }

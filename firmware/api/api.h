@@ -22,16 +22,20 @@
  *   POST /api/v1/credentials/add | rotate | revoke?device=
  *                                           answered when it is on the disk; the first two with
  *                                           the new password, which is told this once
+ *   POST /api/v1/commands?device=&payload_hex=&qos=&wait_ms=
+ *                                           sent to the device now, or not at all; at QoS 1 it is
+ *                                           answered with the device's PUBACK, or after wait_ms
  *
  * What needs the store waits for its worker: api_answer then says false and is asked again in a
  * later turn. One thread, within a turn. */
 #ifndef FIRMWARE_API_H
 #define FIRMWARE_API_H
 
-#include "firmware/listener/credentials.h"
 #include "firmware/gateway/gateway.h"
+#include "firmware/listener/credentials.h"
+#include "firmware/listener/listener.h"
 
-enum { API_PATH_BYTES = 128, API_TAIL_WAIT_MS = 10000 };
+enum { API_PATH_BYTES = 128, API_TAIL_WAIT_MS = 10000, API_COMMAND_WAIT_MS = 10000 };
 
 struct api; /* opaque */
 
@@ -39,7 +43,6 @@ struct api; /* opaque */
 struct api *api_init(const struct config *config, struct arena *arena);
 
 struct board; /* firmware/board/board.h */
-struct listener; /* firmware/listener/listener.h */
 struct http; /* firmware/api/http.h */
 struct api_start {
     struct gateway *gateway;
@@ -64,7 +67,15 @@ struct api_request {
     uint64_t after, max, from, skip;
     int64_t until_ms;
     char device[READING_NAME_BYTES_MAX + 1];
+    uint64_t qos;     /* 1 */
+    int64_t wait_ms;  /* API_COMMAND_WAIT_MS */
+    bool has_payload, payload_too_large;
+    uint32_t payload_bytes;
+    uint8_t payload[LISTENER_COMMAND_BYTES];
 };
+
+/* What a request is before its arguments. */
+struct api_request api_request_begin(uint64_t number, bool post, int64_t mono_ms);
 
 /* One argument of the query string; an unknown one, or one that is no number, makes the request
  * bad. */

@@ -32,12 +32,19 @@ struct question { /* to the store; written by its worker while ASKED */
     char next[48];
 };
 
+struct waiting_command { /* for PUBACK */
+    uint64_t request;    /* whose; 0: free */
+    struct listener *listener;
+    uint64_t number; /* the listener's */
+};
+
 struct api {
     const struct config *config;
     struct api_start start;
     struct question question;
     uint64_t change_request; /* who waits for a change of credentials; 0: nobody */
     const struct credentials_change *change; /* NULL: not done yet */
+    struct waiting_command commands[LISTENER_COMMANDS];
     struct block_reader *reader;
     uint8_t *bytes; /* a block or letters as they come from the store */
     size_t bytes_max;
@@ -49,6 +56,11 @@ struct api {
     struct survey survey;
     int64_t surveyed_ms;
 };
+
+/* api_commands.c */
+bool api_command(struct api *api, const struct api_request *r, int64_t mono_ms,
+                 struct api_response *response);
+void api_forget_command(struct api *api, uint64_t request);
 
 /* api_status.c */
 void api_write_status(struct api *api, struct json_writer *w);

@@ -69,6 +69,8 @@ static void put_listener(const struct listener *listener, const struct config_so
     json_put_unsigned(w, "sessions_refused", c.sessions_refused);
     json_put_unsigned(w, "exchanges_refused", c.exchanges_refused);
     json_put_unsigned(w, "gone", c.sessions.gone);
+    json_put_unsigned(w, "commands", c.commands);
+    json_put_unsigned(w, "commands_acknowledged", c.commands_acknowledged);
     json_object_end(w);
 }
 

@@ -104,9 +104,9 @@ struct call *call_begin(struct door *door, struct MHD_Connection *connection, co
         if (call->used)
             continue;
         *call = (struct call){ .used = true, .connection = connection };
-        call->request.number = ++door->http->counts.requests;
-        call->request.post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
-        call->request.began_ms = door->http->now_ms;
+        call->request = api_request_begin(++door->http->counts.requests,
+                                          strcmp(method, MHD_HTTP_METHOD_POST) == 0,
+                                          door->http->now_ms);
         bool fits = strlen(url) < sizeof call->request.path;
         (void)snprintf(call->request.path, sizeof call->request.path, "%s", fits ? url : "/");
         call->refused = refuse(door, connection, call->request.path, method);

@@ -132,7 +132,7 @@ int client_call(const char *socket_path, const char *method, const char *target,
                 struct client_answer *answer, char *why)
 {
     static char bytes[CLIENT_ANSWER_BYTES];
-    char request[512];
+    char request[1536];
     int fd = connect_to(socket_path, why);
     if (fd < 0)
         return WEIR_EIO;

@@ -141,8 +141,8 @@ bool gateway_may_take(const struct gateway *g, uint32_t source);
  * priority. */
 enum { GATEWAY_TURN_MESSAGES = 512 };
 uint32_t gateway_turn_messages(const struct gateway *g, uint32_t source);
-/* How many may be under way, likewise: of a broker until they are acknowledged; of a device, what it
- * is told when it connects. At least 1. */
+/* How many may be under way, likewise: of a broker until they are acknowledged; of a device, what
+ * it is told when it connects. At least 1. */
 uint32_t gateway_receive_maximum(const struct gateway *g, uint32_t source);
 
 struct message {

@@ -76,6 +76,7 @@ void device_open(struct listener *l, struct device *d, int fd)
     d->topics = 0;
     d->drops_will = false;
     d->receipt = -1;
+    d->command = 0;
     d->reply.count = 0;
     d->welcome.waits = false;
     mqtt_connection_open(d->mqtt, l->now_ms);
@@ -166,6 +167,17 @@ static void answer(struct listener *l, struct device *d)
         has_answer_room(l, d))
         set_stall(l, d, STALL_GATEWAY); /* it may go on as soon as that takes something */
     adjust_interest(l, d);
+}
+
+int device_publish(struct listener *l, struct device *d, struct mqtt_outgoing *message)
+{
+    struct byte_writer w = writer(l, d);
+    int err = mqtt_connection_publish(d->mqtt, message, &w);
+    if (err != 0)
+        return err;
+    d->out_used = (uint32_t)w.used;
+    answer(l, d);
+    return 0;
 }
 
 void device_write(struct listener *l, struct device *d)
@@ -328,8 +340,8 @@ void device_read(struct listener *l, struct device *d)
 /* --- time ---------------------------------------------------------------------------------------
  */
 
-/* Of what waits to be read, the device is not late with the rest: time in which we read something
- * else, or nothing, does not count. A dribble that we do read is no excuse: it waits for no tick. */
+/* While something of it waits to be read, a device is not late with the rest: time in which we read
+ * others, or nothing, does not count. A dribble that we do read is no excuse: no tick sees it. */
 static void count_listening(const struct listener *l, struct device *d)
 {
     if (d->deadline_ms != INT64_MAX && transport_waits_for_us(&d->link))
@@ -342,8 +354,8 @@ static void give_up(struct listener *l, struct device *d, const char *why)
     listener_log(l, d, "device_silent", MQTT_KEEP_ALIVE_TIMEOUT, why);
 }
 
-/* Who does not read its acknowledgements; the loop may just not have come to sending them. False: it
- * was closed. */
+/* Who does not read its acknowledgements; the loop may just not have come to sending them. False:
+ * it was closed. */
 static bool still_reads(struct listener *l, struct device *d)
 {
     if (d->stuck_ms == INT64_MAX || l->now_ms - d->stuck_ms < LISTENER_PATIENCE_MS)

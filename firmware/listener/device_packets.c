@@ -106,6 +106,7 @@ void device_leave(struct listener *l, struct device *d)
 {
     d->welcome.waits = false;
     device_forget_receipts(l, d);
+    device_forget_command(l, d);
     if (d->session != NULL)
         sessions_leave(l->config.sessions, d->session, gateway_t_ms(l->gateway), !d->drops_will);
     d->session = NULL;
@@ -330,7 +331,8 @@ void device_handle(struct listener *l, struct device *d, struct byte_writer *w)
     case MQTT_EVENT_DISCONNECT:
         on_disconnect(l, d);
         break;
-    case MQTT_EVENT_DELIVERED: /* nothing is sent at QoS 1 */
+    case MQTT_EVENT_DELIVERED:
+        device_on_delivered(l, d);
         break;
     }
 }

@@ -5,7 +5,7 @@
 
 #include "firmware/listener/listener_state.h"
 
-static const char RECEIPTS[] = "weir/receipt/", COMMANDS[] = "weir/command/";
+static const char RECEIPTS[] = "weir/receipt/", COMMANDS[] = LISTENER_COMMANDS_TOPIC;
 
 /* The device that the filter names behind the prefix; false: it is no such filter. */
 static bool names_device(struct text filter, const char *prefix, struct text *device)
@@ -44,7 +44,8 @@ static void watch_receipts(struct listener *l, struct device *d)
     d->receipt_told = false;
 }
 
-/* All that it hears comes at QoS 0: a receipt says everything that the one before it said. */
+/* Receipts come at QoS 0: each says everything that the one before it said. Commands at QoS 1 where
+ * the device takes that. */
 static uint8_t subscribe_to(struct listener *l, struct device *d, const struct mqtt_filter *filter)
 {
     enum session_topics topic;
@@ -54,10 +55,13 @@ static uint8_t subscribe_to(struct listener *l, struct device *d, const struct m
     if (code != MQTT_SUCCESS)
         return code;
     d->topics |= (uint8_t)topic;
+    if (topic == SESSION_COMMANDS) { /* the last SUBSCRIBE counts [5 MQTT-3.8.4-3] */
+        d->topics &= (uint8_t)~SESSION_COMMANDS_QOS_1;
+        d->topics |= filter->qos > 0 ? SESSION_COMMANDS_QOS_1 : 0;
+        return filter->qos > 0 ? MQTT_GRANTED_QOS_1 : MQTT_SUCCESS;
+    }
     watch_receipts(l, d);
-    if (topic == SESSION_RECEIPTS && d->receipt < 0)
-        return MQTT_QUOTA_EXCEEDED;
-    return MQTT_SUCCESS;
+    return d->receipt < 0 ? MQTT_QUOTA_EXCEEDED : MQTT_SUCCESS;
 }
 
 static uint8_t unsubscribe_from(struct listener *l, struct device *d,
@@ -66,7 +70,7 @@ static uint8_t unsubscribe_from(struct listener *l, struct device *d,
     enum session_topics topic;
     if (judge_filter(d, filter, &topic) != MQTT_SUCCESS || (d->topics & topic) == 0)
         return MQTT_NO_SUBSCRIPTION;
-    d->topics &= (uint8_t)~topic;
+    d->topics &= (uint8_t)~(topic == SESSION_COMMANDS ? topic | SESSION_COMMANDS_QOS_1 : topic);
     if (topic == SESSION_RECEIPTS)
         device_forget_receipts(l, d);
     return MQTT_SUCCESS;

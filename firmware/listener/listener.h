@@ -63,6 +63,38 @@ int64_t listener_valid_until_ms(const struct listener *l);
 /* End the connections of a device whose credentials are no longer what they were. */
 void listener_dismiss(struct listener *l, struct text device);
 
+/* --- commands to devices: at once or not at all; nothing is kept for one that is away --- */
+
+enum {
+    LISTENER_COMMAND_BYTES = 256,
+    LISTENER_COMMANDS = 32 /* at QoS 1 whose PUBACK is awaited */
+};
+
+struct command {
+    struct text device, payload; /* at most LISTENER_COMMAND_BYTES */
+    uint8_t qos;                 /* 0, 1 */
+};
+
+enum command_fate { /* the best of all its connections; later ones are nearer to it */
+    COMMAND_NOT_CONNECTED,
+    COMMAND_NOT_SUBSCRIBED,
+    COMMAND_AT_QOS_0,  /* it is subscribed, and QoS 1 was wanted */
+    COMMAND_TOO_LARGE, /* for its maximum packet size */
+    COMMAND_NOT_NOW,   /* one of before has no PUBACK, or it does not read, or too many wait */
+    COMMAND_SENT
+};
+
+struct command_progress { /* of its connections */
+    uint32_t sent, acknowledged, refused, lost /* ended before PUBACK */;
+};
+
+/* Within a turn: send it to each connection of the device that is subscribed to its commands. At
+ * QoS 1 *number is what to ask by for what became of it, until listener_command_end. */
+enum command_fate listener_command(struct listener *l, const struct command *command,
+                                   uint64_t *number);
+struct command_progress listener_command_progress(struct listener *l, uint64_t number);
+void listener_command_end(struct listener *l, uint64_t number);
+
 /* Say goodbye to every device and stop listening. What was not acknowledged comes again. */
 void listener_close(struct listener *l);
 
@@ -80,6 +112,7 @@ struct listener_counts { /* since the start, but for the first */
     uint64_t messages;
     uint64_t held_back; /* times that one sent faster than `rate` or `rate_per_connection` */
     struct sessions_counts sessions; /* of all listeners */
+    uint64_t commands, commands_acknowledged; /* sent to devices */
     uint64_t sessions_refused; /* there was no room for it, or for its will */
     uint64_t exchanges_refused; /* QoS 2, because limits.exchanges were in use */
 };

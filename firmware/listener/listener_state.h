@@ -27,6 +27,12 @@ enum {
     LISTENER_GOODBYE_MS = 2000    /* for the client to read why, and hang up */
 };
 
+#define LISTENER_COMMANDS_TOPIC "weir/command/"
+
+/* One to a device fits into the output of a connection that has nothing else to say. */
+static_assert(LISTENER_COMMAND_BYTES + sizeof LISTENER_COMMANDS_TOPIC + LISTENER_ID_BYTES + 16 <=
+              LISTENER_OUT_BYTES, "commands are too long");
+
 enum device_state {
     DEVICE_FREE,
     DEVICE_SERVED,
@@ -94,10 +100,16 @@ struct device { /* one connection */
     bool receipt_told;
     uint64_t told_sequence;
     struct device_welcome welcome;
+    uint64_t command; /* at QoS 1, of the listener's, that it has not acknowledged; 0: none */
     struct device_reply reply;
     uint32_t device_bytes;       /* of `id`: the device that it showed to be; 0: anonymous */
     uint32_t id_bytes;
     char id[LISTENER_NAME_BYTES]; /* the device, "/", and the client id; or that alone */
+};
+
+struct listener_command { /* at QoS 1 */
+    uint64_t number;          /* 0: nobody waits for it */
+    struct command_progress progress;
 };
 
 struct listener {
@@ -131,6 +143,8 @@ struct listener {
     int64_t took_ms; /* when it last took a message */
     int64_t rests_until_ms; /* INT64_MIN: it does not rest */
     uint64_t opened, ids; /* numbers for the next */
+    uint64_t last_command;
+    struct listener_command commands[LISTENER_COMMANDS]; /* by number modulo that */
     struct listener_counts counts;
 };
 
@@ -143,6 +157,8 @@ void device_write(struct listener *l, struct device *d);
 void device_retry(struct listener *l, struct device *d); /* what was stalled */
 void device_acknowledge(struct listener *l, struct device *d); /* as far as l->acknowledged */
 void device_tick(struct listener *l, struct device *d);
+/* Send it a message now. Errors as mqtt_connection_publish; on success it may be closed. */
+int device_publish(struct listener *l, struct device *d, struct mqtt_outgoing *message);
 /* Tell it why, where its version can, and end. */
 void device_dismiss(struct listener *l, struct device *d, uint8_t reason);
 
@@ -175,6 +191,10 @@ void device_on_filters(struct listener *l, struct device *d);
 void device_put_more(struct listener *l, struct device *d, struct byte_writer *w);
 void device_resume_topics(struct listener *l, struct device *d);
 void device_forget_receipts(struct listener *l, struct device *d);
+
+/* device_commands.c */
+void device_on_delivered(struct listener *l, struct device *d); /* its PUBACK */
+void device_forget_command(struct listener *l, struct device *d);
 
 /* Whose receipts and commands are its own. */
 static inline struct text device_name(const struct device *d)

@@ -22,7 +22,11 @@ enum session_state {
     SESSION_ENDED /* but its will is not told yet */
 };
 
-enum session_topics { SESSION_RECEIPTS = 1, SESSION_COMMANDS = 2 }; /* subscribed to; bits */
+enum session_topics { /* subscribed to; bits */
+    SESSION_RECEIPTS = 1,
+    SESSION_COMMANDS = 2,
+    SESSION_COMMANDS_QOS_1 = 4 /* and may be sent so */
+};
 
 struct session {
     enum session_state state;

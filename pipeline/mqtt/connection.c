@@ -66,7 +66,8 @@ static void heard(struct mqtt_connection *c, int64_t now_ms)
 
 bool mqtt_connection_may_read(const struct mqtt_connection *c)
 {
-    return c->state == MQTT_AWAITING || (c->state == MQTT_CONNECTED && c->held_count < c->waiting_max);
+    return c->state == MQTT_AWAITING ||
+           (c->state == MQTT_CONNECTED && c->held_count < c->waiting_max);
 }
 
 void mqtt_connection_resume(struct mqtt_connection *c, int64_t now_ms)

@@ -140,8 +140,8 @@ struct mqtt_accept {
     bool session_present;
     uint32_t session_expiry_s;      /* what the client gets; 3.1.1: not told */
     struct text assigned_client_id; /* 5.0: not empty exactly when the client gave none */
-    /* 5.0: less than the offer's, for as long as it is connected; 0: the offer's. A client that does
-     * not keep to it is not read while so many wait, and is at fault beyond the offer's. */
+    /* 5.0: less than the offer's, for as long as it is connected; 0: the offer's. A client that
+     * does not keep to it is not read while so many wait, and is at fault beyond the offer's. */
     uint16_t receive_maximum;
 };
 /* CONNACK, and CONNECTED. On an error nothing changed: WEIR_EFULL (no room), WEIR_EINVAL (the

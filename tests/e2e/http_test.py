@@ -100,6 +100,8 @@ def each_role_has_what_is_its_own(place):
     device = "/api/v1/credentials/add?device=d1"  # would outlive the token
     assert [site.ask(device, token, "POST")[0] for token in (None, site.viewer, site.engineer)] == [401, 403, 403]
     assert place.get(device, "POST")[0] == 409, "at the socket it may be asked for; here no source wants passwords"
+    post = "/api/v1/commands?device=d1&payload_hex=61"
+    assert [site.ask(post, token, "POST")[0] for token in (None, site.viewer, site.engineer)] == [401, 403, 404]
     log = place.log("gateway")
     assert "http_unauthorized from=127.0.0.1" in log
     assert site.viewer not in log and site.engineer not in log
@@ -109,7 +111,7 @@ def each_role_has_what_is_its_own(place):
     connection.request("GET", "/metrics")
     assert connection.getresponse().getheader("WWW-Authenticate") == 'Bearer realm="weir"'
     text = site.ask("/metrics", site.viewer)[1]
-    assert 'weir_http_refused_total{why="unauthorized"} 13' in text, [x for x in text.splitlines() if "refused" in x]
+    assert 'weir_http_refused_total{why="unauthorized"} 14' in text, [x for x in text.splitlines() if "refused" in x]
 
 
 def old_tls_is_refused(place):

@@ -2,7 +2,7 @@
  * between: cuts, kills, late commits, a gateway that takes nothing, time. What is in memory and what is
  * committed agree whenever nothing waits. Method: libFuzzer drives the stage of tests/lib/listener_stage.h:
  * a byte is an operation, those below 64 put so many bytes more of the input into a connection.
- * Links: firmware/listener/device.c firmware/listener/device_packets.c firmware/listener/device_topics.c firmware/listener/device_pace.c firmware/listener/sessions.c firmware/listener/sessions_store.c pipeline/mqtt/aliases.c pipeline/mqtt/connection.c pipeline/mqtt/connection_messages.c pipeline/mqtt/encode.c pipeline/mqtt/fault.c pipeline/mqtt/ids.c pipeline/mqtt/packet.c pipeline/mqtt/packet_connect.c pipeline/mqtt/packet_subscribe.c pipeline/mqtt/peek.c pipeline/mqtt/property.c pipeline/mqtt/reason.c pipeline/mqtt/wire.c pipeline/bytes.c pipeline/hash.c pipeline/err.c pipeline/reject.c */
+ * Links: firmware/listener/device.c firmware/listener/device_packets.c firmware/listener/device_topics.c firmware/listener/device_pace.c firmware/listener/device_commands.c firmware/listener/sessions.c firmware/listener/sessions_store.c pipeline/mqtt/aliases.c pipeline/mqtt/connection.c pipeline/mqtt/connection_messages.c pipeline/mqtt/encode.c pipeline/mqtt/fault.c pipeline/mqtt/ids.c pipeline/mqtt/packet.c pipeline/mqtt/packet_connect.c pipeline/mqtt/packet_subscribe.c pipeline/mqtt/peek.c pipeline/mqtt/property.c pipeline/mqtt/reason.c pipeline/mqtt/wire.c pipeline/bytes.c pipeline/hash.c pipeline/err.c pipeline/reject.c */
 #include "firmware/listener/sessions_state.h"
 #include "tests/lib/listener_stage.h"
 

@@ -1,7 +1,7 @@
 /* Goal: a device is ended for what it leaves out, and never for what we did: time in which we do not
  *   read does not count against it.
  * Method: the stage of tests/lib/listener_stage.h, and a client whose packets come in parts.
- * Links: firmware/listener/device.c firmware/listener/device_packets.c firmware/listener/device_topics.c firmware/listener/device_pace.c firmware/listener/sessions.c firmware/listener/sessions_store.c pipeline/mqtt/%.c pipeline/bytes.c pipeline/hash.c pipeline/err.c pipeline/reject.c
+ * Links: firmware/listener/device.c firmware/listener/device_packets.c firmware/listener/device_topics.c firmware/listener/device_pace.c firmware/listener/device_commands.c firmware/listener/sessions.c firmware/listener/sessions_store.c pipeline/mqtt/%.c pipeline/bytes.c pipeline/hash.c pipeline/err.c pipeline/reject.c
  */
 #include "tests/lib/check.h"
 

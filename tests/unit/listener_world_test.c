@@ -6,7 +6,7 @@
  *   a process that is killed, commits that come late, a gateway that takes nothing for a while: each
  *   step drawn from a seed. Then the faults end, everything is drained, and every message must be
  *   stored. SEED=n repeats one; WORLDS=n lives through more.
- * Links: firmware/listener/device.c firmware/listener/device_packets.c firmware/listener/device_topics.c firmware/listener/device_pace.c firmware/listener/sessions.c firmware/listener/sessions_store.c pipeline/mqtt/%.c pipeline/bytes.c pipeline/hash.c pipeline/err.c pipeline/reject.c
+ * Links: firmware/listener/device.c firmware/listener/device_packets.c firmware/listener/device_topics.c firmware/listener/device_pace.c firmware/listener/device_commands.c firmware/listener/sessions.c firmware/listener/sessions_store.c pipeline/mqtt/%.c pipeline/bytes.c pipeline/hash.c pipeline/err.c pipeline/reject.c
  */
 #include "tests/lib/check.h"
 
