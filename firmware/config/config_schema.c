@@ -148,7 +148,7 @@ const struct config_key config_keys[] = {
     { SECTION_SOURCE, "connections_per_device", KEY_INTEGER,
       FIELD(config_source, connections_of_one), 1, 20000, .fallback = "4",
       .kinds = KIND(SOURCE_LISTENER),
-      .doc = "Of them, at once, of one device by its credentials; a further one is refused." },
+      .doc = "Of them, at once, of one device by its credentials; and sessions, the newest." },
     { SECTION_SOURCE, "rate", KEY_INTEGER, FIELD(config_source, rate_max), 1, 1000000,
       .fallback = "0", .zero_off = true, .kinds = KIND(SOURCE_LISTENER),
       .doc = "Messages a second of all its devices; they are read no faster. 0: no limit." },

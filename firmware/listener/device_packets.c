@@ -55,11 +55,16 @@ static void restore(struct listener *l, struct device *d, const struct session *
     }
 }
 
+static struct session_name name_of(const struct listener *l, const struct device *d)
+{
+    return (struct session_name){ l->config.index, { d->id, d->id_bytes }, d->device_bytes };
+}
+
 static struct session *find_session(struct listener *l, struct device *d)
 {
     struct sessions *sessions = l->config.sessions;
-    struct text id = { d->id, d->id_bytes };
-    struct session *session = sessions_find(sessions, l->config.index, id);
+    const struct session_name name = name_of(l, d);
+    struct session *session = sessions_find(sessions, &name);
     if (session == NULL)
         return NULL;
     sessions_settle(sessions, session, l->gateway);
@@ -80,13 +85,14 @@ static bool take_session(struct listener *l, struct device *d, uint32_t *expiry_
     struct sessions *sessions = l->config.sessions;
     uint32_t most = l->config.source->session_expiry_s, asked = d->mqtt->session_expiry_s;
     const struct mqtt_connect *connect = &l->event.packet.connect;
+    const struct session_name name = name_of(l, d);
     struct session *session = find_session(l, d);
     bool present = session != NULL;
     *expiry_s = asked < most ? asked : most;
     if (present)
         restore(l, d, session);
     else if (*expiry_s > 0 || connect->has_will)
-        session = sessions_open(sessions, l->config.index, (struct text){ d->id, d->id_bytes });
+        session = sessions_open(sessions, &name);
     d->session = session;
     if (session == NULL) {
         l->counts.sessions_refused += *expiry_s > 0 || connect->has_will;
@@ -94,7 +100,6 @@ static bool take_session(struct listener *l, struct device *d, uint32_t *expiry_
         return false;
     }
     sessions_hold(sessions, session, *expiry_s);
-    session->device_bytes = (uint8_t)d->device_bytes;
     if (connect->has_will)
         sessions_will(sessions, session,
                       &(struct session_will){ connect->will.delay_s, connect->will.payload });

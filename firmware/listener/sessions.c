@@ -42,16 +42,19 @@ struct sessions_counts sessions_counts(const struct sessions *s)
 /* --- by client id -------------------------------------------------------------------------------
  */
 
-static uint64_t hash_of(const struct sessions *s, uint32_t source, struct text id)
+static uint64_t hash_of(const struct sessions *s, uint32_t source, struct text text)
 {
     struct hash_key key = s->config->engine.store; /* nobody outside knows it */
     key.k1 ^= source;
-    return hash64(key, id.at, id.bytes);
+    return hash64(key, text.at, text.bytes);
 }
 
-static uint32_t *bucket_of(struct sessions *s, uint32_t source, struct text id)
+/* All sessions of a device are in one: no more than it may have. */
+static uint32_t *bucket_of(struct sessions *s, const struct session_name *name)
 {
-    return &s->buckets[hash_of(s, source, id) & s->mask];
+    uint32_t bytes = name->device_bytes > 0 ? name->device_bytes : name->id.bytes;
+    const struct text what = { name->id.at, bytes };
+    return &s->buckets[hash_of(s, name->source, what) & s->mask];
 }
 
 uint32_t sessions_ended_of(const struct sessions *s, uint32_t source, struct text id)
@@ -59,17 +62,18 @@ uint32_t sessions_ended_of(const struct sessions *s, uint32_t source, struct tex
     return (uint32_t)(hash_of(s, source, id) >> 32) % SESSIONS_OF_NOBODY;
 }
 
-struct session *sessions_find(struct sessions *s, uint32_t source, struct text id)
+struct session *sessions_find(struct sessions *s, const struct session_name *name)
 {
-    for (uint32_t i = *bucket_of(s, source, id); i != SESSIONS_NONE; i = s->table[i].next)
-        if (s->table[i].source == source && text_equal(session_id(&s->table[i]), id))
+    for (uint32_t i = *bucket_of(s, name); i != SESSIONS_NONE; i = s->table[i].next)
+        if (s->table[i].source == name->source && text_equal(session_id(&s->table[i]), name->id))
             return &s->table[i];
     return NULL;
 }
 
 void sessions_link(struct sessions *s, struct session *session)
 {
-    uint32_t *bucket = bucket_of(s, session->source, session_id(session));
+    const struct session_name name = session_name(session);
+    uint32_t *bucket = bucket_of(s, &name);
     session->next = *bucket;
     *bucket = sessions_number(s, session);
     s->counts.kept++;
@@ -77,7 +81,8 @@ void sessions_link(struct sessions *s, struct session *session)
 
 static void unlink_from(struct sessions *s, struct session *session)
 {
-    uint32_t *at = bucket_of(s, session->source, session_id(session));
+    const struct session_name name = session_name(session);
+    uint32_t *at = bucket_of(s, &name);
     while (*at != sessions_number(s, session))
         at = &s->table[*at].next;
     *at = session->next;
@@ -114,13 +119,39 @@ static struct session *find_idle(struct sessions *s)
     return found;
 }
 
-struct session *sessions_open(struct sessions *s, uint32_t source, struct text id)
+static bool is_of_device(const struct session *session, const struct session_name *name)
 {
-    assert(id.bytes > 0 && id.bytes <= SESSION_ID_BYTES);
-    struct session *idle = s->free_session == SESSIONS_NONE ? find_idle(s) : NULL;
-    if (idle != NULL) {
+    return session->source == name->source && session->device_bytes == name->device_bytes &&
+           memcmp(session->id, name->id.at, name->device_bytes) == 0;
+}
+
+/* Of a device that has as many as it may: the one of its that has been away for longest. */
+static struct session *find_surplus(struct sessions *s, const struct session_name *name)
+{
+    struct session *found = NULL;
+    uint32_t count = 0;
+    if (name->device_bytes == 0)
+        return NULL;
+    for (uint32_t i = *bucket_of(s, name); i != SESSIONS_NONE; i = s->table[i].next) {
+        struct session *session = &s->table[i];
+        if (!is_of_device(session, name))
+            continue;
+        count++;
+        if (session->state == SESSION_AWAY && (found == NULL || session->left_ms <= found->left_ms))
+            found = session; /* of those that left at once, the first to come */
+    }
+    return count >= s->config->sources[name->source].connections_of_one ? found : NULL;
+}
+
+struct session *sessions_open(struct sessions *s, const struct session_name *name)
+{
+    assert(name->id.bytes > 0 && name->id.bytes <= SESSION_ID_BYTES);
+    struct session *gives_way = find_surplus(s, name);
+    if (gives_way == NULL && s->free_session == SESSIONS_NONE)
+        gives_way = find_idle(s);
+    if (gives_way != NULL) {
         s->counts.evicted++;
-        sessions_end(s, idle);
+        sessions_end(s, gives_way);
     }
     if (s->free_session == SESSIONS_NONE)
         return NULL;
@@ -128,12 +159,13 @@ struct session *sessions_open(struct sessions *s, uint32_t source, struct text i
     s->free_session = session->next;
     session->state = SESSION_HELD;
     session->number = 0;
-    session->topics = session->device_bytes = 0;
+    session->topics = 0;
     session->has_will = false;
     session->gone_ms = INT64_MAX;
-    session->source = (uint8_t)source;
-    session->id_bytes = (uint8_t)id.bytes;
-    memcpy(session->id, id.at, id.bytes);
+    session->source = (uint8_t)name->source;
+    session->id_bytes = (uint8_t)name->id.bytes;
+    session->device_bytes = (uint8_t)name->device_bytes;
+    memcpy(session->id, name->id.at, name->id.bytes);
     sessions_link(s, session);
     return session;
 }

@@ -58,12 +58,19 @@ struct sessions *sessions_init(const struct config *config, struct arena *arena)
  * more is forgotten. The store's errors. */
 int sessions_load(struct sessions *s, struct store *store, int64_t t_ms);
 
-/* NULL: there is none. O(1). */
-struct session *sessions_find(struct sessions *s, uint32_t source, struct text id);
+struct session_name {
+    uint32_t source;
+    struct text id;
+    uint32_t device_bytes; /* of the id, that name who it showed to be; 0: nobody */
+};
 
-/* A new one, HELD. Where there is no room the one that has been away for longest, without an open
- * exchange, gives way; NULL: there is none. */
-struct session *sessions_open(struct sessions *s, uint32_t source, struct text id);
+/* NULL: there is none. O(1), or the sessions of the one device. */
+struct session *sessions_find(struct sessions *s, const struct session_name *name);
+
+/* A new one, HELD. A device has no more than connections_per_device: with a new client id each time
+ * it would drive out everybody else's. So one of its own gives way, the one away for longest. Where
+ * there is no room at all, that of anybody without an open exchange does; NULL: there is none. */
+struct session *sessions_open(struct sessions *s, const struct session_name *name);
 
 /* A will that had to be told by now is told first, if that can be; another one is dropped. */
 void sessions_hold(struct sessions *s, struct session *session, uint32_t expiry_s);

@@ -21,7 +21,7 @@ struct ended { /* sessions, by a hash of their ids */
 struct sessions {
     const struct config *config;
     struct session *table; /* [sessions_max] */
-    uint32_t *buckets;     /* [mask + 1], by source and client id */
+    uint32_t *buckets;     /* [mask + 1], by source and device, or client id */
     uint32_t mask;
     struct pooled *pool; /* [exchanges_max] */
     uint32_t free_session, free_exchange;
@@ -34,6 +34,11 @@ struct sessions {
 static inline struct text session_id(const struct session *session)
 {
     return (struct text){ session->id, session->id_bytes };
+}
+
+static inline struct session_name session_name(const struct session *session)
+{
+    return (struct session_name){ session->source, session_id(session), session->device_bytes };
 }
 
 /* When there is something to do about a session that is away. */

@@ -68,7 +68,10 @@ static bool load(struct sessions *s, struct session *session, struct byte_reader
     load_will(session, r);
     if (!known || source == SESSIONS_NONE || r->failed || r->used != r->bytes || id.bytes == 0 ||
         id.bytes > SESSION_ID_BYTES || expiry_s > UINT32_MAX ||
-        session->device_bytes > id.bytes || sessions_find(s, source, id) != NULL)
+        session->device_bytes > id.bytes)
+        return false;
+    const struct session_name name = { source, id, session->device_bytes };
+    if (sessions_find(s, &name) != NULL)
         return false;
     session->state = SESSION_AWAY;
     session->source = (uint8_t)source;

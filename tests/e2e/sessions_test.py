@@ -4,11 +4,14 @@ to. Method: the real gateway on loopback and clients by hand, whose readings hav
 the exchange can tell a repeat; connections cut and the gateway killed with -9 at each step. (At random moments: qos_kill9_test.py.)"""
 import os
 import signal
+import socket
 import struct
 import sys
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from tls_test import Endpoint as Guarded  # noqa: E402
 from weir_mqtt import V3, V5, Client, Endpoint, packet, text  # noqa: E402
 from weir_e2e import run_cases  # noqa: E402
 
@@ -254,8 +257,33 @@ def welcomed_when_it_is_so(place):
     assert values(place) == [7, 7, 7, 7]
 
 
+def a_device_drives_out_no_other(place):
+    """Whoever comes with a new client id each time has as many sessions as connections, and takes nobody else's."""
+    end = Guarded(place, listen="mqtt", limits="limits: {sessions: 4}", more="connections_per_device: 2")
+    passwords = {name: end.add(name) for name in ("calm", "restless")}
+
+    def come(device, client):
+        """Whether its session is there; it goes at once."""
+        with socket.create_connection(("127.0.0.1", end.port), 10) as peer:
+            peer.sendall(packet(0x10, text("MQTT") + b"\4\xc0\0\x3c" + text(client) + text(device) + text(passwords[device])))
+            answer = peer.recv(4)
+            assert answer[0] == 0x20 and answer[3] == 0, answer
+            return answer[2] == 1
+    assert not come("calm", "c1")
+    for i in range(20):
+        assert not come("restless", f"r{i}")
+    assert come("calm", "c1") and come("restless", "r19") and come("restless", "r18")
+    time.sleep(0.5)  # committed
+    restart(place)
+    assert come("calm", "c1") and come("restless", "r18") and come("restless", "r19")
+    assert not come("restless", "r17") and come("restless", "r19") and not come("restless", "r18")
+    counts = end.counts()
+    assert counts["sessions"] == 3 and counts["sessions_refused"] == 0, counts
+
+
 CASES = [acknowledged_after_its_commit, cut_at_each_step, taken_over_in_the_middle, refused_whole, as_long_as_they_are_to,
-         no_more_than_there_is_room_for, welcomed_when_it_is_so]
+         no_more_than_there_is_room_for, welcomed_when_it_is_so,
+         a_device_drives_out_no_other]
 
 if __name__ == "__main__":
     sys.exit(run_cases(CASES))
