@@ -21,6 +21,16 @@ const char *reason_name(enum reason reason)
         return "silence";
     case REASON_CODE:
         return "error code";
+    case REASON_SHIFT:
+        return "shift";
+    case REASON_NOISE_UP:
+        return "noise up";
+    case REASON_NOISE_DOWN:
+        return "noise down";
+    case REASON_RANGE:
+        return "out of range";
+    case REASON_RESET:
+        return "counter reset";
     case REASONS:
         break;
     }

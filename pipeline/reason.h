@@ -12,8 +12,15 @@ enum reason {
     REASON_DRIFT,   /* the level is moving away */
     REASON_SILENCE, /* nothing happens for longer than ever */
     REASON_CODE,    /* what a sensor says when it has nothing to say */
+    REASON_SHIFT,   /* the level moved, and stays */
+    REASON_NOISE_UP, /* readings scatter more than usual */
+    REASON_NOISE_DOWN, /* or less */
+    REASON_RANGE,   /* what the unit does not allow */
+    REASON_RESET,   /* what only counts up began again */
     REASONS
 };
+
+enum { REASON_TERMS = REASON_CODE + 1 }; /* those before are what the baseline's score is made of */
 
 /* "pattern", "spike", "new high", ...; of NONE "". */
 const char *reason_name(enum reason reason);

@@ -11,7 +11,8 @@
 const char *inject_name(enum inject_kind kind)
 {
     static const char *const names[INJECT_KINDS] = { "spike", "shift", "drift", "noise",
-                                                     "drop",  "gain",  "high",  "stuck" };
+                                                     "drop",  "gain",  "high",  "stuck",
+                                                     "quiet", "code" };
     assert(kind < INJECT_KINDS);
     return names[kind];
 }
@@ -77,6 +78,9 @@ static double changed(const struct injection *in, double value, size_t i, double
         return 0;
     case INJECT_GAIN:
         return value * in->size;
+    case INJECT_CODE:
+        return -127;
+    case INJECT_QUIET:
     case INJECT_HIGH:
     case INJECT_STUCK:
     case INJECT_KINDS:
@@ -94,6 +98,8 @@ void inject(double *values, const struct injection *in, double deviation)
     bool holds = in->kind == INJECT_HIGH || in->kind == INJECT_STUCK;
     for (size_t i = 0; i < in->count; i++) {
         double *value = &values[in->start + i];
-        *value = holds ? held : changed(in, *value, i, by, &chance);
+        *value = holds                       ? held
+                 : in->kind == INJECT_QUIET ? held + (*value - held) / 20
+                                            : changed(in, *value, i, by, &chance);
     }
 }

@@ -19,6 +19,8 @@ enum inject_kind {
     INJECT_GAIN,  /* the size is a factor */
     INJECT_HIGH,  /* held at the highest value of the series so far */
     INJECT_STUCK, /* held at the value before */
+    INJECT_QUIET, /* within a twentieth of what they were from the value before */
+    INJECT_CODE,  /* -127 */
     INJECT_KINDS
 };
 

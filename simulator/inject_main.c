@@ -131,7 +131,7 @@ int inject_main(int argc, char **argv)
         { "in", SETTING_TEXT, &from, NULL, "the recording: a time, a comma and a number a line" },
         { "out", SETTING_TEXT, &to, NULL, "where it goes with the fault in it" },
         { "fault", SETTING_TEXT, &fault, "shift",
-          "spike, shift, drift, noise, drop, gain, high or stuck" },
+          "spike, shift, drift, noise, drop, gain, high, stuck, quiet or code" },
         { "size", SETTING_NUMBER, &size, "5", "robust standard deviations; gain: a factor" },
         { "at", SETTING_COUNT, &at, "1000", "the reading that it begins with, from 0" },
         { "for", SETTING_COUNT, &count, "150", "readings that it lasts" },

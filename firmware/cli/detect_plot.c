@@ -38,6 +38,11 @@ static const char *colour_of(enum reason reason)
     case REASON_CODE:
         return "#000000";
     case REASON_SILENCE:
+    case REASON_SHIFT: /* those that `weir detect` does not tell */
+    case REASON_NOISE_UP:
+    case REASON_NOISE_DOWN:
+    case REASON_RANGE:
+    case REASON_RESET:
     case REASON_NONE:
     case REASONS:
         break;

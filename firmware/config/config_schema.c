@@ -278,9 +278,12 @@ const struct config_key config_keys[] = {
     USUAL("stuck", DETECTOR_STUCK, "The same value for longer than ever."),
     USUAL("silent", DETECTOR_SILENT, "No reading for longer than usual."),
     USUAL("missing", DETECTOR_MISSING, "Fewer readings in an hour than usual."),
+    USUAL("range", DETECTOR_RANGE, "Error codes, and what the unit does not allow."),
+    USUAL("noise", DETECTOR_NOISE, "A signal that has lost its noise."),
+    USUAL("counter", DETECTOR_COUNTER, "A counter that began again."),
 
     { SECTION_DETECTOR, "type", KEY_ENUM, FIELD(detector_config, kind), .required = true,
-      .choices = "limit|shift|spike|rate|stuck|silent|baseline|missing",
+      .choices = "limit|shift|spike|rate|stuck|silent|baseline|missing|range|noise|counter",
       .doc = "The kind of anomaly." },
     { SECTION_DETECTOR, "name", KEY_NAME, FIELD(detector_config, name),
       .doc = "The rule's name, part of an alert's identity. Not given: its type." },

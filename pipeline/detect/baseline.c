@@ -229,7 +229,7 @@ static float spike_term(struct baseline *b, const struct seen *seen)
 
 /* A record moves by no more than the whole range at once, so that one wild reading does not make
  * the series blind to the next. */
-static void range_terms(struct baseline *b, const struct seen *seen, float terms[REASONS])
+static void range_terms(struct baseline *b, const struct seen *seen, float terms[REASON_TERMS])
 {
     float range = b->highest - b->lowest;
     float up = seen->value - b->highest, down = b->lowest - seen->value;
@@ -291,7 +291,7 @@ static float silence_term(struct baseline *b, const struct seen *seen)
 }
 
 static void learn(struct baseline *b, const struct baseline_reading *reading,
-                  const struct seen *seen, float terms[REASONS])
+                  const struct seen *seen, float terms[REASON_TERMS])
 {
     learn_interval(b, reading->gap_ms);
     learn_hour(b, seen);
@@ -316,10 +316,10 @@ static void set_band(const struct baseline *b, const struct seen *seen, struct b
     f->low = smaller(low, seen->expected);
 }
 
-static enum reason largest(const float terms[REASONS])
+static enum reason largest(const float terms[REASON_TERMS])
 {
     enum reason reason = REASON_PATTERN;
-    for (int i = REASON_SPIKE; i < REASONS; i++)
+    for (int i = REASON_SPIKE; i < REASON_TERMS; i++)
         if (i != REASON_DRIFT && terms[i] > terms[reason])
             reason = (enum reason)i;
     return reason;
@@ -450,6 +450,6 @@ void baseline_load(struct baseline *b, struct byte_reader *r)
     b->reason = get_u8(r);
     if (b->interval_s < 0 || b->gain < 0 || b->gain > 1 || b->error_max < 0 || b->above < 0 ||
         b->below < 0 || b->budget < 0 || b->age > AGE_MAX || b->latch > BASELINE_LATCH + 1 ||
-        b->far > 2 || b->reason >= REASONS)
+        b->far > 2 || b->reason >= REASON_TERMS)
         r->failed = true;
 }

@@ -66,7 +66,7 @@ struct baseline_finding {
     float expected;        /* at this hour */
     float low, high;       /* one reading inside is neither a spike nor a new high or low */
     float score, bar;      /* of this reading; what it is held against, past alarms included */
-    float terms[REASONS];  /* what the score is made of; DRIFT as it is added to the largest */
+    float terms[REASON_TERMS];  /* what the score is made of; DRIFT as it is added to the largest */
 };
 
 struct baseline_reading {

@@ -23,6 +23,12 @@ const struct detector_kind_ops *detector_ops(enum detector_kind kind)
         return &detector_baseline;
     case DETECTOR_MISSING:
         return &detector_missing;
+    case DETECTOR_RANGE:
+        return &detector_range;
+    case DETECTOR_NOISE:
+        return &detector_noise;
+    case DETECTOR_COUNTER:
+        return &detector_counter;
     case DETECTOR_KINDS:
         break;
     }
@@ -43,7 +49,7 @@ struct detector_config detector_defaults(enum detector_kind kind)
         .silent_min_ms = 180000,
         .silent_intervals = 10,
         .sensitivity = SENSITIVITY_NORMAL,
-        .severity = SEVERITY_WARNING,
+        .severity = kind == DETECTOR_COUNTER ? SEVERITY_INFO : SEVERITY_WARNING,
         .clear_after_ms = 5000,
     };
 }

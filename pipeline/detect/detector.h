@@ -35,6 +35,9 @@ enum detector_kind {
     DETECTOR_SILENT, /* no reading for longer than the device's own rhythm allows */
     DETECTOR_BASELINE, /* not what it usually is at this hour, and in what way */
     DETECTOR_MISSING,  /* fewer readings in an hour than usual */
+    DETECTOR_RANGE,    /* no measurement: an error code, or what the unit does not allow */
+    DETECTOR_NOISE,    /* the signal has lost its noise */
+    DETECTOR_COUNTER,  /* what only counts up began again */
     DETECTOR_KINDS
 };
 
@@ -82,6 +85,7 @@ struct sample { /* one reading as a detector sees it */
 struct verdict {
     bool known;        /* false: not enough seen yet to say anything */
     bool anomalous;
+    bool bad;          /* no measurement: nobody else is to see it */
     enum reason reason; /* why, where the kind can tell; else NONE */
     /* in the metric's unit, or the kind's own (a run's readings, milliseconds of silence) */
     double observed;
@@ -115,6 +119,8 @@ struct detector_kind_ops {
      * how long after the last one silence begins, 0: not yet known. */
     void (*on_arrival)(const struct detector_config *config, void *state, int64_t gap_ms);
     int64_t (*silence_ms)(const struct detector_config *config, const void *state);
+    /* RANGE only, else NULL. The series' unit is known. */
+    void (*on_unit)(void *state, struct text unit);
     void (*save)(const void *state, struct byte_writer *w);
     /* On what save does not write the reader fails, and the state is void. */
     void (*load)(void *state, struct byte_reader *r);

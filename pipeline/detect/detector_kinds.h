@@ -15,6 +15,9 @@ extern const struct detector_kind_ops detector_stuck;
 extern const struct detector_kind_ops detector_silent;
 extern const struct detector_kind_ops detector_baseline;
 extern const struct detector_kind_ops detector_missing;
+extern const struct detector_kind_ops detector_range;
+extern const struct detector_kind_ops detector_noise;
+extern const struct detector_kind_ops detector_counter;
 
 /* A kind's own struct lies in the state's bytes; copied out and in, because the bytes have no type.
  * Compilers make loads and stores of it. */
@@ -28,6 +31,24 @@ static inline bool detector_was_away(const struct statistics *before, const stru
 {
     return before->interval_ms > 0 && (double)(sample->event_time_ms - before->last_ms) >
                                           intervals * before->interval_ms;
+}
+
+/* What is kept in floats stays where its square is finite. */
+#define DETECTOR_FLOAT_MAX 1e15
+
+static inline float detector_float(double value)
+{
+    const double most = DETECTOR_FLOAT_MAX;
+    return (float)(value > most ? most : value < -most ? -most : value);
+}
+
+static inline float detector_get_float(struct byte_reader *r)
+{
+    float value = get_f32(r);
+    if (value >= -1e37f && value <= 1e37f)
+        return value;
+    r->failed = true; /* also of a NaN */
+    return 0;
 }
 
 /* For kinds that keep nothing. */

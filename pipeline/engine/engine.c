@@ -197,16 +197,17 @@ static void note_event_time(struct series *s, int64_t event_time_ms)
     s->last_event_ms = event_time_ms;
 }
 
-static void note_reading(struct engine *e, struct series *s, const struct record *record)
+static void note_reading(struct engine *e, uint32_t series, const struct record *record)
 {
     const struct reading *reading = &record->reading;
+    struct series *s = &e->series[series];
     s->last_t_ms = record->t_ms;
     note_event_time(s, record->event_time_ms);
     if (reading->has_device_time && reading->device_time_ms > s->device_time_max_ms)
         s->device_time_max_ms = reading->device_time_ms;
     s->source = reading->source < e->config->source_count ? (uint8_t)reading->source : 0;
     if (s->unit == 0 && reading->unit.bytes > 0 && engine_names_room(e, reading->unit.bytes + 1u))
-        s->unit = engine_name_store(e, reading->unit);
+        engine_series_unit(e, series, engine_name_store(e, reading->unit));
 }
 
 static void apply_reading(struct engine *e, const struct record *record)
@@ -224,7 +225,7 @@ static void apply_reading(struct engine *e, const struct record *record)
     device->last_series = s;
     device->readings++;
     device->gone = false;
-    note_reading(e, series, record);
+    note_reading(e, s, record);
     if (record->time_source == TIME_DEVICE)
         engine_on_device_clock(e, series->device, false);
     engine_think(e, s, record);

@@ -395,7 +395,7 @@ static void load_series(struct loading *l)
     uint32_t heard = e->devices[device].last_series;
     uint32_t index = engine_series_enter(e, device, metric);
     struct series *s = &e->series[index];
-    s->unit = unit;
+    engine_series_unit(e, index, unit);
     uint16_t source = get_u16(l->r);
     s->source = source < e->config->source_count ? (uint8_t)source : 0;
     s->watermark_ms = get_i64(l->r);

@@ -145,15 +145,15 @@ uint32_t engine_series_find(const struct engine *e, uint32_t device, struct text
     }
 }
 
-static void choose_rules(struct engine *e, uint32_t index)
+static uint32_t add_watches(struct engine *e, uint32_t index, uint32_t offset, bool range)
 {
     const struct engine_config *c = e->config;
     struct series *s = &e->series[index];
     struct text device = engine_name(e, e->devices[s->device].name);
     struct text metric = engine_name(e, s->metric);
-    uint32_t offset = 0;
     for (uint32_t r = 0; r < c->rule_count && s->watch_count < c->rules_per_series; r++) {
-        if (!detector_watches(c->rules, c->rule_count, r, device, metric))
+        if ((c->rules[r].kind == DETECTOR_RANGE) != range ||
+            !detector_watches(c->rules, c->rule_count, r, device, metric))
             continue;
         struct watch *watch = &engine_watches(e, index)[s->watch_count];
         engine_watch_init(e, watch, (uint8_t)r);
@@ -161,6 +161,26 @@ static void choose_rules(struct engine *e, uint32_t index)
         offset += e->state_bytes[r];
         assert(offset <= e->windows_at - e->states_at);
         memset(engine_detector_state(e, index, s->watch_count++), 0, e->state_bytes[r]);
+    }
+    return offset;
+}
+
+/* RANGE first: the others do not see what it calls bad. */
+static void choose_rules(struct engine *e, uint32_t index)
+{
+    uint32_t offset = add_watches(e, index, 0, true);
+    (void)add_watches(e, index, offset, false);
+}
+
+void engine_series_unit(struct engine *e, uint32_t index, uint32_t unit)
+{
+    struct series *s = &e->series[index];
+    s->unit = unit;
+    for (uint32_t i = 0; i < s->watch_count; i++) {
+        const struct detector_config *rule = &e->config->rules[engine_watches(e, index)[i].rule];
+        void *state = engine_detector_state(e, index, i);
+        if (rule->kind == DETECTOR_RANGE)
+            detector_ops(rule->kind)->on_unit(state, engine_name(e, unit));
     }
 }
 

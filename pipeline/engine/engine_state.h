@@ -19,7 +19,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 9,        /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 10,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -209,6 +209,7 @@ uint32_t engine_device_enter(struct engine *e, uint32_t name); /* whose name is 
 uint32_t engine_series_find(const struct engine *e, uint32_t device, struct text metric);
 uint32_t engine_series_make(struct engine *e, uint32_t device, struct text metric);
 uint32_t engine_series_enter(struct engine *e, uint32_t device, uint32_t metric);
+void engine_series_unit(struct engine *e, uint32_t series, uint32_t unit); /* likewise */
 
 static inline struct watch *engine_watches(const struct engine *e, uint32_t series)
 {

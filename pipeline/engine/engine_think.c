@@ -81,7 +81,8 @@ void engine_keep_recent(struct engine *e, uint32_t series, const struct sample *
     recent[s->recent_count++] = *sample;
 }
 
-/* The detectors see the statistics as they were before this reading. */
+/* The detectors see the statistics as they were before this reading. What the first of them calls
+ * bad (only RANGE does, and stands first) is no measurement. */
 static void feed(struct engine *e, uint32_t series, const struct sample *sample)
 {
     struct series *s = &e->series[series];
@@ -96,6 +97,8 @@ static void feed(struct engine *e, uint32_t series, const struct sample *sample)
             rule, engine_detector_state(e, series, i), sample, &s->statistics);
         if (verdict.anomalous || watches[i].open)
             (void)engine_on_verdict(e, series, &watches[i], &verdict, sample->event_time_ms);
+        if (verdict.bad)
+            return;
     }
     statistics_push(&s->statistics, sample->event_time_ms, sample->value);
 }

@@ -1,9 +1,10 @@
-/* inject_bench: of faults put into real series, how many the baseline finds, how soon, and what the stuck rule adds.
+/* inject_bench: of faults put into real series, how many the baseline finds, how soon, and what the stuck rule adds, and
+ * all usual rules.
  *
  * Every series that stands beside the repository gets each kind of fault once a seed, at a reading drawn from it. A
  * fault is found where an alarm is raised in it (a spike: within ten readings); the case `nothing` tells how often that
  * would happen by chance. With a prototype (a shared library whose d1_run judges a whole series) the same series go to
- * it. One JSON line a case, and one that says what the stuck rule raises in the series as they are.
+ * it. One JSON line a case, and one for each rule that says what it raises in the series as they are.
  * Arguments: the prototype or "-", seeds (3).
  * Links: simulator/inject.c simulator/signal.c */
 #include <assert.h>
@@ -18,8 +19,10 @@
 
 #include "tests/lib/series_files.h"
 
-enum { READINGS_MAX = 30000, FAULT_READINGS = 150, SPIKE_READINGS = 10, EARLIER = 400, CASES = 13 };
-enum { BASELINE, WITH_STUCK, PROTOTYPE, WITH_STUCK_TOO, FINDERS };
+enum { READINGS_MAX = 30000, FAULT_READINGS = 150, SPIKE_READINGS = 10, EARLIER = 400, CASES = 15 };
+enum { BASELINE, WITH_STUCK, WITH_RULES, PROTOTYPE, WITH_STUCK_TOO, FINDERS };
+enum { RULES = 4 };
+static const enum detector_kind KINDS[RULES] = { DETECTOR_STUCK, DETECTOR_RANGE, DETECTOR_NOISE, DETECTOR_COUNTER };
 
 static const struct fault_case {
     const char *name;
@@ -32,7 +35,8 @@ static const struct fault_case {
     { "shift, 5 sd", INJECT_SHIFT, 5, false },  { "drift to 6 sd", INJECT_DRIFT, 6, false },
     { "noise, 3 sd", INJECT_NOISE, 3, false },  { "drop to 0", INJECT_DROP, 0, false },
     { "gain 2", INJECT_GAIN, 2, false },        { "held at the maximum", INJECT_HIGH, 0, false },
-    { "stuck", INJECT_STUCK, 0, false },        { "shift, 5 sd, after a wild reading", INJECT_SHIFT, 5, true },
+    { "stuck", INJECT_STUCK, 0, false },        { "a twentieth of the noise", INJECT_QUIET, 0, false },
+    { "error code -127", INJECT_CODE, 0, false }, { "shift, 5 sd, after a wild reading", INJECT_SHIFT, 5, true },
     { "shift, 5 sd, from reading 600", INJECT_SHIFT, 5, false },
 };
 
@@ -47,7 +51,7 @@ static struct bench {
     uint8_t alarms[FINDERS][READINGS_MAX];
     uint64_t trials[CASES], found[CASES][FINDERS];
     uint16_t delays[CASES][FINDERS][1 << 16];
-    uint64_t readings, stuck_alarms;
+    uint64_t readings, rule_alarms[RULES];
 } bench;
 
 /* In the order of the prototype's own list; what it was measured with. */
@@ -61,25 +65,35 @@ static void run_prototype(struct bench *b)
         b->prototype(b->changed, b->times_s, (int)b->count, SETTINGS, b->scratch, b->alarms[PROTOTYPE]);
 }
 
-/* The baseline into `own`; and into `stuck` the rule of that name. */
-static void run_ours(struct bench *b, uint8_t *own, uint8_t *stuck)
+struct rule { /* one beside the baseline */
+    struct detector_config config;
+    struct detector_state state;
+    bool before; /* the reading before was anomalous */
+};
+
+/* The baseline into `own`; a bit for each rule that raises an alarm into `rules`. */
+static void run_ours(struct bench *b, uint8_t *own, uint8_t *rules)
 {
     struct baseline baseline;
-    struct detector_state state;
+    struct rule beside[RULES];
     struct statistics statistics;
-    const struct detector_config rule = detector_defaults(DETECTOR_STUCK);
-    bool before = false;
     memset(&baseline, 0, sizeof baseline);
-    memset(&state, 0, sizeof state);
+    memset(beside, 0, sizeof beside);
+    for (int k = 0; k < RULES; k++)
+        beside[k].config = detector_defaults(KINDS[k]);
     statistics_init(&statistics);
     for (size_t i = 0; i < b->count; i++) {
         int64_t time_ms = (int64_t)(b->times_s[i] * 1000);
         const struct baseline_reading reading = { time_ms, i > 0 ? time_ms - statistics.last_ms : 0, b->changed[i] };
         const struct sample sample = { time_ms, b->changed[i] };
         own[i] = baseline_take(&baseline, SENSITIVITY_NORMAL, &reading).raised;
-        bool anomalous = detector_ops(DETECTOR_STUCK)->on_reading(&rule, &state, &sample, &statistics).anomalous;
-        stuck[i] = anomalous && !before;
-        before = anomalous;
+        rules[i] = 0;
+        for (int k = 0; k < RULES; k++) {
+            struct rule *rule = &beside[k];
+            bool anomalous = detector_ops(KINDS[k])->on_reading(&rule->config, &rule->state, &sample, &statistics).anomalous;
+            rules[i] |= (uint8_t)((anomalous && !rule->before) << k);
+            rule->before = anomalous;
+        }
         statistics_push(&statistics, time_ms, b->changed[i]);
     }
 }
@@ -112,13 +126,15 @@ static void try_fault(struct bench *b, size_t at, uint64_t seed)
         inject(b->changed, &(struct injection){ INJECT_SPIKE, start - EARLIER, 1, 1000, seed }, deviation);
     if (at > 0)
         inject(b->changed, &in, deviation);
-    static uint8_t stuck[READINGS_MAX];
-    run_ours(b, b->alarms[BASELINE], stuck);
+    static uint8_t rules[READINGS_MAX];
+    run_ours(b, b->alarms[BASELINE], rules);
     run_prototype(b);
     for (size_t i = 0; i < b->count; i++) {
-        b->alarms[WITH_STUCK][i] = b->alarms[BASELINE][i] || stuck[i];
-        b->alarms[WITH_STUCK_TOO][i] = b->alarms[PROTOTYPE][i] || stuck[i];
-        b->stuck_alarms += at == 0 && stuck[i];
+        b->alarms[WITH_STUCK][i] = b->alarms[BASELINE][i] || (rules[i] & 1) != 0;
+        b->alarms[WITH_RULES][i] = b->alarms[BASELINE][i] || rules[i] != 0;
+        b->alarms[WITH_STUCK_TOO][i] = b->alarms[PROTOTYPE][i] || (rules[i] & 1) != 0;
+        for (int k = 0; k < RULES; k++)
+            b->rule_alarms[k] += at == 0 && (rules[i] >> k & 1) != 0;
     }
     b->readings += at == 0 ? b->count : 0;
     tell_apart(b, at, &in);
@@ -173,14 +189,16 @@ int main(int argc, char **argv)
                (unsigned long long)bench.trials[at]);
         print_finder(&bench, at, BASELINE, "baseline");
         print_finder(&bench, at, WITH_STUCK, "with_stuck");
+        print_finder(&bench, at, WITH_RULES, "with_rules");
         if (bench.prototype != NULL) {
             print_finder(&bench, at, PROTOTYPE, "prototype");
             print_finder(&bench, at, WITH_STUCK_TOO, "prototype_with_stuck");
         }
         printf("}\n");
     }
-    printf("{\"bench\":\"inject\",\"case\":\"stuck rule, nothing wrong\",\"readings\":%llu,\"alarms\":%llu}\n",
-           (unsigned long long)(bench.readings / (bench.seeds > 0 ? bench.seeds : 1)),
-           (unsigned long long)(bench.stuck_alarms / (bench.seeds > 0 ? bench.seeds : 1)));
+    uint64_t times = bench.seeds > 0 ? bench.seeds : 1;
+    for (int k = 0; k < RULES; k++)
+        printf("{\"bench\":\"inject\",\"rule\":\"%s\",\"readings\":%llu,\"alarms\":%llu}\n", detector_ops(KINDS[k])->name,
+               (unsigned long long)(bench.readings / times), (unsigned long long)(bench.rule_alarms[k] / times));
     return 0;
 }

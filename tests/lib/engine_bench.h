@@ -11,7 +11,7 @@
 /* Wall time when t is 0. */
 #define BENCH_EPOCH_MS INT64_C(1790000000000)
 
-enum { BENCH_TOLD_MAX = 4096, BENCH_RULES_MAX = 8 };
+enum { BENCH_TOLD_MAX = 4096, BENCH_RULES_MAX = 16 };
 
 struct told {
     enum { TOLD_ALERT, TOLD_RESULT, TOLD_LATE } what;

@@ -287,7 +287,7 @@ static void assert_finite(const struct baseline_finding *f)
     const float all[] = { f->expected, f->low, f->high, f->score, f->bar };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         assert_true(isfinite(all[i]));
-    for (int i = 0; i < REASONS; i++)
+    for (int i = 0; i < REASON_TERMS; i++)
         assert_true(isfinite(f->terms[i]) || f->terms[i] > 0); /* a record beaten beyond all number */
     assert_true(f->low <= f->expected && f->expected <= f->high);
     assert_true(f->alarm == (f->reason != REASON_NONE) && (f->alarm || !f->raised));

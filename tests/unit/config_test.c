@@ -4,7 +4,7 @@
  * be read before it is committed); examples as tables; then random damage to a full file, which must
  * never crash, and what is accepted nevertheless must read back from `weir config show` as the same.
  * Runs from the root of the repository.
- * Links: firmware/config/config_check.c firmware/config/config_check_listener.c firmware/config/config_check_out.c firmware/config/config_check_shed.c firmware/config/config_derive.c firmware/config/config_docs.c firmware/config/config_environment.c firmware/config/config_parse.c firmware/config/config_promise.c firmware/config/config_read.c firmware/config/config_report.c firmware/config/config_schema.c firmware/config/config_keys.c firmware/config/config_check_http.c firmware/config/tokens.c firmware/config/config_show.c firmware/config/config_text.c firmware/config/config_units.c firmware/config/config_yaml.c hal/board.c pipeline/topic.c pipeline/dedup.c pipeline/hash.c pipeline/codec/codec_json_pointer.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/detect/trend.c pipeline/statistics.c pipeline/bytes.c
+ * Links: firmware/config/config_check.c firmware/config/config_check_listener.c firmware/config/config_check_out.c firmware/config/config_check_shed.c firmware/config/config_derive.c firmware/config/config_docs.c firmware/config/config_environment.c firmware/config/config_parse.c firmware/config/config_promise.c firmware/config/config_read.c firmware/config/config_report.c firmware/config/config_schema.c firmware/config/config_keys.c firmware/config/config_check_http.c firmware/config/tokens.c firmware/config/config_show.c firmware/config/config_text.c firmware/config/config_units.c firmware/config/config_yaml.c hal/board.c pipeline/topic.c pipeline/dedup.c pipeline/hash.c pipeline/codec/codec_json_pointer.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/statistics.c pipeline/bytes.c
  * Libs: -lyaml -lmbedcrypto */
 #include <dirent.h>
 #include <fcntl.h>
@@ -252,10 +252,10 @@ static void defaults_apply(void **state)
     assert_string_equal(config.sources[0].broker.client_id, "weir-plant");
     assert_string_equal(config.sources[0].topics[0].mapping.value, "/value");
     assert_true(config.sources[0].topics[0].mapping.compiled.done);
-    assert_int_equal(config.rule_count, 4);
+    assert_int_equal(config.rule_count, 7);
     assert_string_equal(config.rules[2].name, "baseline");
     assert_int_equal(config.rules[2].sensitivity, SENSITIVITY_NORMAL);
-    assert_int_equal(config.engine.rules_per_series, 4);
+    assert_int_equal(config.engine.rules_per_series, 7);
     assert_ptr_equal(config.engine.sources, config.engine_sources);
     assert_false(config.uplink.given);
     uint64_t room = config.store.disk_bytes_max - config.store.wal_bytes_max;

@@ -1,7 +1,7 @@
 /* Goal: each kind of detector finds its fault and nothing else, on every series it may meet. Method: short stories of a
  * series as examples; then a seeded property: on streams of huge, tiny, repeated and jumping numbers no verdict holds a
  * NaN or an infinity, and a state saved and loaded goes on bit for bit.
- * Links: pipeline/statistics.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/bytes.c */
+ * Links: pipeline/statistics.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/bytes.c */
 #include "pipeline/detect/detector.h"
 
 #include <math.h>
@@ -64,7 +64,8 @@ static void kinds_have_names(void **state)
         [DETECTOR_LIMIT] = "limit", [DETECTOR_SHIFT] = "shift", [DETECTOR_SPIKE] = "spike",
         [DETECTOR_RATE] = "rate",   [DETECTOR_STUCK] = "stuck", [DETECTOR_SILENT] = "silent",
         [DETECTOR_BASELINE] = "baseline",
-        [DETECTOR_MISSING] = "missing",
+        [DETECTOR_MISSING] = "missing", [DETECTOR_RANGE] = "range", [DETECTOR_NOISE] = "noise",
+        [DETECTOR_COUNTER] = "counter",
     };
     for (int kind = 0; kind < DETECTOR_KINDS; kind++) {
         const struct detector_kind_ops *ops = detector_ops((enum detector_kind)kind);
@@ -72,6 +73,7 @@ static void kinds_have_names(void **state)
         assert_int_equal(detector_defaults((enum detector_kind)kind).kind, kind);
         assert_true((ops->silence_ms != NULL) == (kind == DETECTOR_SILENT));
         assert_true((ops->on_arrival != NULL) == (kind == DETECTOR_SILENT));
+        assert_true((ops->on_unit != NULL) == (kind == DETECTOR_RANGE));
     }
 }
 
@@ -124,6 +126,158 @@ static void usual_rules_give_way(void **state)
         assert_false(detector_watches(rules, 2, 0, device, text_of("flow")));
         assert_true(detector_watches(rules, 2, 1, device, text_of("flow")));
     }
+}
+
+static void error_codes_stand_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        double about;  /* where the series lives, with a deviation of 1 */
+        double code;
+        bool bad;
+    } CASES[] = {
+        { 21, -127, true }, { 21, 85, true }, { 21, -999, true }, { 21, 65535, true }, { 21, 84, false },
+        { 84, 85, false }, { -125, -127, false }, { 65533, 65535, false }, { 21, -9999, true }, { 1000, 85, true },
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct rig rig = rig_of(DETECTOR_RANGE);
+        assert_int_equal(feed_noise(&rig, 100, CASES[i].about, 0.01), 0);
+        struct verdict v = feed(&rig, CASES[i].code);
+        if (v.bad != CASES[i].bad || v.anomalous != v.bad)
+            fail_msg("%g in a series about %g: bad %d, anomalous %d", CASES[i].code, CASES[i].about, v.bad, v.anomalous);
+        assert_int_equal(v.reason, CASES[i].bad ? REASON_CODE : REASON_NONE);
+        assert_int_equal(feed_noise(&rig, 100, CASES[i].about, 0.01), 0);
+    }
+}
+
+/* A sensor that is gone says so for ever; a set point may be at 85 in the end; an oven gets there by itself. */
+static void error_codes_that_stay(void **state)
+{
+    (void)state;
+    struct rig gone = rig_of(DETECTOR_RANGE), set = gone, oven = gone;
+    assert_int_equal(feed_same(&gone, 500, -127), 500);
+    assert_int_equal(feed_noise(&set, 100, 21, 0.5), 0);
+    assert_int_equal(feed_same(&set, 500, 85), 30);
+    for (int i = 0; i < 300; i++)
+        assert_false(feed(&oven, 20 + i * 0.25).anomalous);
+    assert_int_equal(feed_same(&oven, 100, 85), 0);
+}
+
+static void units_have_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *unit;
+        double value;
+        bool bad, anomalous;
+    } STORY[] = {
+        { "%RH", 50, false, false }, { "%RH", 100, false, false },   { "%RH", 101, true, true },
+        { "%RH", 99, false, true },  { "%RH", 98.1, false, true },   { "%RH", 97, false, false },
+        { "%RH", -1, true, true },   { "%RH", 5, false, false },     { "Cel", -273.15, false, false },
+        { "Cel", -273.2, true, true }, { "Cel", -270, false, true }, { "Cel", 20, false, false },
+        { "Cel", 5000, false, false }, { "V", -5000, false, false }, { "", -5000, false, false },
+    };
+    struct rig rig = rig_of(DETECTOR_RANGE);
+    for (size_t i = 0; i < sizeof STORY / sizeof STORY[0]; i++) {
+        detector_ops(DETECTOR_RANGE)->on_unit(&rig.state, text_of(STORY[i].unit));
+        struct verdict v = feed(&rig, STORY[i].value);
+        if (v.bad != STORY[i].bad || v.anomalous != STORY[i].anomalous)
+            fail_msg("%g %s: bad %d, anomalous %d", STORY[i].value, STORY[i].unit, v.bad, v.anomalous);
+        assert_int_equal(v.reason, v.anomalous ? REASON_RANGE : REASON_NONE);
+    }
+}
+
+/* `count` readings of a signal on a slow wave, with noise of the given deviation; how many were anomalous. */
+static uint32_t feed_wave(struct rig *rig, uint32_t count, double deviation)
+{
+    uint32_t anomalous = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        double wave = 0.2 * sin((double)rig->statistics.count / 500);
+        anomalous += feed(rig, 20 + wave + deviation * rnd_normal(&rig->chance)).anomalous;
+    }
+    return anomalous;
+}
+
+static void noise_that_is_gone_is_told(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_NOISE);
+    assert_int_equal(feed_wave(&rig, 3000, 1), 0);
+    assert_int_equal(feed_wave(&rig, 500, 0.2), 0); /* a fifth is not little enough */
+    assert_int_equal(feed_wave(&rig, 3000, 1), 0);
+    assert_in_range(feed_wave(&rig, 400, 0.05), 240, 300); /* found after a hundred, or a few more */
+    assert_int_equal(feed_wave(&rig, 3000, 1), 0);
+    assert_int_equal(feed_wave(&rig, 1000, 0.05), 0); /* its habit by now: not until it is three times as long */
+    struct rig frozen = rig_of(DETECTOR_NOISE);
+    assert_int_equal(feed_wave(&frozen, 3000, 1), 0);
+    assert_int_equal(feed_same(&frozen, 3000, 20), 0); /* the stuck rule's */
+}
+
+static void counters_begin_again(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_COUNTER);
+    rig.step_ms = 60000;
+    double total = 1000;
+    for (int i = 0; i < 1440; i++) /* it is not known to be one on its first day */
+        assert_false(feed(&rig, i == 700 ? 0 : total++).anomalous);
+    for (int i = 0; i < 2000; i++)
+        assert_false(feed(&rig, total += i % 3).anomalous);
+    struct verdict v = feed(&rig, 4);
+    assert_true(v.anomalous && v.reason == REASON_RESET && v.low > 1000);
+    for (int i = 0; i < 100; i++)
+        assert_false(feed(&rig, 5 + i).anomalous);
+    assert_false(feed(&rig, 99).anomalous); /* a little back: it is no counter after all */
+    assert_false(feed(&rig, 3).anomalous);
+    struct rig tank = rig_of(DETECTOR_COUNTER);
+    tank.step_ms = 60000;
+    for (int i = 0; i < 6000; i++) /* fills and empties within a day */
+        assert_false(feed(&tank, 100 + (i % 1000 < 900 ? i % 1000 : 900 - 9 * (i % 1000 - 900))).anomalous);
+}
+
+/* Of a counter the baseline sees what is counted a second: that it goes up and up is nothing, that it does so twice as
+ * fast is. */
+static void baseline_sees_the_rate_of_a_counter(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_BASELINE);
+    rig.step_ms = 60000;
+    double total = 0;
+    uint32_t alarms = 0;
+    for (int i = 0; i < 5000; i++) {
+        bool anomalous = feed(&rig, total += 60 + 6 * rnd_unit(&rig.chance)).anomalous;
+        alarms += i > 2000 && anomalous;
+    }
+    assert_in_range(alarms, 0, 100);
+    struct verdict v = feed(&rig, total = 100);
+    assert_false(v.anomalous);
+    for (int i = 0; i < 20 && !v.anomalous; i++)
+        v = feed(&rig, total += 120);
+    assert_true(v.anomalous && v.observed < 2.01 && v.high < 1.5);
+}
+
+/* The last reason of an alarm that stories of sixty readings lead to. */
+static enum reason told(double shift, double noise, uint32_t for_readings)
+{
+    struct rig rig = rig_of(DETECTOR_BASELINE);
+    rig.step_ms = 300000;
+    enum reason reason = REASON_NONE;
+    assert_in_range(feed_noise(&rig, 3000, 20, 0.01), 0, 300);
+    for (uint32_t i = 0; i < 60; i++) {
+        double by = i < for_readings ? shift + noise * rnd_normal(&rig.chance) : 0;
+        struct verdict v = feed(&rig, 20 + by + rnd_normal(&rig.chance));
+        reason = v.anomalous ? v.reason : reason;
+    }
+    return reason;
+}
+
+static void baseline_tells_manners_apart(void **state)
+{
+    (void)state;
+    assert_int_equal(told(20, 0, 1), REASON_SPIKE);
+    assert_int_equal(told(12, 0, 60), REASON_SHIFT);
+    assert_int_equal(told(-12, 0, 60), REASON_SHIFT);
+    assert_int_equal(told(0, 4, 60), REASON_NOISE_UP);
 }
 
 static void limit_ends_only_inside_the_hysteresis(void **state)
@@ -530,6 +684,13 @@ int main(void)
         cmocka_unit_test(kinds_have_names),
         cmocka_unit_test(rules_match_by_name),
         cmocka_unit_test(usual_rules_give_way),
+        cmocka_unit_test(error_codes_stand_alone),
+        cmocka_unit_test(error_codes_that_stay),
+        cmocka_unit_test(units_have_limits),
+        cmocka_unit_test(noise_that_is_gone_is_told),
+        cmocka_unit_test(counters_begin_again),
+        cmocka_unit_test(baseline_sees_the_rate_of_a_counter),
+        cmocka_unit_test(baseline_tells_manners_apart),
         cmocka_unit_test(limit_ends_only_inside_the_hysteresis),
         cmocka_unit_test(rate_counts_the_change_a_second),
         cmocka_unit_test(silent_goes_by_the_own_rhythm),
