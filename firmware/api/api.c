@@ -107,7 +107,7 @@ void api_argument(struct api_request *r, const char *name, const char *value)
     }
     if (strcmp(name, "device") == 0) {
         size_t bytes = strlen(value);
-        r->bad_argument |= bytes > READING_NAME_BYTES_MAX;
+        r->bad_name |= bytes > READING_NAME_BYTES_MAX;
         (void)snprintf(r->device, sizeof r->device, "%s", value); /* too long is bad already */
         return;
     }
@@ -238,7 +238,8 @@ static bool answer_command(struct api *api, const struct api_request *r, int64_t
     static_assert(ALERT_ID_BYTES == 26, "the format below names it");
     if (sscanf(r->path, "/api/v1/alerts/%26[0-9A-Za-z]/%15[a-z]", id, verb) != 2 ||
         strlen(id) != ALERT_ID_BYTES)
-        return api_fail(api, response, 404, "want /api/v1/alerts/ID/ack, shelve or unshelve");
+        return api_fail(api, response, 404,
+                        "an alert's id has 26 letters and digits, as `weir alerts` shows it");
     if (strcmp(verb, "shelve") == 0)
         (void)snprintf(command, sizeof command, "shelve %s %lld", id, (long long)r->until_ms);
     else if (strcmp(verb, "ack") == 0 || strcmp(verb, "unshelve") == 0)
@@ -277,7 +278,8 @@ static bool answer_letter(struct api *api, const struct api_request *r, int64_t 
     struct question question = { .kind = QUESTION_LETTER };
     (void)mono_ms;
     if (!read_number(r->path + strlen("/api/v1/dlq/"), &question.from))
-        return api_fail(api, response, 404, "want /api/v1/dlq/ID, a number");
+        return api_fail(api, response, 404,
+                        "a dead letter's id is a number, as `weir dlq list` shows it");
     return api_ask(api, r, &question, response);
 }
 
@@ -347,6 +349,8 @@ bool api_answer(struct api *api, const struct api_request *r, int64_t mono_ms,
                 struct api_response *response)
 {
     assert(r->number != 0);
+    if (r->bad_name)
+        return api_fail(api, response, 400, API_NAME_RULE);
     if (r->bad_argument)
         return api_fail(api, response, 400, "an argument is unknown, or no number");
     bool known = false;

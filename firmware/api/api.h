@@ -62,7 +62,7 @@ struct api_request {
     bool post;
     char path[API_PATH_BYTES];
     int64_t began_ms; /* hal_time.mono_ms */
-    bool bad_argument;
+    bool bad_argument, bad_name;
     bool has_after, has_max;
     uint64_t after, max, from, skip;
     int64_t until_ms;

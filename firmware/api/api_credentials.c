@@ -10,8 +10,7 @@ static bool refuse(struct api *api, struct api_response *response, int error, co
     char why[256];
     switch (error) {
     case WEIR_EINVAL:
-        return api_fail(api, response, 400,
-                        "want ?device=, a name of 1 to 64 bytes without /, + and #");
+        return api_fail(api, response, 400, API_NAME_RULE);
     case WEIR_ELATE:
         (void)snprintf(why, sizeof why, "%s is there already; `rotate` gives it a new password",
                        device);
@@ -65,6 +64,8 @@ static bool tell(struct api *api, struct api_response *response)
     if (change->verb != CREDENTIALS_REVOKE) {
         json_put_string(&w, "password", change->password);
         put_listeners(api->config, &w);
+    } else {
+        json_put_bool(&w, "was_known", change->was_known);
     }
     json_object_end(&w);
     return api_give(response, &w);

@@ -18,6 +18,10 @@ enum {
     API_TAIL_MAX = 128
 };
 
+#define API_NAME_RULE \
+    "a device's name has 1 to 64 bytes, no control characters, none of / + #, and no space at " \
+    "either end"
+
 enum question_kind { QUESTION_LETTERS, QUESTION_LETTER, QUESTION_EXPORT };
 enum question_state { QUESTION_NONE, QUESTION_ASKED, QUESTION_ANSWERED };
 

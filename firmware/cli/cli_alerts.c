@@ -36,7 +36,7 @@ int cli_alerts(int argc, char **argv)
     struct arguments a = { .help = help, .flags = flags, .words_max = 2 };
     struct client_options options;
     struct client_answer answer;
-    char id[128], target[256];
+    char id[128], target[256], *rest;
     int status = arguments_for_gateway(&a, argc, argv, &options);
     if (status != -1)
         return status;
@@ -48,8 +48,8 @@ int cli_alerts(int argc, char **argv)
     if (a.word_count != 2)
         return arguments_usage(&a, "want one alert's id after", a.words[0]);
     client_escape(id, sizeof id, a.words[1]);
-    long span = strtol(minutes, NULL, 10);
-    if (shelve && (span < 1 || span > 527040))
+    long span = strtol(minutes, &rest, 10);
+    if (shelve && (*rest != '\0' || span < 1 || span > 527040))
         return arguments_usage(&a, "--for wants minutes, at most a year, not", minutes);
     int used = snprintf(target, sizeof target, "/api/v1/alerts/%s/%s", id, a.words[0]);
     if (shelve)

@@ -125,7 +125,10 @@ int cli_device(int argc, char **argv)
     if (options.json)
         (void)printf("%.*s\n", (int)answer.body.bytes, answer.body.at);
     else if (revokes)
-        (void)printf("revoked\n");
+        (void)printf(json_view_bool(answer.body, "was_known")
+                         ? "revoked\n"
+                         : "revoked; no device of this name was known: only a certificate that "
+                           "client_ca signed could have let it in\n");
     else
         return print_password(answer.body);
     return CLI_OK;

@@ -76,8 +76,9 @@ int cli_tail(int argc, char **argv)
     int status = arguments_for_gateway(&a, argc, argv, &options);
     if (status != -1)
         return status;
-    unsigned long lines = strtoul(wanted, NULL, 10);
-    if (lines == 0 || lines > TAIL_MAX)
+    char *rest;
+    unsigned long lines = strtoul(wanted, &rest, 10);
+    if (*rest != '\0' || lines == 0 || lines > TAIL_MAX)
         return arguments_usage(&a, "-n wants 1 to 128, not", wanted);
     (void)snprintf(text, sizeof text, "max=%lu", lines);
     status = print_page(&options, text, &after);

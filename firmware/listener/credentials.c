@@ -365,10 +365,10 @@ int credentials_begin(struct credentials *c, enum credentials_verb verb, const c
     struct table *from = &c->tables[c->half], *to = &c->tables[1 - c->half];
     memcpy(to->all, from->all, from->count * sizeof *to->all);
     to->count = from->count;
-    struct credential *e = find(to, text_of(name));
-    e = e != NULL ? e : insert(to, text_of(name));
+    struct credential *known = find(to, text_of(name));
+    struct credential *e = known != NULL ? known : insert(to, text_of(name));
     e->since_ms = wall_ms;
-    c->change = (struct credentials_change){ .verb = verb };
+    c->change = (struct credentials_change){ .verb = verb, .was_known = known != NULL };
     memcpy(c->change.name, e->name, sizeof e->name);
     if (verb != CREDENTIALS_REVOKE)
         make_password(e, c->change.password);

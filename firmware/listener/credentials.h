@@ -46,6 +46,7 @@ struct credentials_change {
     enum credentials_verb verb;
     char name[READING_NAME_BYTES_MAX + 1];
     char password[CREDENTIALS_PASSWORD_BYTES + 1]; /* out: ADD, ROTATE */
+    bool was_known; /* it had an entry; a certificate alone may name one that has none */
     int result;                                    /* 0, or WEIR_EIO: nothing changed */
 };
 

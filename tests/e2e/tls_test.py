@@ -190,6 +190,10 @@ def changes_at_once(place):
     done = subprocess.run([os.environ.get("WEIR", "build/weir"), "device", "add", "d9", "hunter2", "-s", place.socket],
                           capture_output=True, text=True)
     assert done.returncode == 2 and "the gateway makes the password" in done.stderr, done
+    for name in ("a/b", "", "x" * 65, "x" * 200):
+        done = subprocess.run([os.environ.get("WEIR", "build/weir"), "device", "add", name, "-s", place.socket],
+                              capture_output=True, text=True)
+        assert done.returncode == 1 and "a device's name has 1 to 64 bytes" in done.stderr, done
     with open(place.path("data/credentials"), "a") as f:
         f.write("nonsense\n")
     place.stop("gateway")
@@ -255,12 +259,13 @@ def client_certificates(place):
         assert fails(end, shows(place, files), source=f"127.0.0.{number + 3}"), files
     for why in ("not signed by client_ca", "has expired", "not one for clients"):
         wait_until(f"the log says {why}", lambda: why in place.log("gateway"))
-    place.weir("device", "revoke", "d1")
+    assert "no device of this name was known" in place.weir("device", "revoke", "d1"), "a slip of the pen is told"
     assert client.ended_with() == 0x87 and again.ended_with() == 0x87
     for session in (None, client.socket.session):
         assert Secure(end, tls=tls, session=session, source="127.0.0.7").code == 0x86
     end.add("d1")
     assert Secure(end, tls=tls, source="127.0.0.7").code == 0
+    assert place.weir("device", "revoke", "d1") == "revoked\n"
 
 
 def names_in_certificates(place):
