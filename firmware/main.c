@@ -17,6 +17,7 @@ static const struct cli_command commands[] = {
     { "dlq", "dead letters: what was rejected, and why", cli_dlq },
     { "export", "the journal as JSON Lines or CSV", cli_export },
     { "detect", "the baseline detector over a recorded series", cli_detect },
+    { "replay", "the journal once more: the same as then?", cli_replay },
     { "check", "check a configuration: faults, budgets, what it can lose", cli_check },
     { "config", "explain keys, print the reference or what applies", cli_config },
     { "size", "what a load needs: processor, memory, disk, flash, gateways", cli_size },

@@ -25,7 +25,8 @@ enum record_kind {
     RECORD_COMMAND = 9,  /* what a person asked for: acknowledge or shelve an alert, ... */
     RECORD_LAG = 10,     /* the lag has grown for too long, or again does not */
     RECORD_GONE = 11,    /* a device with a will went without a word */
-    RECORD_KIND_LAST = RECORD_GONE
+    RECORD_MADE = 12,    /* no input: what the block made the pipeline say (pipeline/made.h) */
+    RECORD_KIND_LAST = RECORD_MADE
 };
 
 enum clock_state { CLOCK_UNSET, CLOCK_COARSE, CLOCK_SYNCED };
@@ -59,7 +60,8 @@ struct record {
     uint64_t count;           /* TICK: timers fired; SHED: the level; SOURCE: 1 connected, 0 lost;
                                LAG: ms, 0: it is over */
     struct text digest;       /* CONFIG, INVENTORY: 32 bytes, SHA-256 of the content */
-    /* CONFIG, INVENTORY: the file; COMMAND: "verb alert_id until_ms"; GONE: the will */
+    /* CONFIG, INVENTORY: the file; COMMAND: "verb alert_id until_ms"; GONE: the will; MADE: the
+     * sum, packed */
     struct text content;
 };
 

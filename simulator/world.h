@@ -28,6 +28,8 @@
  *   A12 a reading is dropped at QoS 0 and shed level 4 only, and the ledger counts each; it counts
  *       each result and raw reading too that levels 2 to 4 keep from leaving, and nothing else does
  *   A13 the shed level in the journal goes up and down by one; a new life begins at 0
+ *   A14 what a block says that it made (RECORD_MADE) is what its fold makes, bit for bit, and a
+ *       block that does not say made nothing
  *
  * Eventually (after the faults have ended, within bounded virtual time):
  *

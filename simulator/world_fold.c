@@ -170,6 +170,7 @@ static void on_alert(void *ctx, const struct alert_event *event)
     struct world *w = ctx;
     struct world_fold *f = &w->journal.fold;
     struct told *t = told_of(f, event->key);
+    made_alert(&f->made, event);
     uint32_t revision = event->alert->revision;
     struct hash128 key = alert_key(w->store_id, event->device, event->metric,
                                    text_of(event->rule->name), event->alert->number);
@@ -192,6 +193,7 @@ static void on_result(void *ctx, const struct window_result *result)
 {
     struct world *w = ctx;
     struct world_fold *f = &w->journal.fold;
+    made_result(&f->made, result);
     bool leaves = engine_shed_level(f->engine) < SHED_OPTIONAL || result->alert_open;
     f->results += leaves;
     f->results_left_out += !leaves;
@@ -253,6 +255,18 @@ static void check_level(struct world *w, uint64_t to)
         WORLD_COUNT(w, RESTARTED_WHILE_SHEDDING);
 }
 
+static void check_made(struct world *w, const struct record *record)
+{
+    struct world_fold *f = &w->journal.fold;
+    struct made_sum then, now = made_sum(&f->made);
+    f->made_told = true;
+    if (!made_unpack(record->content, &then) || memcmp(&then, &now, sizeof now) != 0)
+        world_break(w, "A14: block %llu says that it made %llu alerts and %llu results; its fold "
+                    "makes %llu and %llu, or others", (unsigned long long)f->block,
+                    (unsigned long long)then.alerts, (unsigned long long)then.results,
+                    (unsigned long long)now.alerts, (unsigned long long)now.results);
+}
+
 static void apply(struct world *w, struct record *record, const struct engine_out *out)
 {
     struct world_fold *f = &w->journal.fold;
@@ -272,6 +286,8 @@ static void apply(struct world *w, struct record *record, const struct engine_ou
     if (record->kind == RECORD_SHED)
         check_level(w, record->count);
     engine_apply(f->engine, record, out);
+    if (record->kind == RECORD_MADE)
+        check_made(w, record);
     if (record->kind == RECORD_READING)
         note_reading(w, record, f->block);
     f->rejects += record->kind == RECORD_REJECT;
@@ -310,6 +326,8 @@ static void apply_records(struct world *w, const struct given_block *given)
 static void compare_outputs(struct world *w, const struct given_block *given)
 {
     const struct world_fold *f = &w->journal.fold;
+    if (!f->made_told && (f->made.alerts > 0 || f->made.results > 0))
+        world_break(w, "A14: block %llu does not say what it made", (unsigned long long)f->block);
     if (next_row(w) != NULL)
         world_break(w, "A8: block %llu has a row for an alert that it does not tell",
                     (unsigned long long)f->block);
@@ -356,6 +374,8 @@ void fold_block(struct world *w, uint64_t number)
     f->block = number;
     f->alert_row = given->first_row[LANE_ALERTS];
     f->results = f->raw = 0;
+    f->made_told = false;
+    made_begin(&f->made);
     f->letters += given->letters;
     engine_begin_block(f->engine, number);
     apply_records(w, given);

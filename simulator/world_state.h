@@ -2,6 +2,7 @@
 #ifndef SIMULATOR_WORLD_STATE_H
 #define SIMULATOR_WORLD_STATE_H
 
+#include "pipeline/made.h"
 #include "pipeline/hash.h"
 #include "simulator/chance.h"
 #include "simulator/world.h"
@@ -166,6 +167,8 @@ struct world_fold { /* the journal up to `block`, folded by itself */
     /* what the block being folded says */
     uint64_t alert_row; /* sequence that its next alert must have in the outbox */
     uint64_t results, raw;
+    struct made made;
+    bool made_told; /* by the block itself */
 };
 
 struct world_journal {

@@ -205,6 +205,19 @@ int store_commit(struct store *store, struct batch *batch);
  *   WEIR_ENOTFOUND  there is none */
 int store_checkpoint_read(struct store *store, uint8_t *to, size_t bytes);
 
+/* Every checkpoint that is held, newest first; their number. What one holds may still turn out to
+ * be damaged. */
+struct checkpoint_place {
+    uint64_t block;              /* the state is as of its end */
+    uint32_t bytes;
+};
+enum { STORE_CHECKPOINTS_MAX = 2 };
+uint32_t store_checkpoints(const struct store *store,
+                           struct checkpoint_place places[STORE_CHECKPOINTS_MAX]);
+/* The state of one of them, into `to`, which has room for it; WEIR_ECORRUPT. */
+int store_checkpoint_read_at(struct store *store, const struct checkpoint_place *place,
+                             uint8_t *to);
+
 /* The first journal block numbered `from` or more, into `to`. *number 0: there is none.
  *   WEIR_EFULL  it needs more room than `bytes` */
 int store_block_read(struct store *store, uint64_t from, uint8_t *to, size_t bytes,

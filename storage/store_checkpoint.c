@@ -102,6 +102,28 @@ int checkpoint_verify(struct store *s)
     return 0;
 }
 
+uint32_t store_checkpoints(const struct store *s,
+                           struct checkpoint_place places[STORE_CHECKPOINTS_MAX])
+{
+    int newest = checkpoint_newest(&s->state);
+    uint32_t count = 0;
+    for (int i = 0; newest >= 0 && i < 2; i++) {
+        const struct checkpoint_slot *slot = &s->state.slots[i == 0 ? newest : 1 - newest];
+        if (slot->valid)
+            places[count++] = (struct checkpoint_place){ slot->block, slot->total_bytes };
+    }
+    return count;
+}
+
+int store_checkpoint_read_at(struct store *s, const struct checkpoint_place *place, uint8_t *to)
+{
+    int err = store_ready(s);
+    for (int i = 0; err == 0 && i < 2; i++)
+        if (s->state.slots[i].valid && s->state.slots[i].block == place->block)
+            return slot_read(s, i, to);
+    return err != 0 ? err : WEIR_ENOTFOUND;
+}
+
 int store_checkpoint_read(struct store *s, uint8_t *to, size_t bytes)
 {
     int err = store_ready(s);

@@ -7,6 +7,7 @@
 
 #include "firmware/api/api_state.h"
 #include "pipeline/err.h"
+#include "pipeline/made.h"
 
 static void put_letter(struct json_writer *w, const struct dead_letter *letter, bool whole)
 {
@@ -97,6 +98,8 @@ static const char *kind_name(enum record_kind kind)
         return "lag";
     case RECORD_GONE:
         return "gone";
+    case RECORD_MADE:
+        return "made";
     }
     return "unknown";
 }
@@ -176,6 +179,19 @@ static void put_digest(struct json_writer *w, struct text digest)
     json_put_string(w, "digest", hex);
 }
 
+static void put_made(struct json_writer *w, struct text content)
+{
+    struct made_sum sum;
+    char digest[40];
+    if (!made_unpack(content, &sum))
+        return;
+    json_put_unsigned(w, "alerts", sum.alerts);
+    json_put_unsigned(w, "results", sum.results);
+    (void)snprintf(digest, sizeof digest, "%016llx%016llx", (unsigned long long)sum.alert_digest,
+                   (unsigned long long)sum.result_digest);
+    json_put_string(w, "digest", digest);
+}
+
 static void put_other(struct json_writer *w, const struct record *record)
 {
     switch (record->kind) {
@@ -197,6 +213,9 @@ static void put_other(struct json_writer *w, const struct record *record)
     case RECORD_GONE:
         json_put_text(w, "device", record->reading.device);
         json_put_text(w, "will", record->content);
+        break;
+    case RECORD_MADE:
+        put_made(w, record->content);
         break;
     case RECORD_TICK:
     case RECORD_SOURCE:

@@ -1,6 +1,6 @@
 /* cli: the command line, a file for each subcommand. A command gets its own name as argv[0] and
  * returns the process's exit status. What talks to a running gateway does so over its Unix socket
- * (client.h); no command opens the store. */
+ * (client.h); no command opens the store, only `weir replay` a copy of it. */
 #ifndef FIRMWARE_CLI_CLI_H
 #define FIRMWARE_CLI_CLI_H
 
@@ -8,6 +8,7 @@ enum cli_exit {
     CLI_OK = 0,
     CLI_PROBLEM = 1, /* the gateway, the disk or the network said no */
     CLI_USAGE = 2,   /* the command line was not understood */
+    CLI_DIFFERENT = 3, /* two things were compared, and are not the same */
     CLI_CONFIG = 78  /* the configuration is wrong (EX_CONFIG) */
 };
 
@@ -28,6 +29,7 @@ int cli_alerts(int argc, char **argv);
 int cli_dlq(int argc, char **argv);
 int cli_export(int argc, char **argv);
 int cli_detect(int argc, char **argv);
+int cli_replay(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_token(int argc, char **argv);

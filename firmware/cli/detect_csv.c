@@ -46,7 +46,7 @@ static bool parse_number(struct text text, double *number)
     return *end == '\0' && isfinite(*number);
 }
 
-static bool parse_time(struct text text, int64_t *time_ms)
+bool detect_csv_time(struct text text, int64_t *time_ms)
 {
     char copy[64];
     double seconds;
@@ -70,7 +70,7 @@ static bool is_time_name(struct text name)
 static bool take_header(struct detect_csv *csv)
 {
     int64_t time_ms;
-    if (parse_time(cell(csv, 0), &time_ms))
+    if (detect_csv_time(cell(csv, 0), &time_ms))
         return false;
     for (int i = COLUMNS_MAX; i >= 0; i--) {
         csv->time_column = is_time_name(cell(csv, i)) ? i : csv->time_column;
@@ -90,7 +90,7 @@ static int take_row(struct detect_csv *csv)
 {
     csv->time = cell(csv, csv->time_column);
     csv->value = cell(csv, csv->value_column);
-    if (!parse_time(csv->time, &csv->time_ms))
+    if (!detect_csv_time(csv->time, &csv->time_ms))
         return fail(csv, "want a time such as 2026-01-31 12:00:00 or Unix seconds", csv->time);
     if (!parse_number(csv->value, &csv->number))
         return fail(csv, "want a number", csv->value);

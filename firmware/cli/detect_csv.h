@@ -6,6 +6,7 @@
 #ifndef FIRMWARE_CLI_DETECT_CSV_H
 #define FIRMWARE_CLI_DETECT_CSV_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -24,6 +25,9 @@ struct detect_csv {
     char fault[160];   /* a sentence, when a row is not one */
     char bytes[DETECT_CSV_LINE_BYTES];
 };
+
+/* A time as it may stand there; false: it is none. */
+bool detect_csv_time(struct text text, int64_t *time_ms);
 
 void detect_csv_init(struct detect_csv *csv, FILE *file);
 

@@ -75,6 +75,7 @@ static void on_alert(void *ctx, const struct alert_event *event)
     struct gateway *g = ctx;
     fill_open(g);
     g->filling->urgent = true;
+    made_alert(&g->filling->made, event);
     if (!g->config->uplink.given)
         return;
     bool enriched = g->shed.level < SHED_ENRICHMENT;
@@ -96,6 +97,7 @@ static void on_alert(void *ctx, const struct alert_event *event)
 static void on_result(void *ctx, const struct window_result *result)
 {
     struct gateway *g = ctx;
+    made_result(&g->filling->made, result);
     if (!g->config->uplink.given)
         return;
     if (g->shed.level >= SHED_OPTIONAL && !result->alert_open) {
@@ -223,6 +225,7 @@ void fill_reset(struct gateway *g, struct fill *f)
     results_builder_reset(f->results);
     if (f->raw != NULL)
         results_builder_reset(f->raw);
+    made_begin(&f->made);
     engine_begin_block(g->engine, f->batch.block);
 }
 
@@ -331,10 +334,27 @@ void fill_add_session(struct gateway *g, const struct session_change *change)
     fill_open(g);
 }
 
+/* A start journals it in any case, with its configuration: so whoever reads the journal knows that
+ * from there on a block without it made nothing. */
+static void journal_made(struct gateway *g)
+{
+    uint8_t packed[MADE_BYTES_MAX];
+    const struct made *made = &g->filling->made;
+    if (!g->filling->made_wanted && made->alerts == 0 && made->results == 0)
+        return;
+    struct made_sum sum = made_sum(made);
+    struct record record = {
+        .kind = RECORD_MADE, .t_ms = g->t_ms, .content = made_pack(&sum, packed)
+    };
+    fill_append(g, &record);
+    engine_apply(g->engine, &record, &g->out);
+}
+
 void fill_seal(struct gateway *g)
 {
     struct fill *f = g->filling;
     assert(g->committing == NULL);
+    journal_made(g);
     flush_results(g, f->results, LANE_RESULTS);
     if (f->raw != NULL)
         flush_results(g, f->raw, LANE_RAW);

@@ -261,6 +261,7 @@ static void journal_start(struct gateway *g)
     };
     fill_append(g, &config);
     engine_apply(g->engine, &config, &g->out);
+    g->filling->made_wanted = true;
     pressure_start(g);
     for (uint32_t source = 0; source < g->config->source_count; source++)
         gateway_on_source(g, source, false);

@@ -7,6 +7,7 @@
 #include "pipeline/codec/envelope.h"
 #include "pipeline/err.h"
 #include "pipeline/inventory.h"
+#include "pipeline/made.h"
 #include "pipeline/pressure/lag.h"
 
 enum {
@@ -41,6 +42,8 @@ struct fill {
     struct results_builder *results;
     struct results_builder *raw; /* NULL: raw readings are not forwarded */
     struct envelope envelope;    /* for gap events that the store may have to write */
+    struct made made;            /* by the engine, in this block */
+    bool made_wanted;            /* it is journalled also where that is nothing */
     bool content;                /* something waits for this commit */
     /* it should not wait for company: an alert, a full source, no room */
     bool urgent;

@@ -157,6 +157,12 @@ void engine_begin_block(struct engine *engine, uint64_t block)
         init_own(engine);
 }
 
+/* What is applied was judged before, perhaps by another configuration than this. */
+static bool is_again(const struct engine *e)
+{
+    return e->out == NULL || e->out->again;
+}
+
 /* The reading's series, made when it is new. ENGINE_NONE: there is no room, which only a rebuild
  * under smaller limits than the journal was written with can see. */
 static uint32_t series_of(struct engine *e, const struct reading *reading)
@@ -168,7 +174,7 @@ static uint32_t series_of(struct engine *e, const struct reading *reading)
         return s;
     bool room = e->series_count < e->config->series_max && engine_names_room(e, bytes) &&
                 (d != ENGINE_NONE || e->device_count < e->config->devices_max);
-    assert(room || e->out == NULL);
+    assert(room || is_again(e));
     if (!room)
         return ENGINE_NONE;
     if (d == ENGINE_NONE)
@@ -279,7 +285,7 @@ static void apply_tick(struct engine *e, const struct record *record)
 {
     for (uint64_t i = 0; i < record->count; i++) {
         bool due = timer_due(e, record->t_ms);
-        assert(due || e->out == NULL);
+        assert(due || is_again(e));
         if (!due)
             break;
         fire(e);
@@ -326,6 +332,7 @@ static void apply(struct engine *e, const struct record *record)
         break;
     case RECORD_TICK:
     case RECORD_INVENTORY:
+    case RECORD_MADE:
         break;
     }
 }
@@ -339,7 +346,7 @@ void engine_apply(struct engine *engine, const struct record *record, const stru
         apply_tick(engine, record);
     /* Live, the caller has fired what was due. A journal written under another configuration tells
      * of other timers: then what is due here fires here, the same way at each rebuild. */
-    while (out == NULL && record->kind == RECORD_READING && timer_due(engine, record->t_ms))
+    while (record->kind == RECORD_READING && is_again(engine) && timer_due(engine, record->t_ms))
         fire(engine);
     assert(record->kind != RECORD_READING || !timer_due(engine, record->t_ms));
     engine->t_ms = record->t_ms;

@@ -66,6 +66,10 @@ struct engine;
  * */
 struct engine_out {
     void *ctx;
+    /* What is applied was judged before, perhaps by another configuration: as in a rebuild, what
+     * does not fit is passed over, and a timer that is due fires before the reading that it is
+     * behind. */
+    bool again;
     void (*alert)(void *ctx, const struct alert_event *event);
     void (*result)(void *ctx, const struct window_result *result);
     /* too late for its window: stored, counted */
@@ -190,6 +194,8 @@ struct alert_view {
 struct engine_counts engine_counts(const struct engine *engine);
 /* As the journal says. */
 enum shed_level engine_shed_level(const struct engine *engine);
+struct clock_record engine_clock(const struct engine *engine);
+int64_t engine_t_ms(const struct engine *engine); /* of the last record, or timer */
 int64_t engine_lag_told_ms(const struct engine *engine); /* 0: it does not grow */
 /* The index-th of each, in order of first appearance; false past the end. */
 bool engine_device(const struct engine *engine, uint32_t index, struct device_view *view);

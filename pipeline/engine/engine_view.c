@@ -14,6 +14,16 @@ enum shed_level engine_shed_level(const struct engine *engine)
     return engine->shed.level;
 }
 
+struct clock_record engine_clock(const struct engine *engine)
+{
+    return engine->clock;
+}
+
+int64_t engine_t_ms(const struct engine *engine)
+{
+    return engine->t_ms;
+}
+
 int64_t engine_lag_told_ms(const struct engine *engine)
 {
     return engine->lag_ms;

@@ -186,7 +186,7 @@ static void decode(const struct config *config, uint32_t i)
 static struct record *think(struct gateway_less *g, uint32_t i, const struct reading *reading)
 {
     static struct admission admission;
-    const struct engine_out out = { &g->told, on_alert, on_result, on_late };
+    const struct engine_out out = { .ctx = &g->told, .alert = on_alert, .result = on_result, .late = on_late };
     if (i % TURN == 0) {
         g->t_ms += 1000 * TURN / DEVICES;
         while (engine_deadline(g->engine, g->t_ms) <= g->t_ms)

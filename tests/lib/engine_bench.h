@@ -132,7 +132,8 @@ static inline void bench_init_configured(struct bench *b)
 {
     b->config.sources = &b->source;
     b->config.rules = b->rules;
-    b->out = (struct engine_out){ b, bench_on_alert, bench_on_result, bench_on_late };
+    b->out = (struct engine_out){ .ctx = b, .alert = bench_on_alert, .result = bench_on_result,
+                                  .late = bench_on_late };
     b->told = calloc(BENCH_TOLD_MAX, sizeof *b->told);
     bench_start(b);
     bench_clock(b, CLOCK_SYNCED);

@@ -103,7 +103,7 @@ static void run_init(struct run *run)
     b->config.learning_readings = 50;
     b->config.sources = &b->source;
     b->config.rules = b->rules;
-    b->out = (struct engine_out){ run, on_alert, on_result, on_late };
+    b->out = (struct engine_out){ .ctx = run, .alert = on_alert, .result = on_result, .late = on_late };
     struct arena arena = arena_measure();
     (void)results_builder_init(RESULTS_WINDOWS, RESULTS_MAX, RESULTS_BYTES, &arena);
     run->results_memory = calloc(1, arena.used);

@@ -151,7 +151,7 @@ static char commands[JOURNAL_MAX][80];
 
 static void live(struct bench *b, struct journal *j, uint64_t seed)
 {
-    b->out = (struct engine_out){ &j->told, mix_alert, mix_result, mix_late };
+    b->out = (struct engine_out){ .ctx = &j->told, .alert = mix_alert, .result = mix_result, .late = mix_late };
     journal(j, &(struct record){ .kind = RECORD_CLOCK, .clock = { BENCH_EPOCH_MS, CLOCK_SYNCED, 1 } });
     engine_apply(b->engine, &j->records[0], &b->out);
     for (uint64_t step = 1; step <= STEPS; step++) {
@@ -239,7 +239,7 @@ static void run(int64_t reorder_ms)
 
     bench_start(&b);
     uint64_t told = 0;
-    const struct engine_out out = { &told, mix_alert, mix_result, mix_late };
+    const struct engine_out out = { .ctx = &told, .alert = mix_alert, .result = mix_result, .late = mix_late };
     for (uint32_t at = 0; at < j->count;) {
         uint32_t next = at + 1 + (uint32_t)(rnd(&seed) % 700);
         next = next < j->count ? next : j->count;

@@ -1,0 +1,121 @@
+/* `weir replay`: what a gateway took, once more, at a desk. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "firmware/cli/arguments.h"
+#include "firmware/cli/cli.h"
+#include "firmware/cli/detect_csv.h"
+#include "firmware/cli/replay_same.h"
+#include "firmware/config/config_parts.h"
+
+static const char help[] =
+    "usage: weir replay [--from T] [--to T] [--store FILE] [--speed X|max] [--out FILE]\n"
+    "                   [--json]\n\n"
+    "The journal through a fresh pipeline, in its order and its time: by the configurations that\n"
+    "it holds, and compared, block by block and bit for bit, with what each block says that it\n"
+    "made then (where a row stood in its lane and when it was recorded apart). It says identical,\n"
+    "or shows the first difference.\n\n"
+    "It reads a copy of the store, made at its start under TMPDIR (else /var/tmp): a gateway that\n"
+    "runs on it is not stopped, asked or kept from starting, and nothing of it is written to.\n\n"
+    "  --from T          from here on it is compared: wall time of arrival, as 2026-01-31,\n"
+    "                    2026-01-31T12:00:00Z or Unix seconds; it starts from the newest\n"
+    "                    checkpoint at or before that, else from the first block\n"
+    "  --to T            up to here; without it to the end\n"
+    "  --store FILE      a gateway's weir.db; without it that of the gateway's configuration\n"
+    "                    (WEIR_CONFIG, else /etc/weir/weir.yaml)\n"
+    "  --speed X         so many times as fast as it was; max (default): as fast as it goes\n"
+    "  --out FILE        what is made again, a JSON object a line\n"
+    "  --progress        a line a second on stderr, also where that is no terminal\n"
+    "  --json            one JSON object\n\n"
+    "Exit status: 0 identical, 1 it can't be read, or nothing could be compared, 2 not\n"
+    "understood, 3 different, 78 wrong configuration.\n";
+
+static struct config was; /* the gateway's: where its store is, and what the journal may lack */
+static struct config_reader reader;
+
+struct wanted {
+    const char *from, *to, *store, *speed, *out;
+    bool progress, json;
+};
+
+/* A date is its first moment. */
+static bool parse_time(const char *word, int64_t *time_ms)
+{
+    char whole[64];
+    if (detect_csv_time(text_of(word), time_ms))
+        return true;
+    int bytes = snprintf(whole, sizeof whole, "%sT00:00:00Z", word);
+    return bytes > 0 && (size_t)bytes < sizeof whole && detect_csv_time(text_of(whole), time_ms);
+}
+
+static bool parse_speed(const char *word, double *speed)
+{
+    char *end;
+    *speed = 0;
+    if (strcmp(word, "max") == 0)
+        return true;
+    *speed = strtod(word, &end);
+    return end != word && *end == '\0' && *speed > 0 && *speed <= 1e9;
+}
+
+/* -1: go on. */
+static int parse(const struct arguments *a, const struct wanted *w, struct replay_range *range)
+{
+    *range = (struct replay_range){ .from_ms = INT64_MIN, .to_ms = INT64_MAX,
+                                    .progress = w->progress };
+    if (w->from != NULL && !parse_time(w->from, &range->from_ms))
+        return arguments_usage(a, "--from wants a time, not", w->from);
+    if (w->to != NULL && !parse_time(w->to, &range->to_ms))
+        return arguments_usage(a, "--to wants a time, not", w->to);
+    if (range->to_ms <= range->from_ms)
+        return arguments_usage(a, "--to is to be after --from, not", w->to);
+    if (!parse_speed(w->speed, &range->speed))
+        return arguments_usage(a, "--speed wants a number or max, not", w->speed);
+    return -1;
+}
+
+/* The gateway's own; needed only where --store is not given, or the journal has forgotten it. */
+static int read_gateway(const struct wanted *w)
+{
+    config_reader_run(&reader, cli_config_path(), &was, false);
+    if (reader.fault_count > 0)
+        was.text_bytes = 0;
+    if (reader.fault_count == 0 || w->store != NULL)
+        return CLI_OK;
+    config_report(&reader, stderr);
+    (void)fprintf(stderr, "weir: without --store FILE the gateway's configuration says where its "
+                          "store is\n");
+    return CLI_CONFIG;
+}
+
+int cli_replay(int argc, char **argv)
+{
+    struct wanted w = { .speed = "max" };
+    struct replay_range range;
+    const struct flag flags[] = { { "--from", NULL, &w.from, NULL },
+                                  { "--to", NULL, &w.to, NULL },
+                                  { "--store", NULL, &w.store, NULL },
+                                  { "--speed", NULL, &w.speed, NULL },
+                                  { "--out", NULL, &w.out, NULL },
+                                  { "--progress", NULL, NULL, &w.progress },
+                                  { "--json", NULL, NULL, &w.json },
+                                  { 0 } };
+    struct arguments a = { .help = help, .flags = flags };
+    int status = arguments_parse(&a, argc, argv);
+    if (status == -1)
+        status = parse(&a, &w, &range);
+    if (status != -1)
+        return status;
+    status = read_gateway(&w);
+    if (status != CLI_OK)
+        return status;
+    const struct replay_same same = {
+        .store = w.store != NULL ? w.store : was.store_path,
+        .config = { was.text, was.text_bytes },
+        .out = w.out,
+        .json = w.json,
+        .range = range,
+    };
+    return replay_same(&same);
+}

@@ -1,0 +1,141 @@
+#include "firmware/cli/replay_out.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "firmware/cli/cli.h"
+#include "firmware/json_arena.h"
+#include "pipeline/codec/envelope.h"
+#include "pipeline/codec/json_writer.h"
+
+enum { INVENTORY_MAX = 65536, JSON_BYTES = 16 * 1024 * 1024 };
+
+int replay_out_open(struct replay_out *o, const char *path, const struct replay *replay)
+{
+    *o = (struct replay_out){ .path = path, .replay = replay };
+    if (path == NULL)
+        return CLI_OK;
+    o->file = fopen(path, "w");
+    if (o->file == NULL) {
+        (void)fprintf(stderr, "weir: %s: %s\n", path, strerror(errno));
+        return CLI_PROBLEM;
+    }
+    return CLI_OK;
+}
+
+/* --- the inventory --- */
+
+void replay_out_start(struct replay_out *o)
+{
+    free(o->memory);
+    o->memory = NULL;
+    o->inventory = NULL;
+}
+
+static bool is_json(struct text content)
+{
+    for (uint32_t i = 0; i < content.bytes; i++)
+        if (strchr(" \t\r\n", content.at[i]) == NULL)
+            return content.at[i] == '[' || content.at[i] == '{';
+    return false;
+}
+
+void replay_out_inventory(struct replay_out *o, struct text content)
+{
+    static _Alignas(16) uint8_t json[JSON_BYTES];
+    char why[256] = "";
+    if (o->file == NULL)
+        return;
+    replay_out_start(o);
+    struct arena arena = arena_measure();
+    (void)inventory_init(INVENTORY_MAX, &arena);
+    o->memory = calloc(1, arena.used + ARENA_ALIGN);
+    if (o->memory == NULL)
+        return;
+    arena = arena_over(o->memory, arena.used);
+    o->inventory = inventory_init(INVENTORY_MAX, &arena);
+    json_arena_start(json, sizeof json);
+    if (inventory_load(o->inventory, content, is_json(content), why) != 0)
+        (void)fprintf(stderr, "weir: an inventory of the journal: %s\n", why);
+}
+
+/* --- items --- */
+
+static struct envelope envelope_of(const struct replay *r, char digest[65])
+{
+    struct clock_record clock = engine_clock(r->engine);
+    for (int i = 0; i < 32; i++)
+        (void)snprintf(digest + 2 * i, 3, "%02x", r->config->digest[i]);
+    return (struct envelope){
+        .gateway = text_of(r->config->gateway_name),
+        .store_id = r->store,
+        .config_digest = text_of(digest),
+        .version = text_of(WEIR_VERSION),
+        .offset_ms = clock.offset_ms,
+        .clock = clock.state,
+    };
+}
+
+void replay_out_alert(struct replay_out *o, const struct alert_event *event)
+{
+    char text[ENVELOPE_ALERT_BYTES_MAX], digest[65];
+    if (o->file == NULL)
+        return;
+    struct envelope envelope = envelope_of(o->replay, digest);
+    bool enriched = engine_shed_level(o->replay->engine) < SHED_ENRICHMENT;
+    const struct inventory_entry *device = enriched && o->inventory != NULL
+                                               ? inventory_find(o->inventory, event->device)
+                                               : NULL;
+    struct text line = envelope_alert(&envelope, 0, event, device, enriched, text, sizeof text);
+    (void)fprintf(o->file, "%.*s\n", (int)line.bytes, line.at); /* the close tells of errors */
+}
+
+static void put_aggregate(struct json_writer *w, const struct aggregate *a)
+{
+    json_put_unsigned(w, "count", a->count);
+    json_put_number(w, "mean", a->mean);
+    json_put_number(w, "m2", a->m2);
+    json_put_number(w, "min", a->min);
+    json_put_number(w, "max", a->max);
+    json_put_number(w, "first", a->first);
+    json_put_number(w, "last", a->last);
+    json_put_integer(w, "first_ms", a->first_ms);
+    json_put_integer(w, "last_ms", a->last_ms);
+}
+
+void replay_out_result(struct replay_out *o, const struct window_result *result)
+{
+    char text[2048];
+    if (o->file == NULL)
+        return;
+    struct json_writer w = json_writer_over(text, sizeof text);
+    json_object(&w);
+    json_put_string(&w, "type", "window");
+    json_put_text(&w, "device", result->device);
+    json_put_text(&w, "metric", result->metric);
+    json_put_text(&w, "unit", result->unit);
+    json_put_integer(&w, "start_ms", result->start_ms);
+    json_put_integer(&w, "end_ms", result->end_ms);
+    json_put_unsigned(&w, "revision", result->revision);
+    json_put_bool(&w, "forced", result->forced);
+    put_aggregate(&w, &result->aggregate);
+    json_put_unsigned(&w, "first_block", result->first_block);
+    json_put_unsigned(&w, "last_block", result->last_block);
+    json_put_unsigned(&w, "contract_version", result->contract_version);
+    json_object_end(&w);
+    struct text line = json_done(&w);
+    (void)fprintf(o->file, "%.*s\n", (int)line.bytes, line.at);
+}
+
+int replay_out_close(struct replay_out *o)
+{
+    replay_out_start(o);
+    if (o->file == NULL)
+        return CLI_OK;
+    bool bad = ferror(o->file) != 0;
+    if (fclose(o->file) == 0 && !bad)
+        return CLI_OK;
+    (void)fprintf(stderr, "weir: %s: it could not be written\n", o->path);
+    return CLI_PROBLEM;
+}

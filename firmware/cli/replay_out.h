@@ -1,0 +1,28 @@
+/* replay_out: what a replay makes, as JSON Lines: alerts as they leave a gateway (with a sequence
+ * of zero, since they stand in no lane), window results as objects. */
+#ifndef FIRMWARE_CLI_REPLAY_OUT_H
+#define FIRMWARE_CLI_REPLAY_OUT_H
+
+#include <stdio.h>
+
+#include "firmware/gateway/replay.h"
+
+struct inventory;
+struct replay_out {
+    FILE *file;             /* NULL: nothing is written */
+    const char *path;
+    const struct replay *replay;
+    struct inventory *inventory; /* as the journal says; made when it first does */
+    void *memory;
+};
+
+/* CLI_OK, or CLI_PROBLEM told on stderr. `path` NULL: nothing is to be written. */
+int replay_out_open(struct replay_out *o, const char *path, const struct replay *replay);
+void replay_out_alert(struct replay_out *o, const struct alert_event *event);
+void replay_out_result(struct replay_out *o, const struct window_result *result);
+void replay_out_inventory(struct replay_out *o, struct text content);
+/* A configuration came into force: its gateway begins without an inventory. */
+void replay_out_start(struct replay_out *o);
+int replay_out_close(struct replay_out *o);
+
+#endif

@@ -1,0 +1,45 @@
+/* replay_run: a stretch of a journal through a replay, block by block: where to start, what is
+ * before the stretch, how fast, and how far it is. Progress goes to stderr while that is a
+ * terminal, or where it is asked for. */
+#ifndef FIRMWARE_CLI_REPLAY_RUN_H
+#define FIRMWARE_CLI_REPLAY_RUN_H
+
+#include "firmware/cli/journal_copy.h"
+#include "firmware/gateway/replay.h"
+
+struct replay_range {
+    int64_t from_ms, to_ms;  /* wall time of arrival; INT64_MIN, INT64_MAX: from or to the end */
+    int64_t warmup_ms;       /* anew: what is read before `from` */
+    double speed;            /* times pipeline time; 0: as fast as can be */
+    bool progress;           /* asked for */
+};
+
+struct replay_run {
+    struct journal_copy *copy;
+    struct replay_range range;
+    struct text config;      /* anew: the one; else in force where the journal does not say */
+    bool anew;
+    struct replay_sink sink;
+    /* after each block that is in the range */
+    void (*on_block)(void *ctx, const struct replay_run *run);
+    void *ctx;
+    /* out */
+    struct replay replay;
+    bool in_range;           /* now: what is said is of the range */
+    uint64_t start_block;    /* as of whose end the state was taken from a checkpoint; 0: none */
+    uint64_t first_block, last_block;   /* of the range */
+    int64_t first_ms, last_ms;
+    int64_t took_us;         /* from the first block to the last */
+    char *was;               /* run's own: text of a configuration, */
+    uint8_t *state;          /* and of a state */
+};
+
+/* CLI_OK, or CLI_PROBLEM told on stderr. replay_run_close either way. */
+int replay_run(struct replay_run *run);
+void replay_run_close(struct replay_run *run);
+
+/* The configuration in force at the end of a block, into `to` ([CONFIG_FILE_BYTES_MAX]); empty: the
+ * journal does not say. -1 told on stderr. */
+int replay_config_at(struct journal_copy *copy, uint64_t block, char *to, struct text *config);
+
+#endif

@@ -1,0 +1,149 @@
+#include "pipeline/made.h"
+
+#include <assert.h>
+
+#include "pipeline/bytes.h"
+#include "pipeline/reading.h"
+
+enum { /* of one item: names, a rule, some thirty numbers, the recent readings */
+    RECENT_MAX = UINT8_MAX,
+    ITEM_BYTES_MAX = 4 * (READING_NAME_BYTES_MAX + 2) + 512 + 16 * RECENT_MAX
+};
+
+static const struct hash_key PLAIN = { 0x7765697220697320u, 0x6d61646520736f21u };
+
+void made_begin(struct made *m)
+{
+    *m = (struct made){ 0 };
+    hash_begin(&m->alert_hash, PLAIN, 0);
+    hash_begin(&m->result_hash, PLAIN, 0);
+}
+
+/* --- alerts --- */
+
+static void put_finding(struct byte_writer *w, const struct alert *alert)
+{
+    put_u32(w, alert->revision);
+    put_u8(w, (uint8_t)(alert->acknowledged | alert->learning << 1));
+    put_u8(w, (uint8_t)alert->reason);
+    put_u32(w, alert->count);
+    put_u32(w, alert->suppressed);
+    put_i64(w, alert->shelved_until_ms);
+    put_i64(w, alert->onset_event_ms);
+    put_i64(w, alert->last_event_ms);
+    put_f64(w, alert->last.observed);
+    put_f64(w, alert->last.low);
+    put_f64(w, alert->last.high);
+    put_f64(w, alert->last.score);
+    put_f64(w, alert->last.threshold);
+}
+
+static void put_usual(struct byte_writer *w, const struct alert_event *event)
+{
+    bool known = event->usual != NULL && event->usual->count > 0;
+    put_bool(w, known);
+    put_f64(w, known ? event->usual->ew_mean : 0.0);
+    assert(event->recent_count <= RECENT_MAX);
+    put_u8(w, (uint8_t)event->recent_count);
+    for (uint32_t i = 0; i < event->recent_count; i++) {
+        put_i64(w, event->recent[i].event_time_ms);
+        put_f64(w, event->recent[i].value);
+    }
+}
+
+void made_alert(struct made *m, const struct alert_event *event)
+{
+    uint8_t item[ITEM_BYTES_MAX];
+    struct byte_writer w = { item, sizeof item, 0, false };
+    put_u64(&w, event->key.low);
+    put_u64(&w, event->key.high);
+    put_u8(&w, (uint8_t)event->transition);
+    put_u8(&w, (uint8_t)event->severity);
+    put_text(&w, event->device);
+    put_text(&w, event->metric);
+    put_text(&w, event->unit);
+    put_text(&w, text_of(event->rule->name));
+    put_finding(&w, event->alert);
+    put_i64(&w, event->event_time_ms);
+    put_u64(&w, event->first_block);
+    put_u64(&w, event->last_block);
+    put_u32(&w, event->contract_version);
+    put_usual(&w, event);
+    assert(!w.failed);
+    hash_add(&m->alert_hash, item, w.used);
+    m->alerts++;
+}
+
+/* --- results --- */
+
+static void put_aggregate(struct byte_writer *w, const struct aggregate *a)
+{
+    put_u64(w, a->count);
+    put_f64(w, a->mean);
+    put_f64(w, a->m2);
+    put_f64(w, a->min);
+    put_f64(w, a->max);
+    put_f64(w, a->first);
+    put_f64(w, a->last);
+    put_i64(w, a->first_ms);
+    put_i64(w, a->last_ms);
+}
+
+void made_result(struct made *m, const struct window_result *result)
+{
+    uint8_t item[ITEM_BYTES_MAX];
+    struct byte_writer w = { item, sizeof item, 0, false };
+    put_text(&w, result->device);
+    put_text(&w, result->metric);
+    put_text(&w, result->unit);
+    put_i64(&w, result->start_ms);
+    put_i64(&w, result->end_ms);
+    put_u32(&w, result->revision);
+    put_u8(&w, (uint8_t)(result->forced | result->alert_open << 1));
+    put_aggregate(&w, &result->aggregate);
+    put_u64(&w, result->first_block);
+    put_u64(&w, result->last_block);
+    put_u32(&w, result->contract_version);
+    assert(!w.failed);
+    hash_add(&m->result_hash, item, w.used);
+    m->results++;
+}
+
+/* --- sums --- */
+
+struct made_sum made_sum(const struct made *m)
+{
+    struct hash_state alerts = m->alert_hash, results = m->result_hash;
+    return (struct made_sum){
+        .form = MADE_FORM,
+        .alerts = m->alerts,
+        .results = m->results,
+        .alert_digest = hash_end64(&alerts),
+        .result_digest = hash_end64(&results),
+    };
+}
+
+struct text made_pack(const struct made_sum *sum, uint8_t to[MADE_BYTES_MAX])
+{
+    struct byte_writer w = { to, MADE_BYTES_MAX, 0, false };
+    put_varint(&w, sum->form);
+    put_varint(&w, sum->alerts);
+    put_varint(&w, sum->results);
+    put_u64(&w, sum->alert_digest);
+    put_u64(&w, sum->result_digest);
+    assert(!w.failed);
+    return (struct text){ (const char *)to, (uint32_t)w.used };
+}
+
+bool made_unpack(struct text bytes, struct made_sum *sum)
+{
+    struct byte_reader r = { (const uint8_t *)bytes.at, bytes.bytes, 0, false };
+    *sum = (struct made_sum){ .form = get_varint(&r) };
+    if (r.failed || sum->form == 0 || sum->form != MADE_FORM)
+        return !r.failed && sum->form != 0;
+    sum->alerts = get_varint(&r);
+    sum->results = get_varint(&r);
+    sum->alert_digest = get_u64(&r);
+    sum->result_digest = get_u64(&r);
+    return !r.failed && r.used == r.bytes;
+}
