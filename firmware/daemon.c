@@ -181,6 +181,7 @@ static int open_store(struct daemon *d)
 {
     char why[256] = "";
     uint64_t entropy[2] = { chance(d), chance(d) };
+    (void)umask(umask(0) | 0027); /* readings are for the owner, and at most his group, to read */
     if (mkdir(d->config.data_dir, 0750) != 0 && errno != EEXIST) {
         (void)fprintf(stderr, "weir: %s: %s\n", d->config.data_dir, strerror(errno));
         return CLI_PROBLEM;

@@ -108,7 +108,9 @@ static int connect_to(const char *path, char *why)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
         return fd;
-    (void)snprintf(why, 256, "no gateway answers at %s: %s", path, strerror(errno));
+    (void)snprintf(why, 256, errno == EACCES ? "%s: %s: be a member of the group that it belongs to"
+                                             : "no gateway answers at %s: %s: does it run?",
+                   path, strerror(errno));
     if (fd >= 0)
         (void)close(fd); /* never used */
     return -1;

@@ -33,7 +33,9 @@ static void check_secret(struct config_reader *r, const char *path, const char *
     }
     struct config_fault *f = fault_at(r, path, "environment: the %s can't be used", what);
     fault_why(f, "%s", why);
-    fault_fix(f, "chown it to the user that runs Weir, and chmod 0600");
+    fault_fix(f, access(path, F_OK) != 0
+                     ? "put it there, for the user that runs Weir, with mode 0600"
+                     : "chown it to the user that runs Weir, and chmod 0600");
 }
 
 static void check_broker(struct config_reader *r, const struct config_broker *broker)

@@ -274,6 +274,15 @@ def a_file_in_the_sockets_place_stays(place):
         assert f.read() == "somebody's"
 
 
+def files_are_for_their_owner(place):
+    """Whatever the umask of whoever starts it."""
+    configure(place, f"{{listen: 'http://127.0.0.1:{free_port()}'}}")
+    place.start_gateway(umask=0)
+    modes = {name: os.stat(place.path("data", name)).st_mode & 0o7777 for name in os.listdir(place.path("data"))}
+    assert "weir.db" in modes and not any(mode & 0o027 for mode in modes.values()), modes
+    assert os.stat(place.socket).st_mode & 0o777 == 0o660 and os.stat(place.path("data")).st_mode & 0o7777 == 0o750
+
+
 def prometheus_scrapes_it(place):
     """With the example's configuration and rules: only the target, the files and the pace are the test's."""
     site, port = Secured(place), free_port()
@@ -306,6 +315,7 @@ def prometheus_scrapes_it(place):
 CASES = [the_loopback_shows_metrics_and_health_alone, each_role_has_what_is_its_own, old_tls_is_refused,
          secrets_are_read_again, wrong_settings_are_refused_at_start, a_token_is_made_once,
          a_flood_has_a_fifth_of_the_loop, the_slow_give_way, a_file_in_the_sockets_place_stays,
+         files_are_for_their_owner,
          prometheus_scrapes_it]
 
 
