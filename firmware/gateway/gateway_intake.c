@@ -299,6 +299,10 @@ static enum reject_reason judge_message(struct gateway *g, const struct message 
     }
     struct message copy = own_copy(g, message);
     uint32_t limit = g->config->json.payload_bytes;
+    if (message->topic.bytes > TOPIC_BYTES_MAX) { /* cut, it would name somebody else */
+        reject_message(g, &copy, REJECT_TOPIC_MISMATCH, LETTER_NO_OFFSET, (struct text){ 0 });
+        return REJECT_TOPIC_MISMATCH;
+    }
     if (message->payload.bytes <= limit)
         return decode_message(g, &copy);
     reject_message(g, &copy, REJECT_PAYLOAD_TOO_LARGE, limit, (struct text){ 0 });

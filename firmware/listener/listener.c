@@ -90,8 +90,9 @@ int listener_open(struct listener *l, struct loop *loop, struct gateway *gateway
     const struct config_broker *at = &l->config.source->broker;
     char detail[256];
     l->gateway = gateway;
-    l->ids = seed;
-    door_init(l->door, (struct hash_key){ seed, ~seed });
+    const struct hash_key key = { seed, ~seed };
+    l->ids = hash64(key, "client ids", 10); /* which everybody sees, and the key nobody */
+    door_init(l->door, key);
     if (l->tls != NULL && tls_load(l->tls, detail) != 0) {
         (void)snprintf(why, 256, "source %s: %.180s", l->config.source->name, detail);
         return WEIR_EINVAL;

@@ -56,10 +56,35 @@ static void letters_say_where_the_fault_is(void **state)
     bench_close(&b);
 }
 
+/* Cut to what is kept of it, it would name another device. */
+static void a_topic_too_long_is_of_nobody(void **state)
+{
+    (void)state;
+    static const char wide[] = "clock: {trust: system}\n"
+                               "sources: [{name: plant, url: \"mqtt://127.0.0.1:1883\", topics: [\"a/+/{device}/{metric}\"]}]\n"
+                               "commit: {max_age: 100ms}\n";
+    char topic[TOPIC_BYTES_MAX + 8], level[TOPIC_BYTES_MAX];
+    struct bench b;
+    memset(level, 'x', sizeof level);
+    for (int more = 0; more <= 1; more++) {
+        int bytes = (int)(TOPIC_BYTES_MAX - strlen("a//pump/t"));
+        (void)snprintf(topic, sizeof topic, "a/%.*s/pump/%s", bytes, level, more ? "tx" : "t");
+        bench_open(&b, wide);
+        bench_turns(&b, 5);
+        assert_true(bench_publish(&b, topic, "{\"value\":1}"));
+        bench_turns(&b, 5);
+        struct ledger l = gateway_view(b.gateway).ledger;
+        assert_int_equal(l.stored, 1 - more);
+        assert_int_equal(l.rejected[REJECT_TOPIC_MISMATCH], more);
+        bench_close(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_say_where_the_fault_is),
+        cmocka_unit_test(a_topic_too_long_is_of_nobody),
     };
     return cmocka_run_group_tests_name("gateway_intake", tests, NULL, NULL);
 }
