@@ -21,7 +21,7 @@ enum {
     HTTP_CALLS_MAX = 16, /* connections of a door */
     HTTP_REST_MS = 5,
     HTTP_ASK_MS = 15000,
-    HTTP_TAKE_MS = 60000
+    HTTP_TAKE_MS = 90000 /* a device's word on a command is waited for, up to 60 s */
 };
 
 struct http; /* opaque */

@@ -15,8 +15,9 @@
 static const char help[] =
     "usage: weir token viewer|engineer NAME [--to FILE]\n\n"
     "Make a token for http.listen: a viewer may read all, an engineer may also acknowledge and\n"
-    "shelve alerts and reload the inventory. It is printed once and kept nowhere; the file of\n"
-    "tokens (http.tokens) gets a line with the role, the name and a SHA-256.\n"
+    "shelve alerts, reload the inventory and send commands to devices. It is printed once and\n"
+    "kept nowhere; the file of tokens (http.tokens) gets a line with the role, the name and a\n"
+    "SHA-256.\n"
     "To revoke one, remove its line. SIGHUP makes the running gateway read the file again.\n\n"
     "  --to FILE   append the line to it (made with mode 0600 where it is not there); without it\n"
     "              the line is printed behind the token\n\n"

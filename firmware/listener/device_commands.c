@@ -117,8 +117,8 @@ enum command_fate listener_command(struct listener *l, const struct command *com
     if (fate != COMMAND_SENT)
         return fate;
     l->counts.commands++;
-    log_event("device_command", "source=%s device=%.*s qos=%u bytes=%u connections=%u",
-              l->config.source->name, (int)command->device.bytes, command->device.at,
+    log_event("device_command", "source=%s device=\"%s\" qos=%u bytes=%u connections=%u",
+              l->config.source->name, log_name(command->device.at, command->device.bytes).text,
               command->qos, command->payload.bytes, sent);
     return fate;
 }

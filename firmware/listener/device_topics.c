@@ -24,6 +24,8 @@ static uint8_t judge_filter(const struct device *d, const struct mqtt_filter *fi
     struct text device;
     if (filter->is_shared)
         return MQTT_SHARED_NOT_SUPPORTED;
+    if (filter->has_wildcard) /* nothing could be sent to an anonymous client whose id is "+" */
+        return MQTT_TOPIC_FILTER_INVALID;
     if (names_device(filter->filter, RECEIPTS, &device))
         *topic = SESSION_RECEIPTS;
     else if (names_device(filter->filter, COMMANDS, &device))

@@ -83,6 +83,10 @@ def only_its_own(place):
         assert codes == ([0x11, 0, 0x11] if version == V5 else []), codes
         device.tell(3)  # v5 MQTT-3.10.4-2, v3.1.1 MQTT-3.10.4-2
         assert device.says_nothing(0.5)
+        wild = Device(end.port, "+", version)  # there is no topic with its name in it
+        assert wild.subscribe(RECEIPTS + "+", COMMANDS + "+") == ([0x80] * 2 if version == V3 else [0x8F] * 2)
+        assert place.weir("command", "+", "x", check=False) == ""
+        assert wild.says_nothing(0.2)
     five = Device(end.port, "five", V5)
     assert five.subscribe(RECEIPTS + "five", properties=b"\2\x0b\5") == [0xA1]
     assert five.subscribe("$share/all/" + RECEIPTS + "five") == [0x9E]
