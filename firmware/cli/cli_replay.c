@@ -6,36 +6,44 @@
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
 #include "firmware/cli/detect_csv.h"
+#include "firmware/cli/replay_diff.h"
 #include "firmware/cli/replay_same.h"
 #include "firmware/config/config_parts.h"
 
 static const char help[] =
     "usage: weir replay [--from T] [--to T] [--store FILE] [--speed X|max] [--out FILE]\n"
-    "                   [--json]\n\n"
+    "                   [--json]\n"
+    "       weir replay --config NEW.yaml [--warmup SPAN] ...\n\n"
     "The journal through a fresh pipeline, in its order and its time: by the configurations that\n"
     "it holds, and compared, block by block and bit for bit, with what each block says that it\n"
     "made then (where a row stood in its lane and when it was recorded apart). It says identical,\n"
     "or shows the first difference.\n\n"
+    "With --config: by that one, as if the gateway had had it, beside what was in force: which\n"
+    "alerts and results would appear, vanish and move. What was rejected then stays so.\n\n"
     "It reads a copy of the store, made at its start under TMPDIR (else /var/tmp): a gateway that\n"
     "runs on it is not stopped, asked or kept from starting, and nothing of it is written to.\n\n"
     "  --from T          from here on it is compared: wall time of arrival, as 2026-01-31,\n"
     "                    2026-01-31T12:00:00Z or Unix seconds; it starts from the newest\n"
     "                    checkpoint at or before that, else from the first block\n"
     "  --to T            up to here; without it to the end\n"
+    "  --config FILE     another configuration\n"
+    "  --warmup SPAN     with it: how much before --from is read, so that it knows what is usual\n"
+    "                    (7d)\n"
     "  --store FILE      a gateway's weir.db; without it that of the gateway's configuration\n"
     "                    (WEIR_CONFIG, else /etc/weir/weir.yaml)\n"
     "  --speed X         so many times as fast as it was; max (default): as fast as it goes\n"
     "  --out FILE        what is made again, a JSON object a line\n"
     "  --progress        a line a second on stderr, also where that is no terminal\n"
     "  --json            one JSON object\n\n"
-    "Exit status: 0 identical, 1 it can't be read, or nothing could be compared, 2 not\n"
-    "understood, 3 different, 78 wrong configuration.\n";
+    "Exit status: 0 identical (with --config: nothing would be otherwise), 1 it can't be read,\n"
+    "or nothing could be compared, 2 not understood, 3 different, 78 wrong configuration.\n";
 
+static struct config now; /* --config */
 static struct config was; /* the gateway's: where its store is, and what the journal may lack */
 static struct config_reader reader;
 
 struct wanted {
-    const char *from, *to, *store, *speed, *out;
+    const char *from, *to, *store, *speed, *out, *config, *warmup;
     bool progress, json;
 };
 
@@ -62,6 +70,7 @@ static bool parse_speed(const char *word, double *speed)
 /* -1: go on. */
 static int parse(const struct arguments *a, const struct wanted *w, struct replay_range *range)
 {
+    char hint[64];
     *range = (struct replay_range){ .from_ms = INT64_MIN, .to_ms = INT64_MAX,
                                     .progress = w->progress };
     if (w->from != NULL && !parse_time(w->from, &range->from_ms))
@@ -70,6 +79,8 @@ static int parse(const struct arguments *a, const struct wanted *w, struct repla
         return arguments_usage(a, "--to wants a time, not", w->to);
     if (range->to_ms <= range->from_ms)
         return arguments_usage(a, "--to is to be after --from, not", w->to);
+    if (units_duration(text_of(w->warmup), &range->warmup_ms, hint) != 0)
+        return arguments_usage(a, "--warmup wants a span such as 7d, not", w->warmup);
     if (!parse_speed(w->speed, &range->speed))
         return arguments_usage(a, "--speed wants a number or max, not", w->speed);
     return -1;
@@ -89,15 +100,43 @@ static int read_gateway(const struct wanted *w)
     return CLI_CONFIG;
 }
 
+static int read_new(const char *path)
+{
+    config_reader_run(&reader, path, &now, false);
+    if (reader.fault_count == 0)
+        return CLI_OK;
+    config_report(&reader, stderr);
+    return CLI_CONFIG;
+}
+
+static int diff(const struct wanted *w, const struct replay_range *range)
+{
+    int status = read_new(w->config);
+    if (status != CLI_OK)
+        return status;
+    const struct replay_diff wanted = {
+        .store = w->store != NULL ? w->store : was.store_path,
+        .was = { was.text, was.text_bytes },
+        .now = { now.text, now.text_bytes },
+        .name = w->config,
+        .out = w->out,
+        .json = w->json,
+        .range = *range,
+    };
+    return replay_diff(&wanted);
+}
+
 int cli_replay(int argc, char **argv)
 {
-    struct wanted w = { .speed = "max" };
+    struct wanted w = { .speed = "max", .warmup = "7d" };
     struct replay_range range;
     const struct flag flags[] = { { "--from", NULL, &w.from, NULL },
                                   { "--to", NULL, &w.to, NULL },
                                   { "--store", NULL, &w.store, NULL },
                                   { "--speed", NULL, &w.speed, NULL },
                                   { "--out", NULL, &w.out, NULL },
+                                  { "--config", NULL, &w.config, NULL },
+                                  { "--warmup", NULL, &w.warmup, NULL },
                                   { "--progress", NULL, NULL, &w.progress },
                                   { "--json", NULL, NULL, &w.json },
                                   { 0 } };
@@ -110,6 +149,8 @@ int cli_replay(int argc, char **argv)
     status = read_gateway(&w);
     if (status != CLI_OK)
         return status;
+    if (w.config != NULL)
+        return diff(&w, &range);
     const struct replay_same same = {
         .store = w.store != NULL ? w.store : was.store_path,
         .config = { was.text, was.text_bytes },

@@ -95,6 +95,26 @@ static int try_checkpoint(struct replay_run *run, const struct checkpoint_place 
     return 0;
 }
 
+/* By the configuration that the journal names last. */
+static int warm_up(struct replay_run *run)
+{
+    char why[256] = "";
+    struct text config;
+    if (replay_config_at(run->copy, run->copy->recovery.last_block, run->was, &config) != 0)
+        return CLI_PROBLEM;
+    run->anew = run->warmed_up = true;
+    const struct replay_start start = {
+        .store = { run->copy->recovery.store_id[0], run->copy->recovery.store_id[1] },
+        .config = config.bytes > 0 ? config : run->config,
+        .anew = true,
+        .sink = run->sink,
+    };
+    if (start.config.bytes == 0)
+        return complain("the journal no longer holds the configuration that was in force; "
+                        "WEIR_CONFIG can name the gateway's own");
+    return replay_begin(&run->replay, &start, why) == 0 ? CLI_OK : complain(why);
+}
+
 /* As it was: the newest checkpoint at or before the range, else the first block of all. Where no
  * range was given and the first blocks are gone, the oldest checkpoint. */
 static int start_as_it_was(struct replay_run *run)
@@ -107,6 +127,8 @@ static int start_as_it_was(struct replay_run *run)
         if (tried != 0)
             return tried > 0 ? CLI_OK : CLI_PROBLEM;
     }
+    if (!whole && run->may_warm_up)
+        return warm_up(run);
     if (!whole) {
         (void)fprintf(stderr,
                       "weir: the journal begins with block %" PRIu64 ", and no checkpoint at or "

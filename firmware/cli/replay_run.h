@@ -19,12 +19,16 @@ struct replay_run {
     struct replay_range range;
     struct text config;      /* anew: the one; else in force where the journal does not say */
     bool anew;
+    /* as it was, where what was known then is gone: anew, by the configuration that the journal
+     * names last, after a warm-up */
+    bool may_warm_up;
     struct replay_sink sink;
     /* after each block that is in the range */
     void (*on_block)(void *ctx, const struct replay_run *run);
     void *ctx;
     /* out */
     struct replay replay;
+    bool warmed_up;          /* it came to that */
     bool in_range;           /* now: what is said is of the range */
     uint64_t start_block;    /* as of whose end the state was taken from a checkpoint; 0: none */
     uint64_t first_block, last_block;   /* of the range */

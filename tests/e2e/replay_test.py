@@ -161,7 +161,92 @@ def what_is_different_is_shown(place):
     assert "--store" in replay(code=78).stderr
 
 
-CASES = [beside_a_gateway_that_runs, a_range_of_time, what_is_different_is_shown]
+def alerts_of(out):
+    """What `--out` of a replay as it was says: the live run's own alerts, from onset to end, but for their ids."""
+    found = {}
+    with open(out) as f:
+        for event in map(json.loads, f):
+            if event["type"] != "dev.weir.alert.v1":
+                continue
+            data = event["data"]
+            alert = found.setdefault(data["alert_id"], {"cleared": None})
+            if data["transition"] == "cleared":
+                alert["cleared"] = event["time"]
+            else:
+                alert.setdefault("raised", event["time"])
+                alert.update(rule=data["rule"], device=data["device"], metric=data["metric"], onset=data["onset"])
+    return list(found.values())
+
+
+def expected_changes(old, new):
+    """Of two live runs: alerts of one series that overlap in event time are one; else they come or go."""
+    changes, left = [], list(new)
+    for a in old:
+        same = [b for b in left if (a["rule"], a["device"], a["metric"]) == (b["rule"], b["device"], b["metric"])
+                and (a["cleared"] is None or a["cleared"] >= b["onset"])
+                and (b["cleared"] is None or b["cleared"] >= a["onset"])]
+        if not same:
+            changes.append(("vanishes", a["device"], a["onset"]))
+            continue
+        left.remove(same[0])
+        if any(a[name] != same[0][name] for name in ("onset", "raised", "cleared")):
+            changes.append(("moves", a["device"], same[0]["onset"]))
+    return sorted(changes + [("appears", b["device"], b["onset"]) for b in left])
+
+
+def live_run(place, high, rounds):
+    """A gateway of its own with that limit; its store, and what it said."""
+    site = Site(place, high)
+    site.base = 1790000000000
+    site.start()
+    for _ in range(4):
+        site.publish(rounds // 4)
+    place.stop("gateway")
+    out = place.path("said.jsonl")
+    assert replay_json("--store", site.store, "--out", out)["verdict"] == "identical"
+    return site, alerts_of(out)
+
+
+def another_configuration(place):
+    """A changed limit: the diff names exactly the alerts that differ between two gateways that lived with either."""
+    site, old = live_run(place, 50, 80)
+    with Place() as other:
+        other_site, new = live_run(other, 70, 80)
+        assert len(old) > 100 and len(new) > 50, (len(old), len(new))
+        shutil.copy(other.config, place.path("new.yaml"))
+    report = replay_json("--store", site.store, "--config", place.path("new.yaml"), code=3)
+    changes = sorted((c["change"], c["device"], (c["now"] or c["then"])["onset"]) for c in report["alerts"])
+    expected = expected_changes(old, new)
+    assert changes == expected, [c for c in changes + expected if (c in changes) != (c in expected)][:5]
+    counts = report["alert_counts"]
+    assert counts["same"] + counts["vanishes"] + counts["moves"] == len(old), counts
+    assert counts["same"] + counts["appears"] + counts["moves"] == len(new), counts
+    assert report["results"] == [] and report["result_counts"]["same"] > 100, report["result_counts"]
+    by_device = {(g["rule"], g["device"]): g for g in report["by_rule_and_device"]}
+    assert sum(g["vanishes"] for g in by_device.values()) == counts["vanishes"] > 0, by_device
+    text = replay("--store", site.store, "--config", place.path("new.yaml"), code=3).stdout
+    assert f"{counts['same']} the same, {counts['appears']} would appear" in text and "vanishes" in text, text
+    same = replay_json("--store", site.store, "--config", place.config)
+    assert same["alerts"] == same["results"] == [] and same["alert_counts"]["same"] == len(old), same
+    site.configure(50)  # another window: every result is another, no alert
+    with open(place.config) as f:
+        wider = f.read().replace("size: 1s", "size: 2s")
+    with open(place.path("new.yaml"), "w") as f:
+        f.write(wider)
+    report = replay_json("--store", site.store, "--config", place.path("new.yaml"), code=3)
+    assert report["alerts"] == [] and report["result_counts"]["same"] == 0, report["alert_counts"]
+    assert report["result_counts"]["vanishes"] > report["result_counts"]["appears"] > 50, report["result_counts"]
+    # Fewer series than there are: the rest is rejected, and it says so.
+    with open(place.path("new.yaml"), "w") as f:
+        f.write(wider.replace("size: 2s", "size: 1s") + "limits: {devices: 4, series: 4}\n")
+    report = replay_json("--store", site.store, "--config", place.path("new.yaml"), code=3)
+    assert report["rejected"] == 80 * 6 and report["alert_counts"]["vanishes"] > 50, report["rejected"]
+    with open(place.path("new.yaml"), "a") as f:
+        f.write("detectors: [{type: nonsense}]\n")
+    assert "nonsense" in replay("--store", site.store, "--config", place.path("new.yaml"), code=78).stderr
+
+
+CASES = [beside_a_gateway_that_runs, a_range_of_time, what_is_different_is_shown, another_configuration]
 
 
 def main():

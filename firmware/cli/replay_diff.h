@@ -1,0 +1,35 @@
+/* replay_diff: what another configuration would have said over the same stretch of a journal. */
+#ifndef FIRMWARE_CLI_REPLAY_DIFF_H
+#define FIRMWARE_CLI_REPLAY_DIFF_H
+
+#include "firmware/cli/replay_ledger.h"
+#include "firmware/cli/replay_run.h"
+
+struct replay_diff {
+    const char *store;   /* its file */
+    struct text was;     /* in force where the journal does not say; may be empty */
+    struct text now;     /* the other one, checked */
+    const char *name;    /* of its file */
+    const char *out;     /* a file for what it says; NULL: none */
+    bool json;
+    struct replay_range range;
+};
+
+/* Prints what would be otherwise. CLI_OK: nothing; CLI_DIFFERENT; CLI_PROBLEM. */
+int replay_diff(const struct replay_diff *wanted);
+
+struct replay_changes { /* replay_tell.c: gathers and prints them */
+    bool json;
+    uint64_t alerts[CHANGES], windows[CHANGES];
+    struct table *table; /* of alerts; NULL: none yet, or JSON */
+    struct told_group *groups; /* by rule and device; grows */
+    size_t group_count, group_room;
+    uint64_t listed_windows;
+};
+
+void replay_tell_alert(void *ctx, const struct alert_change *change);
+void replay_tell_window(void *ctx, const struct window_change *change);
+/* A table by rule and device, or the same as JSON members, each with a comma before it. */
+void replay_tell_groups(struct replay_changes *c);
+
+#endif

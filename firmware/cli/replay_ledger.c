@@ -1,0 +1,330 @@
+#include "firmware/cli/replay_ledger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/bytes.h"
+#include "pipeline/hash.h"
+
+static const struct hash_key PLAIN = { 3, 5 };
+
+/* --- lists and where their items stand --- */
+
+/* The new item, zero; NULL: no memory. */
+static void *list_add(struct told_list *list)
+{
+    if (list->count == list->room) {
+        size_t room = list->room == 0 ? 256 : list->room * 2;
+        void *grown = realloc(list->at, room * list->item_bytes);
+        if (grown == NULL)
+            return NULL;
+        list->at = grown;
+        list->room = room;
+    }
+    void *item = (char *)list->at + list->count++ * list->item_bytes;
+    memset(item, 0, list->item_bytes);
+    return item;
+}
+
+static struct told_alert *alert_at(const struct replay_ledger *l, size_t i)
+{
+    return (struct told_alert *)l->alerts.at + i;
+}
+
+static struct told_window *window_at(const struct replay_ledger *l, size_t i)
+{
+    return (struct told_window *)l->windows.at + i;
+}
+
+static struct told_series *series_at(const struct replay_ledger *l, size_t i)
+{
+    return (struct told_series *)l->series.at + i;
+}
+
+static void index_put(struct told_index *index, uint64_t key, size_t item)
+{
+    size_t slot = key & index->mask;
+    while (index->slots[slot] != 0)
+        slot = (slot + 1) & index->mask;
+    index->slots[slot] = (uint32_t)(item + 1);
+}
+
+/* Twice as many slots, at most half of them taken; false: no memory. */
+static bool index_grow(struct told_index *index, size_t count,
+                       uint64_t (*key_at)(const void *, size_t), const void *of)
+{
+    if (index->slots != NULL && 2 * (count + 1) <= index->mask + 1)
+        return true;
+    size_t slots = index->slots == NULL ? 1024 : 2 * (index->mask + 1);
+    uint32_t *made = calloc(slots, sizeof *made);
+    if (made == NULL)
+        return false;
+    free(index->slots);
+    index->slots = made;
+    index->mask = slots - 1;
+    for (size_t i = 0; i < count; i++)
+        index_put(index, key_at(of, i), i);
+    return true;
+}
+
+static uint64_t alert_key_at(const void *l, size_t i)
+{
+    return alert_at(l, i)->key.low;
+}
+
+static uint64_t window_key_at(const void *l, size_t i)
+{
+    return window_at(l, i)->key;
+}
+
+static uint64_t series_key(struct text device, struct text metric)
+{
+    struct hash_state h;
+    hash_begin(&h, PLAIN, 0);
+    hash_add(&h, device.at, device.bytes);
+    hash_add(&h, "/", 1);
+    hash_add(&h, metric.at, metric.bytes);
+    return hash_end64(&h);
+}
+
+static uint64_t series_key_at(const void *l, size_t i)
+{
+    const struct told_series *s = series_at(l, i);
+    return series_key(text_of(s->device), text_of(s->metric));
+}
+
+static void copy_name(char *to, struct text name)
+{
+    size_t bytes = name.bytes < READING_NAME_BYTES_MAX ? name.bytes : READING_NAME_BYTES_MAX;
+    if (bytes > 0)
+        memcpy(to, name.at, bytes);
+    to[bytes] = '\0';
+}
+
+/* --- life --- */
+
+void replay_ledger_begin(struct replay_ledger *l)
+{
+    *l = (struct replay_ledger){
+        .alerts = { .item_bytes = sizeof(struct told_alert) },
+        .windows = { .item_bytes = sizeof(struct told_window) },
+        .series = { .item_bytes = sizeof(struct told_series) },
+    };
+}
+
+void replay_ledger_end(struct replay_ledger *l)
+{
+    free(l->alerts.at);
+    free(l->windows.at);
+    free(l->series.at);
+    free(l->alert_index.slots);
+    free(l->window_index.slots);
+    free(l->series_index.slots);
+    *l = (struct replay_ledger){ 0 };
+}
+
+/* --- what is said --- */
+
+/* NULL: no memory. */
+static struct told_alert *alert_of(struct replay_ledger *l, const struct alert_event *event)
+{
+    if (!index_grow(&l->alert_index, l->alerts.count, alert_key_at, l))
+        return NULL;
+    size_t slot = event->key.low & l->alert_index.mask;
+    for (; l->alert_index.slots[slot] != 0; slot = (slot + 1) & l->alert_index.mask) {
+        struct told_alert *a = alert_at(l, l->alert_index.slots[slot] - 1);
+        if (a->key.low == event->key.low && a->key.high == event->key.high)
+            return a;
+    }
+    struct told_alert *a = list_add(&l->alerts);
+    if (a == NULL)
+        return NULL;
+    *a = (struct told_alert){ .key = event->key, .onset_ms = event->alert->onset_event_ms,
+                              .raised_ms = event->event_time_ms, .cleared_ms = INT64_MAX };
+    copy_name(a->device, event->device);
+    copy_name(a->metric, event->metric);
+    (void)snprintf(a->rule, sizeof a->rule, "%s", event->rule->name);
+    l->alert_index.slots[slot] = (uint32_t)l->alerts.count;
+    return a;
+}
+
+void replay_ledger_alert(struct replay_ledger *l, const struct alert_event *event)
+{
+    struct told_alert *a = alert_of(l, event);
+    if (a == NULL) {
+        l->full = true;
+        return;
+    }
+    if (event->severity > a->severity)
+        a->severity = event->severity;
+    if (event->transition == ALERT_CLEAR) {
+        a->cleared_ms = event->event_time_ms;
+        return;
+    }
+    a->reason = event->alert->reason;
+    a->observed = event->alert->last.observed;
+    a->score = event->alert->last.score;
+}
+
+/* UINT32_MAX: no memory. */
+static uint32_t series_of(struct replay_ledger *l, struct text device, struct text metric)
+{
+    if (!index_grow(&l->series_index, l->series.count, series_key_at, l))
+        return UINT32_MAX;
+    size_t slot = series_key(device, metric) & l->series_index.mask;
+    for (; l->series_index.slots[slot] != 0; slot = (slot + 1) & l->series_index.mask) {
+        uint32_t i = l->series_index.slots[slot] - 1;
+        if (text_equal(text_of(series_at(l, i)->device), device) &&
+            text_equal(text_of(series_at(l, i)->metric), metric))
+            return i;
+    }
+    struct told_series *s = list_add(&l->series);
+    if (s == NULL)
+        return UINT32_MAX;
+    copy_name(s->device, device);
+    copy_name(s->metric, metric);
+    l->series_index.slots[slot] = (uint32_t)l->series.count;
+    return (uint32_t)(l->series.count - 1);
+}
+
+static uint64_t hash_of(const struct aggregate *a)
+{
+    uint8_t bytes[128];
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    put_u64(&w, a->count);
+    const double numbers[] = { a->mean, a->m2, a->min, a->max, a->first, a->last };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        put_f64(&w, numbers[i]);
+    return hash64(PLAIN, bytes, w.used);
+}
+
+static uint64_t window_key(struct text device, struct text metric, int64_t start_ms, int64_t end_ms)
+{
+    const uint64_t parts[] = { series_key(device, metric), (uint64_t)start_ms, (uint64_t)end_ms };
+    return hash64(PLAIN, parts, sizeof parts);
+}
+
+static struct told_window *window_find(const struct replay_ledger *l, uint64_t key)
+{
+    if (l->window_index.slots == NULL)
+        return NULL;
+    size_t slot = key & l->window_index.mask;
+    for (; l->window_index.slots[slot] != 0; slot = (slot + 1) & l->window_index.mask)
+        if (window_at(l, l->window_index.slots[slot] - 1)->key == key)
+            return window_at(l, l->window_index.slots[slot] - 1);
+    return NULL;
+}
+
+void replay_ledger_window(struct replay_ledger *l, const struct window_result *result)
+{
+    uint64_t key = window_key(result->device, result->metric, result->start_ms, result->end_ms);
+    struct told_window *w = window_find(l, key);
+    if (w == NULL) {
+        uint32_t series = series_of(l, result->device, result->metric);
+        bool room = series != UINT32_MAX &&
+                    index_grow(&l->window_index, l->windows.count, window_key_at, l);
+        w = room ? list_add(&l->windows) : NULL;
+        if (w == NULL) {
+            l->full = true;
+            return;
+        }
+        *w = (struct told_window){ .key = key, .start_ms = result->start_ms, .series = series };
+        index_put(&l->window_index, key, l->windows.count - 1);
+    }
+    w->value = hash_of(&result->aggregate);
+    w->mean = result->aggregate.mean;
+    w->count = result->aggregate.count;
+    w->revision = result->revision;
+}
+
+/* --- comparing --- */
+
+const char *change_name(enum change change)
+{
+    static const char *const names[CHANGES] = { "same", "appears", "vanishes", "moves" };
+    return names[change];
+}
+
+static int order_of_triple(const struct told_alert *a, const struct told_alert *b)
+{
+    int order = strcmp(a->rule, b->rule);
+    order = order != 0 ? order : strcmp(a->device, b->device);
+    return order != 0 ? order : strcmp(a->metric, b->metric);
+}
+
+static int order_of_alerts(const void *first, const void *second)
+{
+    const struct told_alert *a = first, *b = second;
+    int order = order_of_triple(a, b);
+    if (order != 0)
+        return order;
+    return a->onset_ms < b->onset_ms ? -1 : a->onset_ms > b->onset_ms;
+}
+
+static bool says_the_same(const struct told_alert *a, const struct told_alert *b)
+{
+    return a->onset_ms == b->onset_ms && a->raised_ms == b->raised_ms &&
+           a->cleared_ms == b->cleared_ms && a->severity == b->severity && a->reason == b->reason;
+}
+
+/* Whichever is over first of two that do not overlap has no other. */
+static enum change judge(const struct told_alert *then, const struct told_alert *now)
+{
+    int order = then == NULL ? 1 : now == NULL ? -1 : order_of_triple(then, now);
+    if (order != 0)
+        return order < 0 ? CHANGE_VANISHES : CHANGE_APPEARS;
+    if (then->cleared_ms < now->onset_ms)
+        return CHANGE_VANISHES;
+    if (now->cleared_ms < then->onset_ms)
+        return CHANGE_APPEARS;
+    return says_the_same(then, now) ? CHANGE_SAME : CHANGE_MOVES;
+}
+
+static void sort_alerts(struct replay_ledger *l)
+{
+    if (l->alerts.count > 1)
+        qsort(l->alerts.at, l->alerts.count, sizeof(struct told_alert), order_of_alerts);
+    free(l->alert_index.slots); /* they stand elsewhere now */
+    l->alert_index = (struct told_index){ 0 };
+}
+
+void replay_compare_alerts(struct replay_ledger *then, struct replay_ledger *now, void *ctx,
+                           void (*on_change)(void *ctx, const struct alert_change *change))
+{
+    size_t a = 0, b = 0;
+    sort_alerts(then);
+    sort_alerts(now);
+    while (a < then->alerts.count || b < now->alerts.count) {
+        struct alert_change c = {
+            .then = a < then->alerts.count ? alert_at(then, a) : NULL,
+            .now = b < now->alerts.count ? alert_at(now, b) : NULL,
+        };
+        c.change = judge(c.then, c.now);
+        if (c.change == CHANGE_VANISHES)
+            c.now = NULL;
+        if (c.change == CHANGE_APPEARS)
+            c.then = NULL;
+        a += c.then != NULL;
+        b += c.now != NULL;
+        on_change(ctx, &c);
+    }
+}
+
+void replay_compare_windows(struct replay_ledger *then, struct replay_ledger *now, void *ctx,
+                            void (*on_change)(void *ctx, const struct window_change *change))
+{
+    for (size_t i = 0; i < then->windows.count; i++) {
+        const struct told_window *w = window_at(then, i), *other = window_find(now, w->key);
+        enum change change = other == NULL               ? CHANGE_VANISHES
+                             : other->value == w->value ? CHANGE_SAME
+                                                         : CHANGE_MOVES;
+        on_change(ctx, &(struct window_change){ change, series_at(then, w->series), w, other });
+    }
+    for (size_t i = 0; i < now->windows.count; i++) {
+        const struct told_window *w = window_at(now, i);
+        if (window_find(then, w->key) == NULL)
+            on_change(ctx, &(struct window_change){ CHANGE_APPEARS, series_at(now, w->series),
+                                                    NULL, w });
+    }
+}
