@@ -7,19 +7,25 @@
 #include "firmware/cli/cli.h"
 #include "firmware/cli/detect_csv.h"
 #include "firmware/cli/replay_diff.h"
+#include "firmware/cli/replay_file.h"
 #include "firmware/cli/replay_same.h"
 #include "firmware/config/config_parts.h"
 
 static const char help[] =
     "usage: weir replay [--from T] [--to T] [--store FILE] [--speed X|max] [--out FILE]\n"
     "                   [--json]\n"
-    "       weir replay --config NEW.yaml [--warmup SPAN] ...\n\n"
+    "       weir replay --config NEW.yaml [--warmup SPAN] ...\n"
+    "       weir replay FILE.csv|FILE.jsonl [--config FILE] [--out FILE] [--json]\n\n"
     "The journal through a fresh pipeline, in its order and its time: by the configurations that\n"
     "it holds, and compared, block by block and bit for bit, with what each block says that it\n"
     "made then (where a row stood in its lane and when it was recorded apart). It says identical,\n"
     "or shows the first difference.\n\n"
     "With --config: by that one, as if the gateway had had it, beside what was in force: which\n"
     "alerts and results would appear, vanish and move. What was rejected then stays so.\n\n"
+    "With a FILE: what a configuration, else the usual detectors, say of a recorded file; no\n"
+    "gateway and no store are needed. A line is a reading: CSV with a first line that names the\n"
+    "columns (time, device, metric, value, unit, sequence), or a JSON object a line with such\n"
+    "members; also what weir export writes.\n\n"
     "It reads a copy of the store, made at its start under TMPDIR (else /var/tmp): a gateway that\n"
     "runs on it is not stopped, asked or kept from starting, and nothing of it is written to.\n\n"
     "  --from T          from here on it is compared: wall time of arrival, as 2026-01-31,\n"
@@ -126,6 +132,21 @@ static int diff(const struct wanted *w, const struct replay_range *range)
     return replay_diff(&wanted);
 }
 
+static int desk(const struct wanted *w, const char *path)
+{
+    int status = w->config != NULL ? read_new(w->config) : CLI_OK;
+    if (status != CLI_OK)
+        return status;
+    const struct replay_file wanted = {
+        .path = path,
+        .config = { now.text, now.text_bytes },
+        .out = w->out,
+        .json = w->json,
+        .progress = w->progress,
+    };
+    return replay_file(&wanted);
+}
+
 int cli_replay(int argc, char **argv)
 {
     struct wanted w = { .speed = "max", .warmup = "7d" };
@@ -140,12 +161,14 @@ int cli_replay(int argc, char **argv)
                                   { "--progress", NULL, NULL, &w.progress },
                                   { "--json", NULL, NULL, &w.json },
                                   { 0 } };
-    struct arguments a = { .help = help, .flags = flags };
+    struct arguments a = { .help = help, .flags = flags, .words_max = 1 };
     int status = arguments_parse(&a, argc, argv);
     if (status == -1)
         status = parse(&a, &w, &range);
     if (status != -1)
         return status;
+    if (a.word_count == 1)
+        return desk(&w, a.words[0]);
     status = read_gateway(&w);
     if (status != CLI_OK)
         return status;

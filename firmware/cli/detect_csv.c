@@ -12,7 +12,8 @@ enum { COLUMNS_MAX = 64 };
 
 void detect_csv_init(struct detect_csv *csv, FILE *file)
 {
-    *csv = (struct detect_csv){ .file = file, .value_column = 1 };
+    *csv = (struct detect_csv){ .file = file, .value_column = 1, .device_column = -1,
+                                .metric_column = -1, .unit_column = -1, .sequence_column = -1 };
 }
 
 static struct text trimmed(struct text t)
@@ -30,6 +31,8 @@ static struct text trimmed(struct text t)
 static struct text cell(const struct detect_csv *csv, int column)
 {
     const char *at = csv->bytes;
+    if (column < 0)
+        return (struct text){ 0 };
     for (; column > 0 && *at != '\0'; column--)
         at += strcspn(at, ",") + (strchr(at, ',') != NULL);
     return trimmed((struct text){ at, (uint32_t)strcspn(at, ",") });
@@ -66,16 +69,27 @@ static bool is_time_name(struct text name)
            text_equal(name, text_of("event_time"));
 }
 
+static void take_name(struct detect_csv *csv, int column)
+{
+    static const char *const names[] = { "value", "device", "metric", "unit", "sequence" };
+    int *const columns[] = { &csv->value_column, &csv->device_column, &csv->metric_column,
+                             &csv->unit_column, &csv->sequence_column };
+    struct text name = cell(csv, column);
+    if (is_time_name(name))
+        csv->time_column = column;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (text_equal(name, text_of(names[i])))
+            *columns[i] = column;
+}
+
 /* The first line names columns unless it begins with a time. */
 static bool take_header(struct detect_csv *csv)
 {
     int64_t time_ms;
     if (detect_csv_time(cell(csv, 0), &time_ms))
         return false;
-    for (int i = COLUMNS_MAX; i >= 0; i--) {
-        csv->time_column = is_time_name(cell(csv, i)) ? i : csv->time_column;
-        csv->value_column = text_equal(cell(csv, i), text_of("value")) ? i : csv->value_column;
-    }
+    for (int i = COLUMNS_MAX; i >= 0; i--)
+        take_name(csv, i);
     return true;
 }
 
@@ -90,9 +104,16 @@ static int take_row(struct detect_csv *csv)
 {
     csv->time = cell(csv, csv->time_column);
     csv->value = cell(csv, csv->value_column);
+    csv->device = cell(csv, csv->device_column);
+    csv->metric = cell(csv, csv->metric_column);
+    csv->unit = cell(csv, csv->unit_column);
+    csv->sequence = cell(csv, csv->sequence_column);
     if (!detect_csv_time(csv->time, &csv->time_ms))
         return fail(csv, "want a time such as 2026-01-31 12:00:00 or Unix seconds", csv->time);
-    if (!parse_number(csv->value, &csv->number))
+    csv->is_number = parse_number(csv->value, &csv->number);
+    if (!csv->is_number && csv->texts)
+        return 1;
+    if (!csv->is_number)
         return fail(csv, "want a number", csv->value);
     if (fabs(csv->number) > READING_NUMBER_MAX)
         return fail(csv, "want a number within 1e140", csv->value);

@@ -2,7 +2,8 @@
  *
  * The first line may name the columns; then those called timestamp, time or event_time, and value
  * are taken, else the first two. Times are RFC 3339, also with a space for the T and without an
- * offset (UTC), or Unix seconds. Blank lines are passed over. Quotes have no meaning. */
+ * offset (UTC), or Unix seconds. Blank lines are passed over. Quotes have no meaning. Columns
+ * called device, metric, unit and sequence are given too. */
 #ifndef FIRMWARE_CLI_DETECT_CSV_H
 #define FIRMWARE_CLI_DETECT_CSV_H
 
@@ -16,11 +17,15 @@ enum { DETECT_CSV_LINE_BYTES = 4096 };
 
 struct detect_csv {
     FILE *file;
+    bool texts;        /* the caller's: a value that is no number is a text, and none is a fault */
     int time_column, value_column;
+    int device_column, metric_column, unit_column, sequence_column; /* -1: there is none */
     uint32_t line;     /* of the last row, from 1 */
     struct text time;  /* as it stands there, until the next row */
     struct text value;
+    struct text device, metric, unit, sequence; /* empty: not given */
     int64_t time_ms;
+    bool is_number;    /* where `texts` allows others */
     double number;
     char fault[160];   /* a sentence, when a row is not one */
     char bytes[DETECT_CSV_LINE_BYTES];

@@ -20,6 +20,7 @@ int replay_diff(const struct replay_diff *wanted);
 
 struct replay_changes { /* replay_tell.c: gathers and prints them */
     bool json;
+    bool alone;          /* there is nothing to compare with: what is there, in fewer columns */
     uint64_t alerts[CHANGES], windows[CHANGES];
     struct table *table; /* of alerts; NULL: none yet, or JSON */
     struct told_group *groups; /* by rule and device; grows */

@@ -33,7 +33,7 @@ struct replay_run {
     uint64_t start_block;    /* as of whose end the state was taken from a checkpoint; 0: none */
     uint64_t first_block, last_block;   /* of the range */
     int64_t first_ms, last_ms;
-    int64_t took_us;         /* from the first block to the last */
+    int64_t took_us, core_us; /* from the first block to the last; time of a core in it */
     char *was;               /* run's own: text of a configuration, */
     uint8_t *state;          /* and of a state */
 };

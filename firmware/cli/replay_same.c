@@ -114,7 +114,7 @@ static const char *verdict_of(const struct same *s)
 
 static double rate_of(const struct same *s)
 {
-    double seconds = (double)s->run.took_us / 1e6;
+    double seconds = (double)s->run.core_us / 1e6;
     return seconds > 0 ? (double)s->run.replay.counts.readings / seconds : 0;
 }
 
@@ -152,8 +152,9 @@ static void print_text(const struct same *s)
         (void)printf("started from the checkpoint of block %" PRIu64 "\n", run->start_block);
     else
         (void)printf("started from the first block\n");
-    (void)printf("%" PRIu64 " readings in %.2f s, %.0f a second\n", run->replay.counts.readings,
-                 (double)run->took_us / 1e6, rate_of(s));
+    (void)printf("%" PRIu64 " readings in %.2f s, of which %.2f s of a core: %.0f a second\n",
+                 run->replay.counts.readings, (double)run->took_us / 1e6,
+                 (double)run->core_us / 1e6, rate_of(s));
     if (s->first.block > 0)
         print_first(&s->first);
 }
@@ -184,9 +185,11 @@ static void print_json(const struct same *s)
                  s->blocks[REPLAY_SAME], s->blocks[REPLAY_DIFFERENT], s->blocks[REPLAY_UNTOLD]);
     (void)printf(",\"untold\":{\"alerts\":%" PRIu64 ",\"results\":%" PRIu64
                  "},\"checkpoint_block\":%" PRIu64 ",\"first_ms\":%" PRId64 ",\"last_ms\":%" PRId64
-                 ",\"readings\":%" PRIu64 ",\"seconds\":%.6f,\"readings_per_second\":%.0f",
+                 ",\"readings\":%" PRIu64 ",\"seconds\":%.6f,\"core_seconds\":%.6f"
+                 ",\"readings_per_second\":%.0f",
                  s->silent_alerts, s->silent_results, run->start_block, run->first_ms, run->last_ms,
-                 run->replay.counts.readings, (double)run->took_us / 1e6, rate_of(s));
+                 run->replay.counts.readings, (double)run->took_us / 1e6,
+                 (double)run->core_us / 1e6, rate_of(s));
     if (s->first.block > 0)
         print_first_json(&s->first);
     (void)printf("}\n");

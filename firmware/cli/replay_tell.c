@@ -77,10 +77,11 @@ static void add_row(struct replay_changes *c, const struct alert_change *change)
     const struct told_alert *a = change->now != NULL ? change->now : change->then;
     char was[TABLE_CELL_BYTES] = "";
     if (c->table == NULL)
-        c->table = table_make(headers, 9);
+        c->table = c->alone ? table_make(headers + 1, 7) : table_make(headers, 9);
     if (c->table == NULL)
         return;
-    table_add(c->table, change_name(change->change));
+    if (!c->alone)
+        table_add(c->table, change_name(change->change));
     table_add(c->table, a->rule);
     table_add(c->table, a->device);
     table_add(c->table, a->metric);
@@ -90,7 +91,8 @@ static void add_row(struct replay_changes *c, const struct alert_change *change)
     add_number(c->table, a->observed);
     if (change->change == CHANGE_MOVES)
         add_span(was, sizeof was, change->then);
-    table_add(c->table, was);
+    if (!c->alone)
+        table_add(c->table, was);
 }
 
 static void print_time(const char *name, int64_t time_ms)

@@ -246,7 +246,45 @@ def another_configuration(place):
     assert "nonsense" in replay("--store", site.store, "--config", place.path("new.yaml"), code=78).stderr
 
 
-CASES = [beside_a_gateway_that_runs, a_range_of_time, what_is_different_is_shown, another_configuration]
+def recorded_files(place):
+    """The same readings from a file, without a gateway and its store, come to the same alerts."""
+    site = Site(place)
+    site.start()
+    site.publish(60)
+    said = place.path("said.jsonl")
+    assert replay_json("--store", site.store, "--out", said)["verdict"] == "identical"
+    live = sorted((a["device"], a["onset"], a["raised"], a["cleared"]) for a in alerts_of(said))
+    for name, arguments in (("day.jsonl", ()), ("day.csv", ("--format", "csv"))):
+        with open(place.path(name), "w") as f:
+            f.write(place.weir("export", *arguments))
+        report = replay_json(place.path(name), "--config", place.config)
+        assert report["readings"] == 60 * DEVICES and report["rejected"] == {}, report
+        found = sorted((c["device"], c["now"]["onset"], c["now"]["raised"], c["now"]["cleared"])
+                       for c in report["alerts"])
+        assert found == live and len(live) > 100, (name, len(found), len(live))
+    place.stop("gateway")
+    with open(place.path("engine.csv"), "w") as f:
+        f.write("time,value\n" + "".join(f"2026-01-01 {i // 60:02}:{i % 60:02}:00,{20 + i % 3}\n" for i in range(600)))
+        f.write("2026-01-01T10:00:00Z,900\n2026-01-01T10:01:00Z,20\n2026-01-01T10:01:00Z,20\n")
+    done = replay(place.path("engine.csv"), "--progress")  # by the usual detectors, as a device of the file's name
+    assert "engine" in done.stdout and "baseline" in done.stdout and "603 readings" in done.stdout, done.stdout
+    out = place.path("made.jsonl")
+    replay(place.path("engine.csv"), "--out", out)
+    with open(out) as f:
+        kinds = {json.loads(line)["type"] for line in f}
+    assert kinds == {"window", "dev.weir.alert.v1"}, kinds
+    for name, text, what in (("a.csv", "time,value\n2026-01-01T00:00:00Z,1\nnoon,2\n", ":3: want a time"),
+                             ("b.jsonl", '{"time": 1, "value": 2}\n{"time": 1}\n', ":2: want a value"),
+                             ("c.jsonl", '{"time": 1, "value": 2}\n{"time": ', ":2: want a JSON object"),
+                             ("d.jsonl", '{"time": 1, "value": 1e300}\n', ":1: want a number within"),
+                             ("e.csv", "time,value\n", "no reading")):
+        with open(place.path(name), "w") as f:
+            f.write(text)
+        assert what in replay(place.path(name), code=1).stderr, name
+    replay(place.path("none.csv"), code=1)
+
+
+CASES = [beside_a_gateway_that_runs, a_range_of_time, what_is_different_is_shown, another_configuration, recorded_files]
 
 
 def main():
