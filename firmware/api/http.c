@@ -20,7 +20,10 @@ enum {
     REST_FACTOR = 4                        /* for so many times its work a door to TCP rests */
 };
 
-static const char TLS_PRIORITIES[] = "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+/* As towards devices: ECDHE, and ciphers that authenticate what they encrypt. */
+static const char TLS_PRIORITIES[] =
+    "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-CIPHER-ALL:"
+    "+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD";
 
 struct http *http_init(const struct config *config, struct api *api, struct arena *arena)
 {

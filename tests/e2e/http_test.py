@@ -121,6 +121,11 @@ def old_tls_is_refused(place):
         version = getattr(ssl.TLSVersion, name)
         connection = site.connection(minimum_version=version, maximum_version=version)
         assert http_ask(connection, "/healthz")[0] == 401, name
+    for cipher, good in (("ECDHE-ECDSA-AES256-GCM-SHA384", True), ("ECDHE-ECDSA-CHACHA20-POLY1305", True),
+                         ("ECDHE-ECDSA-AES128-SHA", False), ("ECDHE-ECDSA-AES128-CCM", False)):
+        done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{site.port}", "-tls1_2", "-cipher",
+                               cipher + ":@SECLEVEL=0"], input="", capture_output=True, text=True, timeout=20)
+        assert (f"Cipher is {cipher}" in done.stdout) == good, cipher
     seclevel = ["openssl", "s_client", "-connect", f"127.0.0.1:{site.port}", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]
     done = subprocess.run(seclevel, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
     assert done.returncode != 0 and "Cipher is (NONE)" in done.stdout, done.stdout + done.stderr
