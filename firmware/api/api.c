@@ -333,6 +333,7 @@ static const struct route {
     { "/api/v1/devices", false, false, api_list_devices },
     { "/api/v1/series", false, false, api_list_series },
     { "/api/v1/alerts", false, false, api_list_alerts },
+    { "/api/v1/alerts/report", false, false, api_report_alarms },
     { "/api/v1/alerts/", true, true, answer_command },
     { "/api/v1/tail", false, false, api_list_tail },
     { "/api/v1/dlq", false, false, answer_letters },

@@ -9,6 +9,7 @@
  *   GET  /api/v1/devices?after=&max=        known devices, in order of first appearance
  *   GET  /api/v1/series?device=&after=&max= series with their running statistics
  *   GET  /api/v1/alerts?after=              alerts that are not quiet
+ *   GET  /api/v1/alerts/report              how often people are called
  *   POST /api/v1/alerts/ID/ack | shelve?until_ms= | unshelve
  *   GET  /api/v1/tail?after=&max=           the last readings; with `after` it waits up to
  *                                           10 s for a newer one

@@ -132,7 +132,6 @@ static const char *state_name(enum alert_state state)
 
 static void put_alert(struct json_writer *w, const struct alert_view *view, int64_t t_ms)
 {
-    static const char *const severities[] = { "info", "warning", "minor", "major", "critical" };
     const struct alert *a = view->alert;
     json_object(w);
     json_put_string(w, "id", view->id);
@@ -140,7 +139,7 @@ static void put_alert(struct json_writer *w, const struct alert_view *view, int6
     json_put_text(w, "metric", view->metric);
     json_put_string(w, "rule", view->rule->name);
     json_put_string(w, "kind", detector_ops(view->rule->kind)->name);
-    json_put_string(w, "severity", severities[a->learning ? SEVERITY_INFO : view->rule->severity]);
+    json_put_string(w, "severity", severity_name(alert_severity(a, view->rule)));
     if (a->reason != REASON_NONE) {
         json_put_string(w, "reason", reason_name(a->reason));
     }

@@ -121,6 +121,8 @@ static void put_engine(const struct api *api, const struct gateway_view *v, stru
         { "weir_windows_forced_total", "Windows closed early because too many were open.",
           c.forced_windows },
         { "weir_alerts_raised_total", "Alerts raised.", c.alerts_raised },
+        { "weir_alerts_learning_total", "Of them, those of series that were too new.",
+          c.alerts_learning },
         { "weir_alerts_updated_total", "Alerts told anew while they stood.", c.alerts_updated },
         { "weir_alerts_cleared_total", "Alerts cleared.", c.alerts_cleared },
         { "weir_alerts_suppressed_total", "Anomalies that found no room for an alert.",

@@ -92,6 +92,10 @@ bool api_list_alerts(struct api *api, const struct api_request *request, int64_t
 bool api_list_tail(struct api *api, const struct api_request *request, int64_t mono_ms,
                    struct api_response *response);
 
+/* api_alarms.c: likewise */
+bool api_report_alarms(struct api *api, const struct api_request *request, int64_t mono_ms,
+                       struct api_response *response);
+
 /* api_credentials.c: likewise */
 bool api_list_credentials(struct api *api, const struct api_request *request, int64_t mono_ms,
                           struct api_response *response);

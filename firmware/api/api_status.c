@@ -240,6 +240,7 @@ static void put_engine(const struct gateway_view *v, struct json_writer *w)
     json_put_unsigned(w, "alerts_updated", c.alerts_updated);
     json_put_unsigned(w, "alerts_cleared", c.alerts_cleared);
     json_put_unsigned(w, "alerts_suppressed", c.alerts_suppressed);
+    json_put_unsigned(w, "alerts_learning", c.alerts_learning);
     json_put_unsigned(w, "sequence_restarts", c.sequence_restarts);
     json_put_unsigned(w, "dedup_forgotten", c.dedup_forgotten);
     json_object_end(w);

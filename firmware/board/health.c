@@ -55,7 +55,7 @@ bool health_alarm(const struct gateway_view *view, enum severity least)
         return false;
     while (engine_alert(view->engine, &cursor, &alert)) {
         const struct alert *a = alert.alert;
-        enum severity severity = a->learning ? SEVERITY_INFO : alert.rule->severity;
+        enum severity severity = alert_severity(a, alert.rule);
         bool open = a->state == ALERT_RAISED || a->state == ALERT_CLEARING;
         if (open && severity >= least && a->shelved_until_ms <= view->wall_ms)
             return true;

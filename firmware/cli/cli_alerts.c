@@ -5,15 +5,18 @@
 
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
+#include "firmware/cli/cli_alerts.h"
 #include "firmware/cli/listing.h"
 
 static const char help[] =
     "usage: weir alerts [-s PATH | -c FILE] [--json]\n"
     "       weir alerts ack ID\n"
     "       weir alerts shelve ID [--for MINUTES]\n"
-    "       weir alerts unshelve ID\n\n"
+    "       weir alerts unshelve ID\n"
+    "       weir alerts report [--json]\n\n"
     "Alerts that are not over. To acknowledge or shelve one changes what people are shown, not\n"
-    "what is true; it is on disk with the next commit.\n\n"
+    "what is true; it is on disk with the next commit. `report` says how often people are called,\n"
+    "and what is commonly held against that.\n\n"
     "  --for MINUTES   how long it stays shelved; 60\n";
 
 static int list(const struct client_options *options)
@@ -42,9 +45,11 @@ int cli_alerts(int argc, char **argv)
         return status;
     if (a.word_count == 0)
         return list(&options);
+    if (strcmp(a.words[0], "report") == 0 && a.word_count == 1)
+        return cli_alerts_report(&options);
     bool shelve = strcmp(a.words[0], "shelve") == 0;
     if (!shelve && strcmp(a.words[0], "ack") != 0 && strcmp(a.words[0], "unshelve") != 0)
-        return arguments_usage(&a, "want ack, shelve or unshelve, not", a.words[0]);
+        return arguments_usage(&a, "want ack, shelve, unshelve or report, not", a.words[0]);
     if (a.word_count != 2)
         return arguments_usage(&a, "want one alert's id after", a.words[0]);
     client_escape(id, sizeof id, a.words[1]);

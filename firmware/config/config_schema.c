@@ -265,9 +265,9 @@ const struct config_key config_keys[] = {
       .doc = "Readings without a sequence remembered, a device." },
 
     { SECTION_LEARNING, "readings", KEY_INTEGER, FIELD(config, engine.learning_readings), 0,
-      1000000, .fallback = "200", .doc = "Readings of a new series." },
+      1000000, .fallback = "300", .doc = "Readings of a new series." },
     { SECTION_LEARNING, "time", KEY_DURATION, FIELD(config, engine.learning_ms), 0, 30 * DAYS,
-      .fallback = "20s", .doc = "Event time since its first." },
+      .fallback = "1d", .doc = "Event time since its first." },
 
     { SECTION_USUAL, "all", KEY_BOOLEAN, FIELD(config, usual.all), .fallback = "true",
       .doc = "False: only what `detectors` lists." },

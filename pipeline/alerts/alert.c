@@ -46,7 +46,8 @@ static enum alert_transition raise(struct alert *a, int64_t t_ms)
     set_state(a, ALERT_RAISED, t_ms);
     a->number++;
     a->revision = 0;
-    a->acknowledged = false;
+    a->raised_ms = t_ms;
+    a->acknowledged = a->alarmed = false;
     return tell(a, ALERT_RAISE, t_ms);
 }
 
@@ -139,6 +140,11 @@ bool alert_is_live(const struct alert *a)
 bool alert_is_open(const struct alert *a)
 {
     return a->state == ALERT_RAISED || a->state == ALERT_CLEARING;
+}
+
+enum severity alert_severity(const struct alert *a, const struct detector_config *rule)
+{
+    return a->learning ? SEVERITY_LEARNING : rule->severity;
 }
 
 int64_t alert_cool_ms(const struct alert *a, const struct detector_config *rule)
@@ -282,11 +288,13 @@ void alert_save(const struct alert *a, struct byte_writer *w)
     put_bool(w, a->acknowledged);
     put_bool(w, a->learning);
     put_bool(w, a->last_told);
+    put_bool(w, a->alarmed);
     put_u64(w, a->number);
     put_u32(w, a->revision);
     put_u32(w, a->count);
     put_u32(w, a->suppressed);
     put_i64(w, a->since_ms);
+    put_i64(w, a->raised_ms);
     put_i64(w, a->told_ms);
     put_i64(w, a->shelved_until_ms);
     put_i64(w, a->onset_event_ms);
@@ -307,11 +315,13 @@ void alert_load(struct alert *a, struct byte_reader *r)
     a->acknowledged = get_bool(r);
     a->learning = get_bool(r);
     a->last_told = get_bool(r);
+    a->alarmed = get_bool(r);
     a->number = get_u64(r);
     a->revision = get_u32(r);
     a->count = get_u32(r);
     a->suppressed = get_u32(r);
     a->since_ms = get_time(r);
+    a->raised_ms = get_time(r);
     a->told_ms = get_time(r);
     a->shelved_until_ms = get_i64(r);
     a->onset_event_ms = get_time(r);

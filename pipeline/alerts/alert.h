@@ -39,12 +39,14 @@ struct alert {
     bool acknowledged : 1;
     bool learning : 1;      /* not told yet since the series has learnt enough */
     bool last_told : 1;     /* `last` has been told: the next anomalous verdict replaces it */
+    bool alarmed : 1;       /* people have been called: raised, and not for learning alone */
     uint32_t revision;      /* of this alert; 1 is the raise */
     uint32_t count;         /* anomalous readings since the onset */
     uint32_t suppressed;    /* anomalies that cool-down kept from becoming alerts */
     uint64_t number;        /* of the triple's alerts: one more than the one before */
     int64_t since_ms;       /* t when the present state began */
-    int64_t told_ms;        /* t of the last revision */
+    int64_t raised_ms;      /* t of the first revision, */
+    int64_t told_ms;        /* and of the last */
     int64_t shelved_until_ms; /* wall time: a person set it; 0: not shelved */
     int64_t onset_event_ms; /* event time of the first anomalous reading */
     int64_t last_event_ms;  /* and of the last */
@@ -61,7 +63,7 @@ struct alert_event {
     enum alert_transition transition; /* RAISE, UPDATE or CLEAR */
     const struct alert *alert;        /* as it is after the transition */
     const struct detector_config *rule;
-    enum severity severity;           /* info while learning */
+    enum severity severity;
     struct text device, metric, unit;
     const struct statistics *usual;   /* of the series; NULL for an alert of the gateway itself */
     /* up to recent_count readings before and at the anomaly, oldest first */
@@ -99,6 +101,10 @@ enum alert_transition alert_withdraw(struct alert *a, int64_t t_ms);
 
 /* When cool-down ends; INT64_MIN where the alert is not cooling down. */
 int64_t alert_cool_ms(const struct alert *a, const struct detector_config *rule);
+
+/* How bad it is now: LEARNING while it has only been told of a series that is too new, else what
+ * its rule says. */
+enum severity alert_severity(const struct alert *a, const struct detector_config *rule);
 
 /* Raised and not cleared: the world has been told of it. */
 bool alert_is_open(const struct alert *a);

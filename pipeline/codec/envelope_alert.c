@@ -5,27 +5,28 @@
 #include "pipeline/codec/envelope.h"
 #include "pipeline/codec/envelope_parts.h"
 
-struct severity_names {
-    const char *name;
-    const char *text; /* OpenTelemetry's, with its number */
+struct open_telemetry { /* its name of a severity, and its number */
+    const char *text;
     int64_t number;
 };
 
-static struct severity_names severity_names(enum severity severity)
+static struct open_telemetry open_telemetry(enum severity severity)
 {
     switch (severity) {
+    case SEVERITY_LEARNING:
     case SEVERITY_INFO:
-        return (struct severity_names){ "info", "INFO", 9 };
+        return (struct open_telemetry){ "INFO", 9 };
     case SEVERITY_WARNING:
-        return (struct severity_names){ "warning", "WARN", 13 };
+        return (struct open_telemetry){ "WARN", 13 };
     case SEVERITY_MINOR:
-        return (struct severity_names){ "minor", "WARN2", 14 };
+        return (struct open_telemetry){ "WARN2", 14 };
     case SEVERITY_MAJOR:
-        return (struct severity_names){ "major", "ERROR", 17 };
+        return (struct open_telemetry){ "ERROR", 17 };
     case SEVERITY_CRITICAL:
+    case SEVERITIES:
         break;
     }
-    return (struct severity_names){ "critical", "FATAL", 21 };
+    return (struct open_telemetry){ "FATAL", 21 };
 }
 
 static const char *transition_name(enum alert_transition transition)
@@ -123,7 +124,7 @@ static void put_finding(struct json_writer *w, const struct alert_event *event, 
     if (alert->shelved_until_ms > wall_ms)
         json_put_time(w, "shelved_until", alert->shelved_until_ms);
     json_put_bool(w, "learning", alert->learning);
-    json_put_string(w, "severity", severity_names(event->severity).name);
+    json_put_string(w, "severity", severity_name(event->severity));
     if (alert->reason != REASON_NONE)
         json_put_string(w, "reason", reason_name(alert->reason));
     json_put_number(w, "observed", alert->last.observed);
@@ -145,7 +146,7 @@ struct text envelope_alert(const struct envelope *e, uint64_t sequence,
                            const struct alert_event *event, const struct inventory_entry *device,
                            bool enriched, void *to, size_t bytes)
 {
-    const struct severity_names severity = severity_names(event->severity);
+    const struct open_telemetry severity = open_telemetry(event->severity);
     int64_t wall_ms = event->t_ms + e->offset_ms;
     char id[ALERT_ID_BYTES + 12];
     (void)snprintf(id, sizeof id, "%s.%" PRIu32, event->id, event->alert->revision); /* fits */

@@ -15,8 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pipeline/detect/baseline.h"
+#include "pipeline/alerts/severity.h"
 #include "pipeline/bytes.h"
+#include "pipeline/detect/baseline.h"
 #include "pipeline/reading.h"
 #include "pipeline/reason.h"
 #include "pipeline/statistics.h"
@@ -39,14 +40,6 @@ enum detector_kind {
     DETECTOR_NOISE,    /* the signal has lost its noise */
     DETECTOR_COUNTER,  /* what only counts up began again */
     DETECTOR_KINDS
-};
-
-enum severity {
-    SEVERITY_INFO,
-    SEVERITY_WARNING,
-    SEVERITY_MINOR,
-    SEVERITY_MAJOR,
-    SEVERITY_CRITICAL
 };
 
 /* One configured rule; the configuration's. Parameters that a kind does not use are ignored. */

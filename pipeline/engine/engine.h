@@ -12,6 +12,7 @@
 #ifndef PIPELINE_ENGINE_ENGINE_H
 #define PIPELINE_ENGINE_ENGINE_H
 
+#include "pipeline/alerts/alarm_log.h"
 #include "pipeline/alerts/alert.h"
 #include "pipeline/arena.h"
 #include "pipeline/contract.h"
@@ -23,7 +24,8 @@
 enum {
     ENGINE_RULES_MAX = 40,           /* detectors, the usual ones among them */
     /* of them that match one series; more is an error of the configuration */
-    ENGINE_RULES_PER_SERIES_MAX = 20
+    ENGINE_RULES_PER_SERIES_MAX = 20,
+    ENGINE_ALARM_TOP = 10
 };
 
 enum time_policy { TIME_POLICY_DEVICE, TIME_POLICY_ARRIVAL, TIME_POLICY_CLAMP };
@@ -161,6 +163,7 @@ struct engine_counts {
     uint64_t forced_windows;
     uint64_t results, revisions;
     uint64_t alerts_raised, alerts_updated, alerts_cleared, alerts_suppressed;
+    uint64_t alerts_learning;  /* of those raised: while their series was too new */
     uint64_t dedup_forgotten;  /* ranges given up because a device had too many */
     uint32_t devices, series;
     uint32_t alerts_open;
@@ -191,7 +194,23 @@ struct alert_view {
     char id[ALERT_ID_BYTES + 1];
 };
 
+/* How often people are called, over the day that runs and the one before. */
+struct alarm_report {
+    int64_t from_ms;     /* t */
+    struct alarm_hour sum;
+    uint32_t busiest;    /* raised in one hour, at most */
+    uint32_t of_top;     /* of `sum.raised`, by the series below */
+    uint32_t top_count;
+    struct alarm_top {
+        struct text device, metric;
+        uint32_t raised;
+    } top[ENGINE_ALARM_TOP]; /* most first; of equal ones those that appeared first */
+    uint32_t open, acknowledged, stale; /* alerts that stand; stale: for longer than a day */
+};
+
 struct engine_counts engine_counts(const struct engine *engine);
+/* As of t. O(series), and of alerts that stand. */
+struct alarm_report engine_alarm_report(const struct engine *engine, int64_t t_ms);
 /* As the journal says. */
 enum shed_level engine_shed_level(const struct engine *engine);
 struct clock_record engine_clock(const struct engine *engine);

@@ -196,7 +196,7 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
         .transition = what,
         .alert = alert,
         .rule = of->rule,
-        .severity = alert->learning ? SEVERITY_INFO : of->rule->severity,
+        .severity = alert_severity(alert, of->rule),
         .t_ms = e->t_ms,
         .event_time_ms = what == ALERT_RAISE ? alert->onset_event_ms : alert->last_event_ms,
         .first_block = alert->onset_block,
@@ -237,7 +237,7 @@ static void tell(struct engine *e, const struct subject *of, const struct alert 
 
 /* Count, tell and keep what an alert has become. False: there is no place for it, and only the
  * anomaly is counted, a silence that is tried again only once. */
-static bool finish(struct engine *e, const struct subject *of, const struct alert *alert,
+static bool finish(struct engine *e, const struct subject *of, struct alert *alert,
                    enum alert_transition what)
 {
     if (!keep(e, of, alert)) {
@@ -245,6 +245,9 @@ static bool finish(struct engine *e, const struct subject *of, const struct aler
         e->counts.alerts_suppressed += !of->watch->silence_waits;
         return false;
     }
+    engine_note_alarm(e, of->series, alert_severity(alert, of->rule), alert, what);
+    if (of->watch->open)
+        e->alerts[of->watch->place].alert = *alert;
     tell(e, of, alert, what);
     return true;
 }

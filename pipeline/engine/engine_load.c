@@ -106,7 +106,7 @@ static void load_counts(struct engine_counts *c, struct byte_reader *r)
     uint64_t *all[] = { &c->readings, &c->sequence_restarts, &c->late, &c->unordered,
                         &c->forced_windows, &c->results, &c->revisions, &c->alerts_raised,
                         &c->alerts_updated, &c->alerts_cleared, &c->alerts_suppressed,
-                        &c->dedup_forgotten };
+                        &c->alerts_learning, &c->dedup_forgotten };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         *all[i] = get_u64(r);
 }
@@ -157,6 +157,13 @@ static void load_rejects(struct loading *l)
         r->counts[i] = get_u32(l->r);
     r->slot = get_time(l->r);
     need(l, r->slot >= 0 && r->slot <= l->e->t_ms / ENGINE_REJECT_SLOT_MS);
+}
+
+static void load_alarm_log(struct loading *l)
+{
+    struct alarm_log *log = &l->e->alarm_log;
+    alarm_log_load(log, l->r);
+    need(l, log->hour <= l->e->t_ms / ALARM_LOG_HOUR_MS);
 }
 
 static void load_own(struct loading *l)
@@ -242,6 +249,7 @@ static int load_head(struct loading *l)
     load_counts(&e->counts, l->r);
     load_sources(l);
     load_rejects(l);
+    load_alarm_log(l);
     load_own(l);
     if (l->r->failed)
         return WEIR_ECORRUPT;
@@ -406,6 +414,9 @@ static void load_series(struct loading *l)
     s->last_event_ms = get_time(l->r);
     s->readings = get_u32(l->r);
     s->device_time_max_ms = get_i64(l->r);
+    s->alarms.day = get_u16(l->r);
+    s->alarms.today = get_u16(l->r);
+    s->alarms.before = get_u16(l->r);
     statistics_load(&s->statistics, l->r);
     need(l, s->statistics.last_ms > -TIME_MS_MAX && s->statistics.last_ms < TIME_MS_MAX);
     load_windows(l, index);

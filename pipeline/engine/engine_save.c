@@ -6,7 +6,8 @@
 #include "pipeline/engine/engine_state.h"
 
 enum {
-    HEAD_BYTES_MAX = 1024 + ENGINE_RULES_MAX * (DETECTOR_NAME_BYTES_MAX + 11),
+    HEAD_BYTES_MAX = 1024 + ALARM_LOG_HOURS * 32 +
+                     ENGINE_RULES_MAX * (DETECTOR_NAME_BYTES_MAX + 11),
     WITHDRAWN_BYTES_MAX = 256,
     SOURCE_BYTES = 9,
     DEVICE_BYTES_MAX = 512,    /* without what dedup keeps */
@@ -132,7 +133,7 @@ static void save_counts(const struct engine_counts *c, struct byte_writer *w)
     const uint64_t all[] = { c->readings, c->sequence_restarts, c->late, c->unordered,
                              c->forced_windows, c->results, c->revisions, c->alerts_raised,
                              c->alerts_updated, c->alerts_cleared, c->alerts_suppressed,
-                             c->dedup_forgotten };
+                             c->alerts_learning, c->dedup_forgotten };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         put_u64(w, all[i]);
 }
@@ -187,6 +188,7 @@ static void save_head(const struct engine *e, struct byte_writer *w)
         put_i64(w, e->sources[i].since_ms);
     }
     save_rejects(e, w);
+    alarm_log_save(&e->alarm_log, w);
     put_u8(w, (uint8_t)e->shed.level);
     put_i64(w, e->shed.since_ms);
     put_i64(w, e->shed.due_ms);
@@ -241,6 +243,9 @@ static void save_series(const struct engine *e, uint32_t index, struct byte_writ
     put_i64(w, s->last_event_ms);
     put_u32(w, s->readings);
     put_i64(w, s->device_time_max_ms);
+    put_u16(w, s->alarms.day);
+    put_u16(w, s->alarms.today);
+    put_u16(w, s->alarms.before);
     statistics_save(&s->statistics, w);
     size_t from = begin_sized(w);
     windows_save(engine_windows(e, index), &e->config->window, w);

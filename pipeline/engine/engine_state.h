@@ -7,6 +7,7 @@
 #ifndef PIPELINE_ENGINE_ENGINE_STATE_H
 #define PIPELINE_ENGINE_ENGINE_STATE_H
 
+#include "pipeline/alerts/alarm_log.h"
 #include "pipeline/engine/engine.h"
 #include "pipeline/pressure/shed.h"
 #include "pipeline/timers.h"
@@ -19,7 +20,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 10,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 11,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -70,6 +71,7 @@ struct series {
     uint8_t watch_count;
     uint8_t held;            /* readings held back, sorted by event time */
     uint8_t recent_count;
+    struct alarm_days alarms;
 };
 
 /* What the gateway has alerts about itself for. */
@@ -169,6 +171,7 @@ struct engine {
     uint32_t withdrawn_count;
     int64_t withdraw_ms;          /* their timer: t of the CONFIG record; INT64_MAX: not yet */
     struct shed_state shed;
+    struct alarm_log alarm_log;
     uint8_t *scratch;             /* one part of a state being digested */
     size_t scratch_bytes;
 };
@@ -281,6 +284,10 @@ bool engine_on_own(struct engine *e, enum engine_own what, double observed, doub
                    bool over);
 void engine_on_command(struct engine *e, struct text command);
 void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w);
+
+/* engine_alarm.c: how often people are called */
+void engine_note_alarm(struct engine *e, uint32_t series, enum severity severity,
+                       struct alert *alert, enum alert_transition what);
 
 /* engine_pressure.c: what is left out, and how late the gateway is */
 void engine_on_shed(struct engine *e, const struct record *record);

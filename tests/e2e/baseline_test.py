@@ -65,7 +65,7 @@ def main():
         oven.live(YOUNG)
         oven.say([60])
         young = one_alert(place, oven)
-        assert young["reason"] == "spike" and young["learning"] and young["severity"] == "info", young
+        assert young["reason"] == "spike" and young["learning"] and young["severity"] == "learning", young
 
         oven.live(OLD)
         place.wait_status("all is stored", lambda s: s["ledger"]["stored"] == oven.sent)

@@ -49,6 +49,7 @@ say "The gateway between them"
 cat >"$dir/weir.yaml" <<END
 gateway: {name: by-hand, data_dir: $dir/data, socket: $dir/weir.sock}
 clock: {trust: system}
+learning: {readings: 200, time: 20s}
 sources:
   - name: plant
     url: mqtt://127.0.0.1:$plant

@@ -1,7 +1,7 @@
 /* Goal: the alert's state machine tells each revision once, at the right time, and its identity never
  * changes. Method: timelines as tables (t, verdict or timer, what is told, the state after), saving and
  * loading between every two steps; then a random walk that checks what must always hold.
- * Links: pipeline/alerts/alert.c pipeline/bytes.c pipeline/hash.c */
+ * Links: pipeline/alerts/%.c pipeline/bytes.c pipeline/hash.c */
 #include "pipeline/alerts/alert.h"
 
 #include <string.h>
