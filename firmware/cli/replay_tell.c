@@ -38,12 +38,6 @@ static struct told_group *group_of(struct replay_changes *c, const char *rule, c
     return g;
 }
 
-static const char *severity_name(enum severity severity)
-{
-    static const char *const names[] = { "info", "warning", "minor", "major", "critical" };
-    return names[severity];
-}
-
 /* --- alerts --- */
 
 static void add_time(struct table *table, int64_t time_ms)
