@@ -38,6 +38,8 @@ int cli_config(int argc, char **argv)
     if (status != -1)
         return status;
     const char *verb = a.word_count > 0 ? a.words[0] : "";
+    if (json && strcmp(verb, "show") != 0)
+        return arguments_usage(&a, "--json is for show, not", verb);
     if (strcmp(verb, "explain") == 0 && a.word_count == 2)
         return config_explain(a.words[1], stdout, stderr) == 0 ? CLI_OK : CLI_PROBLEM;
     if (strcmp(verb, "reference") == 0 && a.word_count == 1)

@@ -13,14 +13,15 @@
 #include "firmware/config/tokens.h"
 
 static const char help[] =
-    "usage: weir token viewer|engineer NAME [--to FILE]\n\n"
+    "usage: weir token viewer|engineer NAME [--to FILE] [--json]\n\n"
     "Make a token for http.listen: a viewer may read all, an engineer may also acknowledge and\n"
     "shelve alerts, reload the inventory and send commands to devices. It is printed once and\n"
     "kept nowhere; the file of tokens (http.tokens) gets a line with the role, the name and a\n"
     "SHA-256.\n"
     "To revoke one, remove its line. SIGHUP makes the running gateway read the file again.\n\n"
     "  --to FILE   append the line to it (made with mode 0600 where it is not there); without it\n"
-    "              the line is printed behind the token\n\n"
+    "              the line is printed behind the token\n"
+    "  --json      one JSON object\n\n"
     "Exit status: 0 done, 1 the file can't be written, 2 not understood.\n";
 
 static bool is_name(const char *name)
@@ -43,6 +44,13 @@ static bool has_name(FILE *file, const char *name)
     return false;
 }
 
+/* Whether its last line, if there is any, is ended: editors may leave it open. */
+static bool is_ended(FILE *file)
+{
+    bool ended = fseek(file, -1, SEEK_END) != 0 || fgetc(file) == '\n';
+    return fseek(file, 0, SEEK_END) == 0 && ended; /* what was read is written to next */
+}
+
 static int append(const char *path, const char *name, const char *line)
 {
     int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
@@ -57,7 +65,7 @@ static int append(const char *path, const char *name, const char *line)
     const char *wrong = (st.st_mode & 077) != 0 ? "others may read it; chmod 0600"
                         : has_name(file, name)  ? "the name stands in it already"
                                                 : NULL;
-    bool written = wrong == NULL && fprintf(file, "%s\n", line) > 0;
+    bool written = wrong == NULL && fprintf(file, is_ended(file) ? "%s\n" : "\n%s\n", line) > 0;
     bool closed = fclose(file) == 0;
     if (written && closed)
         return CLI_OK;
@@ -65,10 +73,25 @@ static int append(const char *path, const char *name, const char *line)
     return CLI_PROBLEM;
 }
 
+static void print(const struct arguments *a, const char *token, const char *line, bool in_file,
+                  bool json)
+{
+    if (json) /* nothing in it wants an escape */
+        (void)printf("{\"role\":\"%s\",\"name\":\"%s\",\"token\":\"%s\",\"line\":\"%s\"}\n",
+                     a->words[0], a->words[1], token, line);
+    else if (in_file)
+        (void)printf("%s\n", token);
+    else
+        (void)printf("%s\n%s\n", token, line);
+}
+
 int cli_token(int argc, char **argv)
 {
     const char *to = NULL;
-    const struct flag flags[] = { { "--to", NULL, &to, NULL }, { 0 } };
+    bool json = false;
+    const struct flag flags[] = { { "--to", NULL, &to, NULL },
+                                  { "--json", NULL, NULL, &json },
+                                  { 0 } };
     struct arguments a = { .help = help, .flags = flags, .words_max = 2 };
     uint8_t random[TOKEN_RANDOM_BYTES];
     char text[TOKEN_TEXT_BYTES], line[256];
@@ -89,6 +112,6 @@ int cli_token(int argc, char **argv)
     token_make(random, role, a.words[1], text, line, sizeof line);
     status = to != NULL ? append(to, a.words[1], line) : CLI_OK;
     if (status == CLI_OK)
-        (void)printf(to != NULL ? "%s\n" : "%s\n%s\n", text, line);
+        print(&a, text, line, to != NULL, json);
     return status;
 }

@@ -24,7 +24,7 @@ ASKING = [(["status"], 0), (["devices"], 0), (["show", "pump"], 0), (["show", "N
           (["dlq", "list"], 0), (["dlq", "show", "1"], 0), (["dlq", "show", "999"], 1), (["dlq", "show", "x"], 1),
           (["export"], 0), (["export", "--from", "99999"], 0)]
 MISUSED = [["show"], ["show", "a", "b"], ["alerts", "eat", NO_ID], ["alerts", "ack"], ["dlq"], ["dlq", "show"],
-           ["tail", "-n", "0"], ["tail", "-n", "5x"], ["alerts", "shelve", NO_ID, "--for", "1h"], ["export", "--format", "xml"], ["export", "--from", "x"], ["config"], ["config", "eat"],
+           ["tail", "-n", "0"], ["tail", "-n", "5x"], ["alerts", "shelve", NO_ID, "--for", "1h"], ["export", "--format", "xml"], ["export", "--from", "x"], ["config"], ["config", "eat"], ["config", "explain", "all", "--json"],
            ["check", "x"], ["version", "x"], ["run", "x"], ["status", "x"], ["devices", "x"], ["tail", "x"], ["export", "x"],
            ["nosuch"]]
 CONFIG = """

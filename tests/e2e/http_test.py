@@ -181,6 +181,15 @@ def wrong_settings_are_refused_at_start(place):
 
 def a_token_is_made_once(place):
     site = Secured(place)
+    with open(site.tokens) as f:
+        lines = f.read()
+    with open(site.tokens, "w") as f:
+        f.write(lines.rstrip("\n"))  # as an editor may leave it
+    done = subprocess.run([WEIR, "token", "viewer", "more", "--to", site.tokens, "--json"], capture_output=True, text=True)
+    made = json.loads(done.stdout)
+    with open(site.tokens) as f:
+        assert f.read() == lines + made["line"] + "\n"
+    assert made["token"].startswith("weir_") and made["line"].startswith("viewer more "), made
     done = subprocess.run([WEIR, "token", "viewer", "grafana", "--to", site.tokens], capture_output=True, text=True)
     assert done.returncode == 1 and "the name stands in it already" in done.stderr, done
     assert os.stat(site.tokens).st_mode & 0o777 == 0o600
