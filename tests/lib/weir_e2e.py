@@ -51,6 +51,34 @@ def wait_until(what, done, seconds=20, step=0.05):
     raise AssertionError(f"waited {seconds} s in vain: {what}")
 
 
+def pin(pid, index):
+    """A process and what it begins to one of the cores that we may use, all its threads; -1: the last one."""
+    core = sorted(os.sched_getaffinity(0))[index]
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(thread), {core})
+
+
+class Share:
+    """How much longer a process's first thread takes than with a core of its own, from here on: others may use the core
+    too. 1 where the kernel does not tell."""
+
+    def __init__(self, pid):
+        self.path = f"/proc/{pid}/task/{pid}/schedstat"
+        self.begin = self.read()
+
+    def read(self):
+        try:
+            with open(self.path, encoding="ascii") as file:
+                ran, waited, _ = file.read().split()
+            return int(ran), int(waited)
+        except OSError:
+            return 0, 0
+
+    def stretch(self):
+        ran, waited = (now - begin for now, begin in zip(self.read(), self.begin))
+        return 1 + waited / ran if ran > 0 else 1
+
+
 CASES_AT_ONCE = 4
 CASE_TIMEOUT_S = 400
 
