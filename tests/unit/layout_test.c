@@ -1,0 +1,213 @@
+/* Goal: what is stored is not changed by mistake: a checkpoint's form without another
+ *   ENGINE_LAYOUT_VERSION (an older one would be read as what it is not), a block's without another
+ *   BLOCK_VERSION, the numbers of record kinds and of reasons at all.
+ * Method: a fixed little history, with all that an engine keeps, and a record of each kind; what is
+ *   written of them is hashed and compared with what stands below, beside its version. Whoever
+ *   changes those bytes on purpose counts the version up and adds a line; a line that is there is
+ *   never changed.
+ * Links: pipeline/engine/engine%.c pipeline/alerts/%.c pipeline/detect/%.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/reject.c storage/block_encode.c pipeline/packing.c storage/block_chains.c storage/crc32c.c
+ */
+#include "pipeline/engine/engine_state.h"
+#include "storage/block.h"
+#include "storage/block_columns.h"
+#include "tests/lib/check.h"
+#include "tests/lib/engine_bench.h"
+
+enum { STATE_BYTES = 1 << 20, READINGS = 900, METRICS = 3, DEVICES = 4 };
+
+struct form {
+    uint32_t version;
+    uint64_t digest;
+};
+
+static const struct form states[] = { { 10, 0xe97f724e783209c3 }, { 11, 0x085b38dd14df364e } };
+static const struct form blocks[] = { { 1, 0x7235d7091aa441a2 } };
+
+static uint64_t digest_of(const void *at, size_t bytes)
+{
+    return hash64((struct hash_key){ 1, 2 }, at, bytes);
+}
+
+static void check_form(const char *what, const struct form *known, size_t count, uint32_t version,
+                       uint64_t digest)
+{
+    const struct form *last = &known[count - 1];
+    for (size_t i = 1; i < count; i++)
+        assert_true(known[i].version > known[i - 1].version);
+    if (version == last->version && digest != last->digest)
+        fail_msg("%s: the bytes are others (0x%016" PRIx64 "), and version %u is the same: what was "
+                 "stored before would be misread", what, digest, version);
+    if (version != last->version)
+        fail_msg("%s: add { %u, 0x%016" PRIx64 " } behind the others", what, version, digest);
+}
+
+/* --- a checkpoint --- */
+
+static void configure(struct bench *b)
+{
+    bench_configure(b, DEVICES, DEVICES * METRICS);
+    b->config.reorder_ms = 3000;
+    b->config.reorder_slots = 4;
+    b->config.idle_ms = 20000;
+    b->config.learning_readings = 50;
+    b->config.rejects_per_minute_max = 12;
+    b->config.shed_for_ms = 20000;
+    b->config.lag_grows_for_ms = 60000;
+    b->config.rules_per_series = DETECTOR_KINDS;
+    for (enum detector_kind kind = 0; kind < DETECTOR_KINDS; kind++)
+        bench_rule(b, kind, "rule");
+    b->rules[DETECTOR_LIMIT].has_high = true;
+    b->rules[DETECTOR_LIMIT].high = 95;
+}
+
+static void read_one(struct bench *b, uint64_t *chance, uint64_t n)
+{
+    static const char *const devices[] = { "press", "oven", "fan", "pump" };
+    static const char *const metrics[] = { "temperature", "vibration", "state" };
+    uint32_t metric = (uint32_t)rnd_below(chance, METRICS);
+    double value = (double)rnd_below(chance, 50) + (n % 97 == 0 ? 80 : 0);
+    b->t_ms += 100 + (int64_t)rnd_below(chance, 300);
+    b->told_count = 0;
+    struct reading reading = bench_reading(devices[rnd_below(chance, DEVICES)], metrics[metric],
+                                           value, BENCH_EPOCH_MS + b->t_ms - (n % 41 == 0 ? 60000 : 300));
+    if (metric == 2)
+        reading.value = (struct value){ .type = VALUE_TEXT, .text = text_of("running") };
+    reading.unit = text_of(metric == 0 ? "C" : "");
+    reading.has_sequence = n % 3 != 0;
+    reading.sequence = n;
+    (void)bench_take(b, &reading);
+}
+
+static void others(struct bench *b)
+{
+    struct alert_view view;
+    uint64_t cursor = 0;
+    char command[80];
+    struct reading who = { .device = text_of("oven") };
+    bench_apply(b, (struct record){ .kind = RECORD_SOURCE, .count = 1 });
+    bench_apply(b, (struct record){ .kind = RECORD_GONE, .reading = who, .content = text_of("bye") });
+    bench_apply(b, (struct record){ .kind = RECORD_REJECT, .reason = REJECT_JSON_SYNTAX, .reading = who });
+    bench_apply(b, (struct record){ .kind = RECORD_SHED, .count = SHED_OPTIONAL });
+    bench_apply(b, (struct record){ .kind = RECORD_LAG, .count = 70000 });
+    assert_true(engine_alert(b->engine, &cursor, &view));
+    snprintf(command, sizeof command, "shelve %s %d", view.id, 5000);
+    bench_apply(b, (struct record){ .kind = RECORD_COMMAND, .content = text_of(command) });
+}
+
+static void a_checkpoint_is_what_its_version_says(void **state)
+{
+    static uint8_t bytes[STATE_BYTES];
+    struct bench b;
+    uint64_t chance = 1;
+    (void)state;
+    configure(&b);
+    bench_init_configured(&b);
+    for (uint64_t n = 1; n <= READINGS; n++)
+        read_one(&b, &chance, n);
+    others(&b);
+    struct engine_counts counts = engine_counts(b.engine);
+    assert_true(counts.late > 0 && counts.results > 0 && counts.alerts_raised > 0);
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    engine_save(b.engine, &w);
+    assert_false(w.failed);
+    check_form("a checkpoint", states, sizeof states / sizeof states[0], ENGINE_LAYOUT_VERSION,
+               digest_of(bytes, w.used));
+    bench_end(&b);
+}
+
+/* --- a block --- */
+
+static struct record one_of(enum record_kind kind)
+{
+    struct reading reading = bench_reading("press", "temperature", 21.5, BENCH_EPOCH_MS);
+    reading.unit = text_of("C");
+    reading.has_sequence = true;
+    reading.sequence = 7;
+    return (struct record){
+        .kind = kind,
+        .t_ms = 1000 + kind,
+        .reading = reading,
+        .event_time_ms = BENCH_EPOCH_MS,
+        .time_source = TIME_CLAMPED,
+        .reason = kind == RECORD_REJECT ? REJECT_JSON_SYNTAX : REJECT_NONE,
+        .clock = { BENCH_EPOCH_MS, CLOCK_COARSE, 3 },
+        .count = kind == RECORD_SHED ? SHED_OPTIONAL : 1,
+        .digest = text_of("0123456789abcdef0123456789abcdef"),
+        .content = text_of("content"),
+    };
+}
+
+static void a_block_is_what_its_version_says(void **state)
+{
+    static uint8_t bytes[BLOCK_BYTES_MIN];
+    struct block_limits limits = { 1000, BLOCK_BYTES_MIN, 100 };
+    struct arena arena = arena_measure();
+    (void)state;
+    (void)block_builder_init(&limits, &arena);
+    void *memory = aligned_alloc(ARENA_ALIGN, arena.used);
+    memset(memory, 0, arena.used);
+    arena = arena_over(memory, arena.used);
+    struct block_builder *builder = block_builder_init(&limits, &arena);
+    block_builder_reset(builder);
+    for (enum record_kind kind = RECORD_READING; kind <= RECORD_GONE; kind++) { /* none of later */
+        struct record record = one_of(kind);
+        assert_int_equal(block_append(builder, &record), 0);
+    }
+    for (int n = 0; n < 20; n++) {
+        struct record record = one_of(RECORD_READING);
+        record.t_ms += n * 10;
+        record.reading.value.number = n * 0.25;
+        record.reading.sequence += (uint64_t)n;
+        assert_int_equal(block_append(builder, &record), 0);
+    }
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    block_finish(builder, &w);
+    assert_false(w.failed);
+    check_form("a block", blocks, sizeof blocks / sizeof blocks[0], BLOCK_VERSION,
+               digest_of(bytes, w.used));
+    free(memory);
+}
+
+/* --- numbers --- */
+
+/* A new one is added behind the others, here too. */
+static void numbers_stay(void **state)
+{
+    static const struct {
+        int number, was;
+    } kinds[] = {
+        { RECORD_READING, 1 }, { RECORD_REJECT, 2 },    { RECORD_TICK, 3 }, { RECORD_CLOCK, 4 },
+        { RECORD_SOURCE, 5 },  { RECORD_CONFIG, 6 },    { RECORD_INVENTORY, 7 },
+        { RECORD_SHED, 8 },    { RECORD_COMMAND, 9 },   { RECORD_LAG, 10 }, { RECORD_GONE, 11 },
+        { RECORD_MADE, 12 },
+        { CLOCK_UNSET, 0 },    { CLOCK_COARSE, 1 },     { CLOCK_SYNCED, 2 },
+        { TIME_DEVICE, 0 },    { TIME_ARRIVAL, 1 },     { TIME_CLAMPED, 2 }, { TIME_COARSE, 3 },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        assert_int_equal(kinds[i].number, kinds[i].was);
+    assert_int_equal(RECORD_KIND_LAST, 12);
+    static const char *const reasons[] = {
+        "topic_mismatch", "payload_too_large", "json_syntax", "json_trailing", "json_depth",
+        "json_too_big", "json_duplicate_key", "invalid_utf8", "number_not_finite",
+        "number_too_large", "value_missing", "value_type", "time_invalid",
+        "sequence_invalid", "unit_invalid", "name_invalid", "too_many_readings",
+        "no_readings", "identity_mismatch", "contract_type", "contract_unit",
+        "contract_range", "contract_required", "contract_unknown", "contract_version",
+        "time_future", "time_range", "device_limit", "series_limit", "field_type",
+        "upstream_refused",
+    };
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        assert_string_equal(reject_name((enum reject_reason)(i + 1)), reasons[i]);
+    assert_int_equal(REJECT_REASON_END, sizeof reasons / sizeof reasons[0] + 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_checkpoint_is_what_its_version_says),
+        cmocka_unit_test(a_block_is_what_its_version_says),
+        cmocka_unit_test(numbers_stay),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
