@@ -26,9 +26,10 @@ import listener_bench  # noqa: E402
 from simulator.system import WEIR, System, built, say  # noqa: E402
 
 BENCH = os.path.join(ROOT, os.environ.get("B", "build"), "bench")
-FULL = {"rounds": 20, "series": 60, "devices": 1000, "tap_rate": 10, "tap_s": 8, "backlog": 80000, "few": 100,
+FULL = {"rounds": 20, "checkpoints": ["1000", "10000", "100000"],
+        "series": 60, "devices": 1000, "tap_rate": 10, "tap_s": 8, "backlog": 80000, "few": 100,
         "memory_s": 15, "disk": [(10, 1, 8), (100, 1, 8), (1000, 1, 8), (1000, 5, 8)]}
-QUICK = {"rounds": 3, "series": 4, "devices": 50, "tap_rate": 10, "tap_s": 2, "backlog": 2000, "few": 10,
+QUICK = {"rounds": 3, "checkpoints": ["1000"], "series": 4, "devices": 50, "tap_rate": 10, "tap_s": 2, "backlog": 2000, "few": 10,
          "memory_s": 3, "disk": [(10, 5, 2), (50, 10, 2)]}
 results = []
 
@@ -134,7 +135,7 @@ def count_lines(path):
 # --- cases -------------------------------------------------------------------------------------------------------
 
 def programs(plan):
-    for command in (["pipeline_bench", str(plan["rounds"])], ["block_bench"],
+    for command in (["pipeline_bench", str(plan["rounds"])], ["block_bench"], ["checkpoint_bench", *plan["checkpoints"]],
                     ["detectors_bench", str(plan["series"]), "1000"]):
         done = subprocess.run([os.path.join(BENCH, command[0]), *command[1:]], capture_output=True, text=True, check=True)
         for line in done.stdout.splitlines():

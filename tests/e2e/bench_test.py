@@ -15,6 +15,7 @@ FLOORS = {f"{name}_qos_{qos}" for name in ("floor_e2e", "mosquitto_sub") for qos
 CASES = {
     "pipeline": {"scan", "check_and_cjson", "decode", "admit_and_apply", "decode_to_detectors",
                  "decode_to_detectors_6_rules", "decode_to_journal_block"},
+    "checkpoint": {"1000_devices"},
     "tap": {"qos_1", "qos_0", "backlog_qos_1"},
     "memory": {"a_device_with_one_metric", "daemon_50_devices"},
     "disk": {"50_readings_a_second", "500_readings_a_second", "all_of_them_and_the_wal_moved"},
