@@ -30,6 +30,9 @@
  *   A13 the shed level in the journal goes up and down by one; a new life begins at 0
  *   A14 what a block says that it made (RECORD_MADE) is what its fold makes, bit for bit, and a
  *       block that does not say made nothing
+ *   A15 at QoS 2, a commit that has a message's row has all of it, or those before it have; a
+ *       message is acknowledged only when its row is committed; and the rows that a restart finds
+ *       are those of the commits, until they end
  *
  * Eventually (after the faults have ended, within bounded virtual time):
  *
@@ -75,6 +78,8 @@
     X(BROKER_LOST, "broker_lost")                                                                  \
     X(ACKNOWLEDGEMENT_LOST, "acknowledgement_lost")                                                \
     X(ACKNOWLEDGED_IN_PART, "acknowledged_in_part")                                                \
+    X(EXCHANGE_ENDED, "exchange_ended")                                                            \
+    X(EXCHANGE_OVER_A_RESTART, "exchange_over_a_restart")                                          \
     /* commits and the disk */                                                                     \
     X(COMMIT_DONE, "commit_done")                                                                  \
     X(COMMIT_FAILED, "commit_failed")                                                              \

@@ -157,6 +157,14 @@ static void deliver(struct world *w, struct world_message *m)
                                .qos = m->source == RADIO ? 0 : 1,
                                .topic = text_of(topic),
                                .payload = text_of(payload) };
+    struct session_change exchange = exchange_of(w, m);
+    if (m->source == WORLD_LISTENER) {
+        exchanges_step(w);
+        exchanges_delivered(w, m);
+        message.qos = 2;
+        message.exchange = &exchange;
+        message.exchange_if_rejected = true;
+    }
     m->number = gateway_on_message(w->gateway, &message).number;
 }
 
@@ -195,6 +203,7 @@ static void acknowledge(struct world *w, struct world_message *m, bool lost)
         world_break(w, "A1: device d%u, sequence %llu at %lld was acknowledged and is not whole in "
                     "the journal", m->device, (unsigned long long)m->sequence,
                     (long long)m->time_ms);
+    exchanges_acknowledged(w, m);
     bool bad = m->kind == MESSAGE_BAD || m->bad_reading || !whole;
     w->devices.acknowledged_bad += !whole ? m->readings : bad;
     w->devices.acknowledged_letters += bad;

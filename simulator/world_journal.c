@@ -110,6 +110,7 @@ void journal_give(struct world *w, const struct batch *batch)
     for (uint32_t i = batch->row_count; i-- > 0;)
         given->first_row[batch->rows[i].lane] = batch->rows[i].sequence;
     keep_bytes(j, given, batch->journal);
+    exchanges_give(w, batch);
     for (uint32_t i = 0; i < batch->row_count; i++)
         keep_row(w, given, &batch->rows[i]);
     if (batch->readings == 0)
@@ -121,6 +122,8 @@ void journal_committed(struct world *w, uint64_t block)
     w->journal.committed = block;
     while (w->journal.fold.block < block && !world_broken(w))
         fold_block(w, w->journal.fold.block + 1);
+    if (!world_broken(w))
+        exchanges_committed(w, block);
 }
 
 /* --- what a restart finds --- */

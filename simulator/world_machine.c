@@ -290,6 +290,7 @@ void world_start(struct world *w)
     w->store_id = (struct hash_key){ recovery.store_id[0], recovery.store_id[1] };
     w->config->engine.store = w->store_id;
     journal_check(w, &recovery);
+    exchanges_check(w, recovery.last_block);
     check_outbox(w, &recovery);
     check_letters(w);
     if (!world_broken(w))

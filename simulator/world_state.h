@@ -9,6 +9,8 @@
 
 enum {
     WORLD_SOURCES = 3,
+    WORLD_LISTENER = 1, /* of them */
+    WORLD_EXCHANGE_OPS_MAX = 16384,
     WORLD_DEVICES = 6,
     WORLD_READINGS_MAX = 96, /* in a message */
     WORLD_LATE_MAX = 4,
@@ -183,6 +185,23 @@ struct world_journal {
     size_t engine_bytes;
 };
 
+/* --- QoS 2 (world_exchanges.c) --- */
+
+struct exchange_op { /* as a batch gave it to the store */
+    uint64_t block;
+    uint16_t packet_id; /* index of the message + 1 */
+    bool put;           /* else removed */
+};
+
+struct world_exchanges {
+    struct exchange_op ops[WORLD_EXCHANGE_OPS_MAX];
+    uint32_t op_count, done; /* of them: in commits that are done */
+    bool open[WORLD_MESSAGES_MAX], was_put[WORLD_MESSAGES_MAX]; /* by these */
+    bool released[WORLD_MESSAGES_MAX]; /* its end was given */
+    bool begun;     /* in this life: the session has its row */
+    uint32_t found; /* rows in the store */
+};
+
 /* --- the whole --- */
 
 struct world {
@@ -214,6 +233,7 @@ struct world {
     void *fold_memory;
     struct world_journal journal;
     struct world_devices devices;
+    struct world_exchanges exchanges;
     struct world_cloud cloud;
 };
 
@@ -269,6 +289,15 @@ void devices_deliver(struct world *w, uint32_t source);
 void devices_acknowledge(struct world *w, uint32_t source, uint64_t number);
 void devices_disconnect(struct world *w, uint32_t source);
 bool devices_quiet(const struct world *w);
+
+/* world_exchanges.c: QoS 2 */
+struct session_change exchange_of(const struct world *w, const struct world_message *m);
+void exchanges_step(struct world *w);
+void exchanges_delivered(struct world *w, const struct world_message *m);
+void exchanges_give(struct world *w, const struct batch *batch);
+void exchanges_committed(struct world *w, uint64_t block);
+void exchanges_acknowledged(struct world *w, const struct world_message *m);
+void exchanges_check(struct world *w, uint64_t last);
 
 /* world_people.c: commands, questions and the inventory */
 void people_step(struct world *w);
