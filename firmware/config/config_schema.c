@@ -164,7 +164,8 @@ const struct config_key config_keys[] = {
       .doc = "Messages that the broker, or a device, may send before one is acknowledged." },
     { SECTION_SOURCE, "priority", KEY_ENUM, FIELD(config_source, priority), .fallback = "normal",
       .choices = "low|normal|high",
-      .doc = "Under pressure (shed level 3) a source of lower priority is read less." },
+      .doc = "Under pressure (shed level 3) a source of lower priority is read less, and who "
+             "connects to it is told a smaller receive maximum." },
     { SECTION_SOURCE, "qos", KEY_INTEGER, FIELD(config_source, qos), 0, 1, .fallback = "1",
       .kinds = KIND(SOURCE_BROKER),
       .doc = "1: acknowledged after the commit; 0: may be lost in transit." },
