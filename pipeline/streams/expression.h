@@ -59,6 +59,7 @@ struct expression_step {
     uint8_t op;       /* enum of expression_steps.h */
     uint8_t slot;     /* of a name */
     uint16_t at, bytes; /* of a text, in `texts` */
+    uint16_t unused;    /* no bytes between the fields, so that equal programs have equal bytes */
     double number;
 };
 

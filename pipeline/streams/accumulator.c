@@ -1,0 +1,247 @@
+#include "pipeline/streams/accumulator.h"
+
+#include <assert.h>
+
+#include "pipeline/reading.h"
+
+uint32_t accumulator_bytes(enum accumulator_kind kind)
+{
+    switch (kind) {
+    case ACCUMULATOR_COUNT:
+        return sizeof(uint64_t);
+    case ACCUMULATOR_SUM:
+        return sizeof(struct sum_state);
+    case ACCUMULATOR_MIN:
+    case ACCUMULATOR_MAX:
+        return sizeof(struct extreme_state);
+    case ACCUMULATOR_MOMENTS:
+        return sizeof(struct moments_state);
+    case ACCUMULATOR_FIRST:
+    case ACCUMULATOR_LAST:
+        return sizeof(struct point_state);
+    case ACCUMULATOR_KINDS:
+        break;
+    }
+    assert(false);
+    return 0;
+}
+
+uint32_t accumulator_save_bytes_max(enum accumulator_kind kind)
+{
+    return accumulator_bytes(kind);
+}
+
+/* --- sum --- */
+
+static double magnitude(double x)
+{
+    return x < 0 ? -x : x;
+}
+
+static void sum_add(struct sum_state *s, double x)
+{
+    double sum = s->sum + x;
+    if (magnitude(s->sum) >= magnitude(x))
+        s->compensation += (s->sum - sum) + x;
+    else
+        s->compensation += (x - sum) + s->sum;
+    s->sum = sum;
+}
+
+double sum_total(const struct sum_state *s)
+{
+    return s->sum + s->compensation;
+}
+
+static void sum_merge(struct sum_state *into, const struct sum_state *from)
+{
+    sum_add(into, from->sum);
+    into->compensation += from->compensation;
+    into->count += from->count;
+}
+
+/* --- moments --- */
+
+static void moments_push(struct moments_state *s, double x)
+{
+    s->count++;
+    double step = x - s->mean;
+    s->mean += step / (double)s->count;
+    s->m2 += step * (x - s->mean);
+}
+
+static void moments_merge(struct moments_state *into, const struct moments_state *from)
+{
+    if (into->count == 0 || from->count == 0) {
+        if (from->count != 0)
+            *into = *from;
+        return;
+    }
+    double of_into = (double)into->count, of_from = (double)from->count, all = of_into + of_from;
+    double step = from->mean - into->mean;
+    into->mean += step * (of_from / all);
+    into->m2 += from->m2 + step * step * (of_into * of_from / all);
+    into->count += from->count;
+}
+
+/* --- extremes and points --- */
+
+static void extreme_push(struct extreme_state *s, double x, bool greatest)
+{
+    if (!s->present || (greatest ? x > s->value : x < s->value))
+        s->value = x;
+    s->present = 1;
+}
+
+static void point_push(struct point_state *s, double x, int64_t event_ms, bool last)
+{
+    if (!s->present || (last ? event_ms >= s->event_ms : event_ms < s->event_ms))
+        *s = (struct point_state){ event_ms, x, 1 };
+}
+
+void accumulator_push(enum accumulator_kind kind, void *state, const struct datum *argument,
+                      int64_t event_ms)
+{
+    double x;
+    if (kind == ACCUMULATOR_COUNT) {
+        uint64_t *count = state;
+        *count += argument->kind != DATUM_NULL;
+        return;
+    }
+    if (!datum_number(argument, &x))
+        return;
+    switch (kind) {
+    case ACCUMULATOR_SUM:
+        ((struct sum_state *)state)->count++;
+        sum_add(state, x);
+        break;
+    case ACCUMULATOR_MIN:
+    case ACCUMULATOR_MAX:
+        extreme_push(state, x, kind == ACCUMULATOR_MAX);
+        break;
+    case ACCUMULATOR_MOMENTS:
+        moments_push(state, x);
+        break;
+    case ACCUMULATOR_FIRST:
+    case ACCUMULATOR_LAST:
+        point_push(state, x, event_ms, kind == ACCUMULATOR_LAST);
+        break;
+    case ACCUMULATOR_COUNT:
+    case ACCUMULATOR_KINDS:
+        break;
+    }
+}
+
+void accumulator_merge(enum accumulator_kind kind, void *into, const void *from)
+{
+    const struct extreme_state *extreme = from;
+    const struct point_state *point = from;
+    switch (kind) {
+    case ACCUMULATOR_COUNT:
+        *(uint64_t *)into += *(const uint64_t *)from;
+        break;
+    case ACCUMULATOR_SUM:
+        sum_merge(into, from);
+        break;
+    case ACCUMULATOR_MIN:
+    case ACCUMULATOR_MAX:
+        if (extreme->present)
+            extreme_push(into, extreme->value, kind == ACCUMULATOR_MAX);
+        break;
+    case ACCUMULATOR_MOMENTS:
+        moments_merge(into, from);
+        break;
+    case ACCUMULATOR_FIRST:
+    case ACCUMULATOR_LAST:
+        if (point->present)
+            point_push(into, point->value, point->event_ms, kind == ACCUMULATOR_LAST);
+        break;
+    case ACCUMULATOR_KINDS:
+        assert(false);
+        break;
+    }
+}
+
+/* --- keeping --- */
+
+void accumulator_save(enum accumulator_kind kind, const void *state, struct byte_writer *w)
+{
+    const struct sum_state *sum = state;
+    const struct moments_state *moments = state;
+    const struct extreme_state *extreme = state;
+    const struct point_state *point = state;
+    switch (kind) {
+    case ACCUMULATOR_COUNT:
+        put_u64(w, *(const uint64_t *)state);
+        break;
+    case ACCUMULATOR_SUM:
+        put_f64(w, sum->sum);
+        put_f64(w, sum->compensation);
+        put_u64(w, sum->count);
+        break;
+    case ACCUMULATOR_MIN:
+    case ACCUMULATOR_MAX:
+        put_bool(w, extreme->present != 0);
+        put_f64(w, extreme->value);
+        break;
+    case ACCUMULATOR_MOMENTS:
+        put_u64(w, moments->count);
+        put_f64(w, moments->mean);
+        put_f64(w, moments->m2);
+        break;
+    case ACCUMULATOR_FIRST:
+    case ACCUMULATOR_LAST:
+        put_bool(w, point->present != 0);
+        put_i64(w, point->event_ms);
+        put_f64(w, point->value);
+        break;
+    case ACCUMULATOR_KINDS:
+        assert(false);
+        break;
+    }
+}
+
+static void extreme_load(struct extreme_state *s, struct byte_reader *r)
+{
+    s->present = get_bool(r);
+    s->value = get_measure(r);
+}
+
+static void point_load(struct point_state *s, struct byte_reader *r)
+{
+    s->present = get_bool(r);
+    s->event_ms = get_time(r);
+    s->value = get_measure(r);
+}
+
+void accumulator_load(enum accumulator_kind kind, void *state, struct byte_reader *r)
+{
+    struct sum_state *sum = state;
+    struct moments_state *moments = state;
+    switch (kind) {
+    case ACCUMULATOR_COUNT:
+        *(uint64_t *)state = get_u64(r);
+        break;
+    case ACCUMULATOR_SUM:
+        sum->sum = get_finite(r);
+        sum->compensation = get_finite(r);
+        sum->count = get_u64(r);
+        break;
+    case ACCUMULATOR_MIN:
+    case ACCUMULATOR_MAX:
+        extreme_load(state, r);
+        break;
+    case ACCUMULATOR_MOMENTS:
+        moments->count = get_u64(r);
+        moments->mean = get_finite(r);
+        moments->m2 = get_finite(r);
+        break;
+    case ACCUMULATOR_FIRST:
+    case ACCUMULATOR_LAST:
+        point_load(state, r);
+        break;
+    case ACCUMULATOR_KINDS:
+        assert(false);
+        break;
+    }
+}

@@ -1,0 +1,177 @@
+/* Who is known to a stream: keys, their table, and the two lists in order of the last reading. */
+#include <assert.h>
+
+#include "pipeline/streams/streams_state.h"
+
+bool stream_key_pack(const struct stream_plan *plan, const struct datum *fields,
+                     struct stream_key *key)
+{
+    struct byte_writer w = { key->bytes, plan->config->key_bytes, 0, false };
+    for (uint32_t i = 0; i < plan->key_count; i++) {
+        const struct datum *field = &fields[plan->key[i]];
+        put_u8(&w, (uint8_t)i);
+        switch (field->kind) {
+        case DATUM_NULL:
+            return false;
+        case DATUM_TEXT:
+            put_u8(&w, VALUE_TEXT);
+            put_text(&w, field->text);
+            break;
+        case DATUM_BOOLEAN:
+        case DATUM_NUMBER:
+            put_u8(&w, field->kind == DATUM_NUMBER ? VALUE_NUMBER : VALUE_BOOLEAN);
+            put_f64(&w, field->number + 0.0); /* no negative zero */
+            break;
+        }
+    }
+    key->used = (uint32_t)w.used;
+    return !w.failed;
+}
+
+static size_t align(size_t bytes)
+{
+    return (bytes + ACCUMULATOR_ALIGN - 1) / ACCUMULATOR_ALIGN * ACCUMULATOR_ALIGN;
+}
+
+void stream_keys_init(struct stream *s, const struct stream_plan *plan, struct arena *arena)
+{
+    uint32_t keys = plan->config->keys_max, slots = 16;
+    while (slots < 2 * keys)
+        slots *= 2;
+    *s = (struct stream){ .plan = plan, .table_mask = slots - 1, .vacant = STREAM_NONE };
+    s->panes_at = align(sizeof(struct entry) + plan->config->key_bytes);
+    s->entry_bytes = s->panes_at + panes_bytes(plan);
+    s->entries = arena_take(arena, keys, s->entry_bytes);
+    s->table = arena_take(arena, slots, sizeof *s->table);
+    for (int list = 0; list < LISTS; list++)
+        s->lists[list].first = s->lists[list].last = STREAM_NONE;
+}
+
+uint64_t stream_key_bytes(const struct stream_plan *plan)
+{
+    struct stream s;
+    struct arena arena = arena_measure();
+    stream_keys_init(&s, plan, &arena);
+    return arena.used / plan->config->keys_max;
+}
+
+/* --- the table --- */
+
+static uint32_t hash_of(const struct streams *all, const struct stream_key *key)
+{
+    return (uint32_t)hash64(all->key, key->bytes, key->used);
+}
+
+static bool is_key(const struct stream *s, uint32_t index, uint32_t hash,
+                   const struct stream_key *key)
+{
+    struct entry *e = entry_at(s, index);
+    return e->hash == hash && e->key_bytes == key->used &&
+           bytes_equal((const char *)entry_key(e), (const char *)key->bytes, key->used);
+}
+
+uint32_t stream_entry_find(const struct streams *all, const struct stream *s,
+                           const struct stream_key *key)
+{
+    uint32_t hash = hash_of(all, key);
+    for (uint32_t at = hash;; at++) {
+        uint32_t place = s->table[at & s->table_mask];
+        if (place == 0)
+            return STREAM_NONE;
+        if (is_key(s, place - 1, hash, key))
+            return place - 1;
+    }
+}
+
+static void enter(struct stream *s, uint32_t index)
+{
+    uint32_t at = entry_at(s, index)->hash;
+    while (s->table[at & s->table_mask] != 0)
+        at++;
+    s->table[at & s->table_mask] = index + 1;
+}
+
+/* What stands behind the one that goes moves up where it may, so that no search ends early. */
+static void leave(struct stream *s, uint32_t index)
+{
+    uint32_t mask = s->table_mask, hole = entry_at(s, index)->hash & mask;
+    while (s->table[hole] != index + 1)
+        hole = (hole + 1) & mask;
+    for (uint32_t at = (hole + 1) & mask; s->table[at] != 0; at = (at + 1) & mask) {
+        uint32_t home = entry_at(s, s->table[at] - 1)->hash & mask;
+        if (((at - home) & mask) < ((at - hole) & mask))
+            continue;
+        s->table[hole] = s->table[at];
+        hole = at;
+    }
+    s->table[hole] = 0;
+}
+
+/* --- the lists --- */
+
+static void unlink_entry(struct stream *s, uint32_t index)
+{
+    const struct entry *e = entry_at(s, index);
+    if (e->before != STREAM_NONE)
+        entry_at(s, e->before)->after = e->after;
+    else
+        s->lists[e->list].first = e->after;
+    if (e->after != STREAM_NONE)
+        entry_at(s, e->after)->before = e->before;
+    else
+        s->lists[e->list].last = e->before;
+}
+
+static void append(struct stream *s, uint32_t index, enum entry_list to)
+{
+    struct entry *e = entry_at(s, index);
+    e->list = (uint8_t)to;
+    e->before = s->lists[to].last;
+    e->after = STREAM_NONE;
+    if (e->before != STREAM_NONE)
+        entry_at(s, e->before)->after = index;
+    else
+        s->lists[to].first = index;
+    s->lists[to].last = index;
+}
+
+void stream_entry_move(struct stream *s, uint32_t index, enum entry_list to)
+{
+    const struct entry *e = entry_at(s, index);
+    if (e->list == to && e->after == STREAM_NONE)
+        return;
+    unlink_entry(s, index);
+    append(s, index, to);
+}
+
+uint32_t stream_entry_make(const struct streams *all, struct stream *s,
+                           const struct stream_key *key)
+{
+    assert(s->counts.keys < s->plan->config->keys_max);
+    uint32_t index = s->vacant;
+    if (index != STREAM_NONE)
+        s->vacant = entry_at(s, index)->after;
+    else
+        index = s->used++;
+    struct entry *e = entry_at(s, index);
+    *e = (struct entry){ 0 };
+    *entry_panes(s, e) = (struct panes){ 0 };
+    e->watermark_ms = INT64_MIN;
+    e->hash = hash_of(all, key);
+    e->key_bytes = (uint8_t)key->used;
+    memcpy(entry_key(e), key->bytes, key->used);
+    enter(s, index);
+    append(s, index, LIST_ACTIVE);
+    s->counts.keys++;
+    return index;
+}
+
+void stream_entry_remove(struct stream *s, uint32_t index)
+{
+    struct entry *e = entry_at(s, index);
+    leave(s, index);
+    unlink_entry(s, index);
+    e->after = s->vacant;
+    s->vacant = index;
+    s->counts.keys--;
+}

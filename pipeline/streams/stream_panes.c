@@ -1,0 +1,268 @@
+/* Tumbling and hopping windows of one key: a ring of panes, and windows that are panes merged. */
+#include <assert.h>
+
+#include "pipeline/streams/streams_state.h"
+
+size_t panes_bytes(const struct stream_plan *plan)
+{
+    return sizeof(struct panes) + (size_t)plan->panes * plan->pane_bytes;
+}
+
+static int64_t floor_divide(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+/* The first multiple of a slide that is not before. */
+static int64_t window_from(const struct stream_plan *plan, int64_t pane)
+{
+    return -floor_divide(-pane, plan->slide_panes) * plan->slide_panes;
+}
+
+static struct pane *pane_at(const struct stream_plan *plan, struct panes *p, int64_t number)
+{
+    int64_t place = number % plan->panes;
+    place += place < 0 ? plan->panes : 0;
+    return (struct pane *)((uint8_t *)(p + 1) + (size_t)place * plan->pane_bytes);
+}
+
+static uint8_t *state_of(struct pane *pane)
+{
+    return (uint8_t *)(pane + 1);
+}
+
+static void tell(struct streams *all, struct stream *s, struct entry *e, int64_t window,
+                 struct stream_result *result, const uint8_t *state)
+{
+    const struct stream_plan *plan = s->plan;
+    struct pane *first = pane_at(plan, entry_panes(s, e), window);
+    struct stream_value values[STREAM_AGGREGATES_MAX];
+    result->revision = first->revision++;
+    s->counts.results += result->revision == 0;
+    s->counts.revisions += result->revision > 0;
+    if (all->out == NULL)
+        return;
+    for (uint32_t i = 0; i < plan->aggregate_count; i++)
+        values[i] = (struct stream_value){ text_of(plan->aggregates[i].name),
+                                           stream_aggregate_value(plan, i, state) };
+    result->stream = text_of(plan->config->name);
+    result->key = (struct text){ (const char *)entry_key(e), e->key_bytes };
+    result->start_ms = window * plan->pane_ms;
+    result->end_ms = (window + plan->window_panes) * plan->pane_ms;
+    result->kind = result->revision == 0 ? STREAM_CLOSE : STREAM_REVISION;
+    result->count = plan->aggregate_count;
+    result->values = values;
+    result->last_block = all->moment.block;
+    all->out->result(all->out->ctx, result);
+}
+
+/* The panes of a window, oldest first, into all->merged; how many readings they hold. */
+static uint32_t merge(struct streams *all, const struct stream_plan *plan, struct panes *p,
+                      int64_t window, uint64_t *first_block)
+{
+    int64_t behind = window + plan->window_panes < p->end ? window + plan->window_panes : p->end;
+    uint32_t count = 0;
+    for (int64_t number = window; number < behind; number++) {
+        struct pane *pane = pane_at(plan, p, number);
+        if (pane->count == 0)
+            continue;
+        *first_block = count == 0 || pane->first_block < *first_block ? pane->first_block
+                                                                      : *first_block;
+        if (count == 0)
+            memcpy(all->merged, state_of(pane), plan->state_bytes);
+        for (uint32_t i = 0; count > 0 && i < plan->accumulator_count; i++) {
+            const struct stream_accumulator *a = &plan->accumulators[i];
+            accumulator_merge(a->kind, all->merged + a->offset, state_of(pane) + a->offset);
+        }
+        count += pane->count;
+    }
+    return count;
+}
+
+static void tell_window(struct streams *all, struct stream *s, struct entry *e, int64_t window,
+                        bool forced)
+{
+    const struct stream_plan *plan = s->plan;
+    struct panes *p = entry_panes(s, e);
+    struct stream_result result = { .forced = forced };
+    if (merge(all, plan, p, window, &result.first_block) == 0)
+        return;
+    s->counts.forced += forced;
+    tell(all, s, e, window, &result, all->merged);
+}
+
+/* --- the watermark --- */
+
+/* The last window that ends at or before this, which may be none. */
+static int64_t last_ended(const struct stream_plan *plan, int64_t event_ms)
+{
+    return floor_divide(event_ms, plan->pane_ms) - plan->window_panes;
+}
+
+static int64_t firing_ms(const struct stream_plan *plan, const struct entry *e)
+{
+    return e->watermark_ms - (plan->config->final_only ? plan->config->lateness_ms : 0);
+}
+
+static int64_t closed_to(const struct stream_plan *plan, const struct entry *e)
+{
+    int64_t closed = last_ended(plan, e->watermark_ms - plan->config->lateness_ms);
+    return window_from(plan, closed + 1);
+}
+
+static void let_go(struct panes *p, int64_t low)
+{
+    p->low = low > p->low ? low : p->low;
+    p->end = p->end > p->low ? p->end : p->low;
+}
+
+void panes_advance(struct streams *all, struct stream *s, struct entry *e)
+{
+    const struct stream_plan *plan = s->plan;
+    struct panes *p = entry_panes(s, e);
+    int64_t next = window_from(plan, last_ended(plan, firing_ms(plan, e)) + 1);
+    if (!p->begun) {
+        int64_t low = closed_to(plan, e);
+        *p = (struct panes){ .low = low, .end = low, .fired = next, .begun = true };
+        return;
+    }
+    if (next <= p->fired && closed_to(plan, e) <= p->low)
+        return;
+    for (int64_t window = p->fired; window < next && window < p->end; window += plan->slide_panes)
+        tell_window(all, s, e, window, false);
+    p->fired = next > p->fired ? next : p->fired;
+    let_go(p, closed_to(plan, e));
+}
+
+static void tell_from(struct streams *all, struct stream *s, struct entry *e, int64_t behind)
+{
+    struct panes *p = entry_panes(s, e);
+    int64_t window = p->fired > p->low ? p->fired : p->low;
+    for (; window < behind && window < p->end; window += s->plan->slide_panes)
+        tell_window(all, s, e, window, true);
+}
+
+void panes_flush(struct streams *all, struct stream *s, struct entry *e)
+{
+    if (entry_panes(s, e)->begun)
+        tell_from(all, s, e, INT64_MAX);
+}
+
+int64_t panes_idle_ms(const struct stream *s, struct entry *e)
+{
+    const struct stream_plan *plan = s->plan;
+    const struct panes *p = entry_panes(s, e);
+    if (!p->begun || p->end == p->low)
+        return INT64_MIN;
+    int64_t last = floor_divide(p->end - 1, plan->slide_panes) * plan->slide_panes;
+    if (last < p->fired)
+        return INT64_MIN;
+    return (last + plan->window_panes) * plan->pane_ms +
+           (plan->config->final_only ? plan->config->lateness_ms : 0);
+}
+
+/* --- a reading --- */
+
+/* Make the ring reach this pane; what has no room any more is told early and closed. */
+static void reach(struct streams *all, struct stream *s, struct entry *e, int64_t number)
+{
+    const struct stream_plan *plan = s->plan;
+    struct panes *p = entry_panes(s, e);
+    if (number - p->low >= plan->panes) {
+        int64_t low = window_from(plan, number - plan->panes + 1);
+        tell_from(all, s, e, low);
+        p->fired = p->fired > low ? p->fired : low;
+        let_go(p, low);
+    }
+    for (; p->end <= number; p->end++)
+        memset(pane_at(plan, p, p->end), 0, plan->pane_bytes);
+}
+
+static void add(struct streams *all, const struct stream_plan *plan, struct pane *pane)
+{
+    struct datum arguments[STREAM_ARGUMENTS_MAX];
+    static const struct datum reading = { .kind = DATUM_BOOLEAN, .number = 1 };
+    for (uint32_t i = 0; i < plan->argument_count; i++)
+        arguments[i] = expression_evaluate(&plan->arguments[i], all->fields);
+    if (pane->count++ == 0)
+        pane->first_block = all->moment.block;
+    for (uint32_t i = 0; i < plan->accumulator_count; i++) {
+        const struct stream_accumulator *a = &plan->accumulators[i];
+        accumulator_push(a->kind, state_of(pane) + a->offset,
+                         a->argument == STREAM_READING ? &reading : &arguments[a->argument],
+                         all->event_ms);
+    }
+}
+
+void panes_push(struct streams *all, struct stream *s, struct entry *e)
+{
+    const struct stream_plan *plan = s->plan;
+    struct panes *p = entry_panes(s, e);
+    int64_t number = floor_divide(all->event_ms, plan->pane_ms);
+    if (number < p->low) {
+        s->counts.late++;
+        return;
+    }
+    reach(all, s, e, number);
+    add(all, plan, pane_at(plan, p, number));
+    int64_t window = window_from(plan, number - plan->window_panes + 1);
+    s->counts.late_partly += window < p->low;
+    window = window > p->low ? window : p->low;
+    for (; window <= number && window < p->fired; window += plan->slide_panes)
+        tell_window(all, s, e, window, false);
+}
+
+/* --- keeping --- */
+
+void panes_save(const struct stream *s, struct entry *e, struct byte_writer *w)
+{
+    const struct stream_plan *plan = s->plan;
+    struct panes *p = entry_panes(s, e);
+    put_bool(w, p->begun);
+    put_i64(w, p->low);
+    put_i64(w, p->fired);
+    put_u32(w, (uint32_t)(p->end - p->low));
+    for (int64_t number = p->low; number < p->end; number++) {
+        struct pane *pane = pane_at(plan, p, number);
+        put_u32(w, pane->revision);
+        put_u32(w, pane->count);
+        if (pane->count == 0)
+            continue;
+        put_u64(w, pane->first_block);
+        for (uint32_t i = 0; i < plan->accumulator_count; i++)
+            accumulator_save(plan->accumulators[i].kind,
+                             state_of(pane) + plan->accumulators[i].offset, w);
+    }
+}
+
+static void load_pane(const struct stream_plan *plan, struct pane *pane, struct byte_reader *r)
+{
+    memset(pane, 0, plan->pane_bytes);
+    pane->revision = get_u32(r);
+    pane->count = get_u32(r);
+    if (pane->count == 0)
+        return;
+    pane->first_block = get_u64(r);
+    for (uint32_t i = 0; i < plan->accumulator_count; i++)
+        accumulator_load(plan->accumulators[i].kind,
+                         state_of(pane) + plan->accumulators[i].offset, r);
+}
+
+void panes_load(const struct stream *s, struct entry *e, struct byte_reader *r)
+{
+    const struct stream_plan *plan = s->plan;
+    struct panes *p = entry_panes(s, e);
+    struct panes read = { .begun = get_bool(r) };
+    read.low = get_time(r);
+    read.fired = get_time(r);
+    uint32_t count = get_u32(r);
+    bool aligned = read.low % plan->slide_panes == 0 && read.fired % plan->slide_panes == 0;
+    if (!aligned || count > plan->panes || (!read.begun && count > 0))
+        r->failed = true;
+    if (r->failed)
+        return;
+    read.end = read.low + count;
+    *p = read;
+    for (int64_t number = p->low; number < p->end && !r->failed; number++)
+        load_pane(plan, pane_at(plan, p, number), r);
+}

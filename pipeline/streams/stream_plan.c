@@ -1,0 +1,209 @@
+#include "pipeline/streams/stream_plan.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "pipeline/err.h"
+#include "pipeline/hash.h"
+#include "pipeline/streams/streams_state.h"
+
+static const struct expression_name OWN[STREAM_OWN_FIELDS] = {
+    [FIELD_OF_DEVICE] = { { "device", 6 }, TYPE_TEXT },
+    [FIELD_OF_METRIC] = { { "metric", 6 }, TYPE_TEXT },
+    [FIELD_OF_UNIT] = { { "unit", 4 }, TYPE_TEXT },
+    [FIELD_OF_VALUE] = { { "value", 5 }, TYPE_ANY },
+    [FIELD_OF_TIME] = { { "time", 4 }, TYPE_NUMBER },
+    [FIELD_OF_SEQUENCE] = { { "sequence", 8 }, TYPE_NUMBER },
+    [FIELD_OF_SOURCE] = { { "source", 6 }, TYPE_TEXT },
+};
+
+static_assert((int)STREAM_FIELDS_MAX <= (int)EXPRESSION_SLOTS_MAX, "each field has a slot");
+
+void stream_fields_begin(struct stream_fields *fields)
+{
+    *fields = (struct stream_fields){ .count = STREAM_OWN_FIELDS };
+    for (uint32_t i = 0; i < STREAM_OWN_FIELDS; i++)
+        fields->names[i] = OWN[i];
+}
+
+static uint32_t field_find(const struct stream_fields *fields, struct text name)
+{
+    uint32_t i = 0;
+    while (i < fields->count && !text_equal(fields->names[i].name, name))
+        i++;
+    return i;
+}
+
+int stream_fields_add(struct stream_fields *fields, struct text source, const struct text *names,
+                      uint32_t count)
+{
+    assert(fields->source_count < STREAM_SOURCES_MAX && count <= READING_FIELDS_MAX);
+    uint32_t n = fields->source_count++;
+    fields->sources[n] = source;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t slot = field_find(fields, names[i]);
+        if (slot == STREAM_FIELDS_MAX)
+            return WEIR_EFULL;
+        if (slot == fields->count)
+            fields->names[fields->count++] = (struct expression_name){ names[i], TYPE_ANY };
+        fields->slots[n][i] = (uint8_t)slot;
+    }
+    return 0;
+}
+
+/* --- compiling --- */
+
+__attribute__((format(printf, 3, 4))) static int refuse(struct stream_fault *fault,
+                                                        const void *field, const char *format, ...)
+{
+    *fault = (struct stream_fault){ .field = field };
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(fault->why, sizeof fault->why, format, arguments);
+    va_end(arguments);
+    return WEIR_EINVAL;
+}
+
+static int compile_where(struct stream_plan *plan, struct stream_fault *fault)
+{
+    const struct stream_config *c = plan->config;
+    const struct expression_scope scope = { plan->fields->names, plan->fields->count };
+    struct expression_fault inside;
+    plan->has_where = c->where[0] != '\0';
+    if (!plan->has_where)
+        return 0;
+    if (expression_compile(&plan->where, text_of(c->where), &scope, TYPE_BOOLEAN, &inside) != 0) {
+        (void)refuse(fault, c->where, "%s", inside.why);
+        fault->column = inside.column;
+        fault->width = inside.width;
+        return WEIR_EINVAL;
+    }
+    plan->slots |= plan->where.slots;
+    return 0;
+}
+
+static int compile_key(struct stream_plan *plan, struct stream_fault *fault)
+{
+    const struct stream_config *c = plan->config;
+    if (c->key_count == 0)
+        return refuse(fault, c->key, "a stream has a key of at least one field");
+    for (uint32_t i = 0; i < c->key_count; i++) {
+        uint32_t slot = field_find(plan->fields, text_of(c->key[i].name));
+        if (slot == plan->fields->count)
+            return refuse(fault, c->key[i].name,
+                          "no reading has a field `%s`: it is none of a reading's own, and no "
+                          "source keeps it", c->key[i].name);
+        plan->key[plan->key_count++] = (uint8_t)slot;
+        plan->slots |= (uint64_t)1 << slot;
+    }
+    return 0;
+}
+
+static int compile_aggregates(struct stream_plan *plan, struct stream_fault *fault)
+{
+    static const struct stream_aggregate_text usual[] = { { "count" }, { "sum" }, { "mean" },
+                                                          { "min" }, { "max" } };
+    const struct stream_config *c = plan->config;
+    bool given = c->aggregate_count > 0;
+    uint32_t count = given ? c->aggregate_count : sizeof usual / sizeof usual[0];
+    for (uint32_t i = 0; i < count; i++)
+        if (stream_aggregate_compile(plan, given ? &c->aggregates[i] : &usual[i], fault) != 0)
+            return WEIR_EINVAL;
+    return 0;
+}
+
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+    while (b != 0) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Panes are as long as size and slide allow. A key keeps those of windows that are not closed: one
+ * window's length, and what lateness and order leave open before it. */
+static int compile_windows(struct stream_plan *plan, struct stream_fault *fault)
+{
+    const struct stream_config *c = plan->config;
+    int64_t slide_ms = c->window == STREAM_HOPPING && c->slide_ms > 0 ? c->slide_ms : c->size_ms;
+    if (slide_ms > c->size_ms)
+        return refuse(fault, &c->slide_ms, "`slide` is longer than `size`: readings would be in no "
+                                           "window");
+    plan->pane_ms = common_divisor(c->size_ms, slide_ms);
+    plan->slide_panes = (uint32_t)(slide_ms / plan->pane_ms);
+    int64_t window = c->size_ms / plan->pane_ms;
+    int64_t open = (c->lateness_ms + c->out_of_orderness_ms + plan->pane_ms - 1) / plan->pane_ms;
+    int64_t least = window + plan->slide_panes + 1, needed = least + open;
+    if (c->panes_max > 0 && needed > c->panes_max)
+        needed = c->panes_max > least ? c->panes_max : least;
+    if (window > STREAM_WINDOW_PANES_MAX || needed > STREAM_PANES_MAX)
+        return refuse(fault, &c->size_ms, "a key would need %lld panes of %lld ms, and may have %d: "
+                      "choose a longer slide or a shorter lateness, or set `panes`",
+                      (long long)needed, (long long)plan->pane_ms, STREAM_PANES_MAX);
+    plan->window_panes = (uint32_t)window;
+    plan->panes = (uint32_t)needed;
+    return 0;
+}
+
+static void derive_sizes(struct stream_plan *plan)
+{
+    uint32_t save = PANE_SAVE_BYTES;
+    for (uint32_t i = 0; i < plan->accumulator_count; i++)
+        save += accumulator_save_bytes_max(plan->accumulators[i].kind);
+    plan->pane_bytes = (uint32_t)sizeof(struct pane) + plan->state_bytes;
+    plan->save_bytes_max = ENTRY_SAVE_BYTES + plan->config->key_bytes + plan->panes * save;
+    /* A reading tells each open window of its key once, by the watermark or pushed out, and again
+     * those that it is late for; so are those of a key that gives way to it. A timer does less. */
+    uint32_t open = plan->panes / plan->slide_panes + 1;
+    plan->results_max = 2 * open + plan->window_panes / plan->slide_panes + 1;
+    plan->steps_max = plan->where.step_count;
+    for (uint32_t i = 0; i < plan->argument_count; i++)
+        plan->steps_max += plan->arguments[i].step_count;
+}
+
+/* What a state means: everything but how many keys there may be, and when they give way. */
+static uint64_t digest_of(const struct stream_config *c)
+{
+    static const struct hash_key key = { 0x7765697273747265u, 0x616d646967657374u };
+    struct hash_state h;
+    const int64_t numbers[] = { c->out_of_orderness_ms, c->lateness_ms, c->idle_ms,
+                                (int64_t)c->window, c->size_ms, c->slide_ms, c->panes_max,
+                                c->key_bytes, c->final_only, c->key_count, c->aggregate_count };
+    hash_begin(&h, key, 0);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        uint8_t bytes[8];
+        struct byte_writer w = { bytes, sizeof bytes, 0, false };
+        put_i64(&w, numbers[i]);
+        hash_add(&h, bytes, sizeof bytes);
+    }
+    hash_add(&h, c->where, strlen(c->where) + 1);
+    for (uint32_t i = 0; i < c->key_count; i++)
+        hash_add(&h, c->key[i].name, strlen(c->key[i].name) + 1);
+    for (uint32_t i = 0; i < c->aggregate_count; i++)
+        hash_add(&h, c->aggregates[i].text, strlen(c->aggregates[i].text) + 1);
+    return hash_end64(&h);
+}
+
+int stream_compile(struct stream_plan *plan, const struct stream_config *config,
+                   const struct stream_fields *fields, struct stream_fault *fault)
+{
+    assert(config->size_ms > 0 && config->lateness_ms >= 0 && config->out_of_orderness_ms >= 0);
+    assert(config->keys_max > 0 && config->keys_max < STREAM_KEYS_MAX);
+    assert(config->key_bytes > 0 && config->key_bytes <= STREAM_KEY_BYTES_MAX);
+    *plan = (struct stream_plan){ .config = config, .fields = fields };
+    int err = compile_where(plan, fault);
+    if (err == 0)
+        err = compile_key(plan, fault);
+    if (err == 0)
+        err = compile_aggregates(plan, fault);
+    if (err == 0)
+        err = compile_windows(plan, fault);
+    if (err != 0)
+        return err;
+    derive_sizes(plan);
+    plan->digest = digest_of(config);
+    return 0;
+}

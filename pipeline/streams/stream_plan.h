@@ -1,0 +1,141 @@
+/* stream_plan: a stream as it is configured, and as it is compiled: which readings it takes, by
+ * what key, into which windows, and what it tells of each.
+ *
+ * A plan is plain data, made once at start and never changed. Sizes that follow from it (bytes a
+ * key, a window; results at most at once) are fields of it, for the budget. No time, no heap. */
+#ifndef PIPELINE_STREAMS_STREAM_PLAN_H
+#define PIPELINE_STREAMS_STREAM_PLAN_H
+
+#include "pipeline/reading.h"
+#include "pipeline/streams/accumulator.h"
+#include "pipeline/streams/expression.h"
+
+enum {
+    STREAMS_MAX = 16,
+    STREAM_KEY_FIELDS_MAX = 4,
+    STREAM_AGGREGATES_MAX = 16,
+    STREAM_ARGUMENTS_MAX = 8,    /* different ones of a stream's aggregates */
+    STREAM_ACCUMULATORS_MAX = 32,
+    STREAM_KEY_BYTES_MAX = 250,  /* of a key, packed */
+    STREAM_FIELDS_MAX = 48,      /* names that expressions may use */
+    STREAM_SOURCES_MAX = 32,
+    STREAM_PANES_MAX = 4096,     /* of one key */
+    STREAM_WINDOW_PANES_MAX = 720, /* of one window */
+    STREAM_KEYS_MAX = 1 << 20
+};
+
+enum stream_window { STREAM_TUMBLING, STREAM_HOPPING };
+enum stream_limit { STREAM_REFUSE, STREAM_EVICT }; /* at the greatest number of keys */
+
+struct stream_name {
+    char name[READING_NAME_BYTES_MAX + 1];
+};
+
+struct stream_aggregate_text {
+    char text[EXPRESSION_BYTES_MAX + 1]; /* "mean", "sum(amount * 2) as spent" */
+};
+
+struct stream_config {
+    char name[READING_NAME_BYTES_MAX + 1];
+    char where[EXPRESSION_BYTES_MAX + 1]; /* empty: every reading */
+    uint32_t key_count;
+    struct stream_name key[STREAM_KEY_FIELDS_MAX];
+    int64_t out_of_orderness_ms;
+    int64_t lateness_ms;
+    int64_t idle_ms;             /* pipeline time */
+    enum stream_window window;
+    int64_t size_ms, slide_ms;   /* slide 0: the size */
+    uint32_t panes_max;          /* of a key; 0: as many as lateness asks for */
+    uint32_t aggregate_count;    /* 0: count, sum, mean, min, max */
+    struct stream_aggregate_text aggregates[STREAM_AGGREGATES_MAX];
+    uint32_t keys_max;
+    uint32_t key_bytes;          /* of one, packed */
+    int64_t ttl_ms;              /* pipeline time without a reading after which a key is forgotten */
+    enum stream_limit at_limit;
+    bool final_only;             /* nothing before the lateness has passed, and no revisions */
+};
+
+/* Names that may stand in expressions: a reading's own, then the further fields of all sources. */
+enum stream_field {
+    FIELD_OF_DEVICE, FIELD_OF_METRIC, FIELD_OF_UNIT, FIELD_OF_VALUE, FIELD_OF_TIME,
+    FIELD_OF_SEQUENCE, FIELD_OF_SOURCE, STREAM_OWN_FIELDS
+};
+
+struct stream_fields {
+    uint32_t count;
+    struct expression_name names[STREAM_FIELDS_MAX];
+    uint32_t source_count;
+    struct text sources[STREAM_SOURCES_MAX];                    /* their names */
+    uint8_t slots[STREAM_SOURCES_MAX][READING_FIELDS_MAX];      /* of a source's n-th field */
+};
+
+void stream_fields_begin(struct stream_fields *fields);
+/* The next source, with its further fields; slices outlive the plans. A field that is called as one
+ * of a reading's own can't be named in a stream.
+ *   WEIR_EFULL  more names than STREAM_FIELDS_MAX */
+int stream_fields_add(struct stream_fields *fields, struct text source, const struct text *names,
+                      uint32_t count);
+
+struct stream_accumulator {
+    enum accumulator_kind kind;
+    uint8_t argument;            /* in plan.arguments; STREAM_READING: the reading itself */
+    uint32_t offset;             /* of its state in a pane's */
+};
+enum { STREAM_READING = UINT8_MAX };
+
+struct stream_aggregate {
+    char name[READING_NAME_BYTES_MAX + 1]; /* in results */
+    uint8_t kind;                /* stream_aggregate.c's */
+    uint8_t of[2];               /* in plan.accumulators */
+};
+
+struct stream_plan {
+    const struct stream_config *config;
+    const struct stream_fields *fields;
+    bool has_where;
+    struct expression where;
+    uint32_t key_count;
+    uint8_t key[STREAM_KEY_FIELDS_MAX];    /* slots of the fields */
+    uint32_t argument_count;
+    struct expression arguments[STREAM_ARGUMENTS_MAX];
+    uint32_t accumulator_count;
+    struct stream_accumulator accumulators[STREAM_ACCUMULATORS_MAX];
+    uint32_t aggregate_count;
+    struct stream_aggregate aggregates[STREAM_AGGREGATES_MAX];
+    uint64_t slots;              /* a bit for each field that the stream looks at */
+    int64_t pane_ms;
+    uint32_t window_panes;       /* in one window: 1 when tumbling */
+    uint32_t slide_panes;        /* from one window to the next */
+    uint32_t panes;              /* kept of a key, a ring */
+    uint32_t state_bytes;        /* of a pane's accumulators */
+    uint32_t pane_bytes;         /* and its head */
+    uint32_t save_bytes_max;     /* of one key's state, saved */
+    uint32_t results_max;        /* that one reading, or one timer, makes at most */
+    uint32_t steps_max;          /* of expressions, that one reading makes at most */
+    uint64_t digest;             /* of what its state depends on */
+};
+
+struct stream_fault {
+    const void *field;           /* of the config: which text or number is meant */
+    uint32_t column, width;      /* in that text, from 1; 0: as a whole */
+    char why[EXPRESSION_WHY_BYTES];
+};
+
+/* WEIR_EINVAL with *fault: a name, an expression or an aggregate can't be used, or windows need
+ * more panes than there may be. `config` and `fields` outlive the plan. */
+int stream_compile(struct stream_plan *plan, const struct stream_config *config,
+                   const struct stream_fields *fields, struct stream_fault *fault);
+
+/* Bytes that one key takes in memory, its place in the tables included. */
+uint64_t stream_key_bytes(const struct stream_plan *plan);
+
+/* --- aggregates (stream_aggregate.c) --- */
+
+/* One aggregate's text into the plan. */
+int stream_aggregate_compile(struct stream_plan *plan, const struct stream_aggregate_text *text,
+                             struct stream_fault *fault);
+/* Its value over a pane's accumulators, or several panes' merged; null where it has none. */
+struct datum stream_aggregate_value(const struct stream_plan *plan, uint32_t aggregate,
+                                    const uint8_t *state);
+
+#endif

@@ -1,0 +1,262 @@
+#include "pipeline/streams/streams.h"
+
+#include <assert.h>
+
+#include "pipeline/bytes.h"
+#include "pipeline/streams/streams_state.h"
+
+struct streams *streams_init(const struct stream_set *set, struct hash_key key,
+                             struct arena *arena)
+{
+    assert(set->count <= STREAMS_MAX);
+    struct streams *s = arena_take(arena, 1, sizeof *s);
+    struct stream *each = arena_take(arena, set->count, sizeof *each);
+    uint32_t widest = 0;
+    uint64_t slots = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct stream laid_out;
+        stream_keys_init(&laid_out, &set->plans[i], arena);
+        if (each != NULL)
+            each[i] = laid_out;
+        widest = set->plans[i].state_bytes > widest ? set->plans[i].state_bytes : widest;
+        slots |= set->plans[i].slots;
+    }
+    uint8_t *merged = arena_take(arena, widest, 1);
+    if (s != NULL)
+        *s = (struct streams){ .set = set, .key = key, .streams = each, .look_ms = INT64_MAX,
+                               .slots = slots, .merged = merged };
+    return s;
+}
+
+uint32_t streams_values_max(const struct stream_set *set)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < set->count; i++)
+        most += set->plans[i].results_max * set->plans[i].aggregate_count;
+    return most;
+}
+
+struct stream_counts streams_counts(const struct streams *s, uint32_t stream)
+{
+    assert(stream < s->set->count);
+    return s->streams[stream].counts;
+}
+
+/* --- a reading's fields --- */
+
+static struct datum text_datum(struct text text)
+{
+    return (struct datum){ .kind = text.bytes > 0 ? DATUM_TEXT : DATUM_NULL, .text = text };
+}
+
+static struct datum number_datum(double number)
+{
+    return (struct datum){ .kind = DATUM_NUMBER, .number = number };
+}
+
+static struct datum value_datum(const struct value *value)
+{
+    if (value->type == VALUE_TEXT) /* an empty text is one too */
+        return (struct datum){ .kind = DATUM_TEXT, .text = value->text };
+    return (struct datum){ .kind = value->type == VALUE_NUMBER ? DATUM_NUMBER : DATUM_BOOLEAN,
+                           .number = value->number };
+}
+
+/* The further fields, as the codec packed them. What does not read as such is not there. */
+static void read_extra(struct streams *s, const struct reading *reading)
+{
+    const struct stream_fields *fields = s->set->plans[0].fields;
+    struct byte_reader r = { (const uint8_t *)reading->extra.at, reading->extra.bytes, 0, false };
+    while (r.used < r.bytes) {
+        uint8_t index = get_u8(&r), type = get_u8(&r);
+        struct value value = { .type = VALUE_TEXT };
+        if (type == VALUE_TEXT)
+            value.text = get_text(&r);
+        else
+            value = (struct value){ type == VALUE_NUMBER ? VALUE_NUMBER : VALUE_BOOLEAN,
+                                    get_measure(&r), { 0 } };
+        if (r.failed || index >= READING_FIELDS_MAX || reading->source >= fields->source_count)
+            return;
+        uint8_t slot = fields->slots[reading->source][index];
+        if (slot >= STREAM_OWN_FIELDS)
+            s->fields[slot] = value_datum(&value);
+    }
+}
+
+static void read_fields(struct streams *s, const struct record *record)
+{
+    const struct reading *reading = &record->reading;
+    const struct stream_fields *fields = s->set->plans[0].fields;
+    s->fields[FIELD_OF_DEVICE] = text_datum(reading->device);
+    s->fields[FIELD_OF_METRIC] = text_datum(reading->metric);
+    s->fields[FIELD_OF_UNIT] = text_datum(reading->unit);
+    s->fields[FIELD_OF_VALUE] = value_datum(&reading->value);
+    s->fields[FIELD_OF_TIME] = number_datum((double)record->event_time_ms / 1000);
+    s->fields[FIELD_OF_SEQUENCE] = (struct datum){ .kind = DATUM_NULL };
+    if (reading->has_sequence)
+        s->fields[FIELD_OF_SEQUENCE] = number_datum((double)reading->sequence);
+    s->fields[FIELD_OF_SOURCE] = (struct datum){ .kind = DATUM_NULL };
+    if (reading->source < fields->source_count)
+        s->fields[FIELD_OF_SOURCE] = text_datum(fields->sources[reading->source]);
+    if (s->slots >> STREAM_OWN_FIELDS == 0)
+        return;
+    for (uint32_t i = STREAM_OWN_FIELDS; i < fields->count; i++)
+        s->fields[i] = (struct datum){ .kind = DATUM_NULL };
+    read_extra(s, reading);
+}
+
+/* --- keys --- */
+
+static void look_at(struct streams *s, int64_t t_ms)
+{
+    s->look_ms = t_ms < s->look_ms ? t_ms : s->look_ms;
+}
+
+static void forget(struct streams *all, struct stream *s, uint32_t index)
+{
+    panes_flush(all, s, entry_at(s, index));
+    stream_entry_remove(s, index);
+}
+
+/* Room for one more key, where the stream may make it. */
+static bool make_room(struct streams *all, struct stream *s)
+{
+    if (s->counts.keys < s->plan->config->keys_max)
+        return true;
+    if (s->plan->config->at_limit == STREAM_REFUSE)
+        return false;
+    bool quiet = s->lists[LIST_QUIET].first != STREAM_NONE;
+    s->counts.evicted++;
+    forget(all, s, s->lists[quiet ? LIST_QUIET : LIST_ACTIVE].first);
+    return true;
+}
+
+static uint32_t entry_of(struct streams *all, struct stream *s, const struct stream_key *key)
+{
+    uint32_t index = stream_entry_find(all, s, key);
+    if (index != STREAM_NONE)
+        stream_entry_move(s, index, LIST_ACTIVE);
+    else if (make_room(all, s))
+        index = stream_entry_make(all, s, key);
+    return index;
+}
+
+/* --- the doors --- */
+
+static void begin(struct streams *s, const struct stream_moment *moment,
+                  const struct stream_out *out)
+{
+    s->moment = *moment;
+    s->out = out;
+}
+
+static void take(struct streams *all, struct stream *s)
+{
+    const struct stream_plan *plan = s->plan;
+    if (plan->has_where) {
+        struct datum is = expression_evaluate(&plan->where, all->fields);
+        if (is.kind != DATUM_BOOLEAN || is.number == 0)
+            return;
+    }
+    s->counts.taken++;
+    struct stream_key key;
+    if (!stream_key_pack(plan, all->fields, &key)) {
+        s->counts.without_key++;
+        return;
+    }
+    uint32_t index = entry_of(all, s, &key);
+    if (index == STREAM_NONE) {
+        s->counts.refused++;
+        return;
+    }
+    struct entry *e = entry_at(s, index);
+    int64_t watermark_ms = all->moment.reached_ms - plan->config->out_of_orderness_ms;
+    e->last_t_ms = all->moment.t_ms;
+    if (watermark_ms > e->watermark_ms) {
+        e->watermark_ms = watermark_ms;
+        panes_advance(all, s, e);
+    }
+    panes_push(all, s, e);
+    look_at(all, all->moment.t_ms + plan->config->idle_ms);
+}
+
+void streams_take(struct streams *s, const struct record *record,
+                  const struct stream_moment *moment, const struct stream_out *out)
+{
+    assert(record->kind == RECORD_READING);
+    if (s->set->count == 0)
+        return;
+    begin(s, moment, out);
+    s->event_ms = record->event_time_ms;
+    read_fields(s, record);
+    for (uint32_t i = 0; i < s->set->count; i++)
+        take(s, &s->streams[i]);
+    s->out = NULL;
+}
+
+/* What waits at the head of a stream's list. */
+static int64_t deadline_of(const struct stream *s, enum entry_list list)
+{
+    const struct stream_config *c = s->plan->config;
+    uint32_t first = s->lists[list].first;
+    if (first == STREAM_NONE)
+        return INT64_MAX;
+    return entry_at(s, first)->last_t_ms + (list == LIST_ACTIVE ? c->idle_ms : c->ttl_ms);
+}
+
+/* The earliest; of equal ones the first stream's, and idleness before the end. */
+static int64_t earliest(const struct streams *s, uint32_t *stream, enum entry_list *list)
+{
+    int64_t earliest_ms = INT64_MAX;
+    for (uint32_t i = 0; i < s->set->count; i++)
+        for (int l = 0; l < LISTS; l++) {
+            int64_t deadline_ms = deadline_of(&s->streams[i], (enum entry_list)l);
+            if (deadline_ms >= earliest_ms)
+                continue;
+            earliest_ms = deadline_ms;
+            *stream = i;
+            *list = (enum entry_list)l;
+        }
+    return earliest_ms;
+}
+
+int64_t streams_deadline(const struct streams *s, int64_t t_ms)
+{
+    uint32_t stream;
+    enum entry_list list;
+    if (s->look_ms > t_ms)
+        return s->look_ms;
+    return earliest(s, &stream, &list);
+}
+
+static void on_idle(struct streams *all, struct stream *s, uint32_t index)
+{
+    struct entry *e = entry_at(s, index);
+    int64_t to_ms = panes_idle_ms(s, e);
+    if (to_ms > e->watermark_ms) {
+        e->watermark_ms = to_ms;
+        panes_advance(all, s, e);
+    }
+    stream_entry_move(s, index, LIST_QUIET);
+}
+
+void streams_fire(struct streams *s, const struct stream_moment *moment,
+                  const struct stream_out *out)
+{
+    uint32_t stream = 0;
+    enum entry_list list = LIST_ACTIVE;
+    int64_t deadline_ms = earliest(s, &stream, &list);
+    assert(deadline_ms <= moment->t_ms);
+    (void)deadline_ms;
+    begin(s, moment, out);
+    struct stream *fired = &s->streams[stream];
+    uint32_t index = fired->lists[list].first;
+    if (list == LIST_ACTIVE) {
+        on_idle(s, fired, index);
+    } else {
+        fired->counts.expired++;
+        forget(s, fired, index);
+    }
+    s->look_ms = earliest(s, &stream, &list);
+    s->out = NULL;
+}

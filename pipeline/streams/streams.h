@@ -1,0 +1,115 @@
+/* streams: readings into windows by any key, for each configured stream on its own.
+ *
+ * A reading goes to every stream whose `where` is true of it (null is not) and whose key's fields
+ * it has. Each key has a watermark of its own: min(event time, arrival's wall time while that is
+ * synced) - out_of_orderness, never back. A window is told when the watermark passes its end; again,
+ * whole, for each reading that comes within `lateness` after that; and is closed then: a reading
+ * that is too late for all its windows is counted, and changes nothing. After `idle` without a
+ * reading a key's windows are told, and its watermark moves to the end of the last of them and no
+ * further. With `final_only` a window is told once, when its lateness has passed.
+ * Windows that share readings (hopping) share panes: a reading goes into one pane, and a window is
+ * its panes merged when it is told (Li, Maier, Tufte, Papadimos and Tucker, "No Pane, No Gain",
+ * 2005).
+ *
+ * Keys stand in a table of fixed size. A key without a reading for `ttl` is forgotten; at the limit
+ * a new one is refused, or the one longest without a reading is told and forgotten (counted, both).
+ * A key that comes again begins anew: what was told of it stands, and is not revised.
+ *
+ * Part of the engine's fold: the state follows from the calls alone. Time: t (pipeline time) comes
+ * with each call, event time with each reading. Memory: carved once. Cost of a reading: the
+ * expressions' steps, a hash of the key, one pane; of a result, its panes. */
+#ifndef PIPELINE_STREAMS_STREAMS_H
+#define PIPELINE_STREAMS_STREAMS_H
+
+#include "pipeline/arena.h"
+#include "pipeline/hash.h"
+#include "pipeline/record.h"
+#include "pipeline/streams/stream_plan.h"
+
+struct stream_set { /* what is configured */
+    uint32_t count;
+    const struct stream_plan *plans; /* [count] */
+};
+
+enum stream_result_kind {
+    STREAM_CLOSE,     /* the watermark, or idleness, has passed the window's end */
+    STREAM_REVISION,  /* told before; a late reading came */
+    STREAM_RESULT_KINDS
+};
+
+struct stream_value {
+    struct text name;
+    struct datum value;
+};
+
+/* One window of one key. Identity: the store's id, stream, key, start, end; of two with the same
+ * the greater revision counts. Slices live until the call that was given it returns. */
+struct stream_result {
+    struct text stream;
+    struct text key;      /* packed: (u8 place in the key, u8 value_type, f64 or text)... */
+    int64_t start_ms, end_ms;
+    uint32_t revision;
+    enum stream_result_kind kind;
+    bool forced;          /* told early, for want of room */
+    uint32_t count;       /* of values */
+    const struct stream_value *values;
+    uint64_t first_block, last_block;
+};
+
+struct stream_out { /* NULL: a rebuild */
+    void *ctx;
+    void (*result)(void *ctx, const struct stream_result *result);
+};
+
+struct stream_counts {
+    uint64_t taken;       /* readings, late ones too */
+    uint64_t without_key; /* a field of the key was null, or the key too long */
+    uint64_t late;        /* too late for all their windows */
+    uint64_t late_partly; /* for some of them */
+    uint64_t refused;     /* for want of room for their key */
+    uint64_t evicted, expired; /* keys */
+    uint64_t forced;      /* windows */
+    uint64_t results, revisions;
+    uint32_t keys;
+};
+
+struct streams; /* opaque; streams_state.h */
+
+/* NULL while the arena only measures. `set` outlives the streams. */
+struct streams *streams_init(const struct stream_set *set, struct hash_key key,
+                             struct arena *arena);
+
+/* What else a reading is judged by. */
+struct stream_moment {
+    int64_t t_ms;
+    int64_t reached_ms;   /* event time that the watermark may follow */
+    uint64_t block;
+};
+void streams_take(struct streams *s, const struct record *record,
+                  const struct stream_moment *moment, const struct stream_out *out);
+
+/* As engine_deadline: the earliest timer where that is due at t_ms, else when to look again. */
+int64_t streams_deadline(const struct streams *s, int64_t t_ms);
+/* Fire the earliest timer, at moment->t_ms. */
+void streams_fire(struct streams *s, const struct stream_moment *moment,
+                  const struct stream_out *out);
+
+/* Values in all results that one streams_take, or one streams_fire, makes at most. */
+uint32_t streams_values_max(const struct stream_set *set);
+
+struct stream_counts streams_counts(const struct streams *s, uint32_t stream);
+
+/* --- keeping --- */
+
+size_t streams_save_bytes_max(const struct stream_set *set);
+/* The state in parts of at most streams_part_bytes_max bytes each: `part` is called for each with
+ * what was written into the writer since, and may set it back. NULL: all into the writer. */
+size_t streams_part_bytes_max(const struct stream_set *set);
+void streams_save(const struct streams *s, struct byte_writer *w,
+                  void (*part)(void *ctx, struct byte_writer *w), void *ctx);
+/* Into streams just initialised. A stream whose definition changed starts empty, and is counted in
+ * *reset; of keys that have no more room, those longest without a reading are forgotten. Fails the
+ * reader on what streams_save does not write; never breaks on any bytes. */
+void streams_load(struct streams *s, struct byte_reader *r, uint32_t *reset);
+
+#endif

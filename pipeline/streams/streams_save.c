@@ -1,0 +1,185 @@
+/* Keeping the streams' state: field by field, an entry a part, in the order of the lists. */
+#include <assert.h>
+
+#include "pipeline/err.h"
+#include "pipeline/streams/streams_state.h"
+
+enum { SET_SAVE_BYTES = 16, STREAM_SAVE_BYTES = READING_NAME_BYTES_MAX + 160 };
+
+size_t streams_part_bytes_max(const struct stream_set *set)
+{
+    size_t most = SET_SAVE_BYTES + STREAM_SAVE_BYTES;
+    for (uint32_t i = 0; i < set->count; i++)
+        most = set->plans[i].save_bytes_max > most ? set->plans[i].save_bytes_max : most;
+    return most;
+}
+
+size_t streams_save_bytes_max(const struct stream_set *set)
+{
+    size_t bytes = SET_SAVE_BYTES;
+    for (uint32_t i = 0; i < set->count; i++)
+        bytes += STREAM_SAVE_BYTES +
+                 (size_t)set->plans[i].config->keys_max * set->plans[i].save_bytes_max;
+    return bytes;
+}
+
+static void save_counts(const struct stream_counts *c, struct byte_writer *w)
+{
+    const uint64_t all[] = { c->taken, c->without_key, c->late, c->late_partly, c->refused,
+                             c->evicted, c->expired, c->forced, c->results, c->revisions };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        put_u64(w, all[i]);
+}
+
+static void load_counts(struct stream_counts *c, struct byte_reader *r)
+{
+    uint64_t *all[] = { &c->taken, &c->without_key, &c->late, &c->late_partly, &c->refused,
+                        &c->evicted, &c->expired, &c->forced, &c->results, &c->revisions };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        *all[i] = get_u64(r);
+}
+
+/* Its length goes in first and is set right afterwards. */
+static void save_entry(const struct stream *s, uint32_t index, struct byte_writer *w)
+{
+    struct entry *e = entry_at(s, index);
+    put_u32(w, 0);
+    size_t from = w->used;
+    put_i64(w, e->watermark_ms);
+    put_i64(w, e->last_t_ms);
+    put_text(w, (struct text){ (const char *)entry_key(e), e->key_bytes });
+    panes_save(s, e, w);
+    assert(w->used - from + 4 <= s->plan->save_bytes_max || w->failed);
+    if (w->failed || w->at == NULL)
+        return;
+    struct byte_writer length = { w->at + from - 4, 4, 0, false };
+    put_u32(&length, (uint32_t)(w->used - from));
+}
+
+static uint32_t list_length(const struct stream *s, enum entry_list list)
+{
+    uint32_t count = 0;
+    for (uint32_t i = s->lists[list].first; i != STREAM_NONE; i = entry_at(s, i)->after)
+        count++;
+    return count;
+}
+
+void streams_save(const struct streams *s, struct byte_writer *w,
+                  void (*part)(void *ctx, struct byte_writer *w), void *ctx)
+{
+    put_u32(w, s->set->count);
+    for (uint32_t i = 0; i < s->set->count; i++) {
+        const struct stream *stream = &s->streams[i];
+        put_text(w, text_of(stream->plan->config->name));
+        put_u64(w, stream->plan->digest);
+        save_counts(&stream->counts, w);
+        for (int l = 0; l < LISTS; l++)
+            put_u32(w, list_length(stream, (enum entry_list)l));
+        if (part != NULL)
+            part(ctx, w);
+        for (int l = 0; l < LISTS; l++)
+            for (uint32_t e = stream->lists[l].first; e != STREAM_NONE;
+                 e = entry_at(stream, e)->after) {
+                save_entry(stream, e, w);
+                if (part != NULL)
+                    part(ctx, w);
+            }
+    }
+}
+
+/* --- loading --- */
+
+static void need(struct byte_reader *r, bool holds)
+{
+    if (!holds)
+        r->failed = true;
+}
+
+static void load_entry(struct streams *all, struct stream *s, enum entry_list list,
+                       struct byte_reader *r)
+{
+    struct stream_key key = { .used = 0 };
+    int64_t watermark_ms = get_time(r), last_t_ms = get_time(r);
+    struct text text = get_text(r);
+    need(r, text.bytes > 0 && text.bytes <= s->plan->config->key_bytes);
+    if (r->failed)
+        return;
+    memcpy(key.bytes, text.at, text.bytes);
+    key.used = text.bytes;
+    need(r, stream_entry_find(all, s, &key) == STREAM_NONE);
+    uint32_t before = s->lists[list].last;
+    need(r, before == STREAM_NONE || entry_at(s, before)->last_t_ms <= last_t_ms);
+    if (r->failed)
+        return;
+    uint32_t index = stream_entry_make(all, s, &key);
+    stream_entry_move(s, index, list);
+    struct entry *e = entry_at(s, index);
+    e->watermark_ms = watermark_ms;
+    e->last_t_ms = last_t_ms;
+    panes_load(s, e, r);
+    need(r, r->used == r->bytes);
+}
+
+static struct byte_reader get_part(struct byte_reader *r)
+{
+    uint32_t bytes = get_u32(r);
+    need(r, bytes <= r->bytes - r->used);
+    struct byte_reader part = { r->at + r->used, r->failed ? 0 : bytes, 0, r->failed };
+    r->used += part.bytes;
+    return part;
+}
+
+/* Of more keys than there is room for, those go that were heard least lately: the quiet before the
+ * active, and of each list the first. */
+static void load_list(struct streams *all, struct stream *s, enum entry_list list, uint32_t count,
+                      uint32_t skip, struct byte_reader *r)
+{
+    for (uint32_t i = 0; i < count && !r->failed; i++) {
+        struct byte_reader entry = get_part(r);
+        if (s == NULL || i < skip)
+            continue;
+        load_entry(all, s, list, &entry);
+        need(r, !entry.failed);
+    }
+}
+
+static void load_stream(struct streams *all, struct byte_reader *r, uint64_t *known,
+                        uint32_t *reset)
+{
+    struct text name = get_text(r);
+    uint64_t digest = get_u64(r);
+    struct stream *s = NULL;
+    struct stream_counts counts = { 0 };
+    for (uint32_t i = 0; i < all->set->count && !r->failed; i++) {
+        struct stream *named = &all->streams[i];
+        if ((*known >> i & 1) != 0 || !text_equal(name, text_of(named->plan->config->name)))
+            continue;
+        *known |= (uint64_t)1 << i;
+        *reset += digest != named->plan->digest;
+        s = digest == named->plan->digest ? named : NULL;
+    }
+    load_counts(&counts, r);
+    uint32_t active = get_u32(r), quiet = get_u32(r);
+    need(r, active <= r->bytes && quiet <= r->bytes);
+    uint32_t room = s != NULL ? s->plan->config->keys_max : 0;
+    uint32_t over = active + quiet > room ? active + quiet - room : 0;
+    uint32_t over_quiet = over < quiet ? over : quiet;
+    if (s != NULL)
+        s->counts = counts; /* keys are counted as they come */
+    load_list(all, s, LIST_ACTIVE, active, over - over_quiet, r);
+    load_list(all, s, LIST_QUIET, quiet, over_quiet, r);
+    if (s != NULL)
+        s->counts.evicted += over;
+}
+
+void streams_load(struct streams *s, struct byte_reader *r, uint32_t *reset)
+{
+    uint32_t count = get_u32(r);
+    uint64_t known = 0;
+    need(r, count <= STREAMS_MAX);
+    for (uint32_t i = 0; i < count && !r->failed; i++)
+        load_stream(s, r, &known, reset);
+    for (uint32_t i = 0; i < s->set->count; i++)
+        *reset += (known >> i & 1) == 0;
+    s->look_ms = INT64_MIN;
+}

@@ -1,0 +1,121 @@
+/* streams_state: the memory of streams, for this folder's own files alone.
+ *
+ * A stream's keys are entries of one size, found by a table of open addressing, and linked in order
+ * of their last reading: those that have windows to tell when they become idle, and those that are
+ * quiet. All wait equally long, so the heads of the two lists have the earliest deadlines, and no
+ * heap is needed. An entry's index shows nowhere. */
+#ifndef PIPELINE_STREAMS_STREAMS_STATE_H
+#define PIPELINE_STREAMS_STREAMS_STATE_H
+
+#include "pipeline/streams/streams.h"
+
+#define STREAM_NONE UINT32_MAX
+
+enum {
+    PANE_SAVE_BYTES = 20,        /* of a pane's head, saved */
+    ENTRY_SAVE_BYTES = 80        /* of an entry, without its key and panes */
+};
+
+struct pane {
+    uint64_t first_block;        /* of its first reading */
+    uint32_t count;              /* of readings */
+    uint32_t revision;           /* times that the window beginning here was told */
+    /* then the accumulators: plan.state_bytes */
+};
+
+/* Panes are numbered by event time: number n begins at n * pane_ms. A window goes by its first
+ * pane, which is a multiple of slide_panes. */
+struct panes {
+    int64_t low;                 /* first of the oldest window that is not closed */
+    int64_t end;                 /* behind the last pane that had a reading; >= low */
+    int64_t fired;               /* first window that the watermark has not passed */
+    bool begun;
+    /* then the ring: plan.panes of plan.pane_bytes, of which [low, end) mean something */
+};
+
+enum entry_list { LIST_ACTIVE, LIST_QUIET, LISTS };
+
+struct entry {
+    int64_t watermark_ms;        /* INT64_MIN before the first reading */
+    int64_t last_t_ms;
+    uint32_t before, after;      /* in its list, or the next vacant one */
+    uint32_t hash;
+    uint8_t list;
+    uint8_t key_bytes;
+    /* then the key: config.key_bytes; then struct panes */
+};
+
+struct stream {
+    const struct stream_plan *plan;
+    uint8_t *entries;            /* [keys_max][entry_bytes] */
+    size_t entry_bytes, panes_at;
+    uint32_t *table;             /* index + 1; 0: vacant */
+    uint32_t table_mask;
+    uint32_t used;               /* entries that were ever taken, the first ones */
+    uint32_t vacant;             /* first of those given back */
+    struct {
+        uint32_t first, last;
+    } lists[LISTS];
+    struct stream_counts counts;
+};
+
+struct streams {
+    const struct stream_set *set;
+    struct hash_key key;
+    struct stream *streams;      /* [set->count] */
+    int64_t look_ms;             /* no timer is due before this; no state */
+    uint64_t slots;              /* fields that some stream looks at */
+    uint8_t *merged;             /* a pane's accumulators, of the widest stream */
+    /* of the call under way: */
+    const struct stream_out *out;
+    struct stream_moment moment;
+    int64_t event_ms;
+    struct datum fields[STREAM_FIELDS_MAX];
+};
+
+static inline struct entry *entry_at(const struct stream *s, uint32_t index)
+{
+    return (struct entry *)(s->entries + index * s->entry_bytes);
+}
+
+static inline uint8_t *entry_key(struct entry *e)
+{
+    return (uint8_t *)(e + 1);
+}
+
+static inline struct panes *entry_panes(const struct stream *s, struct entry *e)
+{
+    return (struct panes *)((uint8_t *)e + s->panes_at);
+}
+
+/* stream_keys.c: who is known */
+struct stream_key {
+    uint8_t bytes[STREAM_KEY_BYTES_MAX];
+    uint32_t used;
+};
+/* False: a field is null, or there is no room. */
+bool stream_key_pack(const struct stream_plan *plan, const struct datum *fields,
+                     struct stream_key *key);
+void stream_keys_init(struct stream *s, const struct stream_plan *plan, struct arena *arena);
+uint32_t stream_entry_find(const struct streams *all, const struct stream *s,
+                           const struct stream_key *key);
+/* There is room. At the end of the active list. */
+uint32_t stream_entry_make(const struct streams *all, struct stream *s,
+                           const struct stream_key *key);
+void stream_entry_remove(struct stream *s, uint32_t index);
+void stream_entry_move(struct stream *s, uint32_t index, enum entry_list to); /* to its end */
+
+/* stream_panes.c: a key's windows */
+size_t panes_bytes(const struct stream_plan *plan);
+/* Tell what the entry's watermark has passed, and let go of what is closed. */
+void panes_advance(struct streams *all, struct stream *s, struct entry *e);
+/* The present reading, whose watermark has been moved. */
+void panes_push(struct streams *all, struct stream *s, struct entry *e);
+/* Where idleness moves the watermark to; INT64_MIN: nothing waits to be told. */
+int64_t panes_idle_ms(const struct stream *s, struct entry *e);
+/* Tell all that was not told: the key goes. */
+void panes_flush(struct streams *all, struct stream *s, struct entry *e);
+void panes_save(const struct stream *s, struct entry *e, struct byte_writer *w);
+void panes_load(const struct stream *s, struct entry *e, struct byte_reader *r);
+
+#endif

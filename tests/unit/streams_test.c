@@ -1,0 +1,703 @@
+/* Goal: each stream tells of each key's windows what they hold, when it should, with the right revisions; what comes
+ * too late, has no key or no room is counted; the saved state goes on as if nothing had been. Method: examples, then
+ * seeded random streams (late, reordered, repeated, ahead of the clock, idle, churning keys) through tumbling and
+ * hopping windows, against an oracle that keeps every reading of every window in a list of its own and adds up in
+ * long double; saved and loaded into fresh memory on the way.
+ * Links: pipeline/streams/%.c pipeline/hash.c pipeline/bytes.c */
+#include "pipeline/streams/streams.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "pipeline/err.h"
+#include "tests/lib/check.h"
+
+enum { KEYS = 6, WINDOWS = 512, VALUES = 256, TOLD = 4096 };
+
+/* --- what is told --- */
+
+struct told {
+    int key;
+    int64_t start_ms, end_ms;
+    uint32_t revision;
+    bool forced;
+    struct datum values[STREAM_AGGREGATES_MAX];
+};
+struct telling {
+    size_t count;
+    struct told told[TOLD];
+};
+
+static void on_result(void *ctx, const struct stream_result *r)
+{
+    struct telling *t = ctx;
+    assert_true(t->count < TOLD);
+    struct told *to = &t->told[t->count++];
+    *to = (struct told){ .start_ms = r->start_ms, .end_ms = r->end_ms, .revision = r->revision, .forced = r->forced };
+    assert_int_equal(r->kind, r->revision == 0 ? STREAM_CLOSE : STREAM_REVISION);
+    assert_true(r->key.bytes == 5 && r->key.at[0] == 0 && r->key.at[1] == VALUE_TEXT); /* 0, type, length, "kN" */
+    to->key = r->key.at[4] - '0';
+    for (uint32_t i = 0; i < r->count; i++)
+        to->values[i] = r->values[i].value;
+}
+
+/* --- the stage --- */
+
+struct stage {
+    struct stream_config config;
+    struct stream_fields fields;
+    struct stream_plan plan;
+    struct stream_set set;
+    void *memory;
+    struct streams *streams;
+    struct telling telling;
+    struct stream_out out;
+    int64_t t_ms;
+};
+
+static struct stream_config config_of(void)
+{
+    return (struct stream_config){ .name = "s", .key_count = 1, .key = { { "device" } }, .out_of_orderness_ms = 2000,
+                                   .lateness_ms = 15000, .idle_ms = 30000, .window = STREAM_TUMBLING,
+                                   .size_ms = 10000, .keys_max = 100, .key_bytes = 64, .ttl_ms = 600000 };
+}
+
+static void make_streams(struct stage *g)
+{
+    const struct hash_key key = { 1, 2 };
+    struct arena arena = arena_measure();
+    (void)streams_init(&g->set, key, &arena);
+    free(g->memory);
+    g->memory = calloc(1, arena.used);
+    assert_non_null(g->memory);
+    struct arena real = arena_over(g->memory, arena.used);
+    g->streams = streams_init(&g->set, key, &real);
+    assert_int_equal(real.used, arena.used);
+}
+
+static void set_stage(struct stage *g, const struct stream_config *config)
+{
+    static const struct text field[] = { { "zone", 4 } };
+    struct stream_fault fault = { 0 };
+    *g = (struct stage){ .config = *config };
+    stream_fields_begin(&g->fields);
+    assert_int_equal(stream_fields_add(&g->fields, text_of("plant"), field, 1), 0);
+    int err = stream_compile(&g->plan, &g->config, &g->fields, &fault);
+    if (err != 0)
+        fail_msg("%s", fault.why);
+    g->set = (struct stream_set){ 1, &g->plan };
+    g->out = (struct stream_out){ &g->telling, on_result };
+    make_streams(g);
+}
+
+static void let_time_pass(struct stage *g, int64_t t_ms)
+{
+    for (int64_t due; (due = streams_deadline(g->streams, t_ms)) <= t_ms;) {
+        struct stream_moment moment = { .t_ms = due };
+        streams_fire(g->streams, &moment, &g->out);
+    }
+    g->t_ms = t_ms;
+}
+
+static void take_reading(struct stage *g, int key, int64_t event_ms, int64_t wall_ms, double value)
+{
+    char name[3] = { 'k', (char)('0' + key), '\0' };
+    struct record record = { .kind = RECORD_READING, .event_time_ms = event_ms };
+    record.reading.device = text_of(name);
+    record.reading.metric = text_of("temp");
+    record.reading.value.number = value;
+    struct stream_moment moment = { .t_ms = g->t_ms, .reached_ms = event_ms < wall_ms ? event_ms : wall_ms,
+                                    .block = 7 };
+    streams_take(g->streams, &record, &moment, &g->out);
+}
+
+static void take(struct stage *g, int key, int64_t event_ms, double value)
+{
+    take_reading(g, key, event_ms, INT64_MAX, value);
+}
+
+static struct stream_counts counts_of(const struct stage *g)
+{
+    return streams_counts(g->streams, 0);
+}
+
+static void expect(struct stage *g, size_t n, int64_t start_ms, uint32_t revision, double count, double sum)
+{
+    assert_true(n < g->telling.count);
+    const struct told *t = &g->telling.told[n];
+    assert_int_equal(t->start_ms, start_ms);
+    assert_int_equal(t->end_ms, start_ms + g->config.size_ms);
+    assert_int_equal(t->revision, revision);
+    assert_true(t->values[0].number == count && t->values[1].number == sum);
+}
+
+/* --- examples --- */
+
+static void tumbling_windows_close_revise_and_end(void **state)
+{
+    (void)state;
+    static struct stage g;
+    struct stream_config c = config_of();
+    set_stage(&g, &c);
+    take(&g, 0, 1000, 1);
+    take(&g, 0, 9999, 2);
+    take(&g, 0, 11999, 3);  /* watermark 9999: not yet */
+    assert_int_equal(g.telling.count, 0);
+    take(&g, 0, 12000, 4);  /* 10000 */
+    expect(&g, 0, 0, 0, 2, 3);
+    take(&g, 0, 5000, 10);  /* late, within lateness */
+    expect(&g, 1, 0, 1, 3, 13);
+    take(&g, 0, 26999, 5);  /* watermark 24999: the window of 10 s is told, that of 0 s still open */
+    expect(&g, 2, 10000, 0, 2, 7);
+    take(&g, 0, 0, 1);
+    expect(&g, 3, 0, 2, 4, 14);
+    take(&g, 0, 27000, 6);  /* 25000: closed */
+    take(&g, 0, 9999, 1);
+    assert_int_equal(g.telling.count, 4);
+    assert_int_equal(counts_of(&g).late, 1);
+    take(&g, 1, 9999, 1);   /* another key has its own watermark */
+    assert_int_equal(counts_of(&g).late, 1);
+    free(g.memory);
+}
+
+static void hopping_windows_share_panes(void **state)
+{
+    (void)state;
+    static struct stage g;
+    struct stream_config c = config_of();
+    c.window = STREAM_HOPPING, c.size_ms = 10000, c.slide_ms = 4000;
+    c.out_of_orderness_ms = 0;
+    set_stage(&g, &c);
+    assert_int_equal(g.plan.pane_ms, 2000);
+    assert_int_equal(g.plan.window_panes, 5);
+    assert_int_equal(g.plan.slide_panes, 2);
+    take(&g, 0, 8500, 1);   /* windows from 0, 4 and 8 s */
+    take(&g, 0, 10000, 2);  /* from 4 and 8; the first is told */
+    expect(&g, 0, 0, 0, 1, 1);
+    take(&g, 0, 14000, 4);
+    expect(&g, 1, 4000, 0, 2, 3);
+    take(&g, 0, 9000, 8);   /* late for two of its three */
+    assert_int_equal(g.telling.count, 4);
+    expect(&g, 2, 0, 1, 2, 9);
+    expect(&g, 3, 4000, 1, 3, 11);
+    let_time_pass(&g, 30000); /* idle: the windows from 8 and 12 */
+    expect(&g, 4, 8000, 0, 4, 15);
+    expect(&g, 5, 12000, 0, 1, 4);
+    assert_int_equal(g.telling.count, 6);
+    take(&g, 0, 15000, 1);  /* from 8 and 12 s, both told */
+    expect(&g, 6, 8000, 1, 5, 16);
+    expect(&g, 7, 12000, 1, 2, 5);
+    free(g.memory);
+}
+
+static void final_only_tells_once(void **state)
+{
+    (void)state;
+    static struct stage g;
+    struct stream_config c = config_of();
+    c.final_only = true;
+    set_stage(&g, &c);
+    take(&g, 0, 1000, 1);
+    take(&g, 0, 26999, 5);
+    assert_int_equal(g.telling.count, 0);
+    take(&g, 0, 2000, 2);
+    take(&g, 0, 27000, 5);
+    expect(&g, 0, 0, 0, 2, 3);
+    take(&g, 0, 3000, 2);
+    assert_int_equal(counts_of(&g).late, 1);
+    let_time_pass(&g, 30000);
+    expect(&g, 1, 20000, 0, 2, 10);
+    assert_int_equal(g.telling.count, 2);
+    free(g.memory);
+}
+
+static void where_key_and_limits(void **state)
+{
+    (void)state;
+    static struct stage g;
+    struct stream_config c = config_of();
+    strcpy(c.where, "metric == 'temp' and value > 0");
+    c.keys_max = 2;
+    set_stage(&g, &c);
+    take(&g, 0, 1000, -1);
+    assert_int_equal(counts_of(&g).taken, 0);
+    take(&g, 0, 1000, 1);
+    take(&g, 1, 1000, 1);
+    take(&g, 2, 1000, 1);
+    assert_int_equal(counts_of(&g).refused, 1);
+    assert_int_equal(counts_of(&g).keys, 2);
+    let_time_pass(&g, 30000); /* both told, both quiet */
+    assert_int_equal(g.telling.count, 2);
+    let_time_pass(&g, 600000);
+    assert_int_equal(counts_of(&g).expired, 2);
+    assert_int_equal(counts_of(&g).keys, 0);
+    take(&g, 2, 1000, 1);
+    assert_int_equal(counts_of(&g).keys, 1);
+    c.at_limit = STREAM_EVICT;
+    free(g.memory);
+    set_stage(&g, &c);
+    take(&g, 0, 1000, 1);
+    take(&g, 1, 1000, 1);
+    take(&g, 0, 1000, 1);
+    take(&g, 2, 1000, 1);   /* 1 has been quiet longest */
+    assert_int_equal(counts_of(&g).evicted, 1);
+    assert_int_equal(g.telling.count, 1);
+    assert_true(g.telling.told[0].key == 1 && g.telling.told[0].forced);
+    free(g.memory);
+}
+
+/* The model: keys in order of their last reading. */
+static void keys_come_and_go(void **state)
+{
+    (void)state;
+    static struct stage g;
+    uint64_t chance = check_seed();
+    struct stream_config c = config_of();
+    int order[7], count = 0;
+    c.keys_max = 7;
+    c.at_limit = STREAM_EVICT;
+    set_stage(&g, &c);
+    for (int i = 0; i < 20000; i++) {
+        int key = (int)rnd_below(&chance, 40), at = 0;
+        g.telling.count = 0;
+        take(&g, key, 1000, 1);
+        while (at < count && order[at] != key)
+            at++;
+        bool goes = at == count && count == 7;
+        assert_int_equal(g.telling.count, goes);
+        assert_true(!goes || g.telling.told[0].key == order[0]);
+        at = goes ? 0 : at;
+        count += at == count;
+        memmove(order + at, order + at + 1, (size_t)(count - at - 1) * sizeof order[0]);
+        order[count - 1] = key;
+    }
+    assert_int_equal(counts_of(&g).keys, 7);
+    free(g.memory);
+}
+
+static void payload_fields_are_keys(void **state)
+{
+    (void)state;
+    static struct stage g;
+    struct stream_config c = config_of();
+    c.key[0] = (struct stream_name){ "zone" };
+    set_stage(&g, &c);
+    uint8_t extra[16];
+    struct byte_writer w = { extra, sizeof extra, 0, false };
+    put_u8(&w, 0);
+    put_u8(&w, VALUE_TEXT);
+    put_text(&w, text_of("k3"));
+    struct record record = { .kind = RECORD_READING, .event_time_ms = 1000 };
+    record.reading.device = record.reading.metric = text_of("x");
+    struct stream_moment moment = { .reached_ms = 1000 };
+    streams_take(g.streams, &record, &moment, &g.out);
+    assert_int_equal(counts_of(&g).without_key, 1);
+    record.reading.extra = (struct text){ (const char *)extra, (uint32_t)w.used };
+    streams_take(g.streams, &record, &moment, &g.out);
+    assert_int_equal(counts_of(&g).keys, 1);
+    let_time_pass(&g, 30000);
+    assert_int_equal(g.telling.told[0].key, 3);
+    free(g.memory);
+}
+
+static void what_can_not_be_is_refused(void **state)
+{
+    (void)state;
+    struct { struct stream_config c; const char *why; uint32_t column; } bad[10];
+    for (size_t i = 0; i < 10; i++)
+        bad[i].c = config_of();
+    strcpy(bad[0].c.where, "value + 1"), bad[0].why = "a boolean is needed", bad[0].column = 1;
+    strcpy(bad[1].c.key[0].name, "zonk"), bad[1].why = "no reading has a field `zonk`", bad[1].column = 0;
+    strcpy(bad[2].c.aggregates[0].text, "sum(val)"), bad[2].why = "nothing called `val`", bad[2].column = 5;
+    strcpy(bad[3].c.aggregates[0].text, "sun"), bad[3].why = "no such aggregate", bad[3].column = 1;
+    strcpy(bad[4].c.aggregates[0].text, "sum(value"), bad[4].why = "not closed", bad[4].column = 4;
+    strcpy(bad[5].c.aggregates[0].text, "sum of"), bad[5].why = "only `as`", bad[5].column = 5;
+    strcpy(bad[6].c.aggregates[0].text, "sum as 2 3"), bad[6].why = "a name is", bad[6].column = 10;
+    strcpy(bad[7].c.aggregates[0].text, "sum(metric)"), bad[7].why = "a number is needed", bad[7].column = 5;
+    bad[8].c.window = STREAM_HOPPING, bad[8].c.slide_ms = 20000, bad[8].why = "longer than `size`", bad[8].column = 0;
+    bad[9].c.window = STREAM_HOPPING, bad[9].c.slide_ms = 1, bad[9].why = "panes", bad[9].column = 0;
+    for (size_t i = 0; i < 10; i++) {
+        struct stream_fields fields;
+        struct stream_plan plan;
+        struct stream_fault fault = { 0 };
+        bad[i].c.aggregate_count = bad[i].c.aggregates[0].text[0] != '\0';
+        stream_fields_begin(&fields);
+        int err = stream_compile(&plan, &bad[i].c, &fields, &fault);
+        if (err != WEIR_EINVAL || strstr(fault.why, bad[i].why) == NULL || fault.column != bad[i].column)
+            fail_msg("%zu: %d %u %s", i, err, fault.column, fault.why);
+    }
+    struct stream_config c = config_of();
+    strcpy(c.aggregates[0].text, "sum(value)");
+    strcpy(c.aggregates[1].text, "sum(time)");
+    c.aggregate_count = 2;
+    struct stream_fields fields;
+    struct stream_plan plan;
+    struct stream_fault fault;
+    stream_fields_begin(&fields);
+    assert_int_equal(stream_compile(&plan, &c, &fields, &fault), WEIR_EINVAL);
+    assert_non_null(strstr(fault.why, "another aggregate has this name"));
+    strcpy(c.aggregates[1].text, "sum( time ) as  seconds ");
+    assert_int_equal(stream_compile(&plan, &c, &fields, &fault), 0);
+    assert_string_equal(plan.aggregates[1].name, "seconds");
+}
+
+/* --- the oracle: every window has the list of its readings --- */
+
+struct point {
+    int64_t event_ms;
+    double value;
+};
+struct oracle_window {
+    int64_t start_ms;
+    uint32_t revision;
+    size_t count;
+    struct point points[VALUES];
+};
+struct oracle_key {
+    bool known, idle;
+    int64_t watermark_ms, last_t_ms, floor_ms; /* windows that start before are closed */
+    size_t count;
+    struct oracle_window windows[WINDOWS];
+};
+struct oracle {
+    const struct stage *g;
+    struct oracle_key keys[KEYS];
+    struct telling telling;
+    uint64_t late;
+};
+
+static int64_t slide_of(const struct oracle *o)
+{
+    return o->g->config.slide_ms > 0 ? o->g->config.slide_ms : o->g->config.size_ms;
+}
+
+static void oracle_tell(struct oracle *o, int key, struct oracle_window *w, bool forced)
+{
+    struct told *t = &o->telling.told[o->telling.count++];
+    assert_true(o->telling.count < TOLD && w->count > 0);
+    *t = (struct told){ key, w->start_ms, w->start_ms + o->g->config.size_ms, w->revision++, forced, { { 0 } } };
+    static struct point sorted[VALUES];
+    memcpy(sorted, w->points, w->count * sizeof sorted[0]);
+    for (size_t i = 1; i < w->count; i++) /* insertion: stable */
+        for (size_t j = i; j > 0 && sorted[j - 1].event_ms > sorted[j].event_ms; j--) {
+            struct point p = sorted[j];
+            sorted[j] = sorted[j - 1], sorted[j - 1] = p;
+        }
+    long double sum = 0, m2 = 0;
+    double min = INFINITY, max = -INFINITY;
+    size_t n = w->count;
+    for (size_t i = 0; i < n; i++) {
+        sum += sorted[i].value;
+        min = fmin(min, sorted[i].value), max = fmax(max, sorted[i].value);
+    }
+    for (size_t i = 0; i < n; i++)
+        m2 += ((long double)sorted[i].value - sum / n) * ((long double)sorted[i].value - sum / n);
+    size_t first = 0, last = n - 1;
+    long double span = (sorted[last].event_ms - sorted[first].event_ms) / 1000.0L;
+    long double delta = (long double)sorted[last].value - sorted[first].value;
+    const long double values[] = { n, sum, sum / n, min, max, m2 / (n - 1), sqrtl(m2 / (n - 1)), sorted[first].value,
+                                   sorted[last].value, delta, delta / span, (long double)max - min };
+    for (size_t i = 0; i < 12; i++) {
+        bool is = (i != 5 && i != 6) || n > 1;
+        is = is && (i != 10 || span > 0);
+        if (is)
+            t->values[i] = (struct datum){ .kind = DATUM_NUMBER, .number = (double)values[i] };
+    }
+}
+
+/* Fire, oldest first, the windows that were not told and end at or before this (or start before `early`). */
+static void oracle_fire(struct oracle *o, int key, int64_t end_ms, int64_t early_ms)
+{
+    struct oracle_key *k = &o->keys[key];
+    for (;;) {
+        struct oracle_window *next = NULL;
+        for (size_t i = 0; i < k->count; i++) {
+            struct oracle_window *w = &k->windows[i];
+            bool due = w->start_ms + o->g->config.size_ms <= end_ms || w->start_ms < early_ms;
+            if (w->revision == 0 && due && (next == NULL || w->start_ms < next->start_ms))
+                next = w;
+        }
+        if (next == NULL)
+            return;
+        oracle_tell(o, key, next, next->start_ms + o->g->config.size_ms > end_ms);
+    }
+}
+
+static void oracle_idle(struct oracle *o, int64_t t_ms)
+{
+    for (;;) { /* in order of their last reading; equal ones in the order of arrival, which t tells apart here */
+        int found = -1;
+        for (int k = 0; k < KEYS; k++)
+            if (o->keys[k].known && !o->keys[k].idle && o->keys[k].last_t_ms + o->g->config.idle_ms <= t_ms &&
+                (found < 0 || o->keys[k].last_t_ms < o->keys[found].last_t_ms))
+                found = k;
+        if (found < 0)
+            return;
+        struct oracle_key *k = &o->keys[found];
+        k->idle = true;
+        int64_t end_ms = INT64_MIN;
+        for (size_t i = 0; i < k->count; i++)
+            if (k->windows[i].revision == 0 && k->windows[i].start_ms + o->g->config.size_ms > end_ms)
+                end_ms = k->windows[i].start_ms + o->g->config.size_ms;
+        if (end_ms > k->watermark_ms) {
+            oracle_fire(o, found, end_ms, INT64_MIN);
+            k->watermark_ms = end_ms;
+        }
+    }
+}
+
+static int64_t multiple_above(int64_t x, int64_t step) /* the least that is not below x */
+{
+    int64_t rest = x % step;
+    return rest == 0 ? x : x - rest + (x > 0 ? step : 0);
+}
+
+static void oracle_take(struct oracle *o, int key, int64_t event_ms, int64_t wall_ms, double value)
+{
+    const struct stream_config *c = &o->g->config;
+    struct oracle_key *k = &o->keys[key];
+    int64_t slide = slide_of(o), pane = o->g->plan.pane_ms;
+    int64_t watermark = (event_ms < wall_ms ? event_ms : wall_ms) - c->out_of_orderness_ms;
+    if (!k->known)
+        k->known = true, k->count = 0, k->watermark_ms = k->floor_ms = INT64_MIN;
+    k->last_t_ms = o->g->t_ms;
+    k->idle = false;
+    if (watermark > k->watermark_ms) {
+        oracle_fire(o, key, watermark, INT64_MIN);
+        k->watermark_ms = watermark;
+    }
+    /* the first window that is open: start + size + lateness > watermark */
+    int64_t open = multiple_above(k->watermark_ms - c->size_ms - c->lateness_ms + 1, slide);
+    open = open > k->floor_ms ? open : k->floor_ms;
+    int64_t newest = event_ms - ((event_ms % slide) + slide) % slide;
+    if (newest < open) {
+        o->late++;
+        return;
+    }
+    int64_t number = (event_ms - ((event_ms % pane) + pane) % pane) / pane;
+    if (number - open / pane >= o->g->plan.panes) { /* no room: the oldest are closed early */
+        k->floor_ms = multiple_above((number - o->g->plan.panes + 1) * pane, slide);
+        oracle_fire(o, key, k->watermark_ms, k->floor_ms);
+        open = k->floor_ms;
+    }
+    size_t kept = 0; /* those that are closed go */
+    for (size_t i = 0; i < k->count; i++)
+        if (k->windows[i].start_ms >= open) {
+            if (kept != i)
+                k->windows[kept] = k->windows[i];
+            kept++;
+        }
+    k->count = kept;
+    int64_t oldest = newest;
+    while (oldest - slide + c->size_ms > event_ms && oldest - slide >= open)
+        oldest -= slide;
+    for (int64_t start = oldest; start <= newest; start += slide) {
+        struct oracle_window *w = NULL;
+        for (size_t i = 0; i < k->count; i++)
+            w = k->windows[i].start_ms == start ? &k->windows[i] : w;
+        if (w == NULL) {
+            assert_true(k->count < WINDOWS);
+            w = &k->windows[k->count++];
+            w->start_ms = start, w->revision = 0, w->count = 0;
+        }
+        assert_true(w->count < VALUES);
+        w->points[w->count++] = (struct point){ event_ms, value };
+    }
+    for (int64_t start = oldest; start <= newest; start += slide)
+        for (size_t i = 0; i < k->count; i++)
+            if (k->windows[i].start_ms == start && start + c->size_ms <= k->watermark_ms)
+                oracle_tell(o, key, &k->windows[i], false);
+}
+
+static void compare(const struct telling *is, const struct telling *should, uint64_t seed)
+{
+    if (is->count != should->count)
+        fail_msg("seed %" PRIu64 ": %zu told, not %zu", seed, is->count, should->count);
+    for (size_t i = 0; i < is->count; i++) {
+        const struct told *a = &is->told[i], *b = &should->told[i];
+        if (a->key != b->key || a->start_ms != b->start_ms || a->end_ms != b->end_ms || a->revision != b->revision ||
+            a->forced != b->forced)
+            fail_msg("seed %" PRIu64 ": %zu is %d %" PRId64 " %u, not %d %" PRId64 " %u", seed, i, a->key, a->start_ms,
+                     a->revision, b->key, b->start_ms, b->revision);
+        double n = b->values[0].number;
+        double scale = n * (fabs(b->values[3].number) + fabs(b->values[4].number)); /* of the sum of all terms */
+        for (size_t v = 0; v < 12; v++) {
+            bool exact = v == 0 || v == 3 || v == 4 || v == 7 || v == 8;
+            double off = fabs(a->values[v].number - b->values[v].number);
+            double allowed = exact                ? 0
+                             : v == 5             ? 1e-12 * scale * scale
+                             : v == 6             ? 1e-6 * scale /* of a root near 0 */
+                             : v == 10            ? 1e-12 * (scale * 1000 + fabs(b->values[v].number))
+                                                  : 1e-12 * scale;
+            if (a->values[v].kind != b->values[v].kind || !(off <= allowed))
+                fail_msg("seed %" PRIu64 ": %zu, value %zu is %.17g, not %.17g", seed, i, v, a->values[v].number,
+                         b->values[v].number);
+        }
+    }
+}
+
+static const char *const ALL[] = { "count", "sum", "mean", "min", "max", "variance", "stddev", "first", "last",
+                                   "delta", "rate", "range" };
+
+static struct stream_config drawn_config(uint64_t *chance)
+{
+    static const int64_t sizes[] = { 1000, 10000, 10000, 12000, 60000 };
+    struct stream_config c = config_of();
+    c.size_ms = sizes[rnd_below(chance, 5)];
+    c.out_of_orderness_ms = (int64_t)rnd_below(chance, 3) * 1500;
+    c.lateness_ms = (int64_t)rnd_below(chance, 4) * 5000;
+    if (rnd_below(chance, 2) != 0) {
+        static const int64_t parts[] = { 2, 3, 4, 5, 10 };
+        c.window = STREAM_HOPPING;
+        c.slide_ms = c.size_ms / parts[rnd_below(chance, 5)];
+        c.slide_ms -= c.slide_ms % 100;
+    }
+    c.ttl_ms = (int64_t)1 << 40;
+    c.aggregate_count = 12;
+    for (size_t i = 0; i < 12; i++)
+        strcpy(c.aggregates[i].text, ALL[i]);
+    return c;
+}
+
+static void save_and_load(struct stage *g)
+{
+    size_t most = streams_save_bytes_max(&g->set);
+    uint8_t *bytes = malloc(most), *again = malloc(most);
+    assert_true(bytes != NULL && again != NULL);
+    struct byte_writer w = { bytes, most, 0, false }, w2 = { again, most, 0, false };
+    streams_save(g->streams, &w, NULL, NULL);
+    assert_false(w.failed);
+    struct byte_reader r = { bytes, w.used, 0, false };
+    uint32_t reset = 0;
+    make_streams(g);
+    streams_load(g->streams, &r, &reset);
+    assert_true(!r.failed && r.used == r.bytes && reset == 0);
+    streams_save(g->streams, &w2, NULL, NULL);
+    assert_true(w2.used == w.used && memcmp(bytes, again, w.used) == 0);
+    free(bytes);
+    free(again);
+}
+
+static uint64_t told_in_all, late_in_all, forced_in_all, revised_in_all, readings_in_all;
+
+static void live(uint64_t seed)
+{
+    static struct stage g;
+    static struct oracle o;
+    uint64_t chance = seed * 0x9e3779b97f4a7c15u + 1;
+    struct stream_config c = drawn_config(&chance);
+    set_stage(&g, &c);
+    o.g = &g;
+    o.late = o.telling.count = 0;
+    for (int k = 0; k < KEYS; k++)
+        o.keys[k].known = false;
+    int64_t wall_ms = 1700000000000 + (int64_t)rnd_below(&chance, 100000);
+    double scale = rnd_below(&chance, 3) == 0 ? 1e6 : 10;
+    for (int i = 0; i < 120; i++) {
+        int64_t step = rnd_below(&chance, 40) == 0 ? 20000 + (int64_t)rnd_below(&chance, 60000)
+                                                   : 1 + (int64_t)rnd_below(&chance, 1500);
+        let_time_pass(&g, g.t_ms + step);
+        oracle_idle(&o, g.t_ms);
+        wall_ms += step;
+        int key = (int)rnd_below(&chance, KEYS);
+        int64_t event_ms = wall_ms - (int64_t)rnd_below(&chance, 3000);
+        if (rnd_below(&chance, 10) == 0)
+            event_ms -= (int64_t)rnd_below(&chance, 40000);   /* late, or too late */
+        if (rnd_below(&chance, 30) == 0)
+            event_ms += (int64_t)rnd_below(&chance, 120000);  /* a clock that is ahead */
+        if (rnd_below(&chance, 8) == 0)
+            event_ms -= event_ms % c.size_ms;                 /* at the bound */
+        double value = (double)(int64_t)((rnd_unit(&chance) - 0.3) * 1000) / 1000 * scale + (scale > 10 ? 1e6 : 0);
+        int times = rnd_below(&chance, 20) == 0 ? 2 : 1;      /* repeated */
+        for (; times > 0; times--) {
+            take_reading(&g, key, event_ms, wall_ms, value);
+            oracle_take(&o, key, event_ms, wall_ms, value);
+            readings_in_all++;
+        }
+        if (rnd_below(&chance, 60) == 0)
+            save_and_load(&g);
+    }
+    let_time_pass(&g, g.t_ms + 100000);
+    oracle_idle(&o, g.t_ms);
+    compare(&g.telling, &o.telling, seed);
+    assert_int_equal(counts_of(&g).late, o.late);
+    told_in_all += g.telling.count, late_in_all += o.late, forced_in_all += counts_of(&g).forced;
+    revised_in_all += counts_of(&g).revisions;
+    free(g.memory);
+    g.memory = NULL;
+}
+
+static void random_streams_are_as_the_oracle_says(void **state)
+{
+    (void)state;
+    uint64_t seed = check_seed();
+    const char *count = getenv("STREAMS");
+    uint64_t streams = count != NULL ? strtoull(count, NULL, 10) : 1500;
+    for (uint64_t i = 0; i < streams; i++)
+        live(seed * 1000003 + i);
+    printf("# %" PRIu64 " readings, %" PRIu64 " results told, %" PRIu64 " of them revisions, %" PRIu64 " forced; %" PRIu64
+           " late\n", readings_in_all, told_in_all, revised_in_all, forced_in_all, late_in_all);
+    assert_true(late_in_all > readings_in_all / 200 && revised_in_all > told_in_all / 50 && forced_in_all > 0);
+}
+
+static void any_bytes_may_be_loaded(void **state)
+{
+    (void)state;
+    static struct stage g;
+    uint64_t chance = check_seed();
+    struct stream_config c = config_of();
+    set_stage(&g, &c);
+    for (int i = 0; i < 60; i++)
+        take(&g, i % 5, 1000 * i, i);
+    size_t most = streams_save_bytes_max(&g.set);
+    uint8_t *bytes = malloc(most), *bad = malloc(most);
+    assert_true(bytes != NULL && bad != NULL);
+    struct byte_writer w = { bytes, most, 0, false };
+    streams_save(g.streams, &w, NULL, NULL);
+    for (int i = 0; i < 3000; i++) {
+        size_t used = rnd_below(&chance, 4) == 0 ? rnd_below(&chance, w.used) : w.used;
+        memcpy(bad, bytes, used);
+        for (size_t n = rnd_below(&chance, 3); used > 0 && n > 0; n--)
+            bad[rnd_below(&chance, used)] = (uint8_t)rnd(&chance);
+        struct byte_reader r = { bad, used, 0, false };
+        uint32_t reset = 0;
+        make_streams(&g);
+        streams_load(g.streams, &r, &reset);
+    }
+    /* of another definition it is left out, and said so */
+    c.size_ms = 5000;
+    free(g.memory);
+    set_stage(&g, &c);
+    struct byte_reader r = { bytes, w.used, 0, false };
+    uint32_t reset = 0;
+    streams_load(g.streams, &r, &reset);
+    assert_true(!r.failed && r.used == r.bytes && reset == 1 && counts_of(&g).keys == 0);
+    /* under a smaller limit those heard least lately are forgotten */
+    c = config_of();
+    c.keys_max = 2;
+    free(g.memory);
+    set_stage(&g, &c);
+    r = (struct byte_reader){ bytes, w.used, 0, false };
+    reset = 0;
+    streams_load(g.streams, &r, &reset);
+    assert_true(!r.failed && reset == 0 && counts_of(&g).keys == 2 && counts_of(&g).evicted == 3);
+    free(bytes);
+    free(bad);
+    free(g.memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tumbling_windows_close_revise_and_end),
+        cmocka_unit_test(hopping_windows_share_panes),
+        cmocka_unit_test(final_only_tells_once),
+        cmocka_unit_test(where_key_and_limits),
+        cmocka_unit_test(keys_come_and_go),
+        cmocka_unit_test(payload_fields_are_keys),
+        cmocka_unit_test(what_can_not_be_is_refused),
+        cmocka_unit_test(random_streams_are_as_the_oracle_says),
+        cmocka_unit_test(any_bytes_may_be_loaded),
+    };
+    return cmocka_run_group_tests_name("streams", tests, NULL, NULL);
+}
