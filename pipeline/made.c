@@ -109,6 +109,34 @@ void made_result(struct made *m, const struct window_result *result)
     m->results++;
 }
 
+void made_stream(struct made *m, const struct stream_result *result)
+{
+    uint8_t item[ITEM_BYTES_MAX];
+    struct byte_writer w = { item, sizeof item, 0, false };
+    put_text(&w, result->stream);
+    put_text(&w, result->key);
+    put_i64(&w, result->start_ms);
+    put_i64(&w, result->end_ms);
+    put_u32(&w, result->revision);
+    put_u8(&w, (uint8_t)((unsigned)result->kind | (unsigned)result->forced << 7));
+    put_u64(&w, result->first_block);
+    put_u64(&w, result->last_block);
+    assert(!w.failed);
+    hash_add(&m->result_hash, item, w.used);
+    for (uint32_t i = 0; i < result->count; i++) {
+        const struct stream_value *value = &result->values[i];
+        w.used = 0;
+        put_text(&w, value->name);
+        put_u8(&w, (uint8_t)value->value.kind);
+        put_f64(&w, value->value.number);
+        put_varint(&w, value->value.text.bytes);
+        assert(!w.failed);
+        hash_add(&m->result_hash, item, w.used);
+        hash_add(&m->result_hash, value->value.text.at, value->value.text.bytes);
+    }
+    m->results++;
+}
+
 /* --- sums --- */
 
 struct made_sum made_sum(const struct made *m)

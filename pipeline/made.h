@@ -2,15 +2,16 @@
  * with the block (RECORD_MADE), so that the journal alone can tell whether a replay says the same:
  * the rows of the outbox are gone as soon as they have arrived.
  *
- * It covers what alerts and window results say, field by field and in their order; not where they
- * stand in a lane and when they were recorded, nor what the inventory or shedding adds to an alert
- * or leaves out of it. 64 bits of SipHash for each kind: enough against chance, and nobody gains by
- * forging it. */
+ * It covers what alerts, window results and results of streams say, field by field and in their
+ * order; not where they stand in a lane and when they were recorded, nor what the inventory or
+ * shedding adds to an alert or leaves out of it. 64 bits of SipHash for each kind: enough against
+ * chance, and nobody gains by forging it. */
 #ifndef PIPELINE_MADE_H
 #define PIPELINE_MADE_H
 
 #include "pipeline/alerts/alert.h"
 #include "pipeline/hash.h"
+#include "pipeline/streams/streams.h"
 #include "pipeline/window.h"
 
 enum {
@@ -19,7 +20,7 @@ enum {
 };
 
 struct made { /* while it is being made */
-    uint64_t alerts, results; /* told */
+    uint64_t alerts, results; /* told; of streams too */
     struct hash_state alert_hash, result_hash;
 };
 
@@ -33,6 +34,7 @@ void made_begin(struct made *m);
 /* About 0.2 us each. */
 void made_alert(struct made *m, const struct alert_event *event);
 void made_result(struct made *m, const struct window_result *result);
+void made_stream(struct made *m, const struct stream_result *result);
 struct made_sum made_sum(const struct made *m);
 
 /* The slice of `to` that it takes. */

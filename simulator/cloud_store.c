@@ -24,6 +24,10 @@ static const char SCHEMA[] =
     " unit TEXT NOT NULL, count INTEGER NOT NULL, mean REAL, min REAL, max REAL,"
     " first REAL, last REAL,"
     " PRIMARY KEY (store, device, metric, start_ms, end_ms)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS stream_results("
+    " store TEXT NOT NULL, stream TEXT NOT NULL, key BLOB NOT NULL, start_ms INTEGER NOT NULL,"
+    " end_ms INTEGER NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, value,"
+    " PRIMARY KEY (store, stream, key, start_ms, end_ms, name)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS lanes("
     " store TEXT NOT NULL, lane TEXT NOT NULL, gateway TEXT NOT NULL,"
     " contiguous INTEGER NOT NULL, moved_ms INTEGER NOT NULL,"
@@ -39,8 +43,9 @@ static const char SCHEMA[] =
     " WITHOUT ROWID;";
 
 enum statement {
-    ALERT_UPSERT, ALERT_HELD, RESULT_UPSERT, LANE_GET, LANE_NEW, LANE_MOVE, AHEAD_ADD, AHEAD_NEXT,
-    AHEAD_FORGET, LANES_ALL, FAULTY_ADD, COUNT_ADD, BEGIN, COMMIT, STATEMENTS
+    ALERT_UPSERT, ALERT_HELD, RESULT_UPSERT, STREAM_UPSERT, LANE_GET, LANE_NEW, LANE_MOVE,
+    AHEAD_ADD, AHEAD_NEXT, AHEAD_FORGET, LANES_ALL, FAULTY_ADD, COUNT_ADD, BEGIN, COMMIT,
+    STATEMENTS
 };
 
 static const char *const SQL[STATEMENTS] = {
@@ -65,6 +70,12 @@ static const char *const SQL[STATEMENTS] = {
         " revision = excluded.revision, count = excluded.count, mean = excluded.mean,"
         " min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last"
         " WHERE excluded.revision > results.revision",
+    [STREAM_UPSERT] =
+        "INSERT INTO stream_results(store, stream, key, start_ms, end_ms, name, revision, value)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+        " ON CONFLICT(store, stream, key, start_ms, end_ms, name) DO UPDATE SET"
+        " revision = excluded.revision, value = excluded.value"
+        " WHERE excluded.revision > stream_results.revision",
     [LANE_GET] = "SELECT contiguous FROM lanes WHERE store = ?1 AND lane = ?2",
     [LANE_NEW] = "INSERT INTO lanes(store, lane, gateway, contiguous, moved_ms)"
                  " VALUES(?1, ?2, ?3, 0, ?4)",
@@ -265,8 +276,46 @@ static int result_apply(struct cloud_store *s, const struct cloud_event *e,
     return run(s, RESULT_UPSERT);
 }
 
+static int stream_row_apply(struct cloud_store *s, const struct cloud_event *e,
+                            const struct stream_row *row)
+{
+    sqlite3_stmt *q = s->statements[STREAM_UPSERT];
+    text_bind(q, 1, e->store);
+    slice_bind(q, 2, row->stream);
+    /* only NOMEM: the step fails then */
+    (void)sqlite3_bind_blob(q, 3, row->key.at, (int)row->key.bytes, SQLITE_STATIC);
+    int_bind(q, 4, (uint64_t)row->start_ms);
+    int_bind(q, 5, (uint64_t)row->end_ms);
+    slice_bind(q, 6, row->name);
+    int_bind(q, 7, row->revision);
+    if (row->value.kind == DATUM_NULL)
+        (void)sqlite3_bind_null(q, 8);
+    else if (row->value.kind == DATUM_TEXT)
+        slice_bind(q, 8, row->value.text);
+    else
+        (void)sqlite3_bind_double(q, 8, row->value.number);
+    return run(s, STREAM_UPSERT);
+}
+
+static int stream_results_apply(struct cloud_store *s, struct cloud_event *e, bool *changed)
+{
+    struct stream_row row;
+    int code;
+    while ((code = results_next_stream(&e->batch, &row)) == 1) {
+        int err = stream_row_apply(s, e, &row);
+        if (err != 0)
+            return err;
+        *changed = *changed || sqlite3_changes(s->db) > 0;
+    }
+    if (code != 0)
+        e->fault = "the batch breaks off";
+    return 0;
+}
+
 static int results_apply(struct cloud_store *s, struct cloud_event *e, bool *changed)
 {
+    if (e->batch.header.kind == RESULTS_STREAMS)
+        return stream_results_apply(s, e, changed);
     struct window_result result;
     int code;
     while ((code = results_next_window(&e->batch, &result)) == 1) {

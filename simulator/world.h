@@ -40,7 +40,8 @@
  *   E2  the receiver has each lane without a hole, and the outbox is empty
  *   E3  the receiver's alerts are those of the journal's fold, each at its last revision, except
  *       where a gap event told it that it lacks one
- *   E4  every reading stored is counted in one window's last result, or as late
+ *   E4  every reading stored is counted in one window's last result, or as late; so is every one
+ *       that a stream took
  *   E5  nothing is shed any more
  *
  * And over a run of many worlds: every fault and every step in WORLD_EVENTS occurred at least once.
@@ -116,6 +117,9 @@
     X(CLOCK_STEPPED, "clock_stepped")                                                              \
     X(TIMER_FIRED, "timer_fired")                                                                  \
     X(READING_TOO_LATE, "reading_too_late")                                                        \
+    X(STREAM_RESULT, "stream_result")                                                              \
+    X(STREAM_REVISION, "stream_revision")                                                          \
+    X(STREAM_KEY_EVICTED, "stream_key_evicted")                                                    \
     X(SOURCES_READ_SLOWLY, "sources_read_slowly")                                                  \
     X(SHED_LEVEL_CHANGED, "shed_level_changed")                                                    \
     X(SHED_LEVEL_HIGHEST, "shed_level_highest")                                                    \

@@ -145,15 +145,27 @@ static void compare_alerts(struct world *w, uint64_t rows)
                     c->alert_count);
 }
 
+static uint64_t counted_in(const struct window_counts *windows)
+{
+    uint64_t counted = 0;
+    for (uint32_t i = 0; i < windows->used; i++)
+        counted += windows->of[i].count;
+    return counted;
+}
+
 static void compare_windows(struct world *w)
 {
     const struct world_fold *f = &w->journal.fold;
-    uint64_t counted = f->late_temps;
-    for (uint32_t i = 0; i < f->window_count; i++)
-        counted += f->windows[i].count;
+    uint64_t counted = f->late_temps + counted_in(&f->windows);
     if (counted != f->temps)
         world_break(w, "E4: %llu readings are stored, windows and lateness count %llu",
                     (unsigned long long)f->temps, (unsigned long long)counted);
+    struct stream_counts temps = engine_stream_counts(f->engine, 0);
+    counted = temps.late + counted_in(&f->stream_windows);
+    if (temps.taken != f->temps || counted != temps.taken)
+        world_break(w, "E4: of %llu readings a stream took %llu, windows and lateness count %llu",
+                    (unsigned long long)f->temps, (unsigned long long)temps.taken,
+                    (unsigned long long)counted);
 }
 
 void check_finally(struct world *w)
@@ -171,6 +183,7 @@ void check_finally(struct world *w)
     compare_alerts(w, view.lanes[LANE_ALERTS].next_sequence);
     compare_windows(w);
     w->outcome.events[WORLD_DUPLICATE_FOUND] += view.ledger.duplicate;
+    w->outcome.events[WORLD_STREAM_KEY_EVICTED] += engine_stream_counts(f->engine, 1).evicted;
     w->outcome.alerts = f->told_count;
     struct hash128 digest = engine_digest(f->engine);
     w->outcome.digest[0] = digest.low;

@@ -189,6 +189,19 @@ static void on_alert(void *ctx, const struct alert_event *event)
                     row == NULL ? "nothing more" : "another");
 }
 
+static void note_count(struct window_counts *counts, struct window_count count)
+{
+    uint32_t i = counts->used;
+    while (i > 0 && (counts->of[i - 1].device != count.device ||
+                     counts->of[i - 1].start_ms != count.start_ms))
+        i--;
+    if (i == 0) {
+        assert(counts->used < WORLD_WINDOWS_MAX);
+        i = ++counts->used;
+    }
+    counts->of[i - 1] = count;
+}
+
 static void on_result(void *ctx, const struct window_result *result)
 {
     struct world *w = ctx;
@@ -199,19 +212,27 @@ static void on_result(void *ctx, const struct window_result *result)
     f->results_left_out += !leaves;
     if (!leaves)
         WORLD_COUNT(w, RESULT_LEFT_OUT);
-    if (!text_equal(result->metric, text_of("temp")))
-        return;
-    uint32_t device = (uint32_t)(result->device.at[1] - '0');
-    uint32_t i = f->window_count;
-    while (i > 0 &&
-           (f->windows[i - 1].device != device || f->windows[i - 1].start_ms != result->start_ms))
-        i--;
-    if (i == 0) {
-        assert(f->window_count < WORLD_WINDOWS_MAX);
-        i = ++f->window_count;
-    }
-    f->windows[i - 1] =
-        (struct window_count){ device, result->start_ms, result->aggregate.count };
+    if (text_equal(result->metric, text_of("temp")))
+        note_count(&f->windows, (struct window_count){ (uint32_t)(result->device.at[1] - '0'),
+                                                       result->start_ms, result->aggregate.count });
+}
+
+/* Its rows hold a value each. */
+static void on_stream(void *ctx, const struct stream_result *result)
+{
+    struct world *w = ctx;
+    struct world_fold *f = &w->journal.fold;
+    bool leaves = engine_shed_level(f->engine) < SHED_OPTIONAL;
+    made_stream(&f->made, result);
+    f->results += leaves ? result->count : 0;
+    f->results_left_out += !leaves;
+    WORLD_COUNT(w, STREAM_RESULT);
+    if (result->revision > 0)
+        WORLD_COUNT(w, STREAM_REVISION);
+    if (text_equal(result->stream, text_of("temps"))) /* key: 0, 2 (text), 2 bytes, "dN" */
+        note_count(&f->stream_windows,
+                   (struct window_count){ (uint32_t)(result->key.at[4] - '0'), result->start_ms,
+                                          (uint64_t)result->values[0].value.number });
 }
 
 static void on_late(void *ctx, const struct record *record)
@@ -306,7 +327,7 @@ static void note_raw(struct world *w)
 static void apply_records(struct world *w, const struct given_block *given)
 {
     const struct engine_out out = {
-        .ctx = w, .alert = on_alert, .result = on_result, .late = on_late
+        .ctx = w, .alert = on_alert, .result = on_result, .stream = on_stream, .late = on_late
     };
     struct text bytes = { (const char *)w->journal.bytes + given->offset, given->bytes };
     struct record record;

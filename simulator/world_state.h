@@ -140,6 +140,11 @@ struct window_count { /* of one window: how many readings its last result counts
     uint64_t count;
 };
 
+struct window_counts {
+    struct window_count of[WORLD_WINDOWS_MAX];
+    uint32_t used;
+};
+
 struct seen_message { /* which readings of it the journal holds, a bit for each index */
     uint64_t stored[2];
     uint64_t forgotten[2]; /* of them: beyond dedup's horizon */
@@ -164,8 +169,7 @@ struct world_fold { /* the journal up to `block`, folded by itself */
     struct seen_device devices[WORLD_DEVICES];
     struct told told[WORLD_ALERTS_MAX];
     uint32_t told_count;
-    struct window_count windows[WORLD_WINDOWS_MAX];
-    uint32_t window_count;
+    struct window_counts windows, stream_windows;
     /* what the block being folded says */
     uint64_t alert_row; /* sequence that its next alert must have in the outbox */
     uint64_t results, raw;

@@ -1,9 +1,10 @@
-"""A batch of window results or of raw readings, taken apart as docs/formats.md says: `read(payload)` gives its header
+"""A batch of window results, raw readings or results of streams, taken apart as docs/formats.md says: `read(payload)` gives its header
 and its rows. Python 3 and its library, nothing else."""
 import struct
 import zlib
 
-WINDOWS, READINGS = 1, 2
+WINDOWS, READINGS, STREAMS = 1, 2, 3
+KINDS = ["close", "revision"]
 TIMES = ["device", "arrival", "clamped", "coarse"]
 STEP, ITSELF, ZIGZAG = "step", "itself", "zigzag"
 COLUMNS = {
@@ -14,6 +15,9 @@ COLUMNS = {
     READINGS: [("device", STEP), ("metric", STEP), ("unit", STEP), ("t", STEP), ("flags", STEP), ("source", STEP),
                ("event_time", STEP), ("device_time", ZIGZAG), ("sequence", STEP), ("index", STEP), ("scale", STEP),
                ("value", ZIGZAG), ("ulps", ZIGZAG), ("extra", STEP)],
+    STREAMS: [("stream", STEP), ("key", STEP), ("start", STEP), ("length", STEP), ("revision", STEP), ("flags", STEP),
+              ("name", STEP), ("type", STEP), ("scale", STEP), ("value", ZIGZAG), ("ulps", ZIGZAG),
+              ("first_block", STEP), ("last_block", STEP)],
 }
 HEADER = struct.Struct("<2sBBQQQQQ32sII")
 ALL = (1 << 64) - 1
@@ -103,11 +107,7 @@ def fields(extra):
 
 def reading(row, names, raw_names):
     kind = row["flags"] & 3
-    if kind == 2:
-        value = names[row["value"]]
-    else:
-        value = double(bits(number(row["value"], row["scale"])) + row["ulps"])
-        value = bool(value) if kind == 1 else value
+    value = value_of(row, kind, names)
     has_device_time, event_time = bool(row["flags"] & 4), signed(row["event_time"])
     return {
         "device": names[row["device"]], "metric": names[row["metric"]], "unit": names[row["unit"]], "value": value,
@@ -115,6 +115,23 @@ def reading(row, names, raw_names):
         "device_time_ms": event_time + signed(row["device_time"]) if has_device_time else None,
         "sequence": row["sequence"] if row["flags"] & 8 else None, "index": row["index"],
         "source": row["source"], "t_ms": signed(row["t"]), "fields": dict(fields(raw_names[row["extra"]])),
+    }
+
+
+def value_of(row, kind, names):
+    if kind == 2:
+        return names[row["value"]]
+    value = double(bits(number(row["value"], row["scale"])) + row["ulps"])
+    return bool(value) if kind == 1 else value
+
+
+def stream(row, names, raw_names):
+    return {
+        "stream": names[row["stream"]], "key": [value for _, value in fields(raw_names[row["key"]])],
+        "start_ms": signed(row["start"]), "end_ms": signed(row["start"] + row["length"]),
+        "revision": row["revision"], "kind": KINDS[row["flags"] & 7], "forced": bool(row["flags"] & 8),
+        "name": names[row["name"]], "value": None if row["type"] == 3 else value_of(row, row["type"], names),
+        "first_block": row["first_block"], "last_block": row["last_block"],
     }
 
 
@@ -142,4 +159,6 @@ def read(payload):
         at += size
     names = [name.decode(errors="replace") for name in raw_names]
     table = [dict(zip((name for name, _ in COLUMNS[kind]), row)) for row in zip(*columns)]
-    return header, [window(row, names) if kind == WINDOWS else reading(row, names, raw_names) for row in table]
+    if kind == WINDOWS:
+        return header, [window(row, names) for row in table]
+    return header, [(reading if kind == READINGS else stream)(row, names, raw_names) for row in table]

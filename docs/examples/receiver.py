@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS alerts (alert_id TEXT PRIMARY KEY, revision INTEGER, 
 CREATE TABLE IF NOT EXISTS results (store TEXT, device TEXT, metric TEXT, start_ms INTEGER, end_ms INTEGER,
     revision INTEGER, count INTEGER, mean REAL, min REAL, max REAL,
     PRIMARY KEY (store, device, metric, start_ms, end_ms));
+CREATE TABLE IF NOT EXISTS streams (store TEXT, stream TEXT, key TEXT, start_ms INTEGER, end_ms INTEGER, name TEXT,
+    revision INTEGER, value, PRIMARY KEY (store, stream, key, start_ms, end_ms, name));
 CREATE TABLE IF NOT EXISTS readings (store TEXT, batch INTEGER, place INTEGER, device TEXT, metric TEXT,
     event_time_ms INTEGER, value, PRIMARY KEY (store, batch, place));
 CREATE TABLE IF NOT EXISTS others (store TEXT, lane TEXT, sequence INTEGER, payload TEXT,
@@ -36,6 +38,9 @@ RESULT = """INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (store, device, metric, start_ms, end_ms) DO UPDATE SET
     revision = excluded.revision, count = excluded.count, mean = excluded.mean, min = excluded.min, max = excluded.max
     WHERE excluded.revision > results.revision"""
+STREAM = """INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (store, stream, key, start_ms, end_ms, name) DO UPDATE SET
+    revision = excluded.revision, value = excluded.value WHERE excluded.revision > streams.revision"""
 READING = "INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 OTHER = "INSERT INTO others VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
@@ -60,6 +65,10 @@ def take_batch(db, payload):
     if header["kind"] == batch.WINDOWS:
         db.executemany(RESULT, [(store, r["device"], r["metric"], r["start_ms"], r["end_ms"], r["revision"], r["count"],
                                  r["mean"], r["min"], r["max"]) for r in rows])
+        return store, "results", sequence, sequence
+    if header["kind"] == batch.STREAMS:
+        db.executemany(STREAM, [(store, r["stream"], json.dumps(r["key"]), r["start_ms"], r["end_ms"], r["name"],
+                                 r["revision"], r["value"]) for r in rows])
         return store, "results", sequence, sequence
     db.executemany(READING, [(store, sequence, i, r["device"], r["metric"], r["event_time_ms"], r["value"])
                              for i, r in enumerate(rows)])

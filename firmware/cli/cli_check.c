@@ -99,6 +99,7 @@ static int report_json(const char *path)
         print_budgets(&budget);
         print_json_lines("warnings", config_print_warnings);
         print_json_lines("losses", config_print_losses);
+        print_json_lines("streams", config_print_streams);
         print_json_lines("broker_settings", config_print_broker);
     }
     (void)printf("}\n");
@@ -124,6 +125,7 @@ static int report(const char *path)
     print_lines("", "", config_print_warnings);
     (void)putchar('\n');
     budget_print(&budget, stdout);
+    print_lines("\nStreams\n", "  ", config_print_streams);
     print_lines("\nDisk\n", "  ", config_print_disk);
     print_lines("\nWhat this configuration can lose\n", "  ", config_print_losses);
     print_lines("\nSettings that the brokers in front need (mosquitto.conf)\n", "  ",

@@ -1,7 +1,7 @@
 /* config: what a YAML file says, checked, as one plain struct. The schema in config_schema.c is the
  * one table from which parsing, `weir check`, `weir config explain` and docs/configuration.md come.
  * Everything has a default; every default is in the table, those of detectors in theirs.
- * Pointers inside point into the struct itself: it is large (about 850 KiB, most of it untouched
+ * Pointers inside point into the struct itself: it is large (about 1.2 MiB, most of it untouched
  * and so without memory behind it), stands still, and is never copied. */
 #ifndef FIRMWARE_CONFIG_H
 #define FIRMWARE_CONFIG_H
@@ -157,6 +157,10 @@ struct config {
     uint32_t listed_count;       /* of `rules`, as `detectors` lists them; behind them the usual */
     uint32_t rule_count;
     struct detector_config rules[ENGINE_RULES_MAX];
+    uint32_t stream_count;
+    struct stream_config streams[STREAMS_MAX];
+    struct stream_fields stream_fields;
+    struct stream_plan stream_plans[STREAMS_MAX];
     uint8_t digest[32];          /* SHA-256 of the file */
     uint32_t text_bytes;
     char text[CONFIG_FILE_BYTES_MAX];
@@ -200,6 +204,8 @@ void config_print_warnings(const struct config *config, FILE *out); /* each "war
 void config_print_broker(const struct config *config, FILE *out); /* mosquitto.conf for sources */
 void config_print_disk(const struct config *config, FILE *out);   /* the disk budget by use */
 void config_print_losses(const struct config *config, FILE *out); /* promise P7 */
+/* What each stream costs. */
+void config_print_streams(const struct config *config, FILE *out);
 /* How many TCP connections a listener has room for: more than may connect, so that one too many is
  * told so. */
 static inline uint32_t config_connection_places(const struct config_source *source)

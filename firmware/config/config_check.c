@@ -465,5 +465,6 @@ void config_check(struct config_reader *r)
     config_check_rules(r);
     config_check_uplink(r);
     config_check_http(r);
+    config_check_streams(r);
     config_check_shed(r);
 }

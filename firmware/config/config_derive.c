@@ -236,4 +236,5 @@ void config_derive(struct config_reader *r)
     derive_store(config);
     derive_inventory(config);
     derive_block(config);
+    config_derive_streams(r);
 }

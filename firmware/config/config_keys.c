@@ -42,6 +42,16 @@ const struct config_section_doc config_sections[SECTIONS] = {
     [SECTION_DETECTOR] = { "detectors[]", sizeof(struct detector_config),
                            "What is watched for besides. Where one of them watches a series, the "
                            "usual one of its type does not." },
+    [SECTION_STREAM] = { "streams[]", sizeof(struct stream_config),
+                         "Readings put together by any key, into windows, beside those of each "
+                         "series; docs/streams.md says how. A stream whose definition changes "
+                         "starts empty." },
+    [SECTION_STREAM_KEY] = { "streams[].key[]", sizeof(struct stream_name),
+                             "The fields of a stream's key." },
+    [SECTION_STREAM_WINDOW] = { "streams[].window", sizeof(struct stream_config),
+                                "A stream's windows." },
+    [SECTION_STREAM_AGGREGATE] = { "streams[].aggregates[]", sizeof(struct stream_aggregate_text),
+                                   "What is told of a stream's windows." },
     [SECTION_COMMIT] = { "commit", sizeof(struct config),
       "When readings are written and acknowledged." },
     [SECTION_RECOVERY] = { "recovery", sizeof(struct config), "How fast a restart must be." },

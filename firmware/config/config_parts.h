@@ -22,6 +22,10 @@ enum config_section {
     SECTION_LEARNING,
     SECTION_USUAL,
     SECTION_DETECTOR,
+    SECTION_STREAM,
+    SECTION_STREAM_KEY,
+    SECTION_STREAM_WINDOW,
+    SECTION_STREAM_AGGREGATE,
     SECTION_COMMIT,
     SECTION_RECOVERY,
     SECTION_STORE,
@@ -200,6 +204,8 @@ void config_check_http(struct config_reader *r);  /* config_check_http.c */
 void config_check_rules(struct config_reader *r); /* config_check_out.c */
 void config_check_uplink(struct config_reader *r);
 void config_check_shed(struct config_reader *r); /* config_check_shed.c */
+void config_derive_streams(struct config_reader *r); /* config_streams.c */
+void config_check_streams(struct config_reader *r);
 void config_check_environment(struct config_reader *r); /* config_environment.c */
 /* Read the file's text; false: a fault tells. */
 bool config_load(struct config_reader *r, const char *path);

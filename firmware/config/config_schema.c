@@ -1,6 +1,7 @@
 /* The one table: each key's type, unit, range, default and meaning. A row is one key. */
 #include "firmware/config/config_parts.h"
 
+#include "firmware/config/config_schema_streams.h"
 #include "pipeline/detect/detector.h"
 #include "pipeline/codec/envelope.h"
 
@@ -72,6 +73,9 @@ const struct config_key config_keys[] = {
     { SECTION_ROOT, "detectors", KEY_LIST, FIELD(config, rules), .child = SECTION_DETECTOR,
       .count = offsetof(struct config, listed_count), .items_max = CONFIG_RULES_LISTED_MAX,
       .doc = "What is watched for besides." },
+    { SECTION_ROOT, "streams", KEY_LIST, FIELD(config, streams), .child = SECTION_STREAM,
+      .count = offsetof(struct config, stream_count), .items_max = STREAMS_MAX,
+      .doc = "Readings put together by any key, into any windows." },
     MAP("commit", SECTION_COMMIT, config, path, "When readings are written and acknowledged."),
     MAP("recovery", SECTION_RECOVERY, config, path, "How fast a restart must be."),
     MAP("store", SECTION_STORE, config, path, "The disk budget."),
@@ -326,6 +330,8 @@ const struct config_key config_keys[] = {
       .doc = "No new alert of this rule and series for so long after that." },
     { SECTION_DETECTOR, "severity", KEY_ENUM, FIELD(detector_config, severity),
       .choices = "info|warning|minor|major|critical", .doc = "How bad it is." },
+
+    STREAM_KEYS,
 
     { SECTION_COMMIT, "max_age", KEY_DURATION, FIELD(config, commit_max_age_ms), 1, 1 * MINUTES,
       .fallback = "1s", .doc = "Oldest a reading may get before it is committed." },

@@ -113,6 +113,25 @@ static void on_result(void *ctx, const struct window_result *result)
     fill_open(g);
 }
 
+static void on_stream(void *ctx, const struct stream_result *result)
+{
+    struct gateway *g = ctx;
+    made_stream(&g->filling->made, result);
+    if (!g->config->uplink.given)
+        return;
+    if (g->shed.level >= SHED_OPTIONAL) {
+        g->ledger.results_left_out++;
+        return;
+    }
+    if (results_add_stream(g->filling->streams, result) == WEIR_EFULL) {
+        flush_results(g, g->filling->streams, LANE_RESULTS);
+        int added = results_add_stream(g->filling->streams, result);
+        assert(added == 0);
+        (void)added; /* an empty builder takes any */
+    }
+    fill_open(g);
+}
+
 static void on_late(void *ctx, const struct record *record)
 {
     struct gateway *g = ctx;
@@ -122,7 +141,8 @@ static void on_late(void *ctx, const struct record *record)
 
 struct engine_out fill_engine_out(struct gateway *g)
 {
-    return (struct engine_out){ .ctx = g, .alert = on_alert, .result = on_result, .late = on_late };
+    return (struct engine_out){ .ctx = g, .alert = on_alert, .result = on_result,
+                                .stream = on_stream, .late = on_late };
 }
 
 void fill_notice(struct gateway *g, const char *kind, const struct notice *notice)
@@ -157,6 +177,8 @@ struct fill_limits fill_limits_of(const struct config *config)
 {
     uint32_t records = config->commit_max_readings + config->json.readings + FILL_RECORDS_SLACK;
     uint32_t step = engine_out_max(&config->engine) + 4;
+    uint32_t values = streams_values_max(&config->engine.streams);
+    uint32_t streams = values > 0 ? values / FILL_STREAM_VALUES_LEAST + 2 : 0; /* messages */
     size_t message = message_bytes(&config->json);
     struct fill_limits limits = {
         .block = {
@@ -165,9 +187,10 @@ struct fill_limits fill_limits_of(const struct config *config)
                                     config->inventory_bytes),
             .names_max = records * 3 < 65534 ? records * 3 : 65534,
         },
-        .rows_max = FILL_ROWS_BASE + 2 * step,
-        .step_rows = step,
-        .step_row_bytes = (size_t)step * ENVELOPE_ALERT_BYTES_MAX + 2 * FILL_RESULTS_BYTES_MAX,
+        .rows_max = FILL_ROWS_BASE + 2 * (step + streams),
+        .step_rows = step + streams,
+        .step_row_bytes = (size_t)step * ENVELOPE_ALERT_BYTES_MAX +
+                          (2 + (size_t)streams) * FILL_RESULTS_BYTES_MAX,
         .letter_bytes_max = (size_t)config->json.payload_bytes + TOPIC_BYTES_MAX + 64 * 1024,
     };
     limits.row_bytes_max = 2 * limits.step_row_bytes + 128 * 1024;
@@ -187,6 +210,7 @@ void fill_init(struct fill *f, const struct config *config, const struct fill_li
                struct arena *arena)
 {
     bool raw = config->uplink.given && config->uplink.raw;
+    bool streams = config->uplink.given && config->engine.streams.count > 0;
     struct fill made = {
         .block = block_builder_init(&limits->block, arena),
         .journal = arena_take(arena, limits->block.bytes_max, 1),
@@ -199,6 +223,9 @@ void fill_init(struct fill *f, const struct config *config, const struct fill_li
         .raw = raw ? results_builder_init(RESULTS_READINGS, FILL_RAW_MAX, FILL_RESULTS_BYTES_MAX,
                                           arena)
                    : NULL,
+        .streams = streams ? results_builder_init(RESULTS_STREAMS, FILL_STREAM_VALUES_MAX,
+                                                  FILL_RESULTS_BYTES_MAX, arena)
+                           : NULL,
     };
     if (config_listens(config))
         take_sessions(&made, config, arena);
@@ -219,12 +246,15 @@ void fill_reset(struct gateway *g, struct fill *f)
         .receipts = f->receipts,
         .results = f->results,
         .raw = f->raw,
+        .streams = f->streams,
         .batch = { .block = ++g->last_block, .raw_whole = true },
     };
     block_builder_reset(f->block);
     results_builder_reset(f->results);
     if (f->raw != NULL)
         results_builder_reset(f->raw);
+    if (f->streams != NULL)
+        results_builder_reset(f->streams);
     made_begin(&f->made);
     engine_begin_block(g->engine, f->batch.block);
 }
@@ -356,6 +386,8 @@ void fill_seal(struct gateway *g)
     assert(g->committing == NULL);
     journal_made(g);
     flush_results(g, f->results, LANE_RESULTS);
+    if (f->streams != NULL)
+        flush_results(g, f->streams, LANE_RESULTS);
     if (f->raw != NULL)
         flush_results(g, f->raw, LANE_RAW);
     struct batch *b = &f->batch;

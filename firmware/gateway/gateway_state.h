@@ -16,6 +16,8 @@ enum {
     FILL_RESULTS_BYTES_MAX = 32 * 1024, /* of one results message, before compression */
     FILL_RESULTS_MAX = 512,             /* window results in one message */
     FILL_RAW_MAX = 1024,                /* raw readings in one message */
+    FILL_STREAM_VALUES_MAX = 1024,      /* values of streams' results in one message, */
+    FILL_STREAM_VALUES_LEAST = 128,     /* and so many fit, whatever they are */
     FILL_REJECT_BYTES = 2 * READING_NAME_BYTES_MAX + 32, /* of one's record, its names whole */
     FILL_RECORDS_SLACK = 64,            /* ticks, clock and source records of a turn */
     FILL_SESSIONS_MAX = 4096,           /* changes of devices' sessions */
@@ -41,6 +43,7 @@ struct fill {
     struct receipt_row *receipts; /* likewise */
     struct results_builder *results;
     struct results_builder *raw; /* NULL: raw readings are not forwarded */
+    struct results_builder *streams; /* NULL: there are none */
     struct envelope envelope;    /* for gap events that the store may have to write */
     struct made made;            /* by the engine, in this block */
     bool made_wanted;            /* it is journalled also where that is nothing */

@@ -30,6 +30,12 @@ static void on_result(void *ctx, const struct window_result *result)
         r->sink.result(r->sink.ctx, result);
 }
 
+static void on_stream(void *ctx, const struct stream_result *result)
+{
+    struct replay *r = ctx;
+    made_stream(&r->made, result);
+}
+
 static void on_late(void *ctx, const struct record *record)
 {
     struct replay *r = ctx;
@@ -40,7 +46,8 @@ static void on_late(void *ctx, const struct record *record)
 static struct engine_out out_of(struct replay *r)
 {
     return (struct engine_out){
-        .ctx = r, .again = true, .alert = on_alert, .result = on_result, .late = on_late
+        .ctx = r, .again = true, .alert = on_alert, .result = on_result, .late = on_late,
+        .stream = on_stream
     };
 }
 

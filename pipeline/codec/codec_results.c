@@ -46,7 +46,7 @@ struct results_builder {
 struct results_builder *results_builder_init(enum results_kind kind, uint32_t items_max,
                                              uint32_t bytes_max, struct arena *arena)
 {
-    assert(kind == RESULTS_WINDOWS || kind == RESULTS_READINGS);
+    assert(kind >= RESULTS_WINDOWS && kind <= RESULTS_STREAMS);
     assert(items_max > 0 && items_max <= RESULTS_ITEMS_MAX);
     assert(bytes_max >= RESULTS_BYTES_MIN);
     uint32_t names_max = 2 * items_max + 2 * NAMES_A_ROW;
@@ -105,16 +105,21 @@ static uint64_t name_of(struct results_builder *b, struct text text)
     return b->name_count++;
 }
 
-/* Refuses while a row of the worst kind would still fit: simpler than taking one back. */
-static bool has_room(const struct results_builder *b, uint64_t texts_bytes)
+/* Refuses while rows of the worst kind would still fit: simpler than taking one back. */
+static bool has_rows_room(const struct results_builder *b, uint32_t rows, uint64_t texts_bytes)
 {
     uint32_t columns = results_columns(b->kind);
     uint64_t bytes = HEADER_BYTES + DIRECTORY_BYTES_MAX + (uint64_t)b->names_bytes;
     for (uint32_t i = 0; i < columns; i++)
         bytes += b->sizes[i].bytes;
-    bytes += texts_bytes + NAMES_A_ROW * 5 + columns * (uint64_t)PACKED_BYTES_MAX;
-    return b->count < b->items_max && b->name_count + NAMES_A_ROW <= b->names_max + 1 &&
-           bytes <= b->bytes_max;
+    bytes += texts_bytes + rows * (NAMES_A_ROW * 5 + columns * (uint64_t)PACKED_BYTES_MAX);
+    return b->count + rows <= b->items_max &&
+           b->name_count + rows * NAMES_A_ROW <= b->names_max + 1 && bytes <= b->bytes_max;
+}
+
+static bool has_room(const struct results_builder *b, uint64_t texts_bytes)
+{
+    return has_rows_room(b, 1, texts_bytes);
 }
 
 static uint64_t *row_at(const struct results_builder *b, uint32_t index)
@@ -176,6 +181,33 @@ int results_add_reading(struct results_builder *b, const struct record *record)
                                .extra = name_of(b, reading->extra) };
     reading_to_row(&b->place, &names, record, row);
     take_row(b, row);
+    return 0;
+}
+
+int results_add_stream(struct results_builder *b, const struct stream_result *result)
+{
+    uint64_t texts = (uint64_t)result->stream.bytes + result->key.bytes;
+    assert(b->kind == RESULTS_STREAMS && result->count > 0);
+    for (uint32_t i = 0; i < result->count; i++)
+        texts += (uint64_t)result->values[i].name.bytes + result->values[i].value.text.bytes;
+    if (!has_rows_room(b, result->count, texts))
+        return WEIR_EFULL;
+    if (result->first_block < b->first_block)
+        b->first_block = result->first_block;
+    struct stream_row value = { .start_ms = result->start_ms, .end_ms = result->end_ms,
+                                .revision = result->revision, .kind = result->kind,
+                                .forced = result->forced, .first_block = result->first_block,
+                                .last_block = result->last_block };
+    for (uint32_t i = 0; i < result->count; i++) {
+        uint64_t row[RESULTS_COLUMNS_MAX];
+        value.value = result->values[i].value;
+        struct row_names names = { .stream = name_of(b, result->stream),
+                                   .key = name_of(b, result->key),
+                                   .field = name_of(b, result->values[i].name),
+                                   .text = name_of(b, value.value.text) };
+        stream_to_row(&b->place, &names, &value, row);
+        take_row(b, row);
+    }
     return 0;
 }
 
@@ -253,7 +285,7 @@ static int get_header(struct byte_reader *in, struct results_header *header)
     get_raw(in, header->config_digest, sizeof header->config_digest);
     header->contract_version = get_u32(in);
     header->count = get_u32(in);
-    if (in->failed || (kind != RESULTS_WINDOWS && kind != RESULTS_READINGS))
+    if (in->failed || kind < RESULTS_WINDOWS || kind > RESULTS_STREAMS)
         return WEIR_ECORRUPT;
     header->kind = (enum results_kind)kind;
     return header->count <= RESULTS_ITEMS_MAX ? 0 : WEIR_ECORRUPT;
@@ -381,5 +413,26 @@ int results_next_reading(struct results_reader *r, struct record *record)
         error = find_name(r, names.text, &reading->value.text);
     if (error == 0)
         error = find_name(r, names.extra, &reading->extra);
+    return end_at_error(r, error);
+}
+
+int results_next_stream(struct results_reader *r, struct stream_row *value)
+{
+    uint64_t row[RESULTS_COLUMNS_MAX];
+    struct row_names names;
+    assert(r->header.kind == RESULTS_STREAMS);
+    *value = (struct stream_row){ 0 };
+    int got = next_row(r, row);
+    if (got != 1)
+        return got == 0 ? 0 : end_at_error(r, got);
+    int error = stream_of_row(&r->place, row, &names, value);
+    if (error == 0)
+        error = find_name(r, names.stream, &value->stream);
+    if (error == 0)
+        error = find_name(r, names.key, &value->key);
+    if (error == 0)
+        error = find_name(r, names.field, &value->name);
+    if (error == 0)
+        error = find_name(r, names.text, &value->value.text);
     return end_at_error(r, error);
 }

@@ -1,6 +1,6 @@
-/* codec_results: many window results, or many raw readings, in one compact message upstream.
- * docs/formats.md
- * specifies it byte for byte for those who write a receiver; tests/vectors holds examples.
+/* codec_results: many window results, raw readings, or results of streams, in one compact message
+ * upstream. docs/formats.md specifies it byte for byte for those who write a receiver;
+ * tests/vectors holds examples.
  *
  * A message: header (magic "WR", version, kind, store id, lane, sequence, first and last block,
  * configuration digest, contract version),
@@ -14,9 +14,10 @@
 #include "pipeline/arena.h"
 #include "pipeline/packing.h"
 #include "pipeline/record.h"
+#include "pipeline/streams/streams.h"
 #include "pipeline/window.h"
 
-enum results_kind { RESULTS_WINDOWS = 1, RESULTS_READINGS = 2 };
+enum results_kind { RESULTS_WINDOWS = 1, RESULTS_READINGS = 2, RESULTS_STREAMS = 3 };
 
 struct results_header {
     enum results_kind kind;
@@ -32,7 +33,8 @@ enum {
     RESULTS_BYTES_MIN = 2048,     /* of bytes_max */
     RESULTS_ITEMS_MAX = 20000,    /* of items_max */
     RESULTS_COLUMNS_MAX = 20,
-    RESULTS_NAME_MARKS = 128
+    RESULTS_NAME_MARKS = 128,
+    RESULTS_STREAM_BYTES = 16 * 1024
 };
 
 struct results_builder; /* opaque */
@@ -42,6 +44,8 @@ struct results_builder *results_builder_init(enum results_kind kind, uint32_t it
 void results_builder_reset(struct results_builder *b);
 int results_add_window(struct results_builder *b, const struct window_result *result);
 int results_add_reading(struct results_builder *b, const struct record *record);
+/* A row for each of its values, all or none. An empty builder of RESULTS_STREAM_BYTES takes any. */
+int results_add_stream(struct results_builder *b, const struct stream_result *result);
 uint32_t results_count(const struct results_builder *b);
 /* header->count, ->kind and ->contract_version are filled in here, and ->first_block goes back to
  * the oldest block of the windows. */
@@ -55,6 +59,7 @@ struct results_place { /* where the row before stood: what the next one is a dif
     uint64_t start, length, count, first_block, contract; /* windows */
     uint64_t t, event, sequence, index, source, flags;    /* readings */
     uint64_t scale;
+    uint64_t stream, key, revision, field, type, last_block; /* results of streams */
 };
 
 struct results_reader {
@@ -71,5 +76,17 @@ int results_open(struct results_reader *r, struct text bytes);
 /* 1, 0 at the end, or an error */
 int results_next_window(struct results_reader *r, struct window_result *result);
 int results_next_reading(struct results_reader *r, struct record *record);
+
+struct stream_row { /* one value of one result */
+    struct text stream, key;  /* as in struct stream_result */
+    int64_t start_ms, end_ms;
+    uint32_t revision;
+    enum stream_result_kind kind;
+    bool forced;
+    struct text name;
+    struct datum value;
+    uint64_t first_block, last_block;
+};
+int results_next_stream(struct results_reader *r, struct stream_row *row);
 
 #endif

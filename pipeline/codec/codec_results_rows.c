@@ -7,6 +7,7 @@
 
 static_assert((int)WINDOW_COLUMNS <= (int)RESULTS_COLUMNS_MAX, "room for a window's columns");
 static_assert((int)READING_COLUMNS <= (int)RESULTS_COLUMNS_MAX, "room for a reading's columns");
+static_assert((int)VALUE_ROW_COLUMNS <= (int)RESULTS_COLUMNS_MAX, "room for a result's columns");
 
 enum { FLAG_TYPE = 3, FLAG_DEVICE_TIME = 4, FLAG_SEQUENCE = 8, FLAG_TIME_SOURCE_SHIFT = 4 };
 
@@ -216,4 +217,89 @@ int reading_of_row(struct results_place *place, const uint64_t row[RESULTS_COLUM
     reading->sequence = step_from(&place->sequence, row[READING_SEQUENCE]);
     reading->value.type = (enum value_type)(flags & FLAG_TYPE);
     return value_of_row(place, row, names, &reading->value);
+}
+
+enum { STREAM_KIND = 7, STREAM_FORCED = 8, TYPE_NULL = 3 };
+static_assert((int)STREAM_RESULT_KINDS <= STREAM_KIND + 1, "a result's kind fits into its flags");
+
+static uint64_t type_of(const struct datum *value)
+{
+    switch (value->kind) {
+    case DATUM_NUMBER:
+        return VALUE_NUMBER;
+    case DATUM_BOOLEAN:
+        return VALUE_BOOLEAN;
+    case DATUM_TEXT:
+        return VALUE_TEXT;
+    case DATUM_NULL:
+        break;
+    }
+    return TYPE_NULL;
+}
+
+void stream_to_row(struct results_place *place, const struct row_names *names,
+                   const struct stream_row *value, uint64_t row[RESULTS_COLUMNS_MAX])
+{
+    uint64_t start = (uint64_t)value->start_ms, end = (uint64_t)value->end_ms;
+    struct packed_number packed = { .scale = (uint8_t)place->scale };
+    if (value->value.kind == DATUM_TEXT)
+        packed.whole = (int64_t)names->text;
+    else if (value->value.kind != DATUM_NULL)
+        packed = packed_number_of(value->value.number, 0, PACKED_DECIMAL_MAX);
+    row[VALUE_ROW_STREAM] = step_to(&place->stream, names->stream);
+    row[VALUE_ROW_KEY] = step_to(&place->key, names->key);
+    row[VALUE_ROW_START] = step_to(&place->start, start);
+    row[VALUE_ROW_LENGTH] = step_to(&place->length, end - start);
+    row[VALUE_ROW_REVISION] = step_to(&place->revision, value->revision);
+    row[VALUE_ROW_FLAGS] = step_to(&place->flags, (uint64_t)value->kind |
+                                                   (value->forced ? STREAM_FORCED : 0u));
+    row[VALUE_ROW_FIELD] = step_to(&place->field, names->field);
+    row[VALUE_ROW_TYPE] = step_to(&place->type, type_of(&value->value));
+    row[VALUE_ROW_SCALE] = step_to(&place->scale, packed.scale);
+    row[VALUE_ROW_VALUE] = zigzag((uint64_t)packed.whole);
+    row[VALUE_ROW_ULPS] = zigzag((uint64_t)packed.ulps);
+    row[VALUE_ROW_FIRST_BLOCK] = step_to(&place->first_block, value->first_block);
+    row[VALUE_ROW_LAST_BLOCK] = step_to(&place->last_block, value->last_block);
+}
+
+static int datum_of_row(struct results_place *place, const uint64_t *row, struct row_names *names,
+                        struct datum *datum)
+{
+    static const enum datum_kind kinds[] = { DATUM_NUMBER, DATUM_BOOLEAN, DATUM_TEXT, DATUM_NULL };
+    uint64_t type = step_from(&place->type, row[VALUE_ROW_TYPE]);
+    if (type > TYPE_NULL)
+        return WEIR_ECORRUPT;
+    uint64_t reading_row[RESULTS_COLUMNS_MAX] = { 0 };
+    reading_row[READING_SCALE] = row[VALUE_ROW_SCALE];
+    reading_row[READING_VALUE] = row[VALUE_ROW_VALUE];
+    reading_row[READING_ULPS] = row[VALUE_ROW_ULPS];
+    struct value value = { .type = type == VALUE_TEXT ? VALUE_TEXT : VALUE_NUMBER };
+    if (value_of_row(place, reading_row, names, &value) != 0)
+        return WEIR_ECORRUPT;
+    *datum = (struct datum){ .kind = kinds[type], .number = value.number };
+    return 0;
+}
+
+int stream_of_row(struct results_place *place, const uint64_t row[RESULTS_COLUMNS_MAX],
+                  struct row_names *names, struct stream_row *value)
+{
+    *names = (struct row_names){ 0 };
+    names->stream = step_from(&place->stream, row[VALUE_ROW_STREAM]);
+    names->key = step_from(&place->key, row[VALUE_ROW_KEY]);
+    names->field = step_from(&place->field, row[VALUE_ROW_FIELD]);
+    uint64_t start = step_from(&place->start, row[VALUE_ROW_START]);
+    uint64_t end = start + step_from(&place->length, row[VALUE_ROW_LENGTH]);
+    uint64_t revision = step_from(&place->revision, row[VALUE_ROW_REVISION]);
+    uint64_t flags = step_from(&place->flags, row[VALUE_ROW_FLAGS]);
+    if (revision > UINT32_MAX || flags > (STREAM_KIND | STREAM_FORCED) ||
+        (flags & STREAM_KIND) >= STREAM_RESULT_KINDS)
+        return WEIR_ECORRUPT;
+    value->start_ms = (int64_t)start;
+    value->end_ms = (int64_t)end;
+    value->revision = (uint32_t)revision;
+    value->kind = (enum stream_result_kind)(flags & STREAM_KIND);
+    value->forced = (flags & STREAM_FORCED) != 0;
+    value->first_block = step_from(&place->first_block, row[VALUE_ROW_FIRST_BLOCK]);
+    value->last_block = step_from(&place->last_block, row[VALUE_ROW_LAST_BLOCK]);
+    return datum_of_row(place, row, names, &value->value);
 }

@@ -1,5 +1,5 @@
-/* codec_results_rows: one window result or one reading as a row of numbers, most of them zero, and
- * back. For codec_results.c alone; docs/formats.md specifies each column. */
+/* codec_results_rows: one window result, reading or value of a stream's result as a row of numbers,
+ * most of them zero, and back. For codec_results.c alone; docs/formats.md specifies each column. */
 #ifndef PIPELINE_CODEC_CODEC_RESULTS_ROWS_H
 #define PIPELINE_CODEC_CODEC_RESULTS_ROWS_H
 
@@ -18,13 +18,21 @@ enum reading_column {
     READING_VALUE, READING_ULPS, READING_EXTRA, READING_COLUMNS
 };
 
+enum value_column {
+    VALUE_ROW_STREAM, VALUE_ROW_KEY, VALUE_ROW_START, VALUE_ROW_LENGTH, VALUE_ROW_REVISION,
+    VALUE_ROW_FLAGS, VALUE_ROW_FIELD, VALUE_ROW_TYPE, VALUE_ROW_SCALE, VALUE_ROW_VALUE,
+    VALUE_ROW_ULPS, VALUE_ROW_FIRST_BLOCK, VALUE_ROW_LAST_BLOCK, VALUE_ROW_COLUMNS
+};
+
 static inline uint32_t results_columns(enum results_kind kind)
 {
-    return kind == RESULTS_WINDOWS ? WINDOW_COLUMNS : READING_COLUMNS;
+    return kind == RESULTS_WINDOWS ? WINDOW_COLUMNS
+           : kind == RESULTS_READINGS ? READING_COLUMNS : VALUE_ROW_COLUMNS;
 }
 
 struct row_names { /* numbers of the texts of a row; 0 is the empty text */
     uint64_t device, metric, unit, text, extra;
+    uint64_t stream, key, field;
 };
 
 void window_to_row(struct results_place *place, const struct row_names *names,
@@ -32,10 +40,15 @@ void window_to_row(struct results_place *place, const struct row_names *names,
 void reading_to_row(struct results_place *place, const struct row_names *names,
                     const struct record *record, uint64_t row[RESULTS_COLUMNS_MAX]);
 
+void stream_to_row(struct results_place *place, const struct row_names *names,
+                   const struct stream_row *value, uint64_t row[RESULTS_COLUMNS_MAX]);
+
 /* Everything but the texts, whose numbers go to *names. WEIR_ECORRUPT: no row that we wrote. */
 int window_of_row(struct results_place *place, const uint64_t row[RESULTS_COLUMNS_MAX],
                   struct row_names *names, struct window_result *result);
 int reading_of_row(struct results_place *place, const uint64_t row[RESULTS_COLUMNS_MAX],
                    struct row_names *names, struct record *record);
+int stream_of_row(struct results_place *place, const uint64_t row[RESULTS_COLUMNS_MAX],
+                  struct row_names *names, struct stream_row *value);
 
 #endif

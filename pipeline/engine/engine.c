@@ -102,6 +102,7 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
     e->names = arena_take(arena, names, 1);
     e->sources = arena_take(arena, c->source_count, sizeof *e->sources);
     e->withdrawn = arena_take(arena, ENGINE_WITHDRAWN_MAX, sizeof *e->withdrawn);
+    e->streams = streams_init(&c->streams, c->store, arena);
 }
 
 static void init_own(struct engine *e)
@@ -235,6 +236,7 @@ static void apply_reading(struct engine *e, const struct record *record)
     if (record->time_source == TIME_DEVICE)
         engine_on_device_clock(e, series->device, false);
     engine_think(e, s, record);
+    engine_feed_streams(e, record);
     series->readings += series->readings < UINT32_MAX;
     engine_arm_after_reading(e, s);
 }
@@ -262,8 +264,11 @@ static void fire(struct engine *e)
     /* A changed configuration can set a deadline into the past; time still does not go back. */
     if (deadline_ms > e->t_ms)
         e->t_ms = deadline_ms;
-    if (key == e->config->series_max) {
-        engine_fire_own(e);
+    if (key >= e->config->series_max) {
+        if (key == e->config->series_max)
+            engine_fire_own(e);
+        else
+            engine_fire_streams(e);
         return;
     }
     engine_fire_series(e, key);

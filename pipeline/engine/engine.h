@@ -19,6 +19,7 @@
 #include "pipeline/dedup.h"
 #include "pipeline/record.h"
 #include "pipeline/pressure/shed.h"
+#include "pipeline/streams/streams.h"
 #include "pipeline/window.h"
 
 enum {
@@ -57,6 +58,7 @@ struct engine_config {
     uint32_t source_count;
     const struct detector_config *rules;
     uint32_t rule_count;
+    struct stream_set streams;  /* what is taken beside the windows of each series */
     struct hash_key store;      /* the store's id, known before the first record is applied */
     uint8_t digest[32];         /* as the CONFIG record of this configuration has it */
 };
@@ -76,9 +78,11 @@ struct engine_out {
     void (*result)(void *ctx, const struct window_result *result);
     /* too late for its window: stored, counted */
     void (*late)(void *ctx, const struct record *record);
+    void (*stream)(void *ctx, const struct stream_result *result);
 };
 
-/* At most so many calls of alert and result together come from one engine_apply or engine_fire. */
+/* At most so many calls of alert and result together come from one engine_apply or engine_fire; of
+ * stream: streams_values_max. */
 uint32_t engine_out_max(const struct engine_config *config); /* of a TICK: for each timer in it */
 
 /* Places for alerts that are not over (pending, open, cooling down, shelved): one a series on
@@ -211,6 +215,7 @@ struct alarm_report {
 struct engine_counts engine_counts(const struct engine *engine);
 /* As of t. O(series), and of alerts that stand. */
 struct alarm_report engine_alarm_report(const struct engine *engine, int64_t t_ms);
+struct stream_counts engine_stream_counts(const struct engine *engine, uint32_t stream);
 /* As the journal says. */
 enum shed_level engine_shed_level(const struct engine *engine);
 struct clock_record engine_clock(const struct engine *engine);

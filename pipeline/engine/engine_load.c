@@ -473,9 +473,11 @@ int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset)
     if (err != 0)
         return err;
     load_all_withdrawn(&l);
+    uint32_t reset_streams = 0;
+    streams_load(engine->streams, r, &reset_streams);
     if (r->failed)
         return WEIR_ECORRUPT;
     engine_arm_own(engine);
-    *reset = count_reset(&l);
+    *reset = count_reset(&l) + reset_streams;
     return 0;
 }

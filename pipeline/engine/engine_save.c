@@ -96,6 +96,7 @@ size_t engine_part_bytes_max(const struct engine_config *c)
 {
     size_t most = head_bytes_max(c);
     most = device_bytes_max(c) > most ? device_bytes_max(c) : most;
+    most = streams_part_bytes_max(&c->streams) > most ? streams_part_bytes_max(&c->streams) : most;
     return series_bytes_max(c) > most ? series_bytes_max(c) : most;
 }
 
@@ -106,7 +107,8 @@ size_t engine_save_bytes_max(const struct engine_config *config)
                    ENGINE_NAMES_SPARE_BYTES;
     return head_bytes_max(config) + names + (size_t)ENGINE_WITHDRAWN_MAX * WITHDRAWN_BYTES_MAX +
            config->devices_max * device_bytes_max(config) +
-           config->series_max * series_bytes_max(config);
+           config->series_max * series_bytes_max(config) +
+           streams_save_bytes_max(&config->streams);
 }
 
 /* --- writing --- */
@@ -285,6 +287,7 @@ void engine_save(const struct engine *engine, struct byte_writer *w)
         save_series(engine, i, w);
     for (uint32_t i = 0; i < engine->withdrawn_count; i++)
         save_withdrawn(&engine->withdrawn[i], w);
+    streams_save(engine->streams, w, NULL, NULL);
 }
 
 static void digest_part(const struct engine *e, struct hash_state *h, struct byte_writer *w)
@@ -294,25 +297,39 @@ static void digest_part(const struct engine *e, struct hash_state *h, struct byt
     *w = (struct byte_writer){ e->scratch, e->scratch_bytes, 0, false };
 }
 
+struct digesting {
+    const struct engine *engine;
+    struct hash_state hash;
+};
+
+static void digest_streams_part(void *ctx, struct byte_writer *w)
+{
+    struct digesting *d = ctx;
+    digest_part(d->engine, &d->hash, w);
+}
+
 struct hash128 engine_digest(const struct engine *engine)
 {
-    struct hash_state h;
-    hash_begin(&h, DEFINITION_KEY, 1);
+    struct digesting d = { .engine = engine };
+    struct hash_state *h = &d.hash;
+    hash_begin(h, DEFINITION_KEY, 1);
     struct byte_writer w = { engine->scratch, engine->scratch_bytes, 0, false };
     save_head(engine, &w);
-    digest_part(engine, &h, &w);
-    hash_add(&h, engine->names, engine->names_used);
+    digest_part(engine, h, &w);
+    hash_add(h, engine->names, engine->names_used);
     for (uint32_t i = 0; i < engine->device_count; i++) {
         save_device(engine, i, &w);
-        digest_part(engine, &h, &w);
+        digest_part(engine, h, &w);
     }
     for (uint32_t i = 0; i < engine->series_count; i++) {
         save_series(engine, i, &w);
-        digest_part(engine, &h, &w);
+        digest_part(engine, h, &w);
     }
     for (uint32_t i = 0; i < engine->withdrawn_count; i++) {
         save_withdrawn(&engine->withdrawn[i], &w);
-        digest_part(engine, &h, &w);
+        digest_part(engine, h, &w);
     }
-    return hash_end128(&h);
+    streams_save(engine->streams, &w, digest_streams_part, &d);
+    digest_part(engine, h, &w);
+    return hash_end128(h);
 }

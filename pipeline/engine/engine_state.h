@@ -20,7 +20,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 11,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 12,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -172,6 +172,7 @@ struct engine {
     int64_t withdraw_ms;          /* their timer: t of the CONFIG record; INT64_MAX: not yet */
     struct shed_state shed;
     struct alarm_log alarm_log;
+    struct streams *streams;
     uint8_t *scratch;             /* one part of a state being digested */
     size_t scratch_bytes;
 };
@@ -250,8 +251,8 @@ int64_t engine_wall_ms(const struct engine *e);
 void engine_arm(struct engine *e, uint32_t series); /* after any change of what it waits for, */
 void engine_arm_after_reading(struct engine *e, uint32_t series); /* or this one, cheaper */
 void engine_arm_own(struct engine *e);              /* likewise of the gateway's own */
-/* As engine_deadline; where that is at or before t_ms, whose it is (series_max: the gateway's own).
- */
+/* As engine_deadline; where that is at or before t_ms, whose it is (series_max: the gateway's own;
+ * series_max + 1: the streams'). */
 int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key);
 void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms);
 void engine_on_source(struct engine *e, const struct record *record);
@@ -266,6 +267,13 @@ void engine_keep_recent(struct engine *e, uint32_t series, const struct sample *
 void engine_release_held(struct engine *e, uint32_t series, int64_t up_to_ms);
 void engine_tell_window(struct engine *e, uint32_t series, const struct window *window,
                         bool forced);
+
+/* The event time that watermarks may follow: not beyond a clock that is synced. */
+int64_t engine_reached_ms(const struct engine *e, const struct record *record);
+
+/* engine_streams.c: readings by other keys, into other windows */
+void engine_feed_streams(struct engine *e, const struct record *record);
+void engine_fire_streams(struct engine *e);
 
 /* engine_alert.c: from verdicts to alerts */
 void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule);

@@ -169,9 +169,7 @@ static void end_silence(struct engine *e, uint32_t series, const struct record *
  * changes one that has been told: it is told again. */
 void engine_think(struct engine *e, uint32_t series, const struct record *record)
 {
-    int64_t reached_ms = record->event_time_ms;
-    if (e->clock.state == CLOCK_SYNCED && reached_ms > engine_wall_ms(e))
-        reached_ms = engine_wall_ms(e);
+    int64_t reached_ms = engine_reached_ms(e, record);
     end_silence(e, series, record);
     engine_watermark_move(e, series, reached_ms - e->config->out_of_orderness_ms);
     if (record->reading.value.type == VALUE_TEXT)

@@ -9,6 +9,13 @@ int64_t engine_wall_ms(const struct engine *e)
     return e->t_ms + e->clock.offset_ms;
 }
 
+int64_t engine_reached_ms(const struct engine *e, const struct record *record)
+{
+    int64_t wall_ms = engine_wall_ms(e);
+    bool ahead = e->clock.state == CLOCK_SYNCED && record->event_time_ms > wall_ms;
+    return ahead ? wall_ms : record->event_time_ms;
+}
+
 /* Fire the windows that end at or before the watermark, oldest first. */
 void engine_tell_due(struct engine *e, uint32_t series)
 {
@@ -169,7 +176,7 @@ void engine_fire_own(struct engine *e)
     engine_arm_own(e);
 }
 
-int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key)
+static int64_t heap_timer(const struct engine *e, int64_t t_ms, uint32_t *key)
 {
     for (;;) {
         int64_t held_ms = timers_next(e->timers, key);
@@ -181,6 +188,19 @@ int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key)
             return held_ms;
         timers_set(e->timers, *key, deadline_ms);
     }
+}
+
+/* Of equal deadlines the streams' comes last. */
+int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key)
+{
+    int64_t heap_ms = heap_timer(e, t_ms, key);
+    if (e->config->streams.count == 0)
+        return heap_ms;
+    int64_t streams_ms = streams_deadline(e->streams, t_ms);
+    if (streams_ms >= heap_ms)
+        return heap_ms;
+    *key = e->config->series_max + 1;
+    return streams_ms;
 }
 
 static void on_idle(struct engine *e, uint32_t series)

@@ -31,7 +31,7 @@ enum {
     EXPRESSION_STACK_MAX = 16,
     EXPRESSION_NEST_MAX = 24,   /* of parentheses, calls and operators that wait for their right */
     EXPRESSION_SLOTS_MAX = 64,  /* names in a scope */
-    EXPRESSION_WHY_BYTES = 160
+    EXPRESSION_WHY_BYTES = 240
 };
 
 enum datum_kind { DATUM_NULL, DATUM_NUMBER, DATUM_BOOLEAN, DATUM_TEXT };

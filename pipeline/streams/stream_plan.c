@@ -140,9 +140,11 @@ static int compile_windows(struct stream_plan *plan, struct stream_fault *fault)
     if (c->panes_max > 0 && needed > c->panes_max)
         needed = c->panes_max > least ? c->panes_max : least;
     if (window > STREAM_WINDOW_PANES_MAX || needed > STREAM_PANES_MAX)
-        return refuse(fault, &c->size_ms, "a key would need %lld panes of %lld ms, and may have %d: "
-                      "choose a longer slide or a shorter lateness, or set `panes`",
-                      (long long)needed, (long long)plan->pane_ms, STREAM_PANES_MAX);
+        return refuse(fault, &c->size_ms,
+                      "a key would need %lld panes of %lld ms, and may have %d, of them %d in a "
+                      "window: choose a longer slide or a shorter lateness, or set `panes`",
+                      (long long)needed, (long long)plan->pane_ms, STREAM_PANES_MAX,
+                      STREAM_WINDOW_PANES_MAX);
     plan->window_panes = (uint32_t)window;
     plan->panes = (uint32_t)needed;
     return 0;

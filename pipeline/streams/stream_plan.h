@@ -50,7 +50,7 @@ struct stream_config {
     struct stream_aggregate_text aggregates[STREAM_AGGREGATES_MAX];
     uint32_t keys_max;
     uint32_t key_bytes;          /* of one, packed */
-    int64_t ttl_ms;              /* pipeline time without a reading after which a key is forgotten */
+    int64_t ttl_ms;              /* pipeline time; a key without a reading so long is forgotten */
     enum stream_limit at_limit;
     bool final_only;             /* nothing before the lateness has passed, and no revisions */
 };

@@ -22,9 +22,11 @@ struct streams *streams_init(const struct stream_set *set, struct hash_key key,
         slots |= set->plans[i].slots;
     }
     uint8_t *merged = arena_take(arena, widest, 1);
+    uint32_t names = set->count > 0 ? STREAM_FIELDS_MAX : 0;
+    struct datum *fields = arena_take(arena, names, sizeof *fields);
     if (s != NULL)
         *s = (struct streams){ .set = set, .key = key, .streams = each, .look_ms = INT64_MAX,
-                               .slots = slots, .merged = merged };
+                               .slots = slots, .merged = merged, .fields = fields };
     return s;
 }
 

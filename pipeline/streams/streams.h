@@ -2,11 +2,11 @@
  *
  * A reading goes to every stream whose `where` is true of it (null is not) and whose key's fields
  * it has. Each key has a watermark of its own: min(event time, arrival's wall time while that is
- * synced) - out_of_orderness, never back. A window is told when the watermark passes its end; again,
- * whole, for each reading that comes within `lateness` after that; and is closed then: a reading
- * that is too late for all its windows is counted, and changes nothing. After `idle` without a
- * reading a key's windows are told, and its watermark moves to the end of the last of them and no
- * further. With `final_only` a window is told once, when its lateness has passed.
+ * synced) - out_of_orderness, never back. A window is told when the watermark passes its end, and
+ * again, whole, for each reading that comes within `lateness` after that; then it is closed: a
+ * reading that is too late for all its windows is counted, and changes nothing. After `idle`
+ * without a reading a key's windows are told, and its watermark moves to the end of the last of
+ * them and no further. With `final_only` a window is told once, when its lateness has passed.
  * Windows that share readings (hopping) share panes: a reading goes into one pane, and a window is
  * its panes merged when it is told (Li, Maier, Tufte, Papadimos and Tucker, "No Pane, No Gain",
  * 2005).

@@ -70,7 +70,7 @@ struct streams {
     const struct stream_out *out;
     struct stream_moment moment;
     int64_t event_ms;
-    struct datum fields[STREAM_FIELDS_MAX];
+    struct datum *fields;        /* [STREAM_FIELDS_MAX]: its reading's */
 };
 
 static inline struct entry *entry_at(const struct stream *s, uint32_t index)

@@ -140,7 +140,7 @@ def guide_names_what_the_source_says(_place):
     gaps = {name for _, text in sources("storage/*.c")
             for name in re.findall(r'(?:outbox_gap\(|struct eviction \w+ = \{)[^;]*?"(\w+)"', text)}
     same("reasons of gaps", gaps, first_cells(section(guide, "Lanes, holes and gap events")))
-    vectors = {os.path.basename(path) for path, _ in sources("tests/vectors/*.json")} | {"windows.wr", "readings.wr"}
+    vectors = {os.path.basename(path) for path, _ in sources("tests/vectors/*.json")} | {"windows.wr", "readings.wr", "streams.wr"}
     same("vectors", vectors, first_cells(section(guide, "Test vectors")))
     assert set(os.listdir(os.path.join(ROOT, "tests/vectors"))) == vectors
 

@@ -23,8 +23,8 @@ STORE = "0123456789abcdeffedcba9876543210"
 # Each published vector with its lane; batches are published as they are before compression.
 VECTORS = [("alert-raised.json", "alerts"), ("alert-updated.json", "alerts"), ("alert-cleared.json", "alerts"),
            ("alert-unenriched.json", "alerts"), ("notice.json", "alerts"), ("alert-device.json", "alerts"),
-           ("windows.wr", "results"), ("gap.json", "results"), ("readings.wr", "raw")]
-TABLES = ["alerts", "results", "readings", "others"]
+           ("windows.wr", "results"), ("gap.json", "results"), ("streams.wr", "results"), ("readings.wr", "raw")]
+TABLES = ["alerts", "results", "readings", "others", "streams"]
 
 
 def vector(name):
@@ -75,7 +75,9 @@ def vectors_in_any_order(place):
     alerts = {alert_id: (revision, state) for alert_id, revision, state, *_ in first["alerts"]}
     assert alerts == {"01J8Q4W3ZK5T8N2V6R0B7D1F9H": (3, "cleared"), "01J8Q4W3ZK5T8N2V6R0B7D1F9J": (1, "raised"),
                       "01J8Q4W3ZK5T8N2V6R0B7D1F9K": (1, "raised")}, alerts
-    assert [len(first[table]) for table in TABLES] == [3, 2, 3, 1]
+    assert [len(first[table]) for table in TABLES] == [3, 2, 3, 1, 5]
+    north = {row[5]: row[7] for row in first["streams"] if row[2] == '["north", 3.0]'}
+    assert north == {"count": 4, "mean": 1.1, "top": None}, first["streams"]
     assert ("0123456789abcdeffedcba9876543210", "pump7", "temp", 1790000000000, 1790000010000, 0, 3, 21.5, 21.0,
             22.0) in first["results"]
     assert [row[-1] for row in first["readings"]] == [21.5, 1, "idle"], first["readings"]
@@ -90,6 +92,11 @@ sources:
     url: mqtt://localhost:{plant}
     topics: ["t/{{device}}"]
     payload: {{readings: "", metric: /m, value: /v, time: /t, sequence: /n, unit: /u, fields: {{quality: /q}}}}
+streams:
+  - {{name: all, key: [device, metric], where: "metric != 'mode'", window: {{size: 1s}}, lateness: 5s,
+     out_of_orderness: 500ms, idle: 1s, aggregates: [count, mean, min, max]}}
+  - {{name: good, key: [quality, metric], where: "value > 3", window: {{type: hopping, size: 2s, slide: 500ms}},
+     lateness: 5s, out_of_orderness: 5s, idle: 1s, aggregates: [count, sum(value) as sum]}}
 commit: {{max_age: 100ms}}
 window: {{size: 1s, lateness: 5s, out_of_orderness: 500ms, idle: 1s, slots: 9}}
 usual: {{all: false}}
@@ -179,6 +186,33 @@ def check_results(want, db):
     return len(windows)
 
 
+def streams_of(db, name):
+    """{(key, start): {aggregate: value}}, of all windows that were told."""
+    told = collections.defaultdict(dict)
+    for _, stream, key, start_ms, _, aggregate, _, value in db["streams"]:
+        if stream == name:
+            told[(*json.loads(key), start_ms)][aggregate] = value
+    return told
+
+
+def check_streams(want, db):
+    """One stream tells what the windows of series tell; the other is worked out from the readings."""
+    got = {key: (v["count"], v["mean"], v["min"], v["max"]) for key, v in streams_of(db, "all").items()}
+    windows = {(device, metric, start_ms): tuple(row) for _, device, metric, start_ms, _, _, *row in db["results"]}
+    assert got.keys() == windows.keys(), (len(got), len(windows))
+    for key, (count, mean, *extremes) in windows.items():
+        assert got[key][0] == count and list(got[key][2:]) == extremes and abs(got[key][1] - mean) < 1e-9, key
+    hops = collections.defaultdict(list)
+    for (_, metric, time_ms, value), count in want.items():
+        if not isinstance(value, str) and value > 3:
+            for start_ms in range(time_ms // 500 * 500 - 1500, time_ms + 1, 500):
+                hops["good", metric, start_ms] += [value] * count
+    got = streams_of(db, "good")
+    assert got.keys() == hops.keys(), (len(got), len(hops))
+    assert all(got[key] == {"count": len(v), "sum": sum(v)} for key, v in hops.items())
+    return len(hops)
+
+
 def check_schemas(lines):
     try:
         import jsonschema
@@ -212,7 +246,8 @@ def a_real_run(place):
     receiver.kill()
     assert status["engine"]["late"] == 0, "a round came so late that its readings are in no window"
     db = held(place.path("cloud.db"))
-    windows = check_results(check_readings(place, db), db)
+    want = check_readings(place, db)
+    windows, hops = check_results(want, db), check_streams(want, db)
     alerts = {row[0]: row[1] for row in db["alerts"] if row[2] == "raised"}
     ours = {a["id"]: a["revision"] for a in map(json.loads, place.weir("alerts", "--json").splitlines())}
     assert alerts == ours, (alerts, ours)
@@ -221,7 +256,7 @@ def a_real_run(place):
     with open(receiver.lines) as f:
         lines = f.read().splitlines(keepends=True)
     check_schemas(lines)
-    print(f"  {len(db['readings'])} readings, {windows} windows, {raised} alerts in {len(lines)} messages")
+    print(f"  {len(db['readings'])} readings, {windows} windows, {hops} of a stream, {raised} alerts in {len(lines)} messages")
     chance = random.Random(2)
     for round_ in range(3):
         order = lines + chance.choices(lines, k=len(lines) // 2)

@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct results_reader reader;
     struct window_result window;
     struct record record;
+    struct stream_row row;
     char *message = malloc(bytes + 1);
     assert(message != NULL);
     if (bytes > 0)
@@ -21,6 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         if (reader.header.kind == RESULTS_WINDOWS)
             while (results_next_window(&reader, &window) == 1)
                 assert(isfinite(window.aggregate.mean));
+        else if (reader.header.kind == RESULTS_STREAMS)
+            while (results_next_stream(&reader, &row) == 1)
+                assert(isfinite(row.value.number));
         else
             while (results_next_reading(&reader, &record) == 1)
                 assert(isfinite(record.reading.value.number));

@@ -128,12 +128,17 @@ static inline void bench_wait(struct bench *b, int64_t span_ms)
     bench_apply(b, (struct record){ .kind = RECORD_SHED });
 }
 
+static inline void bench_on_stream(void *ctx, const struct stream_result *result)
+{
+    (void)ctx, (void)result;
+}
+
 static inline void bench_init_configured(struct bench *b)
 {
     b->config.sources = &b->source;
     b->config.rules = b->rules;
     b->out = (struct engine_out){ .ctx = b, .alert = bench_on_alert, .result = bench_on_result,
-                                  .late = bench_on_late };
+                                  .late = bench_on_late, .stream = bench_on_stream };
     b->told = calloc(BENCH_TOLD_MAX, sizeof *b->told);
     bench_start(b);
     bench_clock(b, CLOCK_SYNCED);

@@ -105,9 +105,10 @@ static struct results_header header_example(void)
     return header;
 }
 
-static struct text finished(struct results_builder *b)
+static struct text finished_as(struct results_builder *b, uint64_t sequence)
 {
     struct results_header header = header_example();
+    header.sequence = sequence;
     uint8_t *room = malloc(BYTES);
     struct byte_writer w = { .at = room, .bytes = BYTES };
     results_finish(b, &header, &w);
@@ -117,6 +118,11 @@ static struct text finished(struct results_builder *b)
     memcpy(exact, room, w.used);
     free(room);
     return (struct text){ exact, (uint32_t)w.used };
+}
+
+static struct text finished(struct results_builder *b)
+{
+    return finished_as(b, 7);
 }
 
 static void windows_come_back(void **state)
@@ -266,6 +272,115 @@ static void the_documented_example_holds(void **state)
     free(b);
 }
 
+static struct datum any_datum(uint64_t *chance)
+{
+    switch (rnd(chance) % 4) {
+    case 0: return (struct datum){ .kind = DATUM_NULL };
+    case 1: return (struct datum){ .kind = DATUM_BOOLEAN, .number = (double)(rnd(chance) % 2) };
+    case 2: return (struct datum){ .kind = DATUM_TEXT, .text = any_name(chance) };
+    default: return (struct datum){ .kind = DATUM_NUMBER, .number = any_number(chance) };
+    }
+}
+
+static void assert_value(const struct stream_result *want, uint32_t i, const struct stream_row *got)
+{
+    const struct datum *value = &want->values[i].value;
+    assert_true(text_equal(got->stream, want->stream) && text_equal(got->key, want->key));
+    assert_true(got->start_ms == want->start_ms && got->end_ms == want->end_ms);
+    assert_true(got->revision == want->revision && got->kind == want->kind && got->forced == want->forced);
+    assert_true(got->first_block == want->first_block && got->last_block == want->last_block);
+    assert_true(text_equal(got->name, want->values[i].name) && got->value.kind == value->kind);
+    assert_memory_equal(&got->value.number, &value->number, sizeof(double));
+    assert_true(text_equal(got->value.text, value->text));
+}
+
+static void streams_come_back(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    static struct stream_value values[200][STREAM_AGGREGATES_MAX];
+    static struct stream_result want[200];
+    struct results_builder *b = builder_made(RESULTS_STREAMS, ITEMS, BYTES);
+    for (int round = 0; round < 20; round++) {
+        uint32_t count = 0, rows = 0;
+        results_builder_reset(b);
+        for (; count < 200; count++) {
+            struct stream_result *r = &want[count];
+            *r = (struct stream_result){ .stream = any_name(&chance), .key = any_name(&chance),
+                .start_ms = any_integer(&chance), .end_ms = any_integer(&chance),
+                .revision = (uint32_t)any_integer(&chance), .forced = rnd(&chance) % 2,
+                .kind = (enum stream_result_kind)(rnd(&chance) % STREAM_RESULT_KINDS),
+                .count = 1 + (uint32_t)(rnd(&chance) % STREAM_AGGREGATES_MAX), .values = values[count],
+                .first_block = rnd(&chance), .last_block = rnd(&chance) };
+            for (uint32_t i = 0; i < r->count; i++)
+                values[count][i] = (struct stream_value){ any_name(&chance), any_datum(&chance) };
+            if (results_add_stream(b, r) == WEIR_EFULL)
+                break;
+            rows += r->count;
+        }
+        assert_int_equal(results_count(b), rows);
+        struct text message = finished(b);
+        assert_true(message.bytes <= BYTES);
+        struct results_reader r;
+        struct stream_row got;
+        assert_int_equal(results_open(&r, message), 0);
+        assert_int_equal(r.header.kind, RESULTS_STREAMS);
+        for (uint32_t n = 0; n < count; n++)
+            for (uint32_t i = 0; i < want[n].count; i++) {
+                assert_int_equal(results_next_stream(&r, &got), 1);
+                assert_value(&want[n], i, &got);
+            }
+        assert_int_equal(results_next_stream(&r, &got), 0);
+        free((char *)message.at);
+    }
+    free(b);
+}
+
+/* The largest result there can be fits an empty builder of the size that the gateway has. */
+static void a_result_of_any_size_fits(void **state)
+{
+    (void)state;
+    static char fields[STREAM_AGGREGATES_MAX][READING_NAME_BYTES_MAX], key[STREAM_KEY_BYTES_MAX];
+    struct stream_value values[STREAM_AGGREGATES_MAX];
+    struct results_builder *b = builder_made(RESULTS_STREAMS, 128, RESULTS_STREAM_BYTES);
+    struct stream_result result = { .stream = { fields[0], sizeof fields[0] }, .key = { key, sizeof key },
+                                    .start_ms = INT64_MIN, .end_ms = INT64_MAX, .revision = UINT32_MAX,
+                                    .count = STREAM_AGGREGATES_MAX, .values = values, .last_block = UINT64_MAX / 3 };
+    memset(key, 'k', sizeof key);
+    for (int i = 0; i < STREAM_AGGREGATES_MAX; i++) {
+        memset(fields[i], 97 + i, sizeof fields[i]);
+        values[i] = (struct stream_value){ { fields[i], sizeof fields[i] },
+                                           { .kind = DATUM_NUMBER, .number = (i % 2 ? 1 : -1) * 1.2345678901234567e-30 } };
+    }
+    assert_int_equal(results_add_stream(b, &result), 0);
+    free((char *)finished(b).at);
+    free(b);
+}
+
+static void streams_are_the_vector(void **state)
+{
+    (void)state;
+    static const char north[] = "\x00\x02\x05north\x01\x00\x00\x00\x00\x00\x00\x00\x08\x40", /* text, 3 */
+                      south[] = "\x00\x02\x05south\x01\x00\x00\x00\x00\x00\x00\x00\x08\x40";
+    const struct stream_value first[] = { { text_of("count"), { .kind = DATUM_NUMBER, .number = 4 } },
+                                          { text_of("mean"), { .kind = DATUM_NUMBER, .number = 1.1 } },
+                                          { text_of("top"), { .kind = DATUM_NULL } } };
+    const struct stream_value second[] = { { text_of("count"), { .kind = DATUM_NUMBER, .number = 1 } },
+                                           { text_of("mean"), { .kind = DATUM_NUMBER, .number = 1.0 / 3 } } };
+    struct results_builder *b = builder_made(RESULTS_STREAMS, 128, RESULTS_STREAM_BYTES);
+    struct stream_result r = { .stream = text_of("spend"), .key = { north, sizeof north - 1 },
+                               .start_ms = 1790000000000, .end_ms = 1790000060000, .count = 3, .values = first,
+                               .first_block = 40, .last_block = 41 };
+    assert_int_equal(results_add_stream(b, &r), 0);
+    r.key = (struct text){ south, sizeof south - 1 };
+    r.revision = 2, r.kind = STREAM_REVISION, r.count = 2, r.values = second;
+    assert_int_equal(results_add_stream(b, &r), 0);
+    struct text message = finished_as(b, 13);
+    vector_check("tests/vectors/streams.wr", message.at, message.bytes);
+    free((char *)message.at);
+    free(b);
+}
+
 /* The oldest block of any window, and the contract's version only where all agree. */
 static void the_header_speaks_for_its_windows(void **state)
 {
@@ -357,6 +472,18 @@ static void assert_inside(struct text slice, struct text message)
     assert_true(slice.bytes == 0 || (slice.at >= message.at && slice.at + slice.bytes <= message.at + message.bytes));
 }
 
+static int consumed_streams(struct results_reader *r, struct text message)
+{
+    struct stream_row row;
+    int result;
+    while ((result = results_next_stream(r, &row)) == 1) {
+        assert_true(isfinite(row.value.number));
+        assert_inside(row.key, message);
+        assert_inside(row.name, message);
+    }
+    return result;
+}
+
 static int consumed(struct text message)
 {
     struct results_reader r;
@@ -365,6 +492,8 @@ static int consumed(struct text message)
     int result = results_open(&r, message);
     if (result != 0)
         return result;
+    if (r.header.kind == RESULTS_STREAMS)
+        return consumed_streams(&r, message);
     while ((result = r.header.kind == RESULTS_WINDOWS ? results_next_window(&r, &window)
                                                       : results_next_reading(&r, &record)) == 1)
         if (r.header.kind == RESULTS_WINDOWS) {
@@ -391,10 +520,17 @@ static void damage_never_harms(void **state)
         assert_int_equal(results_add_window(windows, &w), 0);
         assert_int_equal(results_add_reading(readings, &record), 0);
     }
-    struct text good[2] = { finished(windows), finished(readings) };
+    struct results_builder *streams = builder_made(RESULTS_STREAMS, 128, RESULTS_STREAM_BYTES);
+    for (uint32_t i = 0; i < 20; i++) {
+        const struct stream_value value = { any_name(&chance), any_datum(&chance) };
+        const struct stream_result result = { .stream = any_name(&chance), .key = any_name(&chance), .revision = i,
+                                              .start_ms = any_integer(&chance), .count = 1, .values = &value };
+        assert_int_equal(results_add_stream(streams, &result), 0);
+    }
+    struct text good[3] = { finished(windows), finished(readings), finished(streams) };
     uint32_t corrupt = 0;
     for (int round = 0; round < 4000; round++) {
-        const struct text *from = &good[round % 2];
+        const struct text *from = &good[round % 3];
         uint32_t bytes = rnd(&chance) % 4 ? from->bytes : (uint32_t)(rnd(&chance) % from->bytes);
         char *message = malloc(bytes + 1u);
         memcpy(message, from->at, bytes);
@@ -413,6 +549,8 @@ static void damage_never_harms(void **state)
         assert_true(consumed((struct text){ good[0].at, bytes }) != 0);
     free((char *)good[0].at);
     free((char *)good[1].at);
+    free((char *)good[2].at);
+    free(streams);
     free(windows);
     free(readings);
 }
@@ -421,6 +559,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_come_back),
+        cmocka_unit_test(streams_come_back),
+        cmocka_unit_test(a_result_of_any_size_fits),
+        cmocka_unit_test(streams_are_the_vector),
         cmocka_unit_test(readings_come_back),
         cmocka_unit_test(the_documented_example_holds),
         cmocka_unit_test(the_header_speaks_for_its_windows),

@@ -3,7 +3,7 @@
  * repository; each alert is rendered and each window packed as it would be sent, and all these bytes are hashed. The digests are
  * printed, and a build for another processor is compared with this machine's (tests/cross/digest_test.sh); here a second run must
  * give the first one's.
- * Links: pipeline/engine/engine%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/codec/envelope.c pipeline/codec/envelope_alert.c pipeline/codec/json_writer.c pipeline/timestamp.c pipeline/codec/codec_results.c pipeline/codec/codec_results_rows.c pipeline/packing.c pipeline/inventory.c
+ * Links: pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/codec/envelope.c pipeline/codec/envelope_alert.c pipeline/codec/json_writer.c pipeline/timestamp.c pipeline/codec/codec_results.c pipeline/codec/codec_results_rows.c pipeline/packing.c pipeline/inventory.c
  * Libs: -lcjson */
 #include <string.h>
 
@@ -75,6 +75,32 @@ static void on_late(void *ctx, const struct record *record)
     hash_add(&run->hash, &record->event_time_ms, sizeof record->event_time_ms);
 }
 
+static void on_stream(void *ctx, const struct stream_result *result)
+{
+    struct run *run = ctx;
+    hash_add(&run->hash, &result->start_ms, sizeof result->start_ms);
+    hash_add(&run->hash, &result->revision, sizeof result->revision);
+    for (uint32_t i = 0; i < result->count; i++)
+        hash_add(&run->hash, &result->values[i].value.number, sizeof(double));
+}
+
+static void add_stream(struct bench *b)
+{
+    static struct stream_config config = {
+        .name = "all", .where = "value != 7", .key_count = 1, .key = { { "device" } }, .out_of_orderness_ms = 5000,
+        .lateness_ms = 60000, .idle_ms = 600000, .window = STREAM_HOPPING, .size_ms = 60000, .slide_ms = 5000,
+        .keys_max = 8, .key_bytes = 64, .ttl_ms = 3600000, .aggregate_count = 9,
+        .aggregates = { { "sum" }, { "mean" }, { "stddev" }, { "rate" }, { "range" }, { "delta" }, { "variance" },
+                        { "sum(log(abs(value) + 1) / 3) as logs" }, { "mean(sqrt(abs(value * 1.1))) as roots" } },
+    };
+    static struct stream_plan plan;
+    static struct stream_fields fields;
+    struct stream_fault fault;
+    stream_fields_begin(&fields);
+    assert_int_equal(stream_compile(&plan, &config, &fields, &fault), 0);
+    b->config.streams = (struct stream_set){ 1, &plan };
+}
+
 /* --- a series through the engine --- */
 
 static void add_rule(struct bench *b, enum detector_kind kind)
@@ -101,9 +127,10 @@ static void run_init(struct run *run)
     b->config.window.size_ms = WINDOW_MS;
     b->config.idle_ms = 6 * WINDOW_MS;
     b->config.learning_readings = 50;
+    add_stream(b);
     b->config.sources = &b->source;
     b->config.rules = b->rules;
-    b->out = (struct engine_out){ .ctx = run, .alert = on_alert, .result = on_result, .late = on_late };
+    b->out = (struct engine_out){ .ctx = run, .alert = on_alert, .result = on_result, .late = on_late, .stream = on_stream };
     struct arena arena = arena_measure();
     (void)results_builder_init(RESULTS_WINDOWS, RESULTS_MAX, RESULTS_BYTES, &arena);
     run->results_memory = calloc(1, arena.used);

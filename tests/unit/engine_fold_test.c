@@ -2,7 +2,7 @@
  * checkpoint on the way, it is the same bit for bit and goes on to tell the same; and no damaged
  * checkpoint breaks it. Method: random traffic of a small fleet (late, reordered, repeated, silent, wrong
  * clocks, lost sources, commands) is journalled; the journal is folded in several ways.
- * Links: pipeline/engine/engine%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+ * Links: pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
 #include "pipeline/engine/engine.h"
 
 #include "pipeline/err.h"
@@ -46,6 +46,39 @@ static void mix_result(void *ctx, const struct window_result *result)
     mix(ctx, &result->first_block, sizeof result->first_block);
 }
 
+static void mix_stream(void *ctx, const struct stream_result *result)
+{
+    mix(ctx, result->stream.at, result->stream.bytes);
+    mix(ctx, result->key.at, result->key.bytes);
+    mix(ctx, &result->start_ms, sizeof result->start_ms);
+    mix(ctx, &result->revision, sizeof result->revision);
+    for (uint32_t i = 0; i < result->count; i++)
+        mix(ctx, &result->values[i].value.number, sizeof(double));
+    mix(ctx, &result->first_block, sizeof result->first_block);
+}
+
+/* One of all readings by device, and one in which keys are too many and forgotten. */
+static void configure_streams(struct bench *b)
+{
+    static struct stream_config configs[2] = {
+        { .name = "hops", .key_count = 1, .key = { { "device" } }, .out_of_orderness_ms = 2000, .lateness_ms = 9000,
+          .idle_ms = 15000, .window = STREAM_HOPPING, .size_ms = 10000, .slide_ms = 2500, .keys_max = DEVICES,
+          .key_bytes = 64, .ttl_ms = 3600000, .aggregate_count = 4,
+          .aggregates = { { "count" }, { "sum" }, { "stddev" }, { "rate" } } },
+        { .name = "few", .where = "value > 52 or metric == 'state'", .key_count = 2,
+          .key = { { "metric" }, { "device" } }, .lateness_ms = 5000, .idle_ms = 5000, .size_ms = 5000, .keys_max = 4,
+          .key_bytes = 64, .ttl_ms = 9000, .at_limit = STREAM_EVICT, .aggregate_count = 1,
+          .aggregates = { { "count" } } },
+    };
+    static struct stream_plan plans[2];
+    static struct stream_fields fields;
+    struct stream_fault fault;
+    stream_fields_begin(&fields);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(stream_compile(&plans[i], &configs[i], &fields, &fault), 0);
+    b->config.streams = (struct stream_set){ 2, plans };
+}
+
 static void mix_late(void *ctx, const struct record *record)
 {
     mix(ctx, &record->event_time_ms, sizeof record->event_time_ms);
@@ -54,6 +87,7 @@ static void mix_late(void *ctx, const struct record *record)
 static void configure(struct bench *b, int64_t reorder_ms)
 {
     bench_configure(b, DEVICES, DEVICES * METRICS);
+    configure_streams(b);
     b->config.reorder_ms = reorder_ms;
     b->config.reorder_slots = 4;
     b->config.idle_ms = 20000;
@@ -151,7 +185,7 @@ static char commands[JOURNAL_MAX][80];
 
 static void live(struct bench *b, struct journal *j, uint64_t seed)
 {
-    b->out = (struct engine_out){ .ctx = &j->told, .alert = mix_alert, .result = mix_result, .late = mix_late };
+    b->out = (struct engine_out){ .ctx = &j->told, .alert = mix_alert, .result = mix_result, .late = mix_late, .stream = mix_stream };
     journal(j, &(struct record){ .kind = RECORD_CLOCK, .clock = { BENCH_EPOCH_MS, CLOCK_SYNCED, 1 } });
     engine_apply(b->engine, &j->records[0], &b->out);
     for (uint64_t step = 1; step <= STEPS; step++) {
@@ -239,7 +273,7 @@ static void run(int64_t reorder_ms)
 
     bench_start(&b);
     uint64_t told = 0;
-    const struct engine_out out = { .ctx = &told, .alert = mix_alert, .result = mix_result, .late = mix_late };
+    const struct engine_out out = { .ctx = &told, .alert = mix_alert, .result = mix_result, .late = mix_late, .stream = mix_stream };
     for (uint32_t at = 0; at < j->count;) {
         uint32_t next = at + 1 + (uint32_t)(rnd(&seed) % 700);
         next = next < j->count ? next : j->count;

@@ -5,7 +5,7 @@
  *   written of them is hashed and compared with what stands below, beside its version. Whoever
  *   changes those bytes on purpose counts the version up and adds a line; a line that is there is
  *   never changed.
- * Links: pipeline/engine/engine%.c pipeline/alerts/%.c pipeline/detect/%.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/reject.c storage/block_encode.c pipeline/packing.c storage/block_chains.c storage/crc32c.c
+ * Links: pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/%.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/reject.c storage/block_encode.c pipeline/packing.c storage/block_chains.c storage/crc32c.c
  */
 #include "pipeline/engine/engine_state.h"
 #include "storage/block.h"
@@ -20,7 +20,8 @@ struct form {
     uint64_t digest;
 };
 
-static const struct form states[] = { { 10, 0xe97f724e783209c3 }, { 11, 0x085b38dd14df364e } };
+static const struct form states[] = { { 10, 0xe97f724e783209c3 }, { 11, 0x085b38dd14df364e },
+                                      { 12, 0x49d78a4e751366a0 } };
 static const struct form blocks[] = { { 1, 0x7235d7091aa441a2 } };
 
 static uint64_t digest_of(const void *at, size_t bytes)
@@ -43,9 +44,26 @@ static void check_form(const char *what, const struct form *known, size_t count,
 
 /* --- a checkpoint --- */
 
+static void configure_stream(struct bench *b)
+{
+    static struct stream_config config = {
+        .name = "hops", .key_count = 2, .key = { { "metric" }, { "value" } }, .lateness_ms = 9000, .idle_ms = 15000,
+        .window = STREAM_HOPPING, .size_ms = 10000, .slide_ms = 2500, .keys_max = 40, .key_bytes = 64,
+        .ttl_ms = 60000, .at_limit = STREAM_EVICT, .aggregate_count = 6,
+        .aggregates = { { "count" }, { "sum" }, { "stddev" }, { "range" }, { "first" }, { "last" } },
+    };
+    static struct stream_fields fields;
+    static struct stream_plan plan;
+    struct stream_fault fault;
+    stream_fields_begin(&fields);
+    assert_int_equal(stream_compile(&plan, &config, &fields, &fault), 0);
+    b->config.streams = (struct stream_set){ 1, &plan };
+}
+
 static void configure(struct bench *b)
 {
     bench_configure(b, DEVICES, DEVICES * METRICS);
+    configure_stream(b);
     b->config.reorder_ms = 3000;
     b->config.reorder_slots = 4;
     b->config.idle_ms = 20000;

@@ -181,6 +181,7 @@ static const struct vector vectors[] = {
     { "tests/vectors/alert-device.json", "alerts", CLOUD_ALERT, 22 },
     { "tests/vectors/windows.wr", "results", CLOUD_RESULTS, 7 },
     { "tests/vectors/gap.json", "results", CLOUD_GAP, 12 },
+    { "tests/vectors/streams.wr", "results", CLOUD_RESULTS, 13 },
     { "tests/vectors/readings.wr", "raw", CLOUD_READINGS, 7 },
 };
 

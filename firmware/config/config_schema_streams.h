@@ -1,0 +1,60 @@
+/* config_schema_streams: the rows of the schema's table that are about streams. For config_schema.c
+ * alone, which has the macros that they are written with. */
+#ifndef FIRMWARE_CONFIG_SCHEMA_STREAMS_H
+#define FIRMWARE_CONFIG_SCHEMA_STREAMS_H
+
+#define STREAM_KEYS \
+    { SECTION_STREAM, "name", KEY_NAME, FIELD(stream_config, name), .required = true, \
+      .doc = "Names the stream in results; its state hangs on it." }, \
+    { SECTION_STREAM, "where", KEY_TEXT, FIELD(stream_config, where), .fallback = "", \
+      .doc = "An expression: readings of which it is true are taken. Empty: all." }, \
+    { SECTION_STREAM, "key", KEY_LIST, FIELD(stream_config, key), .required = true, \
+      .child = SECTION_STREAM_KEY, .count = offsetof(struct stream_config, key_count), \
+      .items_max = STREAM_KEY_FIELDS_MAX, .scalar = "field", \
+      .doc = "Fields by whose values readings are kept apart, such as [device, metric]." }, \
+    { SECTION_STREAM, "window", KEY_MAP, FIELD(stream_config, name), \
+      .child = SECTION_STREAM_WINDOW, .doc = "What is put together." }, \
+    { SECTION_STREAM, "aggregates", KEY_LIST, FIELD(stream_config, aggregates), \
+      .child = SECTION_STREAM_AGGREGATE, \
+      .count = offsetof(struct stream_config, aggregate_count), \
+      .items_max = STREAM_AGGREGATES_MAX, .scalar = "of", \
+      .doc = "What is told of a window. Not given: count, sum, mean, min, max of the value." }, \
+    { SECTION_STREAM, "out_of_orderness", KEY_DURATION, \
+      FIELD(stream_config, out_of_orderness_ms), 0, 1 * DAYS, .fallback = "2s", \
+      .doc = "How far a key's watermark stays behind its newest reading." }, \
+    { SECTION_STREAM, "lateness", KEY_DURATION, FIELD(stream_config, lateness_ms), 0, 30 * DAYS, \
+      .fallback = "15s", .doc = "How long after it was told a window is still revised." }, \
+    { SECTION_STREAM, "idle", KEY_DURATION, FIELD(stream_config, idle_ms), 1 * SECONDS, 30 * DAYS, \
+      .fallback = "30s", .doc = "Without a reading for so long a key's windows are told." }, \
+    { SECTION_STREAM, "emit", KEY_ENUM, FIELD(stream_config, final_only), \
+      .fallback = "revisions", .choices = "revisions|final", \
+      .doc = "final: a window is told once, when its lateness has passed, for receivers that " \
+             "can't revise." }, \
+    { SECTION_STREAM, "keys", KEY_INTEGER, FIELD(stream_config, keys_max), 1, 1000000, \
+      .fallback = "1000", .doc = "Keys kept at once; memory is set aside for all of them." }, \
+    { SECTION_STREAM, "key_bytes", KEY_INTEGER, FIELD(stream_config, key_bytes), 16, \
+      STREAM_KEY_BYTES_MAX, .fallback = "64", \
+      .doc = "Room for a key: of each field its text and 3 bytes, or 10 bytes." }, \
+    { SECTION_STREAM, "ttl", KEY_DURATION, FIELD(stream_config, ttl_ms), 1 * SECONDS, 3650 * DAYS, \
+      .fallback = "1h", .doc = "A key without a reading for so long is forgotten." }, \
+    { SECTION_STREAM, "at_limit", KEY_ENUM, FIELD(stream_config, at_limit), .fallback = "refuse", \
+      .choices = "refuse|evict", \
+      .doc = "A key too many is refused, or the one longest without a reading gives way." }, \
+    { SECTION_STREAM_KEY, "field", KEY_TEXT, FIELD(stream_name, name), .required = true, \
+      .doc = "device, metric, unit, value, time, sequence, source, or a further field." }, \
+    { SECTION_STREAM_WINDOW, "type", KEY_ENUM, FIELD(stream_config, window), \
+      .fallback = "tumbling", .choices = "tumbling|hopping", \
+      .doc = "tumbling: one behind another; hopping: a window begins every `slide`." }, \
+    { SECTION_STREAM_WINDOW, "size", KEY_DURATION, FIELD(stream_config, size_ms), 100, 366 * DAYS, \
+      .fallback = "10s", .doc = "Event time in one window." }, \
+    { SECTION_STREAM_WINDOW, "slide", KEY_DURATION, FIELD(stream_config, slide_ms), 100, \
+      366 * DAYS, .zero_off = true, .fallback = "0", \
+      .doc = "Hopping: event time from one window's start to the next; 0: the size." }, \
+    { SECTION_STREAM_WINDOW, "panes", KEY_INTEGER, FIELD(stream_config, panes_max), 1, \
+      STREAM_PANES_MAX, .zero_off = true, .fallback = "0", \
+      .doc = "Pieces of a window kept for a key; one too many tells the oldest early. 0: as many " \
+             "as lateness needs." }, \
+    { SECTION_STREAM_AGGREGATE, "of", KEY_TEXT, FIELD(stream_aggregate_text, text), \
+      .required = true, .doc = "Such as mean, or sum(amount) as spent." }
+
+#endif

@@ -1,0 +1,116 @@
+/* Streams: compiled from what was written, with faults that point into an expression, and what
+ * they cost. */
+#include "firmware/config/config_parts.h"
+
+#include <inttypes.h>
+
+/* A part of a text that stands in one line as it was written is pointed at; else all of it. */
+static struct config_place place_in(const struct config_reader *r, const char *field,
+                                    uint32_t column, uint32_t width)
+{
+    struct config_place place = { .line = 1, .column = 1, .width = 1 };
+    for (uint32_t i = 0; i < r->place_count; i++)
+        if (r->places[i].at == field && r->places[i].leaf)
+            place = r->places[i];
+    const char *at = r->text.at, *end = r->text.at + r->text.bytes;
+    for (uint32_t line = 1; line < place.line && at != NULL; line++) {
+        at = memchr(at, '\n', (size_t)(end - at));
+        at = at != NULL ? at + 1 : NULL;
+    }
+    if (at == NULL || column == 0 || (size_t)(end - at) < place.column + strlen(field))
+        return place;
+    at += place.column - 1;
+    bool quoted = *at == '"' || *at == '\'';
+    if (memcmp(at + quoted, field, strlen(field)) != 0)
+        return place;
+    place.column += column - 1 + quoted;
+    place.width = width;
+    return place;
+}
+
+static void refuse(struct config_reader *r, const struct stream_config *stream,
+                   const struct stream_fault *fault)
+{
+    struct config_fault *f;
+    if (fault->column > 0)
+        f = fault_new(r, place_in(r, fault->field, fault->column, fault->width),
+                      "stream `%s`: this can't be read", stream->name);
+    else
+        f = fault_at(r, fault->field, "stream `%s` can't be", stream->name);
+    fault_why(f, "%s", fault->why);
+    fault_fix(f, "docs/streams.md has the fields, operators and aggregates");
+}
+
+static void name_fields(struct config_reader *r)
+{
+    struct config *config = r->config;
+    stream_fields_begin(&config->stream_fields);
+    for (uint32_t i = 0; i < config->source_count; i++) {
+        const struct config_source *source = &config->sources[i];
+        struct text names[READING_FIELDS_MAX];
+        for (uint32_t n = 0; n < source->field_count; n++)
+            names[n] = text_of(source->field_names[n]);
+        if (stream_fields_add(&config->stream_fields, text_of(source->name), names,
+                              source->field_count) == 0)
+            continue;
+        struct config_fault *f = fault_at(r, source->name, "too many different further fields");
+        fault_why(f, "streams can tell %d apart, over all sources",
+                  STREAM_FIELDS_MAX - STREAM_OWN_FIELDS);
+        fault_fix(f, "call what is the same by the same name, or keep fewer");
+    }
+}
+
+void config_derive_streams(struct config_reader *r)
+{
+    struct config *config = r->config;
+    struct stream_fault fault;
+    bool good = true;
+    if (config->stream_count == 0)
+        return;
+    name_fields(r);
+    for (uint32_t i = 0; i < config->stream_count; i++) {
+        struct stream_config *stream = &config->streams[i];
+        if (stream_compile(&config->stream_plans[i], stream, &config->stream_fields, &fault) == 0)
+            continue;
+        good = false;
+        refuse(r, stream, &fault);
+    }
+    if (good)
+        config->engine.streams =
+            (struct stream_set){ config->stream_count, config->stream_plans };
+}
+
+void config_check_streams(struct config_reader *r)
+{
+    const struct config *config = r->config;
+    for (uint32_t i = 0; i < config->stream_count; i++) {
+        const struct stream_config *s = &config->streams[i];
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(config->streams[j].name, s->name) == 0) {
+                struct config_fault *f = fault_at(r, s->name, "two streams are called `%s`",
+                                                  s->name);
+                fault_why(f, "results and state go by the name");
+                fault_fix(f, "give each a name of its own");
+            }
+        if (s->ttl_ms < s->idle_ms) {
+            struct config_fault *f = fault_at(r, &s->ttl_ms, "`ttl` is shorter than `idle`");
+            fault_why(f, "a key would be forgotten before its windows are told");
+            fault_fix(f, "at least the idle time, and better the lateness beside it");
+        }
+    }
+}
+
+void config_print_streams(const struct config *config, FILE *out)
+{
+    for (uint32_t i = 0; i < config->engine.streams.count; i++) {
+        const struct stream_plan *plan = &config->stream_plans[i];
+        uint64_t bytes = stream_key_bytes(plan);
+        (void)fprintf(out,
+                      "%s: %" PRIu64 " bytes a key, %u panes of %u bytes in it; %u keys, %.1f KiB; "
+                      "at most %u steps of expressions a reading, and %u results at once\n",
+                      plan->config->name, bytes, plan->panes, plan->pane_bytes,
+                      plan->config->keys_max,
+                      (double)bytes * plan->config->keys_max / 1024, plan->steps_max,
+                      plan->results_max);
+    }
+}
