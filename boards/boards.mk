@@ -48,10 +48,29 @@ build/mcu/digits: $(MCU_CORE) tests/mcu/digits.c
 mcu-packages:
 	@.ci/install-packages mcu
 
+# --- images ---
+.PHONY: image boot-test flash
+image: deb boards-packages ## Build a board's disk image (BOARD=name; as root)
+	@boards/build/image.py $(BOARD) $(B)/weir_$(VERSION)_$(ARCH).deb $(VERSION)
+
+boot-test: boot-packages ## Boot a board's image in QEMU, to the first reading and the first alert
+	@tests/boards/slow/boot_test.py $(BOARD)
+
+flash: ## Write an image onto a medium, named twice (BOARD=rpi DEV=/dev/sdX AGAIN=/dev/sdX CONFIG= SSH_KEY= WIFI=NAME:FILE COUNTRY=DE)
+	@boards/build/flash.py --board $(BOARD) --dev "$(DEV)" --again "$(AGAIN)" $(if $(CONFIG),--config "$(CONFIG)") \
+	$(if $(SSH_KEY),--ssh-key "$(SSH_KEY)") $(if $(WIFI),--wifi "$(WIFI)" --country "$(COUNTRY)")
+
+.PHONY: boot-packages
+boot-packages:
+	@.ci/install-packages run image boot
+
 # --- what needs a root file system or a whole machine ---
+BOOTED := $(notdir $(patsubst %/board.mk,%,$(shell grep -lE '^STATE *:= *booted' boards/*/board.mk)))
 .PHONY: boards-test
-boards-test: all packages boards-packages ## Run the boards' long tests: packages installed, images booted (as root)
-	@tests/run.py $(sort $(wildcard tests/boards/slow/*_test.py))
+boards-test: all packages boot-packages ## Run the boards' long tests: packages installed, images built twice and booted (as root)
+	@for board in $(BOOTED); do env -u MAKEFLAGS $(MAKE) -s image BOARD=$$board || exit 1; done
+	@began=$$(date +%s); tests/run.py $(sort $(wildcard tests/boards/slow/*_test.py)); code=$$?; \
+	echo "boards' tests: $$(($$(date +%s) - began)) s"; exit $$code
 
 .PHONY: boards-packages
 boards-packages:

@@ -20,4 +20,4 @@ RAW_FILES := usr/lib/u-boot/am335x_boneblack/MLO@128K usr/lib/u-boot/am335x_bone
 DEVICE_TREES := am335x-boneblack.dtb am335x-bonegreen.dtb am335x-boneblack-wireless.dtb
 
 MEMORY_MB_MIN := 512
-DISK_MB_MIN   := 1024
+DISK_MB_MIN   := 2048

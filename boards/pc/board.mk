@@ -16,7 +16,7 @@ BOOT       := linux
 LAYOUT     := gpt
 
 MEMORY_MB_MIN := 512
-DISK_MB_MIN   := 1024
+DISK_MB_MIN   := 2048
 
 QEMU      := qemu-system-x86_64 -M q35 -cpu qemu64 -smp 2 -bios /usr/share/ovmf/OVMF.fd
 QEMU_DISK := -device virtio-blk-pci,drive=disk

@@ -4,8 +4,7 @@ CROSS   := aarch64-linux-gnu-
 SYSROOT := build/sysroot/arm64
 RUNNER  := qemu-aarch64-static -L $(SYSROOT)
 
-STATE   := built
-NOTE    := its image has not been booted by the tests
+STATE   := booted
 KERNEL  := linux-image-arm64
 CONSOLE := ttyAMA0,115200
 # for the root file system, in the initramfs
@@ -17,7 +16,7 @@ BOOT       := booti
 LAYOUT     := gpt
 
 MEMORY_MB_MIN := 256
-DISK_MB_MIN   := 1024
+DISK_MB_MIN   := 2048
 
 QEMU      := qemu-system-aarch64 -M virt -cpu cortex-a53 -smp 2 -bios /usr/lib/u-boot/qemu_arm64/u-boot.bin
 QEMU_DISK := -device virtio-blk-pci,drive=disk

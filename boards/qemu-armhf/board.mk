@@ -16,7 +16,7 @@ BOOT       := bootz
 LAYOUT     := gpt
 
 MEMORY_MB_MIN := 256
-DISK_MB_MIN   := 1024
+DISK_MB_MIN   := 2048
 
 QEMU      := qemu-system-arm -M virt -cpu cortex-a15 -smp 2 -bios /usr/lib/u-boot/qemu_arm/u-boot.bin
 QEMU_DISK := -device virtio-blk-pci,drive=disk

@@ -30,7 +30,7 @@ DEVICE_TREES := broadcom/bcm2837-rpi-3-b.dtb broadcom/bcm2837-rpi-3-b-plus.dtb b
 FIRMWARE := firmware-brcm80211
 
 MEMORY_MB_MIN := 512
-DISK_MB_MIN   := 1024
+DISK_MB_MIN   := 2048
 
 QEMU      := qemu-system-aarch64 -M raspi3b
 QEMU_DISK := -device sd-card,drive=disk

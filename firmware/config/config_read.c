@@ -143,7 +143,7 @@ int config_secret_open(const char *path, int *descriptor, char *why)
     } else if ((st.st_mode & 077) != 0) {
         (void)snprintf(why, WHY_BYTES, "its mode is %04o: others than its owner may use it",
                        (unsigned)(st.st_mode & 07777));
-    } else if (st.st_uid != geteuid() && st.st_uid != 0) {
+    } else if (st.st_uid != geteuid() && st.st_uid != 0 && geteuid() != 0) { /* root may ask */
         (void)snprintf(why, WHY_BYTES,
                        "it belongs to user %u, who is neither root nor the one that runs Weir",
                        (unsigned)st.st_uid);

@@ -1,0 +1,116 @@
+"""A board's image in QEMU, for tests: written by the flash tool onto a file that stands for the medium, started with the
+machine that the board's data names, its console in a log, its ports on this machine's loopback. The guest reaches nothing
+but what is passed on to it by name.
+
+    with Guest("qemu-arm64", place, config_folder) as guest:
+        guest.wait_console(r"weir: confirmed .*")
+        guest.ssh("weir", "status")
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "boards", "build"))
+import board as boards  # noqa: E402
+from weir_e2e import free_port  # noqa: E402
+
+OUTSIDE = "10.0.2.100"  # the guest's name for what is passed on to this machine
+MEMORY_MB = 512
+MEDIUM_MB = 3072
+
+
+class Guest:
+    def __init__(self, name, place, config=None, passed_on=None, medium=None):
+        """`passed_on`: {the guest's port at OUTSIDE: a port of this machine's loopback}."""
+        self.board, self.place, self.config = boards.read(name), place, config
+        self.passed_on = passed_on or {}
+        self.ports = {8883: free_port(), 22: free_port()}
+        self.medium = medium or place.path("medium.img")
+        self.key = place.path("ssh-key")
+        self.seen = self.began_at = 0
+        self.began = time.monotonic()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # --- the medium ---
+
+    def flash(self, *more):
+        if not os.path.exists(self.key):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
+        with open(self.medium, "wb") as f:
+            f.truncate(MEDIUM_MB << 20)
+        command = [os.path.join(ROOT, "boards/build/flash.py"), "--board", self.board["BOARD"], "--dev", self.medium, "--again", self.medium,
+                   "--ssh-key", self.key + ".pub", *(["--config", self.config] if self.config else []), *more]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    # --- the machine ---
+
+    def command(self):
+        net = "user,id=net,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items())
+        net += "".join(f",guestfwd=tcp:{OUTSIDE}:{there}-cmd:socat - TCP:127.0.0.1:{here}" for there, here in self.passed_on.items())
+        data = self.board
+        return [*data["QEMU"].split(), *(["-m", str(MEMORY_MB)] if "raspi" not in data["QEMU"] else []), "-nographic", "-monitor", "none",
+                "-drive", f"if=none,id=disk,file={self.medium},format=raw,cache=writeback", *data["QEMU_DISK"].split(),
+                "-netdev", net, *data["QEMU_NET"].split(), *data["QEMU_WATCHDOG"].split(), "-watchdog-action", "reset"]
+
+    def start(self):
+        self.began, self.began_at = time.monotonic(), len(self.console())
+        self.seen = self.began_at
+        self.place.start("console", self.command())
+
+    def stop(self):
+        self.place.stop("console")
+
+    def seconds(self):
+        return time.monotonic() - self.began
+
+    def console(self):
+        return self.place.log("console") if "console" in self.place.logs else ""
+
+    def assert_well(self):
+        """Not to wait minutes for what has failed: then its own words."""
+        assert self.place.processes["console"].poll() is None, "the machine ended"
+        if "Failed to start" in self.console()[self.began_at:]:
+            print(self.ssh("journalctl -b -o cat --no-pager -p warning; journalctl -b -o cat --no-pager -u weir | tail -n 15", check=False))
+            raise AssertionError("a unit failed")
+
+    def wait_console(self, pattern, seconds=300):
+        """The match, in what the console said since the last one that was waited for."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            text = self.console()
+            found = re.compile(pattern).search(text, self.seen)
+            if found:
+                self.seen = found.end()
+                return found
+            self.assert_well()
+            time.sleep(0.1)
+        raise AssertionError(f"the console did not say {pattern} within {seconds} s")
+
+    def ssh(self, *command, check=True, seconds=60):
+        done = subprocess.run(["ssh", "-p", str(self.ports[22]), "-i", self.key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+                               "-o", "LogLevel=ERROR", "-o", f"ConnectTimeout={seconds}", "root@127.0.0.1", *command], capture_output=True, text=True,
+                              timeout=seconds + 60, stdin=subprocess.DEVNULL)
+        assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+def issue(place, name, usage, names):
+    """A key and a certificate for a server, of the authority that place.pki() made."""
+    pki = place.path("pki")
+    extensions = place.path(f"{name}.ext")
+    with open(extensions, "w", encoding="utf-8") as f:
+        f.write(f"basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage={usage}\nsubjectAltName={names}\n")
+    for command in (["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", f"{pki}/{name}.key"],
+                    ["openssl", "req", "-new", "-key", f"{pki}/{name}.key", "-subj", f"/CN={name}", "-out", f"{pki}/{name}.csr"],
+                    ["openssl", "x509", "-req", "-in", f"{pki}/{name}.csr", "-CA", f"{pki}/ca.crt", "-CAkey", f"{pki}/ca.key", "-CAcreateserial",
+                     "-days", "30", "-extfile", extensions, "-out", f"{pki}/{name}.crt"]):
+        subprocess.run(command, check=True, capture_output=True)
