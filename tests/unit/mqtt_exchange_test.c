@@ -209,7 +209,7 @@ static void a_smaller_receive_maximum(void **state)
     talk_begin(&t, &offer);
     talk_gets(&t, CONNECT_5, MQTT_EVENT_CONNECT);
     assert_int_equal(mqtt_connection_accept(t.c, &accept, t.now_ms, &t.w), 0);
-    talk_hears(&t, "20 (0000 (21 0002 27 00000400))");
+    talk_hears(&t, "20 (0000 (21 0002 27 00000400 2800 2900 2a00))");
     talk_gets(&t, "32 ({'a'} 0001 ()) 34 ({'a'} 0002 ()) 32 ({'a'} 0003 ())", MQTT_EVENT_MESSAGE);
     assert_false(mqtt_connection_may_read(t.c));
     assert_int_equal(talk_says(&t, "32 ({'a'} 0004 ())"), WEIR_EAGAIN);
