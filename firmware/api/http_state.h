@@ -32,6 +32,7 @@ struct visitor { /* a connection over TCP */
     struct MHD_Connection *connection; /* NULL: this place is free */
     uint64_t number; /* grows with each */
     bool asked;      /* its request is whole, and its answer is due, or on its way */
+    bool answered;   /* it has had one before: kept open for the next, as scrapers do */
     int64_t until_ms; /* that is to be over; INT64_MAX: it was hung up on */
 };
 

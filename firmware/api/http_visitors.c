@@ -13,9 +13,11 @@ static void hang_up(struct door *door, struct visitor *visitor, const char *why)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(visitor->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     visitor->until_ms = INT64_MAX;
-    door->http->counts.slow++;
-    http_name_peer(visitor->connection, peer);
-    log_event("http_slow", "from=%s why=\"%s\"", peer, why);
+    if (visitor->asked || !visitor->answered) { /* else it may just have nothing more to ask */
+        door->http->counts.slow++;
+        http_name_peer(visitor->connection, peer);
+        log_event("http_slow", "from=%s why=\"%s\"", peer, why);
+    }
     if (info != NULL)
         (void)shutdown(info->connect_fd, SHUT_RDWR); /* gone already: just as good */
 }
@@ -68,6 +70,7 @@ void visitor_turn(struct MHD_Connection *connection, bool asked, int64_t now_ms)
     struct visitor *visitor = info != NULL ? info->socket_context : NULL;
     if (visitor == NULL || visitor->until_ms == INT64_MAX)
         return;
+    visitor->answered = visitor->answered || !asked;
     visitor->asked = asked;
     visitor->until_ms = now_ms + (asked ? HTTP_TAKE_MS : HTTP_ASK_MS);
 }

@@ -266,6 +266,9 @@ def the_slow_give_way(place):
             return False
         except OSError:
             return True
+    kept = http.client.HTTPConnection("127.0.0.1", port, timeout=20)  # as Prometheus has it
+    kept.request("GET", "/metrics")
+    assert kept.getresponse().read()
     came = time.monotonic()
     slow = [dribble(f"127.0.0.{2 + i % 4}") for i in range(16)]
     time.sleep(0.5)
