@@ -14,7 +14,7 @@
 
 static const char help[] =
     "usage: weir detect FILE.csv [--sensitivity high|normal|low] [--out SCORES.csv]\n"
-    "                   [--plot OUT.svg] [--json]\n\n"
+    "                   [--plot OUT.svg] [--without PARTS] [--json]\n\n"
     "What the baseline detector says of a recorded series: its alarms, each with its reason, what\n"
     "was expected and the score. A line of the file is a time and a number; a first line may name\n"
     "the columns (timestamp, time or event_time; value). Times without an offset are UTC.\n\n"
@@ -22,6 +22,8 @@ static const char help[] =
     "  --out FILE        every reading with its score and band; anomaly_score is 0.5 or more\n"
     "                    where an alarm is raised\n"
     "  --plot FILE       series, band and alarms as SVG\n"
+    "  --without PARTS   leave out what goes beyond the plain equations: seasons, pace, jump,\n"
+    "                    habit, some of them with commas, or all\n"
     "  --json            one JSON object\n\n"
     "Exit status: 0 done, with alarms or without, 1 a file can't be read or written, 2 not\n"
     "understood.\n";
@@ -40,7 +42,7 @@ struct list { /* grows */
 
 struct detection {
     const char *path;
-    enum sensitivity sensitivity;
+    struct baseline_setting setting;
     FILE *scores;          /* NULL: not wanted */
     bool plots;
     struct list readings;  /* struct plot_reading; only when it plots */
@@ -79,7 +81,7 @@ static struct alarm *alarm_at(const struct detection *d, size_t index)
 /* Between 0 and 1; from 0.5 on where an alarm is raised. */
 static double anomaly_score(const struct detection *d, const struct baseline_finding *f)
 {
-    double ratio = (double)f->score / (double)baseline_bar(d->sensitivity);
+    double ratio = (double)f->score / (double)baseline_bar(d->setting.sensitivity);
     if (f->raised)
         return ratio > 1 ? 0.5 + 0.5 * (ratio - 1) / ratio : 0.5;
     return ratio < 1 ? 0.49 * ratio : 0.49;
@@ -128,7 +130,7 @@ static int take(struct detection *d, const struct detect_csv *row)
         const struct baseline_reading reading = {
             row->time_ms, d->taken > 0 ? row->time_ms - d->last_ms : 0, row->number
         };
-        found = baseline_take(&d->baseline, d->sensitivity, &reading);
+        found = baseline_take(&d->baseline, &d->setting, &reading);
         d->first_ms = d->taken == 0 ? row->time_ms : d->first_ms;
         d->last_ms = row->time_ms;
         d->taken++;
@@ -260,7 +262,7 @@ static int write_plot(const struct detection *d, const char *path)
 /* --- the command --- */
 
 struct wanted {
-    const char *sensitivity, *scores, *plot;
+    const char *sensitivity, *scores, *plot, *without;
     bool json;
 };
 
@@ -273,6 +275,40 @@ static bool parse_sensitivity(const char *name, enum sensitivity *sensitivity)
             return true;
         }
     return false;
+}
+
+static bool *part_named(struct baseline_parts *parts, const char *name, size_t bytes)
+{
+    const struct {
+        const char *name;
+        bool *part;
+    } all[] = { { "seasons", &parts->seasons },
+                { "pace", &parts->pace },
+                { "jump", &parts->jump },
+                { "habit", &parts->habit } };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (strlen(all[i].name) == bytes && strncmp(all[i].name, name, bytes) == 0)
+            return all[i].part;
+    return NULL;
+}
+
+/* "pace,jump", or "all". */
+static bool leave_out(struct baseline_parts *parts, const char *names)
+{
+    if (strcmp(names, "all") == 0) {
+        *parts = (struct baseline_parts){ 0 };
+        return true;
+    }
+    for (const char *at = names;; at++) {
+        size_t bytes = strcspn(at, ",");
+        bool *part = part_named(parts, at, bytes);
+        if (part == NULL)
+            return false;
+        *part = false;
+        at += bytes;
+        if (*at == '\0')
+            return true;
+    }
 }
 
 static int detect(struct detection *d, const struct wanted *wanted)
@@ -307,6 +343,7 @@ int cli_detect(int argc, char **argv)
     const struct flag flags[] = { { "--sensitivity", NULL, &wanted.sensitivity, NULL },
                                   { "--out", NULL, &wanted.scores, NULL },
                                   { "--plot", NULL, &wanted.plot, NULL },
+                                  { "--without", NULL, &wanted.without, NULL },
                                   { "--json", NULL, NULL, &wanted.json },
                                   { 0 } };
     struct arguments a = { .help = help, .flags = flags, .words_max = 1 };
@@ -316,11 +353,15 @@ int cli_detect(int argc, char **argv)
     if (a.word_count != 1)
         return arguments_usage(&a, "want a file after", "detect");
     struct detection d = { .path = a.words[0], .plots = wanted.plot != NULL,
+                           .setting = baseline_setting(SENSITIVITY_NORMAL),
                            .readings = { .item_bytes = sizeof(struct plot_reading) },
                            .alarms = { .item_bytes = sizeof(struct alarm) } };
-    if (!parse_sensitivity(wanted.sensitivity, &d.sensitivity))
+    if (!parse_sensitivity(wanted.sensitivity, &d.setting.sensitivity))
         return arguments_usage(&a, "--sensitivity wants high, normal or low, not",
                                wanted.sensitivity);
+    if (wanted.without != NULL && !leave_out(&d.setting.parts, wanted.without))
+        return arguments_usage(&a, "--without wants seasons, pace, jump, habit or all, not",
+                               wanted.without);
     status = detect(&d, &wanted);
     free(d.readings.at);
     free(d.alarms.at);

@@ -22,6 +22,10 @@
     { SECTION_USUAL, key, KEY_BOOLEAN, FIELD(config, usual.on[kind]), .fallback = "true", \
       .doc = text }
 
+#define PART(key, part, text) \
+    { SECTION_DETECTOR, key, KEY_BOOLEAN, FIELD(detector_config, parts.part), \
+      .kinds = KIND(DETECTOR_BASELINE), .doc = text }
+
 #define SHED(key, cause, level, at_type, least, most, usual, text) \
     { SECTION_SHED, key, at_type, FIELD(config, shed.over[cause][level]), least, most, \
       .zero_off = true, .fallback = usual, .doc = text }
@@ -320,6 +324,10 @@ const struct config_key config_keys[] = {
     { SECTION_DETECTOR, "sensitivity", KEY_ENUM, FIELD(detector_config, sensitivity),
       .choices = "high|normal|low", .kinds = KIND(DETECTOR_BASELINE),
       .doc = "How easily it tells: high tells most, low least." },
+    PART("seasons", seasons, "False: weekends are always apart, and no clock is put forward."),
+    PART("pace", pace, "False: the same memories at every rate of readings."),
+    PART("jump", jump, "False: a step within what the hour has seen is no spike."),
+    PART("habit", habit, "False: patterns that were as odd before count in full."),
     { SECTION_DETECTOR, "off", KEY_BOOLEAN, FIELD(detector_config, off), .fallback = "false",
       .doc = "True: nothing of this type watches these series." },
     { SECTION_DETECTOR, "for", KEY_DURATION, FIELD(detector_config, for_ms), 0, 1 * DAYS,

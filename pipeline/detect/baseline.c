@@ -9,14 +9,8 @@ static const float LEVEL_MEMORY = 500, ERROR_WINDOW = 10, LONG_MEMORY = 4000;
 static const float ERROR_MEMORY = 1000, VALUES_MEMORY = 2000;
 static const float INTERVAL_MEMORY = 100;
 
-/* An hour is replaced by what the same hour of another day shows so far in one visit, at any rate
- * of readings: its mean keeps 0.6 of itself. */
-static const double HOUR_KEPT_LOG = -0.51082562376599068; /* log(0.6) */
-static const float HOUR_S = 3600;
-enum { VISITS_MAX = 65000, VISITS_BORROWED = 3 };
-
 static const float GAP_INTERVALS_MAX = 4; /* an outage does not change the rhythm */
-static const float GAP_S_MAX = 86400;
+static const float GAP_S_MAX = 86400, GAP_S_MAX_SLOW = 7 * 86400;
 
 /* A reading further off than so many of the largest errors is not believed until the next one is
  * as far off, and then only as if it were so far. */
@@ -40,8 +34,19 @@ enum { QUIET_LEAST = 30, QUIET_FACTOR = 2 };
 /* The series' own alarm budget: each alarm raises the bar by a fifth, which is forgotten again. */
 static const float BUDGET_SHARE = 0.2f, BUDGET_MEMORY = 4000;
 
+/* A pattern that is not the oddest of some 4000 readings counts less, once those are many. */
+static const float HABIT_SHARE = 0.9f;
+static const float JUMP_MARGIN = 0.3f;
+
+/* Faster than once a second, long memories count seconds: a reading counts as many as lie between
+ * two. Slower than once an hour, a series is known earlier, against a bar that is twice as high at
+ * first. */
+static const float SLOW_S = 3600, SLOW_BAR = 50;
+
 enum {
-    AGE_MAX = 4000,    /* older, no weight changes any more */
+    AGE_SLOW = 50,     /* readings before anything is said of a slow series */
+    AGE_COMPARED = 100, /* before weekends can be like other days */
+    AGE_HABIT = 1000,
     AGE_LEVEL = 50,    /* readings before `level` can stand in for an hour */
     AGE_SUMS = 20      /* before deviations are believed */
 };
@@ -53,10 +58,8 @@ struct seen { /* a reading, and what the series made of it before learning from 
     float doubt;    /* by how much: off / error */
     float believed; /* value and error as they are learnt */
     float error_believed;
-    uint16_t visits; /* of the hour */
-    bool weekend;
+    struct season_view hour;
     bool is_code;
-    uint8_t hour;
 };
 
 static float larger(float a, float b)
@@ -82,12 +85,12 @@ static float root(float value)
 /* Of a new reading in a mean that looks back so far; while young, each counts alike. */
 static float weight(const struct baseline *b, float memory)
 {
-    return larger(1 / memory, 1 / (float)(b->age + 1));
+    return larger(1 / memory * b->counts, 1 / (float)(b->age + 1));
 }
 
 static bool knows(const struct baseline *b)
 {
-    return b->age >= BASELINE_AGE_KNOWN;
+    return b->age >= b->age_known;
 }
 
 static void spread_learn(struct baseline_spread *s, float by, float step)
@@ -98,43 +101,33 @@ static void spread_learn(struct baseline_spread *s, float by, float step)
 
 /* --- what is expected --- */
 
-static void set_hour(struct seen *seen, int64_t time_ms)
+static void begin(struct baseline *b, float value)
 {
-    const int64_t hour_ms = 3600000, day_ms = 24 * hour_ms;
-    int64_t day = (time_ms >= 0 ? time_ms : time_ms - day_ms + 1) / day_ms;
-    int64_t weekday = ((day + 4) % 7 + 7) % 7; /* 1970 began on a Thursday; Sunday is 0 */
-    seen->hour = (uint8_t)((time_ms - day * day_ms) / hour_ms);
-    seen->weekend = weekday == 0 || weekday == 6;
+    b->level = b->values.mean = b->highest = b->lowest = b->last[0] = b->last[1] = value;
+    b->counts = 1;
+    b->age_known = BASELINE_AGE_KNOWN;
 }
 
-/* The first Saturday is taken to be like a weekday until it shows otherwise, and the reverse. */
-static void borrow_hour(struct baseline *b, const struct seen *at)
-{
-    uint16_t visits = b->visits[!at->weekend][at->hour];
-    if (b->visits[at->weekend][at->hour] > 0 || visits == 0)
-        return;
-    b->usual[at->weekend][at->hour] = b->usual[!at->weekend][at->hour];
-    b->visits[at->weekend][at->hour] = visits < VISITS_BORROWED ? visits : VISITS_BORROWED;
-}
-
-static struct seen see(struct baseline *b, const struct baseline_reading *reading)
+static void see(struct baseline *b, const struct baseline_parts *parts,
+                const struct baseline_reading *reading, struct seen *seen)
 {
     const double most = BASELINE_VALUE_MAX;
     double value = reading->value > most ? most : reading->value < -most ? -most : reading->value;
-    struct seen seen = { .value = (float)value };
+    seen->value = (float)value;
+    seen->is_code = false;
     if (b->age == 0)
-        b->level = b->values.mean = b->highest = b->lowest = seen.value;
-    set_hour(&seen, reading->time_ms);
-    borrow_hour(b, &seen);
-    seen.visits = b->visits[seen.weekend][seen.hour];
-    seen.expected = seen.visits > 0 ? b->usual[seen.weekend][seen.hour] : b->level;
-    seen.doubt = seen.visits > 0 ? root(1 + 1.0f / (float)seen.visits) : 1;
-    seen.off = fabsf(seen.value - seen.expected);
-    seen.error = seen.visits > 0 || b->age > AGE_LEVEL ? seen.off / seen.doubt : 0;
-    seen.believed = seen.value;
-    seen.error_believed = seen.error;
-    return seen;
+        begin(b, seen->value);
+    season_at(&b->season, reading->time_ms, b->level, parts->seasons && b->age >= AGE_COMPARED,
+              &seen->hour);
+    uint16_t visits = seen->hour.visits;
+    seen->expected = seen->hour.expected;
+    seen->doubt = visits > 0 ? root(1 + 1.0f / (float)visits) : 1;
+    seen->off = fabsf(seen->value - seen->expected);
+    seen->error = visits > 0 || b->age > AGE_LEVEL ? seen->off / seen->doubt : 0;
+    seen->believed = seen->value;
+    seen->error_believed = seen->error;
 }
+
 /* What sensors say that are broken or gone: -127 (DS18B20), -999 and -9999, 65535. Not 85, which
  * the DS18B20 says after power-up: a single one is not believed anyway, and many a series is at 85
  * in earnest. */
@@ -164,72 +157,115 @@ static bool is_outlier(struct baseline *b, struct seen *seen)
 
 /* --- what one reading teaches, and how unusual each part of it is --- */
 
-/* 1 - 0.6^part for 0 < part <= 1: the series of 1 - exp(x), x = part log(0.6), to 1e-12. */
-static float replaced(double part)
+static void set_pace(struct baseline *b)
 {
-    double x = part * HOUR_KEPT_LOG, sum = 1;
-    for (int n = 12; n >= 2; n--)
-        sum = 1 + x / n * sum;
-    return (float)(-x * sum);
+    float interval_s = b->interval_s;
+    b->counts = interval_s > 0 ? smaller(1, larger(BASELINE_COUNTS_LEAST, interval_s)) : 1;
+    b->age_known = interval_s > SLOW_S ? AGE_SLOW : BASELINE_AGE_KNOWN;
 }
 
-static void learn_interval(struct baseline *b, int64_t gap_ms)
+static void learn_interval(struct baseline *b, const struct baseline_parts *parts, int64_t gap_ms)
 {
-    float gap_s = (float)gap_ms / 1000;
-    float before_s = b->interval_s;
-    if (b->age > 0 && gap_s > 0 && gap_s < GAP_S_MAX) {
+    float gap_s = (float)gap_ms / 1000, before_s = b->interval_s;
+    float gap_s_max = parts->pace ? GAP_S_MAX_SLOW : GAP_S_MAX;
+    if (b->age > 0 && gap_s > 0 && gap_s < gap_s_max) {
         float step_s = smaller(gap_s, GAP_INTERVALS_MAX * before_s) - before_s;
-        b->interval_s = before_s > 0 ? before_s + weight(b, INTERVAL_MEMORY) * step_s : gap_s;
+        float by = larger(1 / INTERVAL_MEMORY, 1 / (float)(b->age + 1));
+        b->interval_s = before_s > 0 ? before_s + by * step_s : gap_s;
     }
     bool changed = b->interval_s > before_s || b->interval_s < before_s;
     if (!changed && b->age > 0)
         return;
-    float visit = b->interval_s > 0 ? larger(HOUR_S / b->interval_s, 1) : 1; /* readings */
-    b->gain = replaced(1 / (double)visit);
+    season_interval(&b->season, b->interval_s);
+    if (parts->pace)
+        set_pace(b);
 }
 
-static void learn_hour(struct baseline *b, const struct seen *seen)
+static void learn_hour(struct baseline *b, const struct baseline_parts *parts,
+                       const struct seen *seen)
 {
-    float *usual = &b->usual[seen->weekend][seen->hour];
-    float by = larger(b->gain, 1 / ((float)seen->visits + 1));
-    *usual += by * (seen->believed - *usual);
-    if (seen->visits < VISITS_MAX)
-        b->visits[seen->weekend][seen->hour]++;
+    const struct season_lesson lesson = {
+        .value = seen->believed,
+        .level = b->level,
+        .weight = weight(b, ERROR_MEMORY),
+        .interval_s = b->interval_s,
+        .known = parts->seasons && knows(b),
+    };
+    season_learn(&b->season, &seen->hour, &lesson);
     b->level += weight(b, LEVEL_MEMORY) * (seen->believed - b->level);
+}
+
+/* How odd the pattern is against the oddest of late. */
+static float by_habit(struct baseline *b, float term)
+{
+    float share = b->age > AGE_HABIT && term < b->pattern_max ? HABIT_SHARE : 1;
+    if (term > b->pattern_max)
+        b->pattern_max = term;
+    else
+        b->pattern_max -= b->counts / LONG_MEMORY * b->pattern_max;
+    return share * term;
 }
 
 /* The mean of ten errors against what it usually is, in its own deviations. The step is not
  * clipped: that a noisy series widens the spread is what makes it less sensitive. */
-static float pattern_term(struct baseline *b, const struct seen *seen)
+static float pattern_term(struct baseline *b, const struct baseline_parts *parts,
+                          const struct seen *seen)
 {
-    b->error += weight(b, ERROR_WINDOW) * (seen->error_believed - b->error);
+    float by = larger(1 / ERROR_WINDOW, 1 / (float)(b->age + 1));
+    b->error += by * (seen->error_believed - b->error);
     float step = b->error - b->errors.mean, deviation = root(b->errors.variance);
     float term = deviation > 0 ? step / deviation : step > 0 ? PATTERN_MAX : 0;
     spread_learn(&b->errors, weight(b, LONG_MEMORY), step);
-    return smaller(larger(term, 0), PATTERN_MAX);
+    term = smaller(larger(term, 0), PATTERN_MAX);
+    return parts->habit && knows(b) ? by_habit(b, term) : term;
 }
 
-/* By how much the largest error so far is beaten, in its distance from the usual error. */
-static float error_beaten(const struct baseline *b, const struct seen *seen)
+/* By how much a record is beaten, in its distance from what is usual. */
+static float beaten(float error, float most, float mean)
 {
-    float distance = b->error_max - b->error_mean;
-    if (seen->error <= b->error_max)
+    if (error <= most)
         return 0;
-    return distance > 0 ? (seen->error - b->error_max) / distance : BEATEN_FLAT;
+    return most > mean ? (error - most) / (most - mean) : BEATEN_FLAT;
+}
+
+static float spike_worth(const struct baseline *b, float error, float margin)
+{
+    float by = beaten(error, b->error_max, b->error_mean);
+    return by > margin ? SPIKE_WORTH * (1 + by) : 0;
+}
+
+static float leaked(const struct baseline *b, float record, float usual)
+{
+    return record - LEAK * b->counts * (record - usual);
 }
 
 static float spike_term(struct baseline *b, const struct seen *seen)
 {
-    float beaten = error_beaten(b, seen), error = seen->error_believed;
+    float term = spike_worth(b, seen->error, SPIKE_MARGIN), error = seen->error_believed;
     b->error_mean += weight(b, ERROR_MEMORY) * (error - b->error_mean);
-    b->error_max = error > b->error_max ? error
-                                        : b->error_max - LEAK * (b->error_max - b->error_mean);
-    return beaten > SPIKE_MARGIN ? SPIKE_WORTH * (1 + beaten) : 0;
+    b->error_max = error > b->error_max ? error : leaked(b, b->error_max, b->error_mean);
+    return term;
+}
+
+/* The same of what is left where the reading is compared with the two before it too: a step within
+ * what the hour has seen. */
+static float jump_term(struct baseline *b, const struct seen *seen)
+{
+    float error = smaller(fabsf(seen->value - b->last[0]), fabsf(seen->value - b->last[1]));
+    error = smaller(error, seen->error_believed);
+    float by = beaten(error, b->jump_max, b->jump_mean);
+    if (knows(b) && b->jump_max > 0)
+        error = smaller(error, FAR_ERRORS * b->jump_max);
+    b->jump_mean += weight(b, ERROR_MEMORY) * (error - b->jump_mean);
+    b->jump_max = error > b->jump_max ? error : leaked(b, b->jump_max, b->jump_mean);
+    b->last[1] = b->last[0];
+    b->last[0] = seen->value;
+    return by > JUMP_MARGIN ? SPIKE_WORTH * (1 + by) : 0;
 }
 
 /* A record moves by no more than the whole range at once, so that one wild reading does not make
  * the series blind to the next. */
-static void range_terms(struct baseline *b, const struct seen *seen, float terms[REASON_TERMS])
+static void range_terms(struct baseline *b, const struct seen *seen, float terms[REASONS])
 {
     float range = b->highest - b->lowest;
     float up = seen->value - b->highest, down = b->lowest - seen->value;
@@ -239,11 +275,11 @@ static void range_terms(struct baseline *b, const struct seen *seen, float terms
     if (up > 0)
         b->highest = bounded && up > range ? b->highest + range : seen->value;
     else
-        b->highest -= LEAK * (b->highest - b->values.mean);
+        b->highest = leaked(b, b->highest, b->values.mean);
     if (down > 0)
         b->lowest = bounded && down > range ? b->lowest - range : seen->value;
     else
-        b->lowest += LEAK * (b->values.mean - b->lowest);
+        b->lowest = leaked(b, b->lowest, b->values.mean);
     terms[REASON_HIGH] = up_beaten > HIGH_MARGIN ? RANGE_WORTH * (1 + up_beaten) : 0;
     terms[REASON_LOW] = down_beaten > LOW_MARGIN ? RANGE_WORTH * (1 + down_beaten) : 0;
 }
@@ -290,13 +326,16 @@ static float silence_term(struct baseline *b, const struct seen *seen)
     return silent ? RANGE_WORTH : 0;
 }
 
-static void learn(struct baseline *b, const struct baseline_reading *reading,
-                  const struct seen *seen, float terms[REASON_TERMS])
+static void learn(struct baseline *b, const struct baseline_parts *parts,
+                  const struct baseline_reading *reading, const struct seen *seen,
+                  float terms[REASONS])
 {
-    learn_interval(b, reading->gap_ms);
-    learn_hour(b, seen);
-    terms[REASON_PATTERN] = pattern_term(b, seen);
+    learn_interval(b, parts, reading->gap_ms);
+    learn_hour(b, parts, seen);
+    terms[REASON_PATTERN] = pattern_term(b, parts, seen);
     terms[REASON_SPIKE] = spike_term(b, seen);
+    if (parts->jump)
+        terms[REASON_SPIKE] = larger(terms[REASON_SPIKE], jump_term(b, seen));
     range_terms(b, seen, terms);
     terms[REASON_DRIFT] = drift_term(b, seen);
     terms[REASON_SILENCE] = silence_term(b, seen);
@@ -316,10 +355,10 @@ static void set_band(const struct baseline *b, const struct seen *seen, struct b
     f->low = smaller(low, seen->expected);
 }
 
-static enum reason largest(const float terms[REASON_TERMS])
+static enum reason largest(const float terms[REASONS])
 {
     enum reason reason = REASON_PATTERN;
-    for (int i = REASON_SPIKE; i < REASON_TERMS; i++)
+    for (int i = REASON_SPIKE; i < REASONS; i++)
         if (i != REASON_DRIFT && terms[i] > terms[reason])
             reason = (enum reason)i;
     return reason;
@@ -337,7 +376,7 @@ static enum reason reason_of(const struct baseline_finding *f)
 static void judge(struct baseline *b, float bar, struct baseline_finding *f)
 {
     f->score = smaller(f->terms[largest(f->terms)], SCORE_MAX) + f->terms[REASON_DRIFT];
-    b->budget *= 1 - 1 / BUDGET_MEMORY;
+    b->budget *= 1 - b->counts / BUDGET_MEMORY;
     if (b->latch > 0)
         b->latch--;
     f->bar = bar + b->budget;
@@ -360,96 +399,33 @@ float baseline_bar(enum sensitivity sensitivity)
                                             : 3.6f;
 }
 
-struct baseline_finding baseline_take(struct baseline *b, enum sensitivity sensitivity,
+struct baseline_setting baseline_setting(enum sensitivity sensitivity)
+{
+    return (struct baseline_setting){ sensitivity, { true, true, true, true } };
+}
+
+struct baseline_finding baseline_take(struct baseline *b, const struct baseline_setting *setting,
                                       const struct baseline_reading *reading)
 {
-    float bar = baseline_bar(sensitivity);
-    struct seen seen = see(b, reading);
+    const struct baseline_parts *parts = &setting->parts;
+    struct seen seen;
+    see(b, parts, reading, &seen);
+    float bar = baseline_bar(setting->sensitivity);
+    if (b->age_known < BASELINE_AGE_KNOWN)
+        bar *= 1 + SLOW_BAR / (float)(b->age + 1);
     struct baseline_finding f = { .known = knows(b), .bar = bar };
     set_band(b, &seen, &f);
     if (is_outlier(b, &seen))
         f.terms[seen.is_code ? REASON_CODE : REASON_SPIKE] =
-            SPIKE_WORTH * (1 + error_beaten(b, &seen));
+            SPIKE_WORTH * (1 + beaten(seen.error, b->error_max, b->error_mean));
     else
-        learn(b, reading, &seen, f.terms);
+        learn(b, parts, reading, &seen, f.terms);
     if (f.known)
         judge(b, bar, &f);
     else
         memset(f.terms, 0, sizeof f.terms);
-    if (b->age < AGE_MAX)
+    if (b->age < BASELINE_AGE_MAX)
         b->age++;
     assert(f.low <= f.expected && f.expected <= f.high);
     return f;
-}
-
-/* --- keeping --- */
-
-/* Larger than what readings within BASELINE_VALUE_MAX lead to, and its square is finite. */
-static const float FLOAT_MAX = 1e18f;
-
-static float get_within(struct byte_reader *r, float least, float most)
-{
-    float value = get_f32(r);
-    if (value >= least && value <= most)
-        return value;
-    r->failed = true; /* also of a NaN */
-    return 0;
-}
-
-static void spread_save(const struct baseline_spread *s, struct byte_writer *w)
-{
-    put_f32(w, s->mean);
-    put_f32(w, s->variance);
-}
-
-static void spread_load(struct baseline_spread *s, struct byte_reader *r)
-{
-    s->mean = get_within(r, -FLOAT_MAX, FLOAT_MAX);
-    s->variance = get_within(r, 0, FLOAT_MAX * FLOAT_MAX);
-}
-
-void baseline_save(const struct baseline *b, struct byte_writer *w)
-{
-    for (int i = 0; i < 2 * BASELINE_HOURS; i++) {
-        put_f32(w, b->usual[i / BASELINE_HOURS][i % BASELINE_HOURS]);
-        put_u16(w, b->visits[i / BASELINE_HOURS][i % BASELINE_HOURS]);
-    }
-    const float single[] = { b->interval_s, b->gain,    b->level, b->error, b->error_max,
-                             b->error_mean, b->highest, b->lowest, b->above, b->below, b->budget };
-    for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
-        put_f32(w, single[i]);
-    spread_save(&b->errors, w);
-    spread_save(&b->values, w);
-    spread_save(&b->sum, w);
-    put_u16(w, b->quiet);
-    put_u16(w, b->quiet_max);
-    put_u16(w, b->age);
-    put_u8(w, b->latch);
-    put_u8(w, b->far);
-    put_u8(w, b->reason);
-}
-
-void baseline_load(struct baseline *b, struct byte_reader *r)
-{
-    for (int i = 0; i < 2 * BASELINE_HOURS; i++) {
-        b->usual[i / BASELINE_HOURS][i % BASELINE_HOURS] = get_within(r, -FLOAT_MAX, FLOAT_MAX);
-        b->visits[i / BASELINE_HOURS][i % BASELINE_HOURS] = get_u16(r);
-    }
-    float *single[] = { &b->interval_s, &b->gain,    &b->level, &b->error, &b->error_max,
-                        &b->error_mean, &b->highest, &b->lowest, &b->above, &b->below, &b->budget };
-    for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
-        *single[i] = get_within(r, -FLOAT_MAX, FLOAT_MAX);
-    spread_load(&b->errors, r);
-    spread_load(&b->values, r);
-    spread_load(&b->sum, r);
-    b->quiet = get_u16(r);
-    b->quiet_max = get_u16(r);
-    b->age = get_u16(r);
-    b->latch = get_u8(r);
-    b->far = get_u8(r);
-    b->reason = get_u8(r);
-    if (b->interval_s < 0 || b->gain < 0 || b->gain > 1 || b->error_max < 0 || b->above < 0 ||
-        b->below < 0 || b->budget < 0 || b->age > AGE_MAX || b->latch > BASELINE_LATCH + 1 ||
-        b->far > 2 || b->reason >= REASON_TERMS)
-        r->failed = true;
 }

@@ -49,6 +49,7 @@ struct detector_config detector_defaults(enum detector_kind kind)
         .silent_min_ms = 180000,
         .silent_intervals = 10,
         .sensitivity = SENSITIVITY_NORMAL,
+        .parts = baseline_setting(SENSITIVITY_NORMAL).parts,
         .severity = kind == DETECTOR_COUNTER ? SEVERITY_INFO : SEVERITY_WARNING,
         .clear_after_ms = 5000,
     };

@@ -23,7 +23,7 @@
 #include "pipeline/statistics.h"
 
 enum {
-    DETECTOR_STATE_BYTES = 512, /* the largest; a series has room for what its rules need */
+    DETECTOR_STATE_BYTES = 1024, /* the largest; a series has room for what its rules need */
     DETECTOR_NAME_BYTES_MAX = 40
 };
 
@@ -60,6 +60,7 @@ struct detector_config {
     int64_t silent_min_ms;        /* SILENT: never before this */
     double silent_intervals;      /* SILENT: multiples of the series' own interval */
     enum sensitivity sensitivity; /* BASELINE */
+    struct baseline_parts parts;  /* BASELINE */
     bool usual;                   /* gives way to others of its kind, series by series */
     bool off;                     /* watches nothing, and no other of its kind does there */
     enum severity severity;

@@ -55,7 +55,8 @@ static struct verdict on_reading(const struct detector_config *config, void *sta
     };
     if (!choose(w, sample, before, &reading))
         return (struct verdict){ .observed = sample->value, .low = 1 };
-    struct baseline_finding f = baseline_take(&w->baseline, config->sensitivity, &reading);
+    const struct baseline_setting setting = { config->sensitivity, config->parts };
+    struct baseline_finding f = baseline_take(&w->baseline, &setting, &reading);
     manner_take(&w->manner, detector_float(reading.value) - f.expected, w->baseline.error_mean);
     return (struct verdict){
         .known = f.known,

@@ -44,6 +44,10 @@ uint64_t engine_rule_digest(const struct detector_config *rule)
     put_i64(&w, rule->silent_min_ms);
     put_f64(&w, rule->silent_intervals);
     put_u8(&w, (uint8_t)rule->sensitivity);
+    put_bool(&w, rule->parts.seasons);
+    put_bool(&w, rule->parts.pace);
+    put_bool(&w, rule->parts.jump);
+    put_bool(&w, rule->parts.habit);
     return digest_of(bytes, &w);
 }
 

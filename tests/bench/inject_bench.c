@@ -77,6 +77,7 @@ static void run_ours(struct bench *b, uint8_t *own, uint8_t *rules)
     struct baseline baseline;
     struct rule beside[RULES];
     struct statistics statistics;
+    const struct baseline_setting setting = baseline_setting(SENSITIVITY_NORMAL);
     memset(&baseline, 0, sizeof baseline);
     memset(beside, 0, sizeof beside);
     for (int k = 0; k < RULES; k++)
@@ -86,7 +87,7 @@ static void run_ours(struct bench *b, uint8_t *own, uint8_t *rules)
         int64_t time_ms = (int64_t)(b->times_s[i] * 1000);
         const struct baseline_reading reading = { time_ms, i > 0 ? time_ms - statistics.last_ms : 0, b->changed[i] };
         const struct sample sample = { time_ms, b->changed[i] };
-        own[i] = baseline_take(&baseline, SENSITIVITY_NORMAL, &reading).raised;
+        own[i] = baseline_take(&baseline, &setting, &reading).raised;
         rules[i] = 0;
         for (int k = 0; k < RULES; k++) {
             struct rule *rule = &beside[k];

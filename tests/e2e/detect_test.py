@@ -119,7 +119,7 @@ def as_the_prototype(place):
     program = weir_series.compile_prototype(place)
     different = []
     for name in weir_series.SETS:
-        ours = weir_series.results(name, os.path.join(place, "ours"))
+        ours = weir_series.results(name, os.path.join(place, "plain"), None, "--without", "all")
         if program is None:
             continue
         theirs = weir_series.results(name, os.path.join(place, "theirs"), program)
@@ -130,27 +130,43 @@ def as_the_prototype(place):
     assert len(different) <= DIFFERENT_MAX
 
 
-def never_looks_ahead(place):
-    """Another future must not change the past: not a score, not a band."""
+def made_here(place):
+    """Series of every rate, with what the parts beyond the plain equations look for: days without weekends, a clock put forward,
+    a beat that repeats itself, and steps."""
+    chance, made = random.Random(4), []
+    for name, step_ms, count in (("beat", 100, 3000), ("minutes", 60000, 6000), ("days", 300000, 8000), ("slow", 21600000, 600)):
+        path = os.path.join(place, name + ".csv")
+        with open(path, "w") as f:
+            f.write("timestamp,value\n")
+            for i in range(count):
+                hour = (i * step_ms // 3600000 + (i > count * 2 // 3)) % 24
+                value = (5 if 8 <= hour < 18 else 0) + (4 if i % 31 < 3 else 0) + (20 if i % 1500 == 1400 else 0) + chance.gauss(0, 1)
+                f.write(f"{1767571200 + i * step_ms / 1000:.3f},{value:.4f}\n")
+        made.append((path, os.path.join(place, name + ".scores")))
+        weir_series.detect(*made[-1])
+    return made
+
+
+def never_looks_ahead(place, judged):
+    """Another future must not change the past: not a score, not a band. `judged`: series, and what was said of them."""
     chance, forks = random.Random(2), 0
     path, scores = os.path.join(place, "fork.csv"), os.path.join(place, "fork.out")
-    for name in weir_series.SETS:
-        for short, whole in weir_series.series(name):
-            with open(whole) as f:
-                lines = f.read().splitlines()
-            with open(os.path.join(place, "ours", name, short)) as f:
-                told = f.read().splitlines()
-            for _ in range(FORKS):
-                at = chance.randrange(2, len(lines))
-                times = [line.split(",")[0] for line in lines[at:at + 50]]
-                with open(path, "w") as f:
-                    f.write("\n".join(lines[:at] + [f"{time},{chance.gauss(0, 1e6)}" for time in times]) + "\n")
-                weir_series.detect(path, scores)
-                with open(scores) as f:
-                    again = f.read().splitlines()
-                assert again[:at] == told[:at], f"{name}/{short}: what comes after reading {at - 1} changed what was said before"
-                forks += 1
-    print(f"  {forks} other futures")
+    for whole, said in judged:
+        with open(whole) as f:
+            lines = f.read().splitlines()
+        with open(said) as f:
+            told = f.read().splitlines()
+        for _ in range(FORKS):
+            at = chance.randrange(2, len(lines))
+            times = [line.split(",")[0] for line in lines[at:at + 50]]
+            with open(path, "w") as f:
+                f.write("\n".join(lines[:at] + [f"{time},{chance.gauss(0, 1e6)}" for time in times]) + "\n")
+            weir_series.detect(path, scores)
+            with open(scores) as f:
+                again = f.read().splitlines()
+            assert again[:at] == told[:at], f"{whole}: what comes after reading {at - 1} changed what was said before"
+            forks += 1
+    print(f"  {forks} other futures of {len(judged)} series")
 
 
 def main():
@@ -158,9 +174,12 @@ def main():
         tells_of_a_series(place)
         finds_what_was_injected(place)
         says_what_is_wrong(place)
+        never_looks_ahead(place, made_here(place))
         if weir_series.here():
             as_the_prototype(place)
-            never_looks_ahead(place)
+            ours = {name: weir_series.results(name, os.path.join(place, "ours")) for name in weir_series.SETS}
+            never_looks_ahead(place, [(whole, os.path.join(ours[name], short)) for name in weir_series.SETS
+                                      for short, whole in weir_series.series(name)])
         else:
             print("  the labelled series are not here")
     return 0

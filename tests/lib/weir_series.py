@@ -50,7 +50,7 @@ def detect(path, scores, *options):
                           capture_output=True, text=True).stdout
 
 
-def results(name, folder, program=None):
+def results(name, folder, program=None, *options):
     """Score every file of a set into the folder, with the prototype or with weir."""
     for short, path in series(name):
         scores = os.path.join(folder, name, short)
@@ -58,7 +58,7 @@ def results(name, folder, program=None):
         if program:
             subprocess.run([program, path, scores], check=True)
         else:
-            detect(path, scores)
+            detect(path, scores, *options)
     return os.path.join(folder, name)
 
 

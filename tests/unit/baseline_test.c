@@ -1,7 +1,7 @@
 /* Goal: the baseline knows each hour of the day, names what is unusual, is not blinded by one wild reading, and never
  * holds a NaN. Method: short stories of a series as examples; then a seeded property: on streams of huge, tiny, repeated
  * and jumping numbers every figure is finite and in order, and a state saved and loaded goes on bit for bit.
- * Links: pipeline/detect/baseline.c pipeline/reason.c pipeline/bytes.c */
+ * Links: pipeline/detect/baseline%.c pipeline/reason.c pipeline/bytes.c */
 #include "pipeline/detect/baseline.h"
 
 #include <math.h>
@@ -13,6 +13,7 @@ enum { STEP_S = 300, DAY = 86400 / STEP_S, WEEK = 7 * DAY };
 
 struct rig {
     struct baseline baseline;
+    struct baseline_setting setting;
     struct baseline_finding found; /* for the last reading */
     int64_t time_ms;
     uint64_t chance;
@@ -21,14 +22,15 @@ struct rig {
 
 static struct rig rig_new(void)
 {
-    struct rig rig = { .time_ms = 4 * INT64_C(86400000), .chance = 7 }; /* a Monday */
+    struct rig rig = { .time_ms = 4 * INT64_C(86400000), .chance = 7, /* a Monday */
+                       .setting = baseline_setting(SENSITIVITY_NORMAL) };
     return rig;
 }
 
 static void feed(struct rig *rig, double value)
 {
     const struct baseline_reading reading = { rig->time_ms, STEP_S * 1000, value };
-    rig->found = baseline_take(&rig->baseline, SENSITIVITY_NORMAL, &reading);
+    rig->found = baseline_take(&rig->baseline, &rig->setting, &reading);
     rig->time_ms += STEP_S * 1000;
     rig->raised += rig->found.raised;
 }
@@ -187,7 +189,7 @@ static void one_wild_reading_teaches_nothing(void **state)
     feed(&rig, 1e12);
     assert_true(rig.found.raised);
     assert_int_equal(rig.found.reason, REASON_SPIKE);
-    assert_memory_equal(before.usual, rig.baseline.usual, sizeof before.usual);
+    assert_memory_equal(&before.season, &rig.baseline.season, sizeof before.season);
     assert_true(rig.baseline.error_max <= before.error_max && rig.baseline.highest <= before.highest);
     live(&rig, 400);
     rig.raised = 0;
@@ -210,7 +212,7 @@ static void an_error_code_teaches_nothing(void **state)
             assert_int_equal(rig.found.reason, REASON_CODE);
         }
         assert_int_equal(rig.raised, 1);
-        assert_memory_equal(before.usual, rig.baseline.usual, sizeof before.usual);
+        assert_memory_equal(&before.season, &rig.baseline.season, sizeof before.season);
         live(&rig, DAY);
         assert_int_equal(rig.raised, 1);
         assert_false(rig.found.alarm);
@@ -249,6 +251,7 @@ static void a_lower_bar_raises_earlier(void **state)
     uint32_t alarms[3];
     for (int i = 0; i < 3; i++) {
         struct baseline b;
+        const struct baseline_setting setting = baseline_setting(RISING[i]);
         uint64_t chance = 11;
         memset(&b, 0, sizeof b);
         alarms[i] = 0;
@@ -256,10 +259,120 @@ static void a_lower_bar_raises_earlier(void **state)
         for (int64_t n = 0; n < 60000; n++) {
             value = 0.9 * value + rnd_normal(&chance);
             const struct baseline_reading reading = { n * 60000, 60000, value * value };
-            alarms[i] += baseline_take(&b, RISING[i], &reading).raised;
+            alarms[i] += baseline_take(&b, &setting, &reading).raised;
         }
         assert_true(i == 0 || alarms[i] > alarms[i - 1]);
     }
+}
+
+/* --- what goes beyond the plain equations; each with and without --- */
+
+/* After two weeks without weekends the level moves on a Wednesday: what does Sunday expect? */
+static void weekends_that_are_like_other_days_follow_them(void **state)
+{
+    (void)state;
+    float expected[2];
+    for (int with = 0; with < 2; with++) {
+        struct rig rig = rig_new();
+        rig.setting.parts.seasons = with != 0;
+        live(&rig, 2 * WEEK + 2 * DAY);
+        for (int i = 0; i < 4 * DAY; i++)
+            feed(&rig, daily(&rig) + 20 + rnd_normal(&rig.chance));
+        feed(&rig, 120);
+        expected[with] = rig.found.expected;
+    }
+    assert_true(expected[0] < 110 && expected[1] > 114);
+}
+
+static uint32_t alarms_of_a_clock_put_forward(bool seasons, int8_t *shift)
+{
+    struct rig rig = rig_new();
+    rig.setting.parts.seasons = seasons;
+    rig.setting.parts.jump = rig.setting.parts.habit = false;
+    live(&rig, 3 * WEEK);
+    rig.raised = 0;
+    for (int i = 0; i < 5 * DAY; i++) {
+        rig.time_ms += 3600000; /* as the process sees it */
+        double value = daily(&rig);
+        rig.time_ms -= 3600000;
+        feed(&rig, value + rnd_normal(&rig.chance));
+    }
+    *shift = rig.baseline.season.shift_hours;
+    return rig.raised;
+}
+
+static void a_clock_put_forward_is_followed(void **state)
+{
+    (void)state;
+    int8_t shift;
+    uint32_t without = alarms_of_a_clock_put_forward(false, &shift);
+    assert_int_equal(shift, 0);
+    uint32_t with = alarms_of_a_clock_put_forward(true, &shift);
+    assert_int_equal(shift, 1);
+    assert_true(with >= 1 && with < without);
+}
+
+/* A slow wave, and a step of a third of it in a moment. */
+static void a_step_within_the_range_is_a_spike(void **state)
+{
+    (void)state;
+    for (int with = 0; with < 2; with++) {
+        struct rig rig = rig_new();
+        rig.setting.parts.jump = with != 0;
+        for (int i = 0; i < 4000; i++)
+            feed(&rig, 100 * sin(i / 97.0) + rnd_normal(&rig.chance));
+        assert_true(rig.found.terms[REASON_SPIKE] <= 0);
+        feed(&rig, 100 * sin(4000 / 97.0) - 60); /* 115 off the hour, where 186 have been */
+        assert_true(with ? rig.found.terms[REASON_SPIKE] >= 6 : rig.found.terms[REASON_SPIKE] <= 0);
+    }
+}
+
+static void fast_series_remember_longer_and_slow_ones_speak_earlier(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t interval_ms;
+        bool pace;
+        float counts;
+        int known;
+    } CASES[] = { { 100, true, 0.1f, 200 },  { 10, true, 0.0625f, 200 },    { 100, false, 1, 200 },
+                  { 1000, true, 1, 200 },    { 300000, true, 1, 200 },      { 3600000, true, 1, 200 },
+                  { 7200000, true, 1, 50 },  { 86400000, true, 1, 50 },     { 7200000, false, 1, 200 } };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct baseline b;
+        struct baseline_setting setting = baseline_setting(SENSITIVITY_NORMAL);
+        setting.parts.pace = CASES[i].pace;
+        memset(&b, 0, sizeof b);
+        int n = 0;
+        bool known = false;
+        for (; !known && n < 1000; n++) {
+            const struct baseline_reading reading = { n * CASES[i].interval_ms, CASES[i].interval_ms, n % 7 };
+            struct baseline_finding f = baseline_take(&b, &setting, &reading);
+            known = f.known;
+            assert_true(!known || CASES[i].known == 200 || f.bar > 1.9f * baseline_bar(SENSITIVITY_NORMAL));
+        }
+        assert_int_equal(n, CASES[i].known + 1);
+        assert_true(fabsf(b.counts - CASES[i].counts) < 1e-6f);
+    }
+}
+
+/* Bursts of scatter, alike; the first ones are told at either setting. */
+static void a_pattern_as_odd_as_before_counts_less(void **state)
+{
+    (void)state;
+    float score[2];
+    for (int with = 0; with < 2; with++) {
+        struct rig rig = rig_new();
+        rig.setting.parts.habit = with != 0;
+        score[with] = 0;
+        for (int i = 0; i < 3000; i++) {
+            double size = i % 500 >= 480 ? 4 : 1;
+            feed(&rig, 100 + size * rnd_normal(&rig.chance));
+            if (i >= 2980)
+                score[with] += rig.found.terms[REASON_PATTERN];
+        }
+    }
+    assert_true(score[1] > 0 && score[1] < 0.95f * score[0] && score[1] > 0.85f * score[0]);
 }
 
 /* --- property --- */
@@ -287,7 +400,7 @@ static void assert_finite(const struct baseline_finding *f)
     const float all[] = { f->expected, f->low, f->high, f->score, f->bar };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         assert_true(isfinite(all[i]));
-    for (int i = 0; i < REASON_TERMS; i++)
+    for (int i = 0; i < REASONS; i++)
         assert_true(isfinite(f->terms[i]) || f->terms[i] > 0); /* a record beaten beyond all number */
     assert_true(f->low <= f->expected && f->expected <= f->high);
     assert_true(f->alarm == (f->reason != REASON_NONE) && (f->alarm || !f->raised));
@@ -312,6 +425,7 @@ static void any_numbers_leave_it_finite(void **state)
 {
     (void)state;
     uint64_t chance = check_seed();
+    const struct baseline_setting setting = baseline_setting(SENSITIVITY_NORMAL);
     for (int stream = 0; stream < 100; stream++) {
         struct baseline b, twin;
         memset(&b, 0, sizeof b);
@@ -327,8 +441,8 @@ static void any_numbers_leave_it_finite(void **state)
             twin = b;
             if (n % 100 == 50)
                 save_and_load(&twin);
-            struct baseline_finding f = baseline_take(&b, SENSITIVITY_NORMAL, &reading);
-            struct baseline_finding of_twin = baseline_take(&twin, SENSITIVITY_NORMAL, &reading);
+            struct baseline_finding f = baseline_take(&b, &setting, &reading);
+            struct baseline_finding of_twin = baseline_take(&twin, &setting, &reading);
             assert_finite(&f);
             assert_true(f.score <= of_twin.score && f.score >= of_twin.score);
             assert_memory_equal(&b, &twin, sizeof b);
@@ -372,6 +486,11 @@ int main(void)
         cmocka_unit_test(an_error_code_teaches_nothing),
         cmocka_unit_test(it_ends_after_thirty_quiet_readings),
         cmocka_unit_test(a_lower_bar_raises_earlier),
+        cmocka_unit_test(weekends_that_are_like_other_days_follow_them),
+        cmocka_unit_test(a_clock_put_forward_is_followed),
+        cmocka_unit_test(a_step_within_the_range_is_a_spike),
+        cmocka_unit_test(fast_series_remember_longer_and_slow_ones_speak_earlier),
+        cmocka_unit_test(a_pattern_as_odd_as_before_counts_less),
         cmocka_unit_test(any_numbers_leave_it_finite),
         cmocka_unit_test(a_damaged_state_is_refused),
     };

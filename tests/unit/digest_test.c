@@ -2,7 +2,7 @@
  * series, and over every real series that stands beside the repository, and hash each verdict and the states; the digests
  * are constants here, made on amd64. Where another processor's differ, so would a gateway's replay. A detector that is changed on
  * purpose changes them: copy what the test prints.
- * Links: pipeline/statistics.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline.c pipeline/reason.c pipeline/bytes.c pipeline/hash.c */
+ * Links: pipeline/statistics.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/bytes.c pipeline/hash.c */
 #include <string.h>
 
 #include "pipeline/detect/detector.h"
@@ -10,8 +10,8 @@
 #include "tests/lib/noise.h"
 #include "tests/lib/series_files.h"
 
-static const struct hash128 SEEDED = { .high = 0x750a1be0df206878u, .low = 0x23e01ff34c9155e5u };
-static const struct hash128 REAL = { .high = 0x4b76e27d0f74b93fu, .low = 0xd494e61d374fe619u };
+static const struct hash128 SEEDED = { .high = 0x2d846baa68dc3b86u, .low = 0x63a97f9cbbcde5f1u };
+static const struct hash128 REAL = { .high = 0x67e3a26afa8f92b6u, .low = 0x8e783e554731f214u };
 
 enum {
     STATES_EVERY = 64,     /* readings between two looks at the states */
@@ -51,7 +51,7 @@ static void put_verdict(const struct verdict *v, struct byte_writer *w)
 
 static void run_reading(struct run *run, const struct sample *sample, struct hash_state *hash)
 {
-    uint8_t bytes[1024];
+    uint8_t bytes[2048];
     struct byte_writer w = { bytes, sizeof bytes, 0, false };
     bool states = run->statistics.count % STATES_EVERY == 0;
     for (int kind = 0; kind < DETECTOR_KINDS; kind++) {
