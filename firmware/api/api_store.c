@@ -6,10 +6,35 @@
 #include <string.h>
 
 #include "firmware/api/api_state.h"
+#include "pipeline/codec/codec_json_check.h"
 #include "pipeline/err.h"
 #include "pipeline/made.h"
 
-static void put_letter(struct json_writer *w, const struct dead_letter *letter, bool whole)
+/* Only what a template of its source finds in the topic. */
+static struct text device_of(const struct api *api, const struct dead_letter *letter)
+{
+    struct topic_match match = { { 0 }, { 0 } };
+    for (uint32_t s = 0; s < api->config->source_count; s++) {
+        const struct config_source *source = &api->config->sources[s];
+        for (uint32_t i = 0; i < source->topic_count; i++)
+            if (text_equal(letter->source, text_of(source->name)) &&
+                topic_match(&source->topics[i].template, letter->topic, &match))
+                return match.device;
+    }
+    return (struct text){ 0 };
+}
+
+static bool is_utf8(struct text payload)
+{
+    const unsigned char *at = (const unsigned char *)payload.at, *end = at + payload.bytes;
+    uint32_t bytes = 1;
+    for (; bytes > 0 && at < end; at += bytes)
+        bytes = json_utf8_bytes(at, end);
+    return bytes > 0;
+}
+
+static void put_letter(const struct api *api, struct json_writer *w,
+                       const struct dead_letter *letter, bool whole)
 {
     json_object(w);
     json_put_unsigned(w, "id", letter->id);
@@ -24,12 +49,17 @@ static void put_letter(struct json_writer *w, const struct dead_letter *letter, 
     json_put_unsigned(w, "readings", letter->readings);
     json_put_text(w, "source", letter->source);
     json_put_text(w, "topic", letter->topic);
+    json_put_text(w, "device", device_of(api, letter));
     json_put_unsigned(w, "payload_bytes", letter->payload.bytes);
     json_key(w, whole ? "payload" : "payload_begin");
     struct text payload = letter->payload;
     if (!whole && payload.bytes > 64)
         payload.bytes = 64;
     json_text(w, payload);
+    if (whole && !is_utf8(payload)) {
+        json_key(w, "payload_base64");
+        json_base64(w, payload);
+    }
     json_object_end(w);
 }
 
@@ -45,7 +75,7 @@ static void ask_letters(struct api *api, struct store *store)
     json_key(&w, "letters");
     json_array(&w);
     for (uint32_t i = 0; i < count && api_room(&w); i++) {
-        put_letter(&w, &api->letters[i], false);
+        put_letter(api, &w, &api->letters[i], false);
         last = api->letters[i].id;
     }
     json_array_end(&w);
@@ -65,7 +95,7 @@ static void ask_letter(struct api *api, struct store *store)
     q->error = store_letter_read(store, q->from, api->bytes, api->bytes_max, &api->letters[0]);
     if (q->error != 0)
         return;
-    put_letter(&w, &api->letters[0], true);
+    put_letter(api, &w, &api->letters[0], true);
     q->body = json_done(&w);
     if (q->body.bytes == 0)
         q->error = WEIR_EFULL;

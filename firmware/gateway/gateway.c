@@ -278,6 +278,7 @@ void gateway_begin_turn(struct gateway *g, struct hal_time now)
         intake_continue(g);
     tell_sources(g);
     pressure_update(g);
+    letters_turn(g);
 }
 
 static void take_last_checkpoint(struct gateway *g)

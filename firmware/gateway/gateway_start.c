@@ -292,6 +292,7 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
     g->checkpoint.journal_bytes_since = f.bytes;
     fill_reset(g, g->filling);
     journal_start(g);
+    letters_start(g);
     return 0;
 }
 

@@ -175,6 +175,11 @@ struct receipts {
     uint32_t watchers, dirty; /* of all; how many are */
 };
 
+struct letters { /* gateway_letters.c */
+    int64_t told_ms; /* t of the last summary, or of the start */
+    uint64_t told[REJECT_REASON_END]; /* rejected by then */
+};
+
 struct tail_slot {
     struct tail_entry entry; /* `value` is printed when somebody looks */
     struct value value;      /* TEXT: cut, in entry.value */
@@ -213,6 +218,7 @@ struct gateway {
     struct checkpointer checkpoint;
     struct shed shed;
     struct pressure_watch pressure;
+    struct letters letters;
     /* time */
     struct hal_time now;
     int64_t t_ms, t_base_ms, mono_base_ms;
@@ -260,6 +266,10 @@ struct engine_out fill_engine_out(struct gateway *g);
 
 /* gateway_start.c */
 void start_tell_loss(struct gateway *g); /* once: what the start could not rebuild */
+
+/* gateway_letters.c */
+void letters_start(struct gateway *g);
+void letters_turn(struct gateway *g); /* once an hour: what was rejected */
 
 /* gateway_receipts.c */
 void receipts_init(struct receipts *r, const struct config *config, struct arena *arena);

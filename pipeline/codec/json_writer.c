@@ -138,6 +138,25 @@ void json_string(struct json_writer *w, const char *terminated)
     json_text(w, text_of(terminated));
 }
 
+void json_base64(struct json_writer *w, struct text bytes)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *at = (const uint8_t *)bytes.at;
+    separate(w);
+    put_u8(&w->out, '"');
+    for (uint32_t i = 0; i < bytes.bytes && !w->out.failed; i += 3) {
+        uint32_t left = bytes.bytes - i;
+        uint32_t group = (uint32_t)at[i] << 16 | (left > 1 ? (uint32_t)at[i + 1] << 8 : 0u) |
+                         (left > 2 ? at[i + 2] : 0u);
+        const char four[] = { digits[group >> 18], digits[group >> 12 & 63],
+                              left > 1 ? digits[group >> 6 & 63] : '=',
+                              left > 2 ? digits[group & 63] : '=' };
+        put_raw(&w->out, four, sizeof four);
+    }
+    put_u8(&w->out, '"');
+}
+
 /* A normal double that has a text of at most 15 digits gets just that from %.15g, and 17 always
  * suffice. Below DBL_MIN a double has fewer digits, so there the search begins at one. */
 void json_number(struct json_writer *w, double value)

@@ -25,6 +25,7 @@ void json_key(struct json_writer *w, const char *key); /* plain ASCII, no escape
 /* bytes that are not UTF-8 become U+FFFD */
 void json_text(struct json_writer *w, struct text text);
 void json_string(struct json_writer *w, const char *terminated);
+void json_base64(struct json_writer *w, struct text bytes); /* RFC 4648, padded, as a string */
 void json_number(struct json_writer *w, double value);
 void json_integer(struct json_writer *w, int64_t value);
 void json_unsigned(struct json_writer *w, uint64_t value);

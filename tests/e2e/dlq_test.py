@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Goal: dead letters can be triaged: counted by what they have in common, each with a sample and its usual cause, shown
+with the fault marked, exported whole; and docs/triage.md is what the program says. Method: the real gateway behind a
+broker is sent what it must reject."""
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from weir_e2e import ROOT, WEIR, Place, run_cases, skip_without  # noqa: E402
+
+CONFIG = """
+sources:
+  - {{name: plant, url: "mqtt://127.0.0.1:{port}", topics: ["t/{{device}}/{{metric}}", "odd/#"]}}
+clock: {{trust: system}}
+commit: {{max_age: 100ms}}
+alerts: {{reject_rate: 20/m}}
+"""
+
+
+def publish(port, topic, payload):
+    subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", topic, "-s"], input=payload, check=True, timeout=20)
+
+
+def start(place):
+    port = place.start_broker("plant")
+    place.write_config(CONFIG.format(port=port).replace(', "odd/#"', ""))
+    place.start_gateway()
+    place.wait_status("connected", lambda s: s["sources"][0]["connected"])
+    return port
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def they_are_counted_and_shown(place):
+    port = start(place)
+    assert "no dead letter" in place.weir("dlq", "summary")
+    for i in range(4):
+        publish(port, "t/oven/temp", b'{"value": 1, "sequence": %d, "time": "soon"}' % i)
+    for device in ("oven", "pump"):
+        publish(port, f"t/{device}/temp", b'{\n "value": 1,\n "sequence": 7;\n}')
+    publish(port, "t/pump/temp", b'{"value": "\xff\xfe"}')
+    publish(port, "t/pump/temp", b'{"value": 5, "sequence": 8}')
+    place.wait_status("all are in", lambda s: s["ledger"]["received"] == 8)
+    # by reason in each hour, by one thing, and only some
+    groups = json.loads(place.weir("dlq", "summary", "--json"))
+    counted = {g["reason"]: g["readings"] for g in groups["groups"]}
+    assert counted == {"time_invalid": 4, "json_syntax": 2, "invalid_utf8": 1} or len({g["hour"] for g in groups["groups"]}) > 1
+    assert groups["groups"][0]["reason"] == "time_invalid" and "soon" in groups["groups"][0]["sample"]["payload_begin"]
+    assert {r["reason"] for r in groups["reasons"]} == set(counted)
+    by = {what: {g[what]: g["letters"] for g in json.loads(place.weir("dlq", "summary", "--by", what, "--json"))["groups"]}
+          for what in ("reason", "source", "device")}
+    assert by == {"reason": counted, "source": {"plant": 7}, "device": {"oven": 5, "pump": 2}}, by
+    hours = json.loads(place.weir("dlq", "summary", "--by", "hour", "--json"))["groups"]
+    assert sum(g["readings"] for g in hours) == 7 and re.fullmatch(r"....-..-..T..:00:00Z", hours[0]["hour"]), hours
+    text = place.weir("dlq", "summary", "--reason", "time_invalid")
+    assert "time_invalid" in text and "json_syntax" not in text and "fix: `payload.time_format`" in text, text
+    assert len(lines(place.weir("dlq", "list", "--reason", "json_syntax", "--json"))) == 2
+    assert place.weir("dlq", "list", "--source", "nobody").count("\n") == 1
+    # the fault is marked in its line
+    letter = lines(place.weir("dlq", "list", "--reason", "json_syntax", "--json"))[0]
+    text = place.weir("dlq", "show", str(letter["id"]))
+    marked = text.split("fault at byte ")[1].splitlines()
+    assert marked[1].strip() == '"sequence": 7;' and marked[1][marked[2].index("^")] == ";", text
+    assert "usual cause: " in text and "device         oven" in text, text
+    # all of them, whole, also what is no text
+    whole = lines(place.weir("dlq", "export"))
+    assert len(whole) == 7 and whole[0]["payload"] == '{"value": 1, "sequence": 0, "time": "soon"}'
+    binary = [line for line in whole if "payload_base64" in line]
+    assert [base64.b64decode(line["payload_base64"]) for line in binary] == [b'{"value": "\xff\xfe"}']
+    assert len(lines(place.weir("dlq", "export", "--reason", "invalid_utf8"))) == 1
+    for wrong in (("summary", "--by", "colour"), ("list", "--reason", "nonsense"), ("eat",), ("summary", "x")):
+        done = subprocess.run([WEIR, "dlq", *wrong, "-s", place.socket], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 2, wrong
+    # one more than the limit allows raises the alert of the gateway itself
+    for i in range(20):
+        publish(port, "t/oven/temp", b"?")
+    place.wait_status("the alert is raised", lambda s: s["engine"]["alerts_open"] == 1)
+
+
+def the_page_is_what_the_program_says(_place):
+    """Every reason of the code has a row in docs/triage.md, with the words and the command that `weir dlq` has."""
+    with open(os.path.join(ROOT, "pipeline/reject.h")) as f:
+        listed = set(re.findall(r'X\(REJECT_\w+, \d+, "(\w+)"', f.read()))
+    said = {line["reason"]: line for line in lines(subprocess.run(
+        [WEIR, "dlq", "reasons", "--json", "-s", "none"], capture_output=True, text=True, check=True).stdout)}
+    assert set(said) == listed, set(said) ^ listed
+    with open(os.path.join(ROOT, "docs/triage.md")) as f:
+        rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", f.read(), re.M)
+    assert len(rows) == len(listed), len(rows)
+    for reason, text, cause, fix, retry in rows:
+        line = said[reason]
+        command = f"`weir dlq retry --reason {reason}`" if line["retry"] else "no use"
+        assert (text, cause, fix, retry) == (line["text"], line["cause"], line["fix"], command), (reason, line)
+
+
+CASES = [they_are_counted_and_shown, the_page_is_what_the_program_says]
+
+
+def main():
+    skip_without("mosquitto", "mosquitto_pub")
+    return run_cases(CASES)
+
+
+sys.exit(main())
