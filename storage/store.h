@@ -40,7 +40,8 @@ enum lane { LANE_ALERTS, LANE_RESULTS, LANE_RAW, LANES };
 enum {
     STORE_PIECE_BYTES = 64 * 1024,  /* of a checkpoint, a commit */
     STORE_PAYLOAD_BYTES_MAX = 256 * 1024, /* of one outbox row, before it is compressed */
-    STORE_SCHEMA_VERSION = 4,
+    STORE_SCHEMA_VERSION = 5,
+    STORE_TRIES_KEPT = 16,          /* of a dead letter's failed tries; the last ones */
     STORE_CONTRACTS_MAX = 64,       /* kept: the latest accepted */
     STORE_SESSION_BYTES_MAX = 1024  /* of one session's row */
 };
@@ -82,6 +83,18 @@ struct dead_letter {
     uint32_t fault_offset;       /* byte of the payload, where it could not be read as a reading */
     uint32_t readings;           /* that it stands for */
     struct text source, topic, payload;
+    struct text device;          /* that its connection showed to be; empty: not known */
+    /* tried again in vain so often; of the last STORE_TRIES_KEPT when (i64 wall_ms) and why (u8),
+     * packed, oldest first. Empty and 0 when written */
+    uint32_t tries;
+    struct text history;
+};
+
+struct letter_change {           /* of one that is held; one that is gone is passed over */
+    uint64_t id;
+    bool removed;                /* else it was tried in vain: */
+    enum reject_reason reason;
+    int64_t wall_ms;
 };
 
 struct lane_state { /* of the one destination */
@@ -128,6 +141,8 @@ struct batch {
     uint32_t row_count;
     const struct dead_letter *letters;
     uint32_t letter_count;
+    const struct letter_change *letter_changes;
+    uint32_t letter_change_count;
     struct lane_state lanes[LANES]; /* as they are after this batch; `covered` deletes rows */
     /* intake as it is after this batch; held and removed are the store's */
     struct ledger ledger;

@@ -60,6 +60,7 @@ static int64_t pages_needed(const struct batch *b)
         pages += pages_for(b->checkpoint.bytes.bytes);
     pages += b->contract_count * pages_for(CONTRACT_BYTES_MAX);
     pages += pages_for(sessions_bytes(b));
+    pages += 2 * b->letter_change_count;
     return pages;
 }
 
@@ -154,6 +155,8 @@ static int batch_write(struct store *s, const struct batch *b, int64_t pages)
         err = outbox_insert(s, &b->rows[i]);
     for (uint32_t i = 0; err == 0 && i < b->letter_count; i++)
         err = letter_insert(s, &b->letters[i]);
+    if (err == 0)
+        err = letters_change(s, b);
     if (err == 0)
         err = letters_retain(s, STORE_SLICE_ROWS + b->letter_count);
     if (err == 0)

@@ -38,7 +38,8 @@ enum sql {
     SQL_OUTBOX_AGE,
     SQL_ALERT_NEWEST, SQL_ALERT_FORGET,
     SQL_LETTER_INSERT, SQL_LETTER_OLDEST, SQL_LETTER_DELETE, SQL_LETTERS_AFTER,
-    SQL_LETTERS_NEWEST, SQL_LETTER_READ,
+    SQL_LETTERS_NEWEST, SQL_LETTER_READ, SQL_LETTER_BYTES,
+    SQL_TRY_READ, SQL_TRY_WRITE, SQL_TRY_DELETE,
     SQL_PIECE_WRITE, SQL_PIECE_READ, SQL_PIECE_TRIM,
     SQL_CONTRACT_WRITE, SQL_CONTRACT_READ, SQL_CONTRACT_TRIM,
     SQL_SESSION_WRITE, SQL_SESSION_DELETE, SQL_SESSION_READ, SQL_SESSION_TRIM,
@@ -161,6 +162,7 @@ int outbox_gap(struct store *s, enum lane lane, uint64_t from, uint64_t to, cons
 /* --- store_letters.c ----------------------------------------------------------------------- */
 int letter_insert(struct store *s, const struct dead_letter *letter);
 int letters_retain(struct store *s, uint32_t rows_max);
+int letters_change(struct store *s, const struct batch *b);
 int letters_drop(struct store *s, uint32_t rows);
 
 /* --- store_contracts.c --------------------------------------------------------------------- */

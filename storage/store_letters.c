@@ -2,6 +2,8 @@
 
 #include "storage/store_internal.h"
 
+enum { TRY_BYTES = 9 }; /* of a try: i64, u8 */
+
 static uint64_t letter_bytes(const struct dead_letter *letter)
 {
     return (uint64_t)letter->source.bytes + letter->topic.bytes + letter->payload.bytes +
@@ -19,6 +21,7 @@ int letter_insert(struct store *s, const struct dead_letter *letter)
     sql_blob(s, SQL_LETTER_INSERT, 7, letter->source);
     sql_blob(s, SQL_LETTER_INSERT, 8, letter->topic);
     sql_blob(s, SQL_LETTER_INSERT, 9, letter->payload);
+    sql_blob(s, SQL_LETTER_INSERT, 10, letter->device);
     int err = sql_run(s, SQL_LETTER_INSERT);
     if (err != 0)
         return err;
@@ -26,6 +29,20 @@ int letter_insert(struct store *s, const struct dead_letter *letter)
     s->next.letters_rows++;
     s->next.letters_bytes += letter_bytes(letter);
     return 0;
+}
+
+static int letter_remove(struct store *s, uint64_t id, uint64_t bytes)
+{
+    sql_i64(s, SQL_LETTER_DELETE, 1, (int64_t)id);
+    int err = sql_run(s, SQL_LETTER_DELETE);
+    if (err != 0)
+        return err;
+    assert(s->next.letters_rows > 0);
+    assert(s->next.letters_bytes >= bytes);
+    s->next.letters_rows--;
+    s->next.letters_bytes -= bytes;
+    sql_i64(s, SQL_TRY_DELETE, 1, (int64_t)id);
+    return sql_run(s, SQL_TRY_DELETE);
 }
 
 /* 1: the oldest went; 0: it may stay, or there is none */
@@ -44,14 +61,52 @@ static int drop_oldest(struct store *s, bool force)
                 s->next.letters_bytes > c->letters_bytes_max;
     if (!old && !many && !force)
         return 0;
-    sql_i64(s, SQL_LETTER_DELETE, 1, id);
-    int err = sql_run(s, SQL_LETTER_DELETE);
-    if (err != 0)
-        return err;
-    assert(s->next.letters_rows > 0);
-    s->next.letters_rows--;
-    s->next.letters_bytes -= bytes;
-    return 1;
+    int err = letter_remove(s, (uint64_t)id, bytes);
+    return err != 0 ? err : 1;
+}
+
+/* One more try in vain. */
+static int letter_try(struct store *s, const struct letter_change *change)
+{
+    uint8_t kept[STORE_TRIES_KEPT * TRY_BYTES];
+    struct byte_writer w = { kept, sizeof kept, 0, false };
+    sql_i64(s, SQL_TRY_READ, 1, (int64_t)change->id);
+    int row = sql_next(s, SQL_TRY_READ);
+    if (row < 0)
+        return row;
+    int64_t tries = row == 1 ? sql_column(s, SQL_TRY_READ, 0) : 0;
+    if (row == 1) {
+        struct text before = sql_column_bytes(s, SQL_TRY_READ, 1);
+        uint32_t most = (STORE_TRIES_KEPT - 1) * TRY_BYTES;
+        uint32_t bytes = before.bytes < most ? before.bytes : most;
+        put_raw(&w, before.at + (before.bytes - bytes), bytes);
+        sql_end(s, SQL_TRY_READ);
+    }
+    put_i64(&w, change->wall_ms);
+    put_u8(&w, (uint8_t)change->reason);
+    assert(!w.failed);
+    sql_i64(s, SQL_TRY_WRITE, 1, (int64_t)change->id);
+    sql_i64(s, SQL_TRY_WRITE, 2, tries + 1);
+    sql_blob(s, SQL_TRY_WRITE, 3, (struct text){ (const char *)kept, (uint32_t)w.used });
+    return sql_run(s, SQL_TRY_WRITE);
+}
+
+int letters_change(struct store *s, const struct batch *b)
+{
+    int err = 0;
+    for (uint32_t i = 0; err == 0 && i < b->letter_change_count; i++) {
+        const struct letter_change *change = &b->letter_changes[i];
+        int64_t bytes = 0;
+        sql_i64(s, SQL_LETTER_BYTES, 1, (int64_t)change->id);
+        int row = sql_one(s, SQL_LETTER_BYTES, &bytes);
+        if (row <= 0)
+            err = row; /* or it is gone: retention was first */
+        else if (change->removed)
+            err = letter_remove(s, change->id, (uint64_t)bytes + STORE_ROW_BYTES);
+        else
+            err = letter_try(s, change);
+    }
+    return err;
 }
 
 int letters_retain(struct store *s, uint32_t rows_max)
@@ -74,8 +129,8 @@ int letters_drop(struct store *s, uint32_t rows)
 static bool letter_take(struct store *s, enum sql q, struct byte_writer *w,
                         struct dead_letter *letter)
 {
-    struct text parts[3];
-    for (int i = 0; i < 3; i++) {
+    struct text parts[5];
+    for (int i = 0; i < 5; i++) {
         struct text from = sql_column_bytes(s, q, 6 + i);
         parts[i] = (struct text){ (const char *)w->at + w->used, from.bytes };
         put_raw(w, from.at, from.bytes);
@@ -87,7 +142,8 @@ static bool letter_take(struct store *s, enum sql q, struct byte_writer *w,
         .reason = (enum reject_reason)sql_column(s, q, 3),
         .fault_offset = (uint32_t)sql_column(s, q, 4),
         .readings = (uint32_t)sql_column(s, q, 5),
-        .source = parts[0], .topic = parts[1], .payload = parts[2],
+        .source = parts[0], .topic = parts[1], .payload = parts[2], .device = parts[3],
+        .history = parts[4], .tries = (uint32_t)sql_column(s, q, 11),
     };
     return !w->failed;
 }

@@ -94,7 +94,8 @@ static int tables_readable(struct store *s)
                             "+ (SELECT max(name) FROM contract) IS NULL "
                             "+ (SELECT max(id) FROM session) IS NULL "
                             "+ (SELECT max(id) FROM exchange) IS NULL "
-                            "+ (SELECT max(id) FROM receipt) IS NULL",
+                            "+ (SELECT max(id) FROM receipt) IS NULL "
+                            "+ (SELECT max(id) FROM letter_try) IS NULL",
                             &rows);
 }
 

@@ -18,6 +18,8 @@ static const char *const STEPS[STORE_SCHEMA_VERSION] = {
     ("CREATE TABLE session(id INTEGER PRIMARY KEY, bytes BLOB);"
      "CREATE TABLE exchange(id INTEGER PRIMARY KEY, mark INTEGER);"),
     "CREATE TABLE receipt(id INTEGER PRIMARY KEY, device BLOB, sequence INTEGER, above INTEGER);",
+    ("ALTER TABLE letters ADD COLUMN device BLOB;"
+     "CREATE TABLE letter_try(id INTEGER PRIMARY KEY, tries INTEGER, history BLOB);"),
 };
 
 static int migrate_step(struct store *s, const char *step, int version)

@@ -123,6 +123,10 @@ void api_argument(struct api_request *r, const char *name, const char *value)
         r->from = number;
     } else if (strcmp(name, "skip") == 0) {
         r->skip = number;
+    } else if (strcmp(name, "dry") == 0) {
+        r->dry = number != 0;
+    } else if (strcmp(name, "force") == 0) {
+        r->force = number != 0;
     } else if (strcmp(name, "qos") == 0) {
         r->qos = number;
     } else if (strcmp(name, "wait_ms") == 0 && number <= INT64_MAX) {
@@ -338,6 +342,7 @@ static const struct route {
     { "/api/v1/tail", false, false, api_list_tail },
     { "/api/v1/dlq", false, false, answer_letters },
     { "/api/v1/dlq/", true, false, answer_letter },
+    { "/api/v1/dlq/", true, true, api_change_letter },
     { "/api/v1/export", false, false, answer_export },
     { "/api/v1/fields", false, false, answer_fields },
     { "/api/v1/credentials", false, false, api_list_credentials },

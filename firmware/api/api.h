@@ -15,6 +15,10 @@
  *                                           10 s for a newer one
  *   GET  /api/v1/dlq?after=&max=            dead letters, oldest first; without `after` the newest
  *   GET  /api/v1/dlq/ID                     one, with its payload
+ *   POST /api/v1/dlq/ID/retry?dry=&force= | drop
+ *                                           tried again by the present configuration (dry=1: only
+ *                                           what would become of it), or forgotten; it is on disk
+ *                                           with the next commit
  *   GET  /api/v1/fields                     names of further fields that the configuration keeps
  *   GET  /api/v1/export?from=BLOCK&skip=N   the journal as JSON Lines, part of one block a
  * request; the header Weir-Next says where to go on: "BLOCK.N"
@@ -66,6 +70,7 @@ struct api_request {
     bool bad_argument, bad_name;
     bool has_after, has_max;
     uint64_t after, max, from, skip;
+    bool dry, force;
     int64_t until_ms;
     char device[READING_NAME_BYTES_MAX + 1];
     uint64_t qos;     /* 1 */

@@ -22,7 +22,7 @@ enum {
     "a device's name has 1 to 64 bytes, no control characters, none of / + #, and no space at " \
     "either end"
 
-enum question_kind { QUESTION_LETTERS, QUESTION_LETTER, QUESTION_EXPORT };
+enum question_kind { QUESTION_LETTERS, QUESTION_LETTER, QUESTION_RETRY, QUESTION_EXPORT };
 enum question_state { QUESTION_NONE, QUESTION_ASKED, QUESTION_ANSWERED };
 
 struct question { /* to the store; written by its worker while ASKED */
@@ -95,6 +95,12 @@ bool api_list_tail(struct api *api, const struct api_request *request, int64_t m
 /* api_alarms.c: likewise */
 bool api_report_alarms(struct api *api, const struct api_request *request, int64_t mono_ms,
                        struct api_response *response);
+
+/* api_letters.c: likewise */
+bool api_change_letter(struct api *api, const struct api_request *request, int64_t mono_ms,
+                       struct api_response *response);
+/* The letter that was asked for is in api->letters[0]; false: not yet. */
+bool api_retry(struct api *api, const struct api_request *request, struct api_response *response);
 
 /* api_credentials.c: likewise */
 bool api_list_credentials(struct api *api, const struct api_request *request, int64_t mono_ms,

@@ -10,10 +10,12 @@
 #include "pipeline/err.h"
 #include "pipeline/made.h"
 
-/* Only what a template of its source finds in the topic. */
+/* Who sent it, else what a template of its source finds in the topic. */
 static struct text device_of(const struct api *api, const struct dead_letter *letter)
 {
     struct topic_match match = { { 0 }, { 0 } };
+    if (letter->device.bytes > 0)
+        return letter->device;
     for (uint32_t s = 0; s < api->config->source_count; s++) {
         const struct config_source *source = &api->config->sources[s];
         for (uint32_t i = 0; i < source->topic_count; i++)
@@ -33,6 +35,23 @@ static bool is_utf8(struct text payload)
     return bytes > 0;
 }
 
+/* When it was tried again in vain, and why. */
+static void put_tries(struct json_writer *w, struct text history)
+{
+    struct byte_reader r = { (const uint8_t *)history.at, history.bytes, 0, false };
+    json_key(w, "history");
+    json_array(w);
+    while (r.used < r.bytes && !r.failed) {
+        int64_t wall_ms = get_i64(&r);
+        uint8_t reason = get_u8(&r);
+        json_object(w);
+        json_put_time(w, "tried", wall_ms);
+        json_put_string(w, "reason", reject_name((enum reject_reason)reason));
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
 static void put_letter(const struct api *api, struct json_writer *w,
                        const struct dead_letter *letter, bool whole)
 {
@@ -47,6 +66,7 @@ static void put_letter(const struct api *api, struct json_writer *w,
     else
         json_unsigned(w, letter->fault_offset);
     json_put_unsigned(w, "readings", letter->readings);
+    json_put_unsigned(w, "tries", letter->tries);
     json_put_text(w, "source", letter->source);
     json_put_text(w, "topic", letter->topic);
     json_put_text(w, "device", device_of(api, letter));
@@ -56,6 +76,8 @@ static void put_letter(const struct api *api, struct json_writer *w,
     if (!whole && payload.bytes > 64)
         payload.bytes = 64;
     json_text(w, payload);
+    if (whole)
+        put_tries(w, letter->history);
     if (whole && !is_utf8(payload)) {
         json_key(w, "payload_base64");
         json_base64(w, payload);
@@ -331,6 +353,10 @@ static void ask_store(void *ctx, struct store *store)
     case QUESTION_LETTER:
         ask_letter(api, store);
         break;
+    case QUESTION_RETRY:
+        api->question.error = store_letter_read(store, api->question.from, api->bytes,
+                                                api->bytes_max, &api->letters[0]);
+        break;
     case QUESTION_EXPORT:
         ask_export(api, store);
         break;
@@ -363,8 +389,15 @@ bool api_ask(struct api *api, const struct api_request *request, const struct qu
              struct api_response *response)
 {
     struct question *q = &api->question;
-    if (q->state == QUESTION_ANSWERED && q->request == request->number)
-        return give_answer(api, response);
+    if (q->state == QUESTION_ANSWERED && q->request == request->number) {
+        bool retry = q->kind == QUESTION_RETRY && q->error == 0;
+        if (retry && !api_retry(api, request, response))
+            return false; /* in a later turn */
+        if (!retry)
+            return give_answer(api, response);
+        q->state = QUESTION_NONE;
+        return true;
+    }
     if (q->state == QUESTION_ANSWERED && q->request == 0)
         q->state = QUESTION_NONE; /* nobody wants it any more */
     if (q->state != QUESTION_NONE)

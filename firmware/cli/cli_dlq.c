@@ -14,6 +14,8 @@ static const char help[] =
     "       weir dlq summary [--by reason|source|device|hour] [--reason R] [--source S]\n"
     "       weir dlq show ID\n"
     "       weir dlq export [--reason R] [--source S]\n"
+    "       weir dlq retry ID | --all | --reason R | --source S [--dry-run] [--force]\n"
+    "       weir dlq drop ID | --all | --reason R | --source S\n"
     "       weir dlq reasons\n\n"
     "Dead letters: messages that were rejected, kept whole, with the reason and, where the\n"
     "payload could not be read, the offset of the fault in it.\n\n"
@@ -21,8 +23,14 @@ static const char help[] =
     "                cause; without --by the reasons of each hour\n"
     "  show          one, whole, with the fault marked\n"
     "  export        all, whole, as JSON Lines; payload_base64 where one is no UTF-8\n"
+    "  retry         try them again by the present configuration, each whole or not at all: its\n"
+    "                readings are stored and it is removed in one commit; repeats count as such.\n"
+    "                One that fails again stays, with its history; after five times --force\n"
+    "                alone tries it\n"
+    "  drop          remove them; they stay counted as rejected\n"
     "  reasons       every reason there is, with its usual cause and what mends it\n\n"
     "  --all         list: every one, oldest first; without it the newest\n"
+    "  --dry-run     retry: only tell what would become of them\n"
     "  --reason R    only those rejected for this; --source S: only that source's\n";
 
 static const char *const headers[] = { ">id",    "arrived", "reason", ">offset",
@@ -127,7 +135,9 @@ static void print_reason(enum reject_reason reason, bool json)
     const struct triage *t = triage_of(reason);
     const char *name = reject_name(reason), *text = reject_text(reason);
     if (!json) {
-        (void)printf("%s: %s\n  cause: %s\n  fix: %s\n", name, text, t->cause, t->fix);
+        (void)printf("%s: %s\n  cause: %s\n  fix: %s\n  %s%s\n", name, text, t->cause, t->fix,
+                     t->retry ? "then: weir dlq retry --reason " : "trying it again is no use",
+                     t->retry ? name : "");
         return;
     }
     (void)printf("{\"reason\":\"%s\",\"text\":", name);
@@ -157,11 +167,13 @@ static bool is_grouping(const char *by)
 
 int cli_dlq(int argc, char **argv)
 {
-    bool all = false;
+    bool all = false, dry = false, force = false;
     const char *by = NULL;
     struct dlq_filter filter = { NULL, NULL };
     const struct flag flags[] = { { "--all", NULL, NULL, &all },
                                   { "--by", NULL, &by, NULL },
+                                  { "--dry-run", NULL, NULL, &dry },
+                                  { "--force", NULL, NULL, &force },
                                   { "--reason", NULL, &filter.reason, NULL },
                                   { "--source", NULL, &filter.source, NULL },
                                   { 0 } };
@@ -187,5 +199,11 @@ int cli_dlq(int argc, char **argv)
         return dlq_each(&options, &filter, &options, export_letter);
     if (a.word_count == 1 && strcmp(verb, "reasons") == 0)
         return reasons(options.json);
-    return arguments_usage(&a, "want list, summary, show ID, export or reasons, not", verb);
+    if (strcmp(verb, "retry") != 0 && strcmp(verb, "drop") != 0)
+        return arguments_usage(&a, "want list, summary, show, export, retry, drop or reasons, not",
+                               verb);
+    if ((a.word_count == 2) == (all || filters))
+        return arguments_usage(&a, "want ID, or --all, --reason or --source, after", verb);
+    const struct dlq_change change = { verb, a.word_count == 2 ? a.words[1] : NULL, dry, force };
+    return dlq_change(&options, &filter, &change);
 }

@@ -18,6 +18,15 @@ int dlq_each(const struct client_options *options, const struct dlq_filter *filt
 int dlq_summary(const struct client_options *options, const struct dlq_filter *filter,
                 const char *by);
 
+/* dlq_retry.c: what is asked for one, or for each that fits; prints what became of them. */
+struct dlq_change {
+    const char *verb;    /* "retry" or "drop" */
+    const char *id;      /* NULL: each that fits */
+    bool dry, force;
+};
+int dlq_change(const struct client_options *options, const struct dlq_filter *filter,
+               const struct dlq_change *change);
+
 /* The payload's bytes, of an answer that holds it whole. */
 struct text dlq_payload(struct text letter);
 /* It, and a caret under the byte where the fault was seen. */

@@ -428,7 +428,8 @@ struct gateway_view gateway_view(const struct gateway *g)
     struct gateway_view view = {
         .engine = g->engine,
         .ledger = g->committed,
-        .pending = g->ledger.received - g->committed.received,
+        .pending = g->ledger.received - g->committed.received +
+                   (g->ledger.retried - g->committed.retried),
         .block = g->committed_block,
         .t_ms = g->t_ms,
         .wall_ms = gateway_wall_ms(g),

@@ -184,6 +184,30 @@ bool gateway_looks_ahead(const struct gateway *g);
  * left to be said, printable ASCII without quotes; may be empty. WEIR_EAGAIN: not now. */
 int gateway_on_gone(struct gateway *g, uint32_t source, struct text device, struct text will);
 
+/* A dead letter, read from the store, tried again by the present configuration. All of it or
+ * nothing: its readings, and its removal, are in one commit with the last of them; where any of
+ * them is rejected again nothing is taken, and that goes into its history. */
+enum retry_outcome {
+    RETRY_STORED,    /* or all of it were repeats */
+    RETRY_REJECTED,  /* again */
+    RETRY_PARTIAL,   /* a part of it was stored when it came, and nobody knows which */
+    RETRY_POISONED,  /* in vain too often: only when forced */
+    RETRY_NO_USE,    /* for its reason: cut off, another device's, not a reading */
+    RETRY_NO_SOURCE, /* its source is not configured any more */
+    RETRY_OUTCOMES
+};
+struct retried {
+    enum retry_outcome outcome;
+    enum reject_reason reason;   /* REJECTED */
+    uint32_t stored, duplicate;  /* readings */
+};
+enum { GATEWAY_RETRIES_MAX = 5 }; /* in vain; after that it is poisoned */
+/* `dry`: only what would become of it. WEIR_EAGAIN: not now; WEIR_ENOTFOUND: it is gone. */
+int gateway_retry(struct gateway *g, const struct dead_letter *letter, bool dry, bool force,
+                  struct retried *to);
+/* Forget one. WEIR_EAGAIN, WEIR_ENOTFOUND. */
+int gateway_drop_letter(struct gateway *g, uint64_t id);
+
 void gateway_on_source(struct gateway *g, uint32_t source, bool connected);
 void gateway_on_store_done(struct gateway *g, struct store_job *job);
 

@@ -218,6 +218,8 @@ void fill_init(struct fill *f, const struct config *config, const struct fill_li
         .row_bytes = arena_take(arena, limits->row_bytes_max, 1),
         .letters = arena_take(arena, FILL_LETTERS_MAX, sizeof *made.letters),
         .letter_bytes = arena_take(arena, limits->letter_bytes_max, 1),
+        .letter_changes =
+            arena_take(arena, FILL_LETTER_CHANGES_MAX, sizeof *made.letter_changes),
         .results =
             results_builder_init(RESULTS_WINDOWS, FILL_RESULTS_MAX, FILL_RESULTS_BYTES_MAX, arena),
         .raw = raw ? results_builder_init(RESULTS_READINGS, FILL_RAW_MAX, FILL_RESULTS_BYTES_MAX,
@@ -241,6 +243,7 @@ void fill_reset(struct gateway *g, struct fill *f)
         .row_bytes = f->row_bytes,
         .letters = f->letters,
         .letter_bytes = f->letter_bytes,
+        .letter_changes = f->letter_changes,
         .sessions = f->sessions,
         .session_bytes = f->session_bytes,
         .receipts = f->receipts,
@@ -346,6 +349,7 @@ void fill_add_letter(struct gateway *g, const struct dead_letter *letter)
     *kept = *letter;
     kept->topic = copy_to_letters(f, g->limits.letter_bytes_max, letter->topic);
     kept->payload = copy_to_letters(f, g->limits.letter_bytes_max, letter->payload);
+    kept->device = copy_to_letters(f, g->limits.letter_bytes_max, letter->device);
     fill_open(g);
 }
 
@@ -404,6 +408,7 @@ void fill_seal(struct gateway *g)
     }
     b->rows = f->rows;
     b->letters = f->letters;
+    b->letter_changes = f->letter_changes;
     b->sessions = f->sessions;
     receipts_seal(g, f);
     memcpy(b->lanes, g->lanes, sizeof b->lanes);

@@ -99,6 +99,7 @@ static void keep_letter(struct gateway *g, const struct message *message, enum r
         .source = text_of(g->config->sources[message->source].name),
         .topic = message->topic,
         .payload = message->payload,
+        .device = message->device,
     };
     if (letter.payload.bytes > limit)
         letter.payload.bytes = limit;
@@ -159,12 +160,13 @@ static enum reject_reason reject_readings(struct gateway *g, const struct messag
 
 static void take_reading(struct gateway *g, struct admission *admission)
 {
+    uint64_t *came = g->carried.letter != 0 ? &g->ledger.retried : &g->ledger.received;
     admission->record.t_ms = g->t_ms;
     switch (admission->verdict) {
     case ADMIT_STORE:
         fill_append(g, &admission->record);
         engine_apply(g->engine, &admission->record, &g->out);
-        g->ledger.received++;
+        ++*came;
         g->ledger.stored++;
         g->ledger.held++;
         g->ledger.sequence_restart += admission->sequence_restart;
@@ -172,7 +174,7 @@ static void take_reading(struct gateway *g, struct admission *admission)
         tail_add(g, &admission->record, "stored");
         break;
     case ADMIT_DUPLICATE:
-        g->ledger.received++;
+        ++*came;
         g->ledger.duplicate++;
         tail_add(g, &admission->record, "duplicate");
         break;
@@ -193,7 +195,10 @@ void intake_continue(struct gateway *g)
         take_reading(g, &g->admissions[c->next++]);
     }
     /* The acknowledgement waits for the batch that holds the last of it. */
-    if (c->next == c->count) {
+    if (c->next == c->count && c->letter != 0) {
+        letters_removed(g, c->letter);
+        c->letter = 0;
+    } else if (c->next == c->count) {
         g->filling->last[c->source] = c->number;
         if (c->has_exchange)
             fill_add_session(g, &c->exchange);
@@ -309,6 +314,73 @@ static enum reject_reason judge_message(struct gateway *g, const struct message 
     return REJECT_PAYLOAD_TOO_LARGE;
 }
 
+/* --- dead letters once more ------------------------------------------------------------------ */
+
+/* So that none of its readings was stored. These reasons are of whole messages only; others may be
+ * of one reading among good ones. */
+static bool was_refused_whole(const struct dead_letter *letter, uint32_t readings)
+{
+    bool unread = letter->reason <= REJECT_NUMBER_NOT_FINITE ||
+                  letter->reason == REJECT_TOO_MANY_READINGS;
+    return unread || letter->readings >= readings;
+}
+
+/* REJECT_NONE: all its readings are good, and judged in g->admissions. */
+static enum reject_reason judge_letter(struct gateway *g, const struct message *message)
+{
+    struct topic_match match = { { 0 }, { 0 } };
+    struct decoded *d = &g->decoded;
+    const struct config_topic *topic = find_topic(g, message, &match);
+    if (topic == NULL)
+        return REJECT_TOPIC_MISMATCH;
+    if (message->payload.bytes > g->config->json.payload_bytes)
+        return REJECT_PAYLOAD_TOO_LARGE;
+    if (message->device.bytes > 0 && match.device.bytes > 0 &&
+        !text_equal(match.device, message->device))
+        return REJECT_IDENTITY_MISMATCH;
+    decode_json(&g->decoder, &topic->mapping, (uint16_t)message->source,
+                message->device.bytes > 0 ? message->device : match.device, match.metric,
+                message->payload, d);
+    if (d->reason != REJECT_NONE || d->bad_count > 0)
+        return d->reason != REJECT_NONE ? d->reason : d->bad[0].reason;
+    engine_admit(g->engine, g->t_ms, g->decoder.readings, d->count, g->admissions);
+    for (uint32_t i = 0; i < d->count; i++)
+        if (g->admissions[i].verdict == ADMIT_REJECT)
+            return g->admissions[i].reason;
+    return REJECT_NONE;
+}
+
+void intake_letter(struct gateway *g, const struct message *message,
+                   const struct dead_letter *letter, bool take, struct retried *to)
+{
+    struct decoded *d = &g->decoded;
+    assert(g->carried.next == g->carried.count);
+    g->carried.next = g->carried.count = 0;
+    struct message copy = own_copy(g, message);
+    to->reason = judge_letter(g, &copy);
+    uint32_t count = d->count;
+    d->bad_count = 0; /* no receipt may say that they are here */
+    to->outcome = to->reason != REJECT_NONE             ? RETRY_REJECTED
+                  : was_refused_whole(letter, count) ? RETRY_STORED
+                                                     : RETRY_PARTIAL;
+    if (to->outcome != RETRY_STORED)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        struct record *record = &g->admissions[i].record;
+        if (record->time_source == TIME_ARRIVAL || record->time_source == TIME_COARSE)
+            record->event_time_ms = letter->wall_ms; /* it arrived then, not now */
+        to->duplicate += g->admissions[i].verdict == ADMIT_DUPLICATE;
+    }
+    to->stored = count - to->duplicate;
+    if (!take)
+        return;
+    g->carried.source = message->source;
+    g->carried.letter = letter->id;
+    g->carried.has_exchange = false;
+    g->carried.count = count;
+    intake_continue(g);
+}
+
 /* What waits may be all that comes before an acknowledgement. */
 static void count_message(struct gateway *g, uint32_t source)
 {
@@ -338,6 +410,7 @@ struct taken gateway_on_message(struct gateway *g, const struct message *message
     struct taken taken = { .number = ++g->taken[message->source] };
     g->carried.source = message->source;
     g->carried.number = taken.number;
+    g->carried.letter = 0;
     g->carried.next = g->carried.count = 0;
     g->decoded.bad_count = 0;
     taken.reason = judge_message(g, message);

@@ -20,6 +20,7 @@ enum {
     FILL_STREAM_VALUES_LEAST = 128,     /* and so many fit, whatever they are */
     FILL_REJECT_BYTES = 2 * READING_NAME_BYTES_MAX + 32, /* of one's record, its names whole */
     FILL_RECORDS_SLACK = 64,            /* ticks, clock and source records of a turn */
+    FILL_LETTER_CHANGES_MAX = 256,
     FILL_SESSIONS_MAX = 4096,           /* changes of devices' sessions */
     FILL_SESSION_BYTES_MAX = 64 * 1024, /* of their rows */
     TAIL_SLOTS = 256,
@@ -36,6 +37,7 @@ struct fill {
     size_t row_bytes_used;
     struct dead_letter *letters;
     uint8_t *letter_bytes;
+    struct letter_change *letter_changes;
     size_t letter_bytes_used;
     struct session_change *sessions; /* NULL: no source has any */
     uint8_t *session_bytes;
@@ -125,6 +127,7 @@ struct carried {
     uint8_t *bytes; /* topic, then payload */
     uint32_t source;
     uint64_t number;
+    uint64_t letter; /* the dead letter that it is, tried again; 0: none */
     bool has_exchange;
     struct session_change exchange;
     uint32_t count, next; /* admissions, and the next one to take; equal: nothing waits */
@@ -176,6 +179,9 @@ struct receipts {
 };
 
 struct letters { /* gateway_letters.c */
+    /* removed of late: one that was read before its removal was committed is not tried again */
+    uint64_t gone[2 * FILL_LETTER_CHANGES_MAX];
+    uint32_t gone_next;
     int64_t told_ms; /* t of the last summary, or of the start */
     uint64_t told[REJECT_REASON_END]; /* rejected by then */
 };
@@ -269,6 +275,9 @@ void start_tell_loss(struct gateway *g); /* once: what the start could not rebui
 
 /* gateway_letters.c */
 void letters_start(struct gateway *g);
+/* For one more change, and for that of the letter that may be under way. */
+bool letters_room(const struct gateway *g);
+void letters_removed(struct gateway *g, uint64_t id); /* with the batch that fills */
 void letters_turn(struct gateway *g); /* once an hour: what was rejected */
 
 /* gateway_receipts.c */
@@ -280,6 +289,10 @@ void receipts_committed(struct gateway *g, const struct batch *batch);
 
 /* gateway_intake.c */
 void intake_continue(struct gateway *g);          /* what is left of the carried message */
+/* A dead letter by the present configuration: what would become of it, in *to. Taken, where all of
+ * it is good, and `take`. */
+void intake_letter(struct gateway *g, const struct message *message,
+                   const struct dead_letter *letter, bool take, struct retried *to);
 int64_t gateway_wall_ms(const struct gateway *g); /* t + offset */
 
 /* gateway_pressure.c */

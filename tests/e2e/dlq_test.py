@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import ROOT, WEIR, Place, run_cases, skip_without  # noqa: E402
+from weir_e2e import ROOT, WEIR, Place, run_cases, skip_without, wait_until  # noqa: E402
 
 CONFIG = """
 sources:
@@ -83,6 +83,115 @@ def they_are_counted_and_shown(place):
     place.wait_status("the alert is raised", lambda s: s["engine"]["alerts_open"] == 1)
 
 
+RETRIED = """
+sources:
+  - name: plant
+    url: mqtt://127.0.0.1:{port}
+    topics: ["t/{{device}}/{{metric}}"]
+    payload: {{value: {value}, time: /time, sequence: /n}}
+clock: {{trust: system}}
+commit: {{max_age: {age}}}
+"""
+
+
+def they_are_tried_again(place):
+    """By a mended configuration: stored once, however often and whatever dies meanwhile."""
+    port = place.start_broker("plant")
+
+    def configure(value, age="100ms"):
+        place.write_config(RETRIED.format(port=port, value=value, age=age))
+
+    def start():
+        place.start_gateway()
+        place.wait_status("connected", lambda s: s["sources"][0]["connected"])
+
+    def letters(*arguments):
+        return lines(place.weir("dlq", "list", "--all", "--json", *arguments))
+
+    def retry(*arguments):
+        return lines(place.weir("dlq", "retry", *arguments, "--json"))
+
+    configure("/value")
+    start()
+    base = 1790000000
+    for i in range(6):
+        publish(port, "t/oven/temp", json.dumps({"v": 20 + i, "time": base + i, "n": i}).encode())
+    publish(port, "t/oven/temp", json.dumps({"v": 20, "time": base, "n": 0}).encode())  # the first one again
+    publish(port, "t/pump/temp", b'{"v": 7}')
+    publish(port, "t/oven/temp", b'{"v": ')
+    place.wait_status("all are in", lambda s: s["ledger"]["received"] == 9)
+    assert [r["outcome"] for r in retry("--all")] == ["rejected"] * 9, "the configuration is as it was"
+    arrived = letters("--reason", "value_missing")[-1]["arrived"]
+    place.stop("gateway")
+    configure("/v")
+    start()
+    trial = retry("--all", "--dry-run")
+    assert [r["outcome"] for r in trial] == ["stored"] * 8 + ["rejected"], trial
+    assert len(letters()) == 9 and place.status()["ledger"]["retried"] == 0, "a trial changes nothing"
+    assert [(r["outcome"], r["stored"]) for r in retry("--reason", "value_missing")] == \
+        [("stored", 1)] * 6 + [("duplicate", 0), ("stored", 1)]
+    ledger = place.wait_status("they are on disk", lambda s: s["ledger"]["retried"] == 8)["ledger"]
+    assert ledger["balanced"] and ledger["received"] == 9 and ledger["stored"] == 7 and ledger["duplicate"] == 1, ledger
+    readings = place.readings()
+    assert [r["event_time_ms"] for r in readings[:6]] == [(base + i) * 1000 for i in range(6)], readings
+    assert readings[6]["event_time"] == arrived, "one without a time of its own arrived when it arrived"
+    assert [letter["reason"] for letter in letters()] == ["json_syntax"]
+    # what fails again stays, with its history; after five times only by force
+    bad = str(letters()[0]["id"])
+    def tries():
+        return json.loads(place.weir("dlq", "show", bad, "--json"))["tries"]
+    for done in range(1, 5):
+        assert tries() == done and retry(bad)[0]["outcome"] == "rejected"
+        wait_until("that is on disk", lambda: tries() == done + 1)
+    assert retry(bad)[0]["outcome"] == "poisoned"
+    assert retry(bad, "--force")[0]["outcome"] == "rejected"
+    wait_until("that is on disk", lambda: tries() == 6)
+    shown = json.loads(place.weir("dlq", "show", bad, "--json"))
+    assert shown["tries"] == 6 and [h["reason"] for h in shown["history"]] == ["json_syntax"] * 6, shown
+    assert "dropped" in place.weir("dlq", "drop", bad)
+    wait_until("it is gone", lambda: letters() == [])
+    assert subprocess.run([WEIR, "dlq", "drop", bad, "-s", place.socket], capture_output=True).returncode == 1
+    for wrong in (("retry",), ("drop",), ("retry", bad, "--all")):
+        assert subprocess.run([WEIR, "dlq", *wrong, "-s", place.socket], capture_output=True).returncode == 2
+    assert json.loads(replayed(place))["verdict"] == "identical"
+
+
+def replayed(place):
+    return subprocess.run([WEIR, "replay", "--store", place.path("data", "weir.db"), "--json"], capture_output=True,
+                          text=True, check=True, timeout=60).stdout
+
+
+def killed_while_they_are_tried(place):
+    """kill -9 between a retry and its commit: a reading is stored and its letter gone, or neither."""
+    port = place.start_broker("plant")
+    for value, age in (("/value", "100ms"), ("/v", "300ms")):
+        place.write_config(RETRIED.format(port=port, value=value, age=age))
+        place.start_gateway()
+        place.wait_status("connected", lambda s: s["sources"][0]["connected"])
+        if value == "/value":
+            for i in range(12):
+                publish(port, "t/oven/temp", json.dumps({"v": i, "time": 1790000000 + i, "n": i}).encode())
+            place.wait_status("all are in", lambda s: s["ledger"]["received"] == 12)
+            place.stop("gateway")
+    seen = set()
+    for round in range(6):
+        letters = lines(place.weir("dlq", "list", "--all", "--json"))
+        for letter in letters[:2]:
+            place.weir("dlq", "retry", str(letter["id"]))
+        if round % 2:
+            place.wait_status("committed", lambda s: s["ledger"]["pending"] == 0)
+        place.stop("gateway", 9)
+        place.start_gateway()
+        ledger = place.status()["ledger"]
+        left = len(lines(place.weir("dlq", "list", "--all", "--json")))
+        assert ledger["balanced"] and ledger["stored"] == ledger["retried"] == 12 - left, (ledger, left)
+        seen.add(len(letters) - left)
+    assert 0 in seen and 2 in seen, f"both must have happened: {seen}"
+    place.weir("dlq", "retry", "--all")
+    place.wait_status("all are stored", lambda s: s["ledger"]["stored"] == 12)
+    assert sorted(r["value"] for r in place.readings()) == list(range(12))
+
+
 def the_page_is_what_the_program_says(_place):
     """Every reason of the code has a row in docs/triage.md, with the words and the command that `weir dlq` has."""
     with open(os.path.join(ROOT, "pipeline/reject.h")) as f:
@@ -99,7 +208,7 @@ def the_page_is_what_the_program_says(_place):
         assert (text, cause, fix, retry) == (line["text"], line["cause"], line["fix"], command), (reason, line)
 
 
-CASES = [they_are_counted_and_shown, the_page_is_what_the_program_says]
+CASES = [they_are_counted_and_shown, they_are_tried_again, killed_while_they_are_tried, the_page_is_what_the_program_says]
 
 
 def main():

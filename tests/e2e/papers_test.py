@@ -120,7 +120,7 @@ def page_names_what_the_source_says(_place):
     page = read("docs/troubleshooting.md")
     same("log events", log_events(), first_cells(section(page, "Log lines")))
     rejects = set(re.findall(r'X\(REJECT_\w+, \d+, "(\w+)"', read("pipeline/reject.h")))
-    same("reject reasons", rejects, first_cells(section(page, "Why a reading was rejected")))
+    same("reject reasons", rejects, first_cells(section(read("docs/triage.md"), "Reasons")))
     told = read("firmware/board/health.c") + read("firmware/board/board.c")
     health = set(re.findall(r'health_add\(&h, [^;]*?"(\w+)"\);', told))
     same("health reasons", health, first_cells(section(page, "Health")))

@@ -61,8 +61,103 @@ static void an_hour_is_told_once(void **state)
     bench_close(&b);
 }
 
+/* --- tried again --- */
+
+static const char several[] = "clock: {trust: system}\n"
+                              "sources:\n"
+                              "  - name: plant\n"
+                              "    url: mqtt://127.0.0.1:1883\n"
+                              "    topics: [\"t/{device}\", \"all\"]\n"
+                              "    payload: {device: /d, metrics: /m, time: /t}\n"
+                              "commit: {max_age: 100ms}\n";
+
+static struct dead_letter letter_of(struct bench *b, uint64_t id)
+{
+    static uint8_t bytes[65536];
+    struct dead_letter letter = { .id = 0 };
+    assert_int_equal(store_letter_read(b->store, id, bytes, sizeof bytes, &letter), 0);
+    return letter;
+}
+
+static struct retried retry(struct bench *b, const struct dead_letter *letter, bool dry)
+{
+    struct retried to;
+    bench_begin(b, 10);
+    assert_int_equal(gateway_retry(b->gateway, letter, dry, false, &to), 0);
+    gateway_end_turn(b->gateway);
+    return to;
+}
+
+/* What a message held beside the bad reading was stored when it came: nothing of it may be stored again. */
+static void a_part_is_not_tried_again(void **state)
+{
+    (void)state;
+    static struct bench b;
+    bench_open(&b, several);
+    bench_turns(&b, 5);
+    gateway_on_source(b.gateway, 0, true);
+    assert_true(bench_publish(&b, "t/oven", "{\"m\":{\"a\":1,\"b\":1e200}}"));
+    assert_true(bench_publish(&b, "t/oven", "{\"m\":{\"a\":1e200,\"b\":1e200}}"));
+    bench_turns(&b, 5);
+    struct dead_letter part = letter_of(&b, 1);
+    assert_int_equal(part.readings, 1);
+    part.payload = text_of("{\"m\":{\"a\":1,\"b\":2}}"); /* as if the mapping read it now */
+    assert_int_equal(retry(&b, &part, false).outcome, RETRY_PARTIAL);
+    struct dead_letter whole = letter_of(&b, 2);
+    assert_int_equal(whole.readings, 2);
+    whole.payload = text_of("{\"m\":{\"a\":1,\"b\":2}}");
+    assert_int_equal(retry(&b, &whole, true).stored, 2);
+    assert_int_equal(gateway_view(b.gateway).pending, 0); /* it was only asked */
+    assert_int_equal(retry(&b, &whole, false).stored, 2);
+    struct retried to; /* one that was read before its removal was committed */
+    bench_begin(&b, 10);
+    assert_int_equal(gateway_retry(b.gateway, &whole, false, false, &to), WEIR_ENOTFOUND);
+    assert_int_equal(gateway_drop_letter(b.gateway, whole.id), WEIR_ENOTFOUND);
+    gateway_end_turn(b.gateway);
+    bench_turns(&b, 5);
+    struct ledger ledger = gateway_view(b.gateway).ledger;
+    assert_int_equal(ledger.retried, 2);
+    assert_int_equal(ledger.stored, 3);
+    assert_true(ledger_balances(&ledger));
+    bench_close(&b);
+}
+
+/* A device may speak for itself alone, also later. */
+static void nobody_speaks_for_another(void **state)
+{
+    (void)state;
+    static struct bench b;
+    const struct message message = { .source = 0, .qos = 1, .topic = text_of("t/oven"), .payload = text_of("?"),
+                                     .device = text_of("oven") };
+    bench_open(&b, several);
+    bench_turns(&b, 5);
+    gateway_on_source(b.gateway, 0, true);
+    bench_begin(&b, 10);
+    (void)gateway_on_message(b.gateway, &message);
+    gateway_end_turn(b.gateway);
+    bench_turns(&b, 5);
+    struct dead_letter letter = letter_of(&b, 1);
+    assert_true(text_equal(letter.device, text_of("oven")));
+    letter.payload = text_of("{\"d\":\"pump\",\"m\":{\"a\":1}}");
+    letter.topic = text_of("all");
+    struct retried retried = retry(&b, &letter, false);
+    assert_int_equal(retried.outcome, RETRY_REJECTED);
+    assert_int_equal(retried.reason, REJECT_IDENTITY_MISMATCH);
+    letter.topic = text_of("t/pump");
+    assert_int_equal(retry(&b, &letter, false).reason, REJECT_IDENTITY_MISMATCH);
+    letter.reason = REJECT_IDENTITY_MISMATCH;
+    assert_int_equal(retry(&b, &letter, false).outcome, RETRY_NO_USE);
+    letter.source = text_of("nobody");
+    assert_int_equal(retry(&b, &letter, false).outcome, RETRY_NO_SOURCE);
+    bench_close(&b);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(an_hour_is_told_once) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_hour_is_told_once),
+        cmocka_unit_test(a_part_is_not_tried_again),
+        cmocka_unit_test(nobody_speaks_for_another),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

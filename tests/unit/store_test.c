@@ -504,6 +504,49 @@ static void bounds_dead_letters_oldest_first(void **state)
     assert_int_equal(count, 0);
 }
 
+/* What was tried in vain stays with the last of its tries; one removed is gone with them; of those that retention
+ * removed first nothing is said. */
+static void changes_dead_letters_within_a_commit(void **state)
+{
+    struct bench *b = *state;
+    static uint8_t bytes[MIB];
+    struct dead_letter letters[3], got[3];
+    struct letter_change changes[STORE_TRIES_KEPT + 4];
+    uint32_t count;
+    for (int i = 0; i < 3; i++)
+        letters[i] = (struct dead_letter){ .reason = REJECT_JSON_DEPTH, .payload = text_of("[[["),
+                                           .device = text_of("pump") };
+    struct batch batch = batch_of(b, "", 0, 0);
+    batch.letters = letters;
+    batch.letter_count = 3;
+    commit(b, &batch);
+    for (int i = 0; i < STORE_TRIES_KEPT + 4; i++)
+        changes[i] = (struct letter_change){ .id = 2, .reason = REJECT_TIME_INVALID, .wall_ms = 1000 + i };
+    batch = batch_of(b, "", 0, 0);
+    batch.letter_changes = changes;
+    batch.letter_change_count = STORE_TRIES_KEPT + 4;
+    commit(b, &batch);
+    const struct letter_change gone[] = { { .id = 1, .removed = true }, { .id = 1, .removed = true },
+                                          { .id = 99, .removed = true }, { .id = 1, .reason = REJECT_TIME_INVALID } };
+    batch = batch_of(b, "", 0, 0);
+    batch.letter_changes = gone;
+    batch.letter_change_count = 4;
+    commit(b, &batch);
+    bench_close(b);
+    assert_int_equal(bench_open(b), 0);
+    assert_int_equal(store_letters_read(b->store, 0, bytes, sizeof bytes, got, 3, &count), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(got[0].id, 2);
+    assert_true(text_equal(got[0].device, text_of("pump")));
+    assert_int_equal(got[0].tries, STORE_TRIES_KEPT + 4);
+    assert_int_equal(got[0].history.bytes, STORE_TRIES_KEPT * 9);
+    struct byte_reader r = { (const uint8_t *)got[0].history.at, got[0].history.bytes, 0, false };
+    assert_int_equal(get_i64(&r), 1004); /* the first four are forgotten */
+    assert_int_equal(get_u8(&r), REJECT_TIME_INVALID);
+    assert_int_equal(got[1].tries, 0);
+    assert_int_equal(got[1].history.bytes, 0);
+}
+
 /* --- checkpoints and retention ------------------------------------------------------------------ */
 
 static void write_checkpoint(struct bench *b, uint64_t mark, uint32_t pieces)
@@ -823,6 +866,7 @@ static void migrates_a_version_1_file(void **state)
     commit(b, &batch);
     bench_close(b);
     damage(b, "DROP TABLE contract; DROP TABLE session; DROP TABLE exchange; DROP TABLE receipt; "
+              "DROP TABLE letter_try; ALTER TABLE letters DROP COLUMN device; "
               "PRAGMA user_version = 1");
     assert_int_equal(bench_open(b), 0);
     assert_true(!b->found.created && !b->found.set_aside && b->found.last_block == 1);
@@ -960,6 +1004,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_every_alert_that_stands, setup, teardown),
         cmocka_unit_test_setup_teardown(moves_a_poisoned_row_to_the_dead_letters, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_dead_letters_oldest_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(changes_dead_letters_within_a_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(falls_back_to_the_older_checkpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(never_prunes_behind_the_older_checkpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(a_removal_says_whether_it_had_been_forwarded, setup, teardown),
