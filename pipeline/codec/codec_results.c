@@ -37,6 +37,7 @@ struct results_builder {
     uint16_t *slots;       /* open addressing; 0: free */
     struct results_place place;
     struct column_size sizes[RESULTS_COLUMNS_MAX];
+    uint16_t fields[STREAM_AGGREGATES_MAX]; /* names of the last result's values */
     uint64_t first_block;  /* of the windows: the oldest; UINT64_MAX while there is none */
     uint32_t contract;     /* version that all windows share; 0: they differ, or have none */
 };
@@ -78,6 +79,7 @@ void results_builder_reset(struct results_builder *b)
     memset(b->slots, 0, (b->slot_mask + 1) * sizeof b->slots[0]);
     b->place = (struct results_place){ 0 };
     memset(b->sizes, 0, sizeof b->sizes);
+    memset(b->fields, 0, sizeof b->fields);
     b->first_block = UINT64_MAX;
     b->contract = 0;
 }
@@ -184,6 +186,18 @@ int results_add_reading(struct results_builder *b, const struct record *record)
     return 0;
 }
 
+/* Of result after result the same names follow each other. */
+static uint64_t field_name_of(struct results_builder *b, uint32_t place, struct text text)
+{
+    uint16_t *last = &b->fields[place];
+    struct name known = b->names[*last];
+    struct text was = { (char *)b->pool + known.offset, known.bytes };
+    if (*last != 0 && text_equal(text, was))
+        return *last;
+    *last = (uint16_t)name_of(b, text);
+    return *last;
+}
+
 int results_add_stream(struct results_builder *b, const struct stream_result *result)
 {
     uint64_t texts = (uint64_t)result->stream.bytes + result->key.bytes;
@@ -198,13 +212,13 @@ int results_add_stream(struct results_builder *b, const struct stream_result *re
                                 .revision = result->revision, .kind = result->kind,
                                 .forced = result->forced, .first_block = result->first_block,
                                 .last_block = result->last_block };
+    struct row_names names = { .stream = name_of(b, result->stream),
+                               .key = name_of(b, result->key) };
     for (uint32_t i = 0; i < result->count; i++) {
         uint64_t row[RESULTS_COLUMNS_MAX];
         value.value = result->values[i].value;
-        struct row_names names = { .stream = name_of(b, result->stream),
-                                   .key = name_of(b, result->key),
-                                   .field = name_of(b, result->values[i].name),
-                                   .text = name_of(b, value.value.text) };
+        names.field = field_name_of(b, i, result->values[i].name);
+        names.text = name_of(b, value.value.text);
         stream_to_row(&b->place, &names, &value, row);
         take_row(b, row);
     }

@@ -3,6 +3,9 @@
 #include <assert.h>
 
 #include "pipeline/reading.h"
+#include "pipeline/streams/logarithm.h"
+#include "pipeline/streams/sketch_distinct.h"
+#include "pipeline/streams/sketch_quantiles.h"
 
 uint32_t accumulator_bytes(enum accumulator_kind kind)
 {
@@ -19,6 +22,12 @@ uint32_t accumulator_bytes(enum accumulator_kind kind)
     case ACCUMULATOR_FIRST:
     case ACCUMULATOR_LAST:
         return sizeof(struct point_state);
+    case ACCUMULATOR_QUANTILES:
+        return sizeof(struct quantiles_state);
+    case ACCUMULATOR_DISTINCT:
+        return sizeof(struct distinct_state);
+    case ACCUMULATOR_DECAYED:
+        return sizeof(struct decayed_state);
     case ACCUMULATOR_KINDS:
         break;
     }
@@ -28,6 +37,10 @@ uint32_t accumulator_bytes(enum accumulator_kind kind)
 
 uint32_t accumulator_save_bytes_max(enum accumulator_kind kind)
 {
+    if (kind == ACCUMULATOR_QUANTILES)
+        return QUANTILES_SAVE_BYTES_MAX;
+    if (kind == ACCUMULATOR_DISTINCT)
+        return 2 * DISTINCT_REGISTERS;
     return accumulator_bytes(kind);
 }
 
@@ -99,13 +112,44 @@ static void point_push(struct point_state *s, double x, int64_t event_ms, bool l
         *s = (struct point_state){ event_ms, x, 1 };
 }
 
-void accumulator_push(enum accumulator_kind kind, void *state, const struct datum *argument,
+/* --- weighted by time --- */
+
+static double weight_after(const struct accumulator *a, int64_t span_ms)
+{
+    double spans = (double)span_ms / 1000 / a->parameter;
+    return spans < 700 ? exponential(-spans) : 0;
+}
+
+static void decayed_add(const struct accumulator *a, struct decayed_state *s, int64_t event_ms,
+                        double weight, double sum)
+{
+    if (s->weight == 0) {
+        *s = (struct decayed_state){ event_ms, weight, sum };
+        return;
+    }
+    if (event_ms > s->event_ms) {
+        double fade = weight_after(a, event_ms - s->event_ms);
+        s->weight *= fade;
+        s->sum *= fade;
+        s->event_ms = event_ms;
+    }
+    double fade = weight_after(a, s->event_ms - event_ms);
+    s->weight += weight * fade;
+    s->sum += sum * fade;
+}
+
+void accumulator_push(const struct accumulator *a, void *state, const struct datum *argument,
                       int64_t event_ms)
 {
     double x;
+    enum accumulator_kind kind = a->kind;
     if (kind == ACCUMULATOR_COUNT) {
         uint64_t *count = state;
         *count += argument->kind != DATUM_NULL;
+        return;
+    }
+    if (kind == ACCUMULATOR_DISTINCT) {
+        distinct_push(state, argument);
         return;
     }
     if (!datum_number(argument, &x))
@@ -126,14 +170,23 @@ void accumulator_push(enum accumulator_kind kind, void *state, const struct datu
     case ACCUMULATOR_LAST:
         point_push(state, x, event_ms, kind == ACCUMULATOR_LAST);
         break;
+    case ACCUMULATOR_QUANTILES:
+        quantiles_push(state, x);
+        break;
+    case ACCUMULATOR_DECAYED:
+        decayed_add(a, state, event_ms, 1, x);
+        break;
+    case ACCUMULATOR_DISTINCT:
     case ACCUMULATOR_COUNT:
     case ACCUMULATOR_KINDS:
         break;
     }
 }
 
-void accumulator_merge(enum accumulator_kind kind, void *into, const void *from)
+void accumulator_merge(const struct accumulator *a, void *into, const void *from)
 {
+    enum accumulator_kind kind = a->kind;
+    const struct decayed_state *decayed = from;
     const struct extreme_state *extreme = from;
     const struct point_state *point = from;
     switch (kind) {
@@ -156,6 +209,16 @@ void accumulator_merge(enum accumulator_kind kind, void *into, const void *from)
         if (point->present)
             point_push(into, point->value, point->event_ms, kind == ACCUMULATOR_LAST);
         break;
+    case ACCUMULATOR_QUANTILES:
+        quantiles_merge(into, from);
+        break;
+    case ACCUMULATOR_DISTINCT:
+        distinct_merge(into, from);
+        break;
+    case ACCUMULATOR_DECAYED:
+        if (decayed->weight > 0)
+            decayed_add(a, into, decayed->event_ms, decayed->weight, decayed->sum);
+        break;
     case ACCUMULATOR_KINDS:
         assert(false);
         break;
@@ -170,6 +233,7 @@ void accumulator_save(enum accumulator_kind kind, const void *state, struct byte
     const struct moments_state *moments = state;
     const struct extreme_state *extreme = state;
     const struct point_state *point = state;
+    const struct decayed_state *decayed = state;
     switch (kind) {
     case ACCUMULATOR_COUNT:
         put_u64(w, *(const uint64_t *)state);
@@ -195,6 +259,17 @@ void accumulator_save(enum accumulator_kind kind, const void *state, struct byte
         put_i64(w, point->event_ms);
         put_f64(w, point->value);
         break;
+    case ACCUMULATOR_QUANTILES:
+        quantiles_save(state, w);
+        break;
+    case ACCUMULATOR_DISTINCT:
+        distinct_save(state, w);
+        break;
+    case ACCUMULATOR_DECAYED:
+        put_i64(w, decayed->event_ms);
+        put_f64(w, decayed->weight);
+        put_f64(w, decayed->sum);
+        break;
     case ACCUMULATOR_KINDS:
         assert(false);
         break;
@@ -212,6 +287,14 @@ static void point_load(struct point_state *s, struct byte_reader *r)
     s->present = get_bool(r);
     s->event_ms = get_time(r);
     s->value = get_measure(r);
+}
+
+static void decayed_load(struct decayed_state *s, struct byte_reader *r)
+{
+    s->event_ms = get_time(r);
+    s->weight = get_finite(r);
+    s->sum = get_finite(r);
+    r->failed = r->failed || s->weight < 0;
 }
 
 void accumulator_load(enum accumulator_kind kind, void *state, struct byte_reader *r)
@@ -239,6 +322,15 @@ void accumulator_load(enum accumulator_kind kind, void *state, struct byte_reade
     case ACCUMULATOR_FIRST:
     case ACCUMULATOR_LAST:
         point_load(state, r);
+        break;
+    case ACCUMULATOR_QUANTILES:
+        quantiles_load(state, r);
+        break;
+    case ACCUMULATOR_DISTINCT:
+        distinct_load(state, r);
+        break;
+    case ACCUMULATOR_DECAYED:
+        decayed_load(state, r);
         break;
     case ACCUMULATOR_KINDS:
         assert(false);

@@ -8,6 +8,9 @@
  *   MOMENTS  count, mean, sum of squared deviations (Welford 1962; merged: Chan, Golub and LeVeque
  *            1979)
  *   FIRST, LAST by event time; of equal times the one that came first, and the one that came last
+ *   QUANTILES, DISTINCT  sketch_quantiles.h, sketch_distinct.h
+ *   DECAYED  sum of x e^(-(T - t) / parameter) and of those weights, t the event time in seconds, T
+ *            the greatest: the exponentially weighted mean of readings that come at any times
  *
  * A state stands in memory that is the caller's, aligned to 8 bytes. No time, no heap. */
 #ifndef PIPELINE_STREAMS_ACCUMULATOR_H
@@ -18,7 +21,13 @@
 
 enum accumulator_kind {
     ACCUMULATOR_COUNT, ACCUMULATOR_SUM, ACCUMULATOR_MIN, ACCUMULATOR_MAX, ACCUMULATOR_MOMENTS,
-    ACCUMULATOR_FIRST, ACCUMULATOR_LAST, ACCUMULATOR_KINDS
+    ACCUMULATOR_FIRST, ACCUMULATOR_LAST, ACCUMULATOR_QUANTILES, ACCUMULATOR_DISTINCT,
+    ACCUMULATOR_DECAYED, ACCUMULATOR_KINDS
+};
+
+struct accumulator {
+    enum accumulator_kind kind;
+    double parameter;   /* DECAYED: seconds; else 0 */
 };
 
 enum { ACCUMULATOR_ALIGN = 8 };
@@ -44,6 +53,11 @@ struct extreme_state { /* MIN, MAX */
     uint64_t present;
 };
 
+struct decayed_state {
+    int64_t event_ms;   /* the greatest */
+    double weight, sum; /* as of then; weight 0: no reading */
+};
+
 /* Bytes of a state; a multiple of ACCUMULATOR_ALIGN. */
 uint32_t accumulator_bytes(enum accumulator_kind kind);
 /* That accumulator_save writes at most. */
@@ -52,10 +66,10 @@ uint32_t accumulator_save_bytes_max(enum accumulator_kind kind);
 
 /* Take in one reading's argument; what is null, or no number where one is needed, changes nothing.
  */
-void accumulator_push(enum accumulator_kind kind, void *state, const struct datum *argument,
+void accumulator_push(const struct accumulator *a, void *state, const struct datum *argument,
                       int64_t event_ms);
 /* Add what `from` holds to `into`. Of FIRST and LAST no times are equal. */
-void accumulator_merge(enum accumulator_kind kind, void *into, const void *from);
+void accumulator_merge(const struct accumulator *a, void *into, const void *from);
 
 void accumulator_save(enum accumulator_kind kind, const void *state, struct byte_writer *w);
 /* Fails the reader on what accumulator_save does not write; never breaks on any bytes. */

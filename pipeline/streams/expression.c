@@ -7,18 +7,33 @@
 #include "pipeline/streams/expression_steps.h"
 #include "pipeline/streams/logarithm.h"
 
-static const struct datum NOTHING = { .kind = DATUM_NULL };
+/* Results are written field by field where they will be read, over an operand perhaps: a struct
+ * that is returned is copied in wide pieces, and those wait for the narrow stores before them. */
 
-static struct datum number_of(double number) /* a NaN is in no range, and so nothing */
+static void be_nothing(struct datum *to)
 {
-    if (!(number >= -READING_NUMBER_MAX && number <= READING_NUMBER_MAX))
-        return NOTHING;
-    return (struct datum){ .kind = DATUM_NUMBER, .number = number };
+    to->kind = DATUM_NULL;
 }
 
-static struct datum boolean_of(bool holds)
+static void be_number(struct datum *to, double number) /* a NaN is in no range, and so nothing */
 {
-    return (struct datum){ .kind = DATUM_BOOLEAN, .number = holds };
+    bool holds = number >= -READING_NUMBER_MAX && number <= READING_NUMBER_MAX;
+    to->kind = holds ? DATUM_NUMBER : DATUM_NULL;
+    to->number = holds ? number : 0;
+}
+
+static void be_boolean(struct datum *to, bool holds)
+{
+    to->kind = DATUM_BOOLEAN;
+    to->number = holds;
+}
+
+static void be_same(struct datum *to, const struct datum *as)
+{
+    to->kind = as->kind;
+    to->number = as->number;
+    to->text.at = as->text.at;
+    to->text.bytes = as->text.bytes;
 }
 
 bool datum_number(const struct datum *datum, double *number)
@@ -27,52 +42,78 @@ bool datum_number(const struct datum *datum, double *number)
     return datum->kind == DATUM_NUMBER || datum->kind == DATUM_BOOLEAN;
 }
 
-static struct datum negation_of(const struct datum *x)
+static void negate(const struct datum *x, struct datum *to)
 {
-    return x->kind == DATUM_BOOLEAN ? boolean_of(x->number == 0) : NOTHING;
+    if (x->kind == DATUM_BOOLEAN)
+        be_boolean(to, x->number == 0);
+    else
+        be_nothing(to);
 }
 
-static struct datum of_one(enum expression_op op, const struct datum *x)
+static void of_number(enum expression_op op, double number, struct datum *to)
 {
-    double number;
-    if (op == OP_PRESENT)
-        return boolean_of(x->kind != DATUM_NULL);
-    if (op == OP_NOT)
-        return negation_of(x);
-    if (!datum_number(x, &number))
-        return NOTHING;
     switch (op) {
     case OP_NEGATE:
-        return number_of(-number);
+        be_number(to, -number);
+        return;
     case OP_ABS:
-        return number_of(number < 0 ? -number : number);
+        be_number(to, number < 0 ? -number : number);
+        return;
     case OP_SQRT:
-        return number >= 0 ? number_of(sqrt(number)) : NOTHING;
+        if (number >= 0)
+            be_number(to, sqrt(number));
+        else
+            be_nothing(to);
+        return;
     default:
         assert(op == OP_LOG);
-        return number > 0 ? number_of(logarithm(number)) : NOTHING;
+        if (number > 0)
+            be_number(to, logarithm(number));
+        else
+            be_nothing(to);
     }
 }
 
-static struct datum arithmetic(enum expression_op op, const struct datum *x, const struct datum *y)
+static void of_one(enum expression_op op, const struct datum *x, struct datum *to)
+{
+    double number;
+    if (op == OP_PRESENT)
+        be_boolean(to, x->kind != DATUM_NULL);
+    else if (op == OP_NOT)
+        negate(x, to);
+    else if (datum_number(x, &number))
+        of_number(op, number, to);
+    else
+        be_nothing(to);
+}
+
+static void arithmetic(enum expression_op op, const struct datum *x, const struct datum *y,
+                       struct datum *to)
 {
     double a, b;
-    if (!datum_number(x, &a) || !datum_number(y, &b))
-        return NOTHING;
+    if (!datum_number(x, &a) || !datum_number(y, &b) || (op == OP_DIVIDE && b == 0)) {
+        be_nothing(to);
+        return;
+    }
     switch (op) {
     case OP_ADD:
-        return number_of(a + b);
+        be_number(to, a + b);
+        return;
     case OP_SUBTRACT:
-        return number_of(a - b);
+        be_number(to, a - b);
+        return;
     case OP_MULTIPLY:
-        return number_of(a * b);
+        be_number(to, a * b);
+        return;
     case OP_DIVIDE:
-        return b != 0 ? number_of(a / b) : NOTHING;
+        be_number(to, a / b);
+        return;
     case OP_MIN:
-        return number_of(b < a ? b : a);
+        be_number(to, b < a ? b : a);
+        return;
     default:
         assert(op == OP_MAX);
-        return number_of(b > a ? b : a);
+        be_number(to, b > a ? b : a);
     }
 }
 
@@ -84,76 +125,98 @@ static int text_order(struct text a, struct text b)
     return order != 0 ? order : (a.bytes > b.bytes) - (a.bytes < b.bytes);
 }
 
-static struct datum compare(enum expression_op op, const struct datum *x, const struct datum *y)
+static bool order_holds(enum expression_op op, int order)
 {
-    double a, b;
-    int order;
-    if (x->kind == DATUM_TEXT && y->kind == DATUM_TEXT)
-        order = text_order(x->text, y->text);
-    else if (datum_number(x, &a) && datum_number(y, &b))
-        order = (a > b) - (a < b);
-    else
-        return NOTHING;
     switch (op) {
     case OP_EQUAL:
-        return boolean_of(order == 0);
+        return order == 0;
     case OP_UNEQUAL:
-        return boolean_of(order != 0);
+        return order != 0;
     case OP_LESS:
-        return boolean_of(order < 0);
+        return order < 0;
     case OP_LESS_EQUAL:
-        return boolean_of(order <= 0);
+        return order <= 0;
     case OP_GREATER:
-        return boolean_of(order > 0);
+        return order > 0;
     default:
         assert(op == OP_GREATER_EQUAL);
-        return boolean_of(order >= 0);
+        return order >= 0;
     }
 }
 
+static void compare(enum expression_op op, const struct datum *x, const struct datum *y,
+                    struct datum *to)
+{
+    double a, b;
+    if (x->kind == DATUM_TEXT && y->kind == DATUM_TEXT)
+        be_boolean(to, order_holds(op, text_order(x->text, y->text)));
+    else if (datum_number(x, &a) && datum_number(y, &b))
+        be_boolean(to, order_holds(op, (a > b) - (a < b)));
+    else
+        be_nothing(to);
+}
+
 /* Kleene's: one that decides alone decides, else null where one is. */
-static struct datum join(bool decisive, const struct datum *x, const struct datum *y)
+static void join(bool decisive, const struct datum *x, const struct datum *y, struct datum *to)
 {
     bool x_known = x->kind == DATUM_BOOLEAN, y_known = y->kind == DATUM_BOOLEAN;
     if ((x_known && (x->number != 0) == decisive) || (y_known && (y->number != 0) == decisive))
-        return boolean_of(decisive);
-    return x_known && y_known ? boolean_of(!decisive) : NOTHING;
+        be_boolean(to, decisive);
+    else if (x_known && y_known)
+        be_boolean(to, !decisive);
+    else
+        be_nothing(to);
 }
 
-static struct datum of_two(enum expression_op op, const struct datum *x, const struct datum *y)
+static void of_two(enum expression_op op, const struct datum *x, const struct datum *y,
+                   struct datum *to)
 {
     if (op >= OP_ADD && op <= OP_MAX)
-        return arithmetic(op, x, y);
-    if (op >= OP_EQUAL && op <= OP_GREATER_EQUAL)
-        return compare(op, x, y);
-    if (op == OP_DEFAULT)
-        return x->kind != DATUM_NULL ? *x : *y;
-    return join(op == OP_OR, x, y);
+        arithmetic(op, x, y, to);
+    else if (op >= OP_EQUAL && op <= OP_GREATER_EQUAL)
+        compare(op, x, y, to);
+    else if (op == OP_DEFAULT)
+        be_same(to, x->kind != DATUM_NULL ? x : y);
+    else
+        join(op == OP_OR, x, y, to);
 }
 
+static void be_constant(struct datum *to, const struct expression *expression,
+                        const struct expression_step *step)
+{
+    to->kind = step->op == OP_NUMBER ? DATUM_NUMBER
+               : step->op == OP_BOOLEAN ? DATUM_BOOLEAN : DATUM_TEXT;
+    to->number = step->number;
+    to->text.at = expression->texts + step->at;
+    to->text.bytes = step->bytes;
+}
+
+/* What stands on the stack is where it was, or in `made`. */
 struct datum expression_evaluate(const struct expression *expression, const struct datum *slots)
 {
-    struct datum stack[EXPRESSION_STACK_MAX];
+    struct datum made[EXPRESSION_STACK_MAX];
+    const struct datum *stack[EXPRESSION_STACK_MAX];
     uint32_t used = 0;
     for (uint32_t i = 0; i < expression->step_count; i++) {
         const struct expression_step *step = &expression->steps[i];
         enum expression_op op = (enum expression_op)step->op;
-        if (op == OP_SLOT)
-            stack[used++] = slots[step->slot];
-        else if (op == OP_NUMBER)
-            stack[used++] = (struct datum){ .kind = DATUM_NUMBER, .number = step->number };
-        else if (op == OP_BOOLEAN)
-            stack[used++] = boolean_of(step->number != 0);
-        else if (op == OP_TEXT)
-            stack[used++] = (struct datum){ .kind = DATUM_TEXT,
-                                            .text = { expression->texts + step->at, step->bytes } };
-        else if (op <= OP_PRESENT)
-            stack[used - 1] = of_one(op, &stack[used - 1]);
-        else {
-            stack[used - 2] = of_two(op, &stack[used - 2], &stack[used - 1]);
-            used--;
+        if (op == OP_SLOT) {
+            stack[used++] = &slots[step->slot];
+            continue;
         }
+        if (op <= OP_TEXT) {
+            be_constant(&made[used], expression, step);
+            stack[used] = &made[used];
+            used++;
+            continue;
+        }
+        used -= op >= OP_ADD;
+        if (op <= OP_PRESENT)
+            of_one(op, stack[used - 1], &made[used - 1]);
+        else
+            of_two(op, stack[used - 1], stack[used], &made[used - 1]);
+        stack[used - 1] = &made[used - 1];
     }
     assert(used == 1);
-    return stack[0];
+    return *stack[0];
 }

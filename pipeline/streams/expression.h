@@ -65,7 +65,8 @@ struct expression_step {
 
 struct expression {
     enum expression_type type;
-    uint32_t step_count;
+    uint16_t step_count;
+    uint16_t is_slot; /* it is a name alone */
     uint64_t slots;   /* a bit for each slot that it reads */
     struct expression_step steps[EXPRESSION_STEPS_MAX];
     char texts[EXPRESSION_BYTES_MAX];
@@ -87,6 +88,16 @@ int expression_compile(struct expression *expression, struct text text,
 /* `slots` has a datum for each name of the scope. Texts of the result point into those or into the
  * expression. */
 struct datum expression_evaluate(const struct expression *expression, const struct datum *slots);
+
+/* The same, in *room or where it stands already: cheaper where the expression is a name alone. */
+static inline const struct datum *expression_value(const struct expression *expression,
+                                                   const struct datum *slots, struct datum *room)
+{
+    if (expression->is_slot)
+        return &slots[expression->steps[0].slot];
+    *room = expression_evaluate(expression, slots);
+    return room;
+}
 
 /* The same datum as a number: a boolean is 0 or 1; false: it is none. */
 bool datum_number(const struct datum *datum, double *number);

@@ -196,7 +196,7 @@ static bool token_is(const struct parser *p, const struct token *token, const ch
 
 static void emit(struct parser *p, const struct token *at, struct expression_step step)
 {
-    bool pushes = step.op <= OP_SLOT, joins = step.op >= OP_ADD;
+    bool pushes = step.op <= OP_TEXT, joins = step.op >= OP_ADD;
     if (p->to->step_count == EXPRESSION_STEPS_MAX || (pushes && p->stack == EXPRESSION_STACK_MAX))
         fail(p, at, "the expression is too long: at most %d steps, %d of them waiting",
              EXPRESSION_STEPS_MAX, EXPRESSION_STACK_MAX);
@@ -450,6 +450,7 @@ int expression_compile(struct expression *expression, struct text text,
     if (wanted == TYPE_TEXT && whole.type != TYPE_TEXT && whole.type != TYPE_ANY)
         fail(&p, &first, "text is needed here, and this is %s", type_name(whole.type));
     expression->type = whole.type;
+    expression->is_slot = expression->step_count == 1 && expression->steps[0].op == OP_SLOT;
     assert(p.failed || p.stack == 1);
     return p.failed ? WEIR_EINVAL : 0;
 }

@@ -3,22 +3,30 @@
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "pipeline/err.h"
+#include "pipeline/streams/sketch_distinct.h"
+#include "pipeline/streams/sketch_quantiles.h"
 #include "pipeline/streams/stream_plan.h"
 
 enum aggregate_kind {
     AGGREGATE_COUNT, AGGREGATE_SUM, AGGREGATE_MEAN, AGGREGATE_MIN, AGGREGATE_MAX,
     AGGREGATE_VARIANCE, AGGREGATE_STDDEV, AGGREGATE_FIRST, AGGREGATE_LAST, AGGREGATE_DELTA,
-    AGGREGATE_RATE, AGGREGATE_RANGE, AGGREGATE_KINDS
+    AGGREGATE_RATE, AGGREGATE_RANGE, AGGREGATE_QUANTILE, AGGREGATE_MEDIAN, AGGREGATE_DISTINCT,
+    AGGREGATE_EWMA, AGGREGATE_KINDS
 };
 
 static const struct kind {
     const char *name;
     enum accumulator_kind of[2];
     uint8_t count; /* of `of` */
+    bool any;      /* texts too */
+    /* what stands behind the argument, from (not itself) and to */
+    const char *parameter;
+    double above, most;
 } KINDS[AGGREGATE_KINDS] = {
-    [AGGREGATE_COUNT] = { "count", { ACCUMULATOR_COUNT }, 1 },
+    [AGGREGATE_COUNT] = { "count", { ACCUMULATOR_COUNT }, 1, .any = true },
     [AGGREGATE_SUM] = { "sum", { ACCUMULATOR_SUM }, 1 },
     [AGGREGATE_MEAN] = { "mean", { ACCUMULATOR_SUM }, 1 },
     [AGGREGATE_MIN] = { "min", { ACCUMULATOR_MIN }, 1 },
@@ -30,6 +38,14 @@ static const struct kind {
     [AGGREGATE_DELTA] = { "delta", { ACCUMULATOR_FIRST, ACCUMULATOR_LAST }, 2 },
     [AGGREGATE_RATE] = { "rate", { ACCUMULATOR_FIRST, ACCUMULATOR_LAST }, 2 },
     [AGGREGATE_RANGE] = { "range", { ACCUMULATOR_MIN, ACCUMULATOR_MAX }, 2 },
+    [AGGREGATE_QUANTILE] = { "quantile", { ACCUMULATOR_QUANTILES }, 1,
+                             .parameter = "quantile(x, q) needs its q, from 0 to 1", .above = -1,
+                             .most = 1 },
+    [AGGREGATE_MEDIAN] = { "median", { ACCUMULATOR_QUANTILES }, 1 },
+    [AGGREGATE_DISTINCT] = { "distinct", { ACCUMULATOR_DISTINCT }, 1, .any = true },
+    [AGGREGATE_EWMA] = { "ewma", { ACCUMULATOR_DECAYED }, 1,
+                         .parameter = "ewma(x, s) needs its time in seconds, above 0",
+                         .above = 0, .most = 1e9 },
 };
 
 /* --- compiling --- */
@@ -111,16 +127,18 @@ static int argument_of(struct stream_plan *plan, const struct expression *wanted
 }
 
 /* Likewise an accumulator: aggregates share them. */
-static int accumulator_of(struct stream_plan *plan, enum accumulator_kind kind, uint8_t argument)
+static int accumulator_of(struct stream_plan *plan, struct accumulator wanted, uint8_t argument)
 {
     for (uint32_t i = 0; i < plan->accumulator_count; i++)
-        if (plan->accumulators[i].kind == kind && plan->accumulators[i].argument == argument)
+        if (plan->accumulators[i].accumulator.kind == wanted.kind &&
+            plan->accumulators[i].accumulator.parameter == wanted.parameter &&
+            plan->accumulators[i].argument == argument)
             return (int)i;
     if (plan->accumulator_count == STREAM_ACCUMULATORS_MAX)
         return -1;
     plan->accumulators[plan->accumulator_count] =
-        (struct stream_accumulator){ kind, argument, plan->state_bytes };
-    plan->state_bytes += accumulator_bytes(kind);
+        (struct stream_accumulator){ wanted, argument, plan->state_bytes };
+    plan->state_bytes += accumulator_bytes(wanted.kind);
     return (int)plan->accumulator_count++;
 }
 
@@ -130,7 +148,7 @@ static int compile_argument(struct stream_plan *plan, const struct stream_aggreg
     struct expression expression;
     struct expression_fault inside;
     const struct expression_scope scope = { plan->fields->names, plan->fields->count };
-    enum expression_type wanted = kind == AGGREGATE_COUNT ? TYPE_ANY : TYPE_NUMBER;
+    enum expression_type wanted = KINDS[kind].any ? TYPE_ANY : TYPE_NUMBER;
     struct text source = { part.at, part.bytes };
     if (expression_compile(&expression, source, &scope, wanted, &inside) != 0) {
         (void)refuse(fault, text, part.at + inside.column - 1, inside.why);
@@ -175,6 +193,26 @@ static int compile_name(struct stream_plan *plan, const struct stream_aggregate_
     return 0;
 }
 
+/* The number behind the last comma, which is cut off with it. 0; -1: there is none that may be. */
+static int cut_parameter(enum aggregate_kind kind, struct part *argument, double *parameter)
+{
+    char copy[32], *end;
+    uint32_t at = argument->bytes;
+    while (at > 0 && argument->at[at - 1] != ',')
+        at--;
+    uint32_t bytes = argument->bytes - at;
+    if (at == 0 || bytes >= sizeof copy)
+        return -1;
+    memcpy(copy, argument->at + at, bytes);
+    copy[bytes] = '\0';
+    *parameter = strtod(copy, &end);
+    if (end == copy || *skip_space(end) != '\0' ||
+        !(*parameter > KINDS[kind].above && *parameter >= 0 && *parameter <= KINDS[kind].most))
+        return -1;
+    argument->bytes = at - 1;
+    return 0;
+}
+
 static enum aggregate_kind kind_of(struct part call)
 {
     uint32_t kind = 0;
@@ -202,6 +240,10 @@ int stream_aggregate_compile(struct stream_plan *plan, const struct stream_aggre
         argument = (struct part){ rest + 1, (uint32_t)(end - rest - 1) };
         rest = end + 1;
     }
+    double parameter = kind == AGGREGATE_MEDIAN ? 0.5 : 0;
+    if (KINDS[kind].parameter != NULL &&
+        (!given || cut_parameter(kind, &argument, &parameter) != 0))
+        return refuse(fault, text, call.at, KINDS[kind].parameter);
     if (compile_name(plan, text, rest, call, fault) != 0)
         return WEIR_EINVAL;
     int index = STREAM_READING;
@@ -211,8 +253,10 @@ int stream_aggregate_compile(struct stream_plan *plan, const struct stream_aggre
         return WEIR_EINVAL;
     struct stream_aggregate *to = &plan->aggregates[plan->aggregate_count];
     to->kind = (uint8_t)kind;
+    to->parameter = parameter;
     for (uint32_t i = 0; i < KINDS[kind].count; i++) {
-        int of = accumulator_of(plan, KINDS[kind].of[i], (uint8_t)index);
+        struct accumulator wanted = { KINDS[kind].of[i], kind == AGGREGATE_EWMA ? parameter : 0 };
+        int of = accumulator_of(plan, wanted, (uint8_t)index);
         if (of < 0)
             return refuse(fault, text, call.at, "the aggregates need too many accumulators");
         to->of[i] = (uint8_t)of;
@@ -272,6 +316,7 @@ struct datum stream_aggregate_value(const struct stream_plan *plan, uint32_t agg
     const void *two = state + plan->accumulators[a->of[1]].offset;
     const struct extreme_state *extreme = one, *greatest = two;
     const struct point_state *point = one;
+    const struct decayed_state *decayed = one;
     switch (kind) {
     case AGGREGATE_COUNT:
         return number_of((double)*(const uint64_t *)one);
@@ -292,6 +337,13 @@ struct datum stream_aggregate_value(const struct stream_plan *plan, uint32_t agg
         return of_points(kind, one, two);
     case AGGREGATE_RANGE:
         return extreme->present ? number_of(greatest->value - extreme->value) : none();
+    case AGGREGATE_QUANTILE:
+    case AGGREGATE_MEDIAN:
+        return quantiles_count(one) > 0 ? number_of(quantiles_value(one, a->parameter)) : none();
+    case AGGREGATE_DISTINCT:
+        return number_of(distinct_count(one));
+    case AGGREGATE_EWMA:
+        return decayed->weight > 0 ? number_of(decayed->sum / decayed->weight) : none();
     case AGGREGATE_KINDS:
         break;
     }

@@ -3,26 +3,54 @@
 
 #include "pipeline/streams/streams_state.h"
 
+/* Of a copy that it knows to be short gcc makes `rep movs`, which takes longer than all the rest.
+ * Some bytes are copied twice. */
+static void copy_short(uint8_t *to, const char *from, uint32_t bytes)
+{
+    if (bytes >= 8) {
+        for (uint32_t i = 0; i + 8 < bytes; i += 8)
+            memcpy(to + i, from + i, 8);
+        memcpy(to + bytes - 8, from + bytes - 8, 8);
+        return;
+    }
+    for (uint32_t i = 0; i < bytes; i++)
+        to[i] = (uint8_t)from[i];
+}
+
+/* As put_u8 twice and put_text, for all that is short: most keys are. */
+static bool pack_text(struct byte_writer *w, uint8_t place, struct text text)
+{
+    if (text.bytes >= 128 || w->used + 3 + text.bytes > w->bytes) {
+        put_u8(w, place);
+        put_u8(w, VALUE_TEXT);
+        put_text(w, text);
+        return !w->failed;
+    }
+    uint8_t *to = w->at + w->used;
+    to[0] = place;
+    to[1] = VALUE_TEXT;
+    to[2] = (uint8_t)text.bytes;
+    copy_short(to + 3, text.at, text.bytes);
+    w->used += 3 + text.bytes;
+    return true;
+}
+
 bool stream_key_pack(const struct stream_plan *plan, const struct datum *fields,
                      struct stream_key *key)
 {
     struct byte_writer w = { key->bytes, plan->config->key_bytes, 0, false };
     for (uint32_t i = 0; i < plan->key_count; i++) {
         const struct datum *field = &fields[plan->key[i]];
-        put_u8(&w, (uint8_t)i);
-        switch (field->kind) {
-        case DATUM_NULL:
-            return false;
-        case DATUM_TEXT:
-            put_u8(&w, VALUE_TEXT);
-            put_text(&w, field->text);
-            break;
-        case DATUM_BOOLEAN:
-        case DATUM_NUMBER:
-            put_u8(&w, field->kind == DATUM_NUMBER ? VALUE_NUMBER : VALUE_BOOLEAN);
-            put_f64(&w, field->number + 0.0); /* no negative zero */
-            break;
+        if (field->kind == DATUM_TEXT) {
+            if (!pack_text(&w, (uint8_t)i, field->text))
+                return false;
+            continue;
         }
+        if (field->kind == DATUM_NULL)
+            return false;
+        put_u8(&w, (uint8_t)i);
+        put_u8(&w, field->kind == DATUM_NUMBER ? VALUE_NUMBER : VALUE_BOOLEAN);
+        put_f64(&w, field->number + 0.0); /* no negative zero */
     }
     key->used = (uint32_t)w.used;
     return !w.failed;
@@ -68,6 +96,23 @@ static bool is_key(const struct stream *s, uint32_t index, uint32_t hash,
     struct entry *e = entry_at(s, index);
     return e->hash == hash && e->key_bytes == key->used &&
            bytes_equal((const char *)entry_key(e), (const char *)key->bytes, key->used);
+}
+
+uint32_t stream_entry_guess(const struct stream *s, const struct stream_key *key)
+{
+    if (s->used == 0)
+        return STREAM_NONE;
+    uint32_t index = entry_at(s, s->found)->guess;
+    struct entry *e = entry_at(s, index);
+    bool same = e->key_bytes == key->used &&
+                bytes_equal((const char *)entry_key(e), (const char *)key->bytes, key->used);
+    return same ? index : STREAM_NONE;
+}
+
+void stream_entry_learn(struct stream *s, uint32_t index)
+{
+    entry_at(s, s->found)->guess = index;
+    s->found = index;
 }
 
 uint32_t stream_entry_find(const struct streams *all, const struct stream *s,
@@ -171,6 +216,7 @@ void stream_entry_remove(struct stream *s, uint32_t index)
     struct entry *e = entry_at(s, index);
     leave(s, index);
     unlink_entry(s, index);
+    e->key_bytes = 0; /* nobody guesses it */
     e->after = s->vacant;
     s->vacant = index;
     s->counts.keys--;

@@ -19,11 +19,20 @@ static int64_t window_from(const struct stream_plan *plan, int64_t pane)
     return -floor_divide(-pane, plan->slide_panes) * plan->slide_panes;
 }
 
-static struct pane *pane_at(const struct stream_plan *plan, struct panes *p, int64_t number)
+static uint32_t place_of(const struct stream_plan *plan, int64_t number)
 {
     int64_t place = number % plan->panes;
-    place += place < 0 ? plan->panes : 0;
+    return (uint32_t)(place < 0 ? place + plan->panes : place);
+}
+
+static struct pane *pane_in(const struct stream_plan *plan, struct panes *p, uint32_t place)
+{
     return (struct pane *)((uint8_t *)(p + 1) + (size_t)place * plan->pane_bytes);
+}
+
+static struct pane *pane_at(const struct stream_plan *plan, struct panes *p, int64_t number)
+{
+    return pane_in(plan, p, place_of(plan, number));
 }
 
 static uint8_t *state_of(struct pane *pane)
@@ -61,9 +70,10 @@ static uint32_t merge(struct streams *all, const struct stream_plan *plan, struc
                       int64_t window, uint64_t *first_block)
 {
     int64_t behind = window + plan->window_panes < p->end ? window + plan->window_panes : p->end;
-    uint32_t count = 0;
+    uint32_t count = 0, place = place_of(plan, window);
     for (int64_t number = window; number < behind; number++) {
-        struct pane *pane = pane_at(plan, p, number);
+        struct pane *pane = pane_in(plan, p, place);
+        place = place + 1 == plan->panes ? 0 : place + 1;
         if (pane->count == 0)
             continue;
         *first_block = count == 0 || pane->first_block < *first_block ? pane->first_block
@@ -72,7 +82,7 @@ static uint32_t merge(struct streams *all, const struct stream_plan *plan, struc
             memcpy(all->merged, state_of(pane), plan->state_bytes);
         for (uint32_t i = 0; count > 0 && i < plan->accumulator_count; i++) {
             const struct stream_accumulator *a = &plan->accumulators[i];
-            accumulator_merge(a->kind, all->merged + a->offset, state_of(pane) + a->offset);
+            accumulator_merge(&a->accumulator, all->merged + a->offset, state_of(pane) + a->offset);
         }
         count += pane->count;
     }
@@ -116,22 +126,34 @@ static void let_go(struct panes *p, int64_t low)
     p->end = p->end > p->low ? p->end : p->low;
 }
 
+/* The watermark that passes the next window, or closes the oldest. */
+static void note_due(const struct stream_plan *plan, struct panes *p)
+{
+    int64_t lateness_ms = plan->config->lateness_ms;
+    int64_t fires_ms = (p->fired + plan->window_panes) * plan->pane_ms +
+                       (plan->config->final_only ? lateness_ms : 0);
+    int64_t closes_ms = (p->low + plan->window_panes) * plan->pane_ms + lateness_ms;
+    p->due_ms = fires_ms < closes_ms ? fires_ms : closes_ms;
+}
+
 void panes_advance(struct streams *all, struct stream *s, struct entry *e)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
+    if (p->begun && e->watermark_ms < p->due_ms)
+        return;
     int64_t next = window_from(plan, last_ended(plan, firing_ms(plan, e)) + 1);
     if (!p->begun) {
         int64_t low = closed_to(plan, e);
         *p = (struct panes){ .low = low, .end = low, .fired = next, .begun = true };
+        note_due(plan, p);
         return;
     }
-    if (next <= p->fired && closed_to(plan, e) <= p->low)
-        return;
     for (int64_t window = p->fired; window < next && window < p->end; window += plan->slide_panes)
         tell_window(all, s, e, window, false);
     p->fired = next > p->fired ? next : p->fired;
     let_go(p, closed_to(plan, e));
+    note_due(plan, p);
 }
 
 static void tell_from(struct streams *all, struct stream *s, struct entry *e, int64_t behind)
@@ -173,6 +195,7 @@ static void reach(struct streams *all, struct stream *s, struct entry *e, int64_
         tell_from(all, s, e, low);
         p->fired = p->fired > low ? p->fired : low;
         let_go(p, low);
+        note_due(plan, p);
     }
     for (; p->end <= number; p->end++)
         memset(pane_at(plan, p, p->end), 0, plan->pane_bytes);
@@ -180,32 +203,55 @@ static void reach(struct streams *all, struct stream *s, struct entry *e, int64_
 
 static void add(struct streams *all, const struct stream_plan *plan, struct pane *pane)
 {
-    struct datum arguments[STREAM_ARGUMENTS_MAX];
+    struct datum computed[STREAM_ARGUMENTS_MAX];
+    const struct datum *arguments[STREAM_ARGUMENTS_MAX];
     static const struct datum reading = { .kind = DATUM_BOOLEAN, .number = 1 };
     for (uint32_t i = 0; i < plan->argument_count; i++)
-        arguments[i] = expression_evaluate(&plan->arguments[i], all->fields);
+        arguments[i] = expression_value(&plan->arguments[i], all->fields, &computed[i]);
     if (pane->count++ == 0)
         pane->first_block = all->moment.block;
     for (uint32_t i = 0; i < plan->accumulator_count; i++) {
         const struct stream_accumulator *a = &plan->accumulators[i];
-        accumulator_push(a->kind, state_of(pane) + a->offset,
-                         a->argument == STREAM_READING ? &reading : &arguments[a->argument],
+        accumulator_push(&a->accumulator, state_of(pane) + a->offset,
+                         a->argument == STREAM_READING ? &reading : arguments[a->argument],
                          all->event_ms);
     }
+}
+
+/* The reading's pane: mostly the one of the reading before. */
+static int64_t pane_number(const struct stream_plan *plan, const struct panes *p, int64_t event_ms)
+{
+    int64_t after_ms = event_ms - p->last * plan->pane_ms;
+    if (after_ms >= 0 && after_ms < plan->pane_ms)
+        return p->last;
+    return floor_divide(event_ms, plan->pane_ms);
+}
+
+static struct pane *pane_of_reading(const struct stream_plan *plan, struct panes *p, int64_t number)
+{
+    if (number != p->last) {
+        p->last = number;
+        p->last_place = place_of(plan, number);
+    }
+    return pane_in(plan, p, p->last_place);
 }
 
 void panes_push(struct streams *all, struct stream *s, struct entry *e)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
-    int64_t number = floor_divide(all->event_ms, plan->pane_ms);
+    int64_t number = pane_number(plan, p, all->event_ms);
     if (number < p->low) {
         s->counts.late++;
         return;
     }
-    reach(all, s, e, number);
-    add(all, plan, pane_at(plan, p, number));
-    int64_t window = window_from(plan, number - plan->window_panes + 1);
+    if (number >= p->end)
+        reach(all, s, e, number);
+    add(all, plan, pane_of_reading(plan, p, number));
+    int64_t oldest = number - plan->window_panes + 1;
+    if (oldest >= p->fired && oldest >= p->low) /* it is late for none of its windows */
+        return;
+    int64_t window = window_from(plan, oldest);
     s->counts.late_partly += window < p->low;
     window = window > p->low ? window : p->low;
     for (; window <= number && window < p->fired; window += plan->slide_panes)
@@ -230,7 +276,7 @@ void panes_save(const struct stream *s, struct entry *e, struct byte_writer *w)
             continue;
         put_u64(w, pane->first_block);
         for (uint32_t i = 0; i < plan->accumulator_count; i++)
-            accumulator_save(plan->accumulators[i].kind,
+            accumulator_save(plan->accumulators[i].accumulator.kind,
                              state_of(pane) + plan->accumulators[i].offset, w);
     }
 }
@@ -244,7 +290,7 @@ static void load_pane(const struct stream_plan *plan, struct pane *pane, struct 
         return;
     pane->first_block = get_u64(r);
     for (uint32_t i = 0; i < plan->accumulator_count; i++)
-        accumulator_load(plan->accumulators[i].kind,
+        accumulator_load(plan->accumulators[i].accumulator.kind,
                          state_of(pane) + plan->accumulators[i].offset, r);
 }
 
@@ -257,12 +303,15 @@ void panes_load(const struct stream *s, struct entry *e, struct byte_reader *r)
     read.fired = get_time(r);
     uint32_t count = get_u32(r);
     bool aligned = read.low % plan->slide_panes == 0 && read.fired % plan->slide_panes == 0;
-    if (!aligned || count > plan->panes || (!read.begun && count > 0))
+    int64_t most = TIME_MS_MAX / plan->pane_ms;
+    bool inside = read.low > -most && read.low < most && read.fired > -most && read.fired < most;
+    if (!aligned || !inside || count > plan->panes || (!read.begun && count > 0))
         r->failed = true;
     if (r->failed)
         return;
     read.end = read.low + count;
     *p = read;
+    note_due(plan, p);
     for (int64_t number = p->low; number < p->end && !r->failed; number++)
         load_pane(plan, pane_at(plan, p, number), r);
 }

@@ -154,7 +154,7 @@ static void derive_sizes(struct stream_plan *plan)
 {
     uint32_t save = PANE_SAVE_BYTES;
     for (uint32_t i = 0; i < plan->accumulator_count; i++)
-        save += accumulator_save_bytes_max(plan->accumulators[i].kind);
+        save += accumulator_save_bytes_max(plan->accumulators[i].accumulator.kind);
     plan->pane_bytes = (uint32_t)sizeof(struct pane) + plan->state_bytes;
     plan->save_bytes_max = ENTRY_SAVE_BYTES + plan->config->key_bytes + plan->panes * save;
     /* A reading tells each open window of its key once, by the watermark or pushed out, and again

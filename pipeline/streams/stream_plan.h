@@ -77,7 +77,7 @@ int stream_fields_add(struct stream_fields *fields, struct text source, const st
                       uint32_t count);
 
 struct stream_accumulator {
-    enum accumulator_kind kind;
+    struct accumulator accumulator;
     uint8_t argument;            /* in plan.arguments; STREAM_READING: the reading itself */
     uint32_t offset;             /* of its state in a pane's */
 };
@@ -87,6 +87,7 @@ struct stream_aggregate {
     char name[READING_NAME_BYTES_MAX + 1]; /* in results */
     uint8_t kind;                /* stream_aggregate.c's */
     uint8_t of[2];               /* in plan.accumulators */
+    double parameter;            /* quantile: which, 0 to 1 */
 };
 
 struct stream_plan {

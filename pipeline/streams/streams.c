@@ -46,22 +46,30 @@ struct stream_counts streams_counts(const struct streams *s, uint32_t stream)
 
 /* --- a reading's fields --- */
 
-static struct datum text_datum(struct text text)
+/* Each is written where it will be read: a datum that is returned is copied in wide pieces, and
+ * those wait for the narrow stores before them. */
+static void set_text(struct datum *to, struct text text)
 {
-    return (struct datum){ .kind = text.bytes > 0 ? DATUM_TEXT : DATUM_NULL, .text = text };
+    to->kind = text.bytes > 0 ? DATUM_TEXT : DATUM_NULL;
+    to->text.at = text.at;
+    to->text.bytes = text.bytes;
 }
 
-static struct datum number_datum(double number)
+static void set_number(struct datum *to, double number, bool known)
 {
-    return (struct datum){ .kind = DATUM_NUMBER, .number = number };
+    to->kind = known ? DATUM_NUMBER : DATUM_NULL;
+    to->number = number;
 }
 
-static struct datum value_datum(const struct value *value)
+static void set_value(struct datum *to, const struct value *value)
 {
-    if (value->type == VALUE_TEXT) /* an empty text is one too */
-        return (struct datum){ .kind = DATUM_TEXT, .text = value->text };
-    return (struct datum){ .kind = value->type == VALUE_NUMBER ? DATUM_NUMBER : DATUM_BOOLEAN,
-                           .number = value->number };
+    static const enum datum_kind kinds[] = {
+        [VALUE_NUMBER] = DATUM_NUMBER, [VALUE_BOOLEAN] = DATUM_BOOLEAN, [VALUE_TEXT] = DATUM_TEXT
+    };
+    to->kind = kinds[value->type];
+    to->number = value->number;
+    to->text.at = value->text.at;
+    to->text.bytes = value->text.bytes;
 }
 
 /* The further fields, as the codec packed them. What does not read as such is not there. */
@@ -81,30 +89,36 @@ static void read_extra(struct streams *s, const struct reading *reading)
             return;
         uint8_t slot = fields->slots[reading->source][index];
         if (slot >= STREAM_OWN_FIELDS)
-            s->fields[slot] = value_datum(&value);
+            set_value(&s->fields[slot], &value);
     }
+}
+
+static void read_own(struct streams *s, const struct record *record)
+{
+    const struct reading *reading = &record->reading;
+    const struct stream_fields *fields = s->set->plans[0].fields;
+    set_text(&s->fields[FIELD_OF_DEVICE], reading->device);
+    set_text(&s->fields[FIELD_OF_METRIC], reading->metric);
+    set_text(&s->fields[FIELD_OF_UNIT], reading->unit);
+    set_value(&s->fields[FIELD_OF_VALUE], &reading->value);
+    if ((s->slots >> FIELD_OF_TIME & 1) != 0)
+        set_number(&s->fields[FIELD_OF_TIME], (double)record->event_time_ms / 1000, true);
+    set_number(&s->fields[FIELD_OF_SEQUENCE], (double)reading->sequence, reading->has_sequence);
+    if (reading->source < fields->source_count)
+        set_text(&s->fields[FIELD_OF_SOURCE], fields->sources[reading->source]);
+    else
+        s->fields[FIELD_OF_SOURCE].kind = DATUM_NULL;
 }
 
 static void read_fields(struct streams *s, const struct record *record)
 {
-    const struct reading *reading = &record->reading;
     const struct stream_fields *fields = s->set->plans[0].fields;
-    s->fields[FIELD_OF_DEVICE] = text_datum(reading->device);
-    s->fields[FIELD_OF_METRIC] = text_datum(reading->metric);
-    s->fields[FIELD_OF_UNIT] = text_datum(reading->unit);
-    s->fields[FIELD_OF_VALUE] = value_datum(&reading->value);
-    s->fields[FIELD_OF_TIME] = number_datum((double)record->event_time_ms / 1000);
-    s->fields[FIELD_OF_SEQUENCE] = (struct datum){ .kind = DATUM_NULL };
-    if (reading->has_sequence)
-        s->fields[FIELD_OF_SEQUENCE] = number_datum((double)reading->sequence);
-    s->fields[FIELD_OF_SOURCE] = (struct datum){ .kind = DATUM_NULL };
-    if (reading->source < fields->source_count)
-        s->fields[FIELD_OF_SOURCE] = text_datum(fields->sources[reading->source]);
+    read_own(s, record);
     if (s->slots >> STREAM_OWN_FIELDS == 0)
         return;
     for (uint32_t i = STREAM_OWN_FIELDS; i < fields->count; i++)
-        s->fields[i] = (struct datum){ .kind = DATUM_NULL };
-    read_extra(s, reading);
+        s->fields[i].kind = DATUM_NULL;
+    read_extra(s, &record->reading);
 }
 
 /* --- keys --- */
@@ -135,7 +149,9 @@ static bool make_room(struct streams *all, struct stream *s)
 
 static uint32_t entry_of(struct streams *all, struct stream *s, const struct stream_key *key)
 {
-    uint32_t index = stream_entry_find(all, s, key);
+    uint32_t index = stream_entry_guess(s, key);
+    if (index == STREAM_NONE)
+        index = stream_entry_find(all, s, key);
     if (index != STREAM_NONE)
         stream_entry_move(s, index, LIST_ACTIVE);
     else if (make_room(all, s))
@@ -171,6 +187,7 @@ static void take(struct streams *all, struct stream *s)
         s->counts.refused++;
         return;
     }
+    stream_entry_learn(s, index);
     struct entry *e = entry_at(s, index);
     int64_t watermark_ms = all->moment.reached_ms - plan->config->out_of_orderness_ms;
     e->last_t_ms = all->moment.t_ms;

@@ -30,6 +30,10 @@ struct panes {
     int64_t end;                 /* behind the last pane that had a reading; >= low */
     int64_t fired;               /* first window that the watermark has not passed */
     bool begun;
+    /* what follows from the rest, kept because dividing takes long: */
+    int64_t due_ms;              /* watermark from which on something is told or closed */
+    int64_t last;                /* pane of the last reading, and */
+    uint32_t last_place;         /* its place in the ring */
     /* then the ring: plan.panes of plan.pane_bytes, of which [low, end) mean something */
 };
 
@@ -40,6 +44,7 @@ struct entry {
     int64_t last_t_ms;
     uint32_t before, after;      /* in its list, or the next vacant one */
     uint32_t hash;
+    uint32_t guess;              /* who came after this one last time; no state */
     uint8_t list;
     uint8_t key_bytes;
     /* then the key: config.key_bytes; then struct panes */
@@ -53,6 +58,7 @@ struct stream {
     uint32_t table_mask;
     uint32_t used;               /* entries that were ever taken, the first ones */
     uint32_t vacant;             /* first of those given back */
+    uint32_t found;              /* the entry found last; no state */
     struct {
         uint32_t first, last;
     } lists[LISTS];
@@ -99,6 +105,10 @@ bool stream_key_pack(const struct stream_plan *plan, const struct datum *fields,
 void stream_keys_init(struct stream *s, const struct stream_plan *plan, struct arena *arena);
 uint32_t stream_entry_find(const struct streams *all, const struct stream *s,
                            const struct stream_key *key);
+/* Keys mostly take turns: the one that came after the last one last time, if it is this one. Saves
+ * the hash. STREAM_NONE: no. */
+uint32_t stream_entry_guess(const struct stream *s, const struct stream_key *key);
+void stream_entry_learn(struct stream *s, uint32_t index);
 /* There is room. At the end of the active list. */
 uint32_t stream_entry_make(const struct streams *all, struct stream *s,
                            const struct stream_key *key);

@@ -135,8 +135,9 @@ def count_lines(path):
 # --- cases -------------------------------------------------------------------------------------------------------
 
 def programs(plan):
-    for command in (["pipeline_bench", str(plan["rounds"])], ["block_bench"], ["checkpoint_bench", *plan["checkpoints"]],
-                    ["detectors_bench", str(plan["series"]), "1000"]):
+    rounds = str(plan["rounds"])
+    for command in (["pipeline_bench", rounds], ["streams_bench", rounds], ["block_bench"],
+                    ["checkpoint_bench", *plan["checkpoints"]], ["detectors_bench", str(plan["series"]), "1000"]):
         done = subprocess.run([os.path.join(BENCH, command[0]), *command[1:]], capture_output=True, text=True, check=True)
         for line in done.stdout.splitlines():
             figures = json.loads(line)

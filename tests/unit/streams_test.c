@@ -303,8 +303,8 @@ static void payload_fields_are_keys(void **state)
 static void what_can_not_be_is_refused(void **state)
 {
     (void)state;
-    struct { struct stream_config c; const char *why; uint32_t column; } bad[10];
-    for (size_t i = 0; i < 10; i++)
+    struct { struct stream_config c; const char *why; uint32_t column; } bad[13];
+    for (size_t i = 0; i < 13; i++)
         bad[i].c = config_of();
     strcpy(bad[0].c.where, "value + 1"), bad[0].why = "a boolean is needed", bad[0].column = 1;
     strcpy(bad[1].c.key[0].name, "zonk"), bad[1].why = "no reading has a field `zonk`", bad[1].column = 0;
@@ -316,7 +316,10 @@ static void what_can_not_be_is_refused(void **state)
     strcpy(bad[7].c.aggregates[0].text, "sum(metric)"), bad[7].why = "a number is needed", bad[7].column = 5;
     bad[8].c.window = STREAM_HOPPING, bad[8].c.slide_ms = 20000, bad[8].why = "longer than `size`", bad[8].column = 0;
     bad[9].c.window = STREAM_HOPPING, bad[9].c.slide_ms = 1, bad[9].why = "panes", bad[9].column = 0;
-    for (size_t i = 0; i < 10; i++) {
+    strcpy(bad[10].c.aggregates[0].text, "quantile(value)"), bad[10].why = "needs its q", bad[10].column = 1;
+    strcpy(bad[11].c.aggregates[0].text, "quantile(value, 2)"), bad[11].why = "needs its q", bad[11].column = 1;
+    strcpy(bad[12].c.aggregates[0].text, "ewma(value, 0)"), bad[12].why = "above 0", bad[12].column = 1;
+    for (size_t i = 0; i < 13; i++) {
         struct stream_fields fields;
         struct stream_plan plan;
         struct stream_fault fault = { 0 };
@@ -371,6 +374,12 @@ static int64_t slide_of(const struct oracle *o)
     return o->g->config.slide_ms > 0 ? o->g->config.slide_ms : o->g->config.size_ms;
 }
 
+static int compare_values(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 static void oracle_tell(struct oracle *o, int key, struct oracle_window *w, bool forced)
 {
     struct told *t = &o->telling.told[o->telling.count++];
@@ -395,9 +404,21 @@ static void oracle_tell(struct oracle *o, int key, struct oracle_window *w, bool
     size_t first = 0, last = n - 1;
     long double span = (sorted[last].event_ms - sorted[first].event_ms) / 1000.0L;
     long double delta = (long double)sorted[last].value - sorted[first].value;
+    static double by_value[VALUES];
+    for (size_t i = 0; i < n; i++)
+        by_value[i] = w->points[i].value;
+    qsort(by_value, n, sizeof by_value[0], compare_values);
+    long double weight = 0, weighed = 0;
+    size_t different = 1;
+    for (size_t i = 0; i < n; i++) {
+        long double fade = expl(-(long double)(sorted[last].event_ms - sorted[i].event_ms) / 5000);
+        weight += fade, weighed += fade * (long double)sorted[i].value;
+        different += i > 0 && by_value[i] != by_value[i - 1];
+    }
     const long double values[] = { n, sum, sum / n, min, max, m2 / (n - 1), sqrtl(m2 / (n - 1)), sorted[first].value,
-                                   sorted[last].value, delta, delta / span, (long double)max - min };
-    for (size_t i = 0; i < 12; i++) {
+                                   sorted[last].value, delta, delta / span, (long double)max - min,
+                                   by_value[(size_t)(0.9 * (double)(n - 1))], different, weighed / weight };
+    for (size_t i = 0; i < 15; i++) {
         bool is = (i != 5 && i != 6) || n > 1;
         is = is && (i != 10 || span > 0);
         if (is)
@@ -509,7 +530,7 @@ static void oracle_take(struct oracle *o, int key, int64_t event_ms, int64_t wal
                 oracle_tell(o, key, &k->windows[i], false);
 }
 
-static void compare(const struct telling *is, const struct telling *should, uint64_t seed)
+static void compare(const struct telling *is, const struct telling *should, uint32_t aggregates, uint64_t seed)
 {
     if (is->count != should->count)
         fail_msg("seed %" PRIu64 ": %zu told, not %zu", seed, is->count, should->count);
@@ -521,12 +542,14 @@ static void compare(const struct telling *is, const struct telling *should, uint
                      a->revision, b->key, b->start_ms, b->revision);
         double n = b->values[0].number;
         double scale = n * (fabs(b->values[3].number) + fabs(b->values[4].number)); /* of the sum of all terms */
-        for (size_t v = 0; v < 12; v++) {
+        for (size_t v = 0; v < aggregates; v++) {
             bool exact = v == 0 || v == 3 || v == 4 || v == 7 || v == 8;
             double off = fabs(a->values[v].number - b->values[v].number);
             double allowed = exact                ? 0
                              : v == 5             ? 1e-12 * scale * scale
                              : v == 6             ? 1e-6 * scale /* of a root near 0 */
+                             : v == 12            ? 0.01001 * fabs(b->values[v].number)
+                             : v == 13            ? 1 + 0.07 * b->values[v].number
                              : v == 10            ? 1e-12 * (scale * 1000 + fabs(b->values[v].number))
                                                   : 1e-12 * scale;
             if (a->values[v].kind != b->values[v].kind || !(off <= allowed))
@@ -537,7 +560,7 @@ static void compare(const struct telling *is, const struct telling *should, uint
 }
 
 static const char *const ALL[] = { "count", "sum", "mean", "min", "max", "variance", "stddev", "first", "last",
-                                   "delta", "rate", "range" };
+                                   "delta", "rate", "range", "quantile(value, 0.9)", "distinct", "ewma(value, 5)" };
 
 static struct stream_config drawn_config(uint64_t *chance)
 {
@@ -553,8 +576,8 @@ static struct stream_config drawn_config(uint64_t *chance)
         c.slide_ms -= c.slide_ms % 100;
     }
     c.ttl_ms = (int64_t)1 << 40;
-    c.aggregate_count = 12;
-    for (size_t i = 0; i < 12; i++)
+    c.aggregate_count = rnd_below(chance, 10) == 0 ? 15 : 12; /* sketches take long here */
+    for (size_t i = 0; i < 15; i++)
         strcpy(c.aggregates[i].text, ALL[i]);
     return c;
 }
@@ -619,7 +642,7 @@ static void live(uint64_t seed)
     }
     let_time_pass(&g, g.t_ms + 100000);
     oracle_idle(&o, g.t_ms);
-    compare(&g.telling, &o.telling, seed);
+    compare(&g.telling, &o.telling, c.aggregate_count, seed);
     assert_int_equal(counts_of(&g).late, o.late);
     told_in_all += g.telling.count, late_in_all += o.late, forced_in_all += counts_of(&g).forced;
     revised_in_all += counts_of(&g).revisions;

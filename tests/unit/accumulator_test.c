@@ -1,0 +1,291 @@
+/* Goal: what a window keeps is right within the stated errors, in any order and merged in any way: counts and extremes
+ * exactly, sums within Neumaier's bound, quantiles within 1 %, distinct counts within three standard errors, weights by
+ * time as the definition has them; and it comes back from its saved bytes, whatever those are. Method: seeded random
+ * numbers of several shapes, split into parts at random and merged, against sorted lists, sums in 113 bits, and the
+ * definition.
+ * Links: pipeline/streams/accumulator.c pipeline/streams/sketch_%.c pipeline/streams/logarithm.c pipeline/streams/expression.c pipeline/hash.c pipeline/bytes.c */
+#include "pipeline/streams/accumulator.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "pipeline/streams/logarithm.h"
+#include "pipeline/streams/sketch_distinct.h"
+#include "pipeline/streams/sketch_quantiles.h"
+#include "tests/lib/check.h"
+
+enum { MANY = 4000 };
+
+static void *state_new(enum accumulator_kind kind)
+{
+    void *state = calloc(1, accumulator_bytes(kind));
+    assert_non_null(state);
+    return state;
+}
+
+static struct datum number(double x)
+{
+    return (struct datum){ .kind = DATUM_NUMBER, .number = x };
+}
+
+static double any_number(uint64_t *chance, int shape)
+{
+    double x = rnd_unit(chance);
+    switch (shape) {
+    case 0: return 20 + x;                                   /* narrow */
+    case 1: return ldexp(x - 0.5, (int)rnd_below(chance, 90)); /* of all sizes */
+    case 2: return (double)(int64_t)(x * 100) / 100;         /* two decimals, many equal */
+    case 3: return rnd_below(chance, 2) ? 1e16 : (x - 0.5);  /* what cancels, with the next */
+    default: return -1 / (x + 1e-6);                         /* a tail, negative */
+    }
+}
+
+/* The numbers in several parts, merged in a random order. */
+static void *merged(const struct accumulator *a, const double *x, const int64_t *event_ms, size_t count,
+                    uint64_t *chance)
+{
+    enum { PARTS = 5 };
+    void *parts[PARTS];
+    for (int i = 0; i < PARTS; i++)
+        parts[i] = state_new(a->kind);
+    for (size_t i = 0; i < count; i++) {
+        struct datum value = number(x[i]);
+        accumulator_push(a, parts[i * PARTS / count], &value, event_ms[i]);
+    }
+    for (int left = PARTS; left > 1; left--) { /* neighbours, so that those in order stay in order */
+        int i = (int)rnd_below(chance, (size_t)left - 1);
+        accumulator_merge(a, parts[i], parts[i + 1]);
+        free(parts[i + 1]);
+        memmove(&parts[i + 1], &parts[i + 2], (size_t)(left - i - 2) * sizeof parts[0]);
+    }
+    return parts[0];
+}
+
+static double x[MANY], sorted[MANY];
+static int64_t times[MANY];
+
+static int by_value(const void *a, const void *b)
+{
+    double p = *(const double *)a, q = *(const double *)b;
+    return (p > q) - (p < q);
+}
+
+static size_t draw(uint64_t *chance, int shape)
+{
+    size_t count = 10 + rnd_below(chance, rnd_below(chance, 2) ? MANY - 10 : 60);
+    for (size_t i = 0; i < count; i++) {
+        x[i] = shape == 3 && i > 0 && x[i - 1] == 1e16 ? -1e16 : any_number(chance, shape);
+        times[i] = 1700000000000 + (int64_t)i * 250;
+    }
+    memcpy(sorted, x, count * sizeof x[0]);
+    qsort(sorted, count, sizeof sorted[0], by_value);
+    return count;
+}
+
+static void sums_are_within_their_bound(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    const struct accumulator a = { ACCUMULATOR_SUM, 0 };
+    double worst = 0, naive_worst = 0;
+    for (int round = 0; round < 600; round++) {
+        size_t count = draw(&chance, round % 5);
+        struct sum_state *s = merged(&a, x, times, count, &chance);
+        __float128 exact = 0, absolute = 0;
+        double naive = 0;
+        for (size_t i = 0; i < count; i++) {
+            exact += x[i];
+            absolute += fabs(x[i]);
+            naive += x[i];
+        }
+        double off = fabs((double)(sum_total(s) - exact)), n = (double)count + 5;
+        double bound = 0x1p-53 * fabs((double)exact) + 2 * n * n * 0x1p-106 * (double)absolute;
+        if (off > bound)
+            fail_msg("round %d: off by %g, allowed %g", round, off, bound);
+        assert_int_equal(s->count, count);
+        worst = fmax(worst, off / (double)absolute);
+        naive_worst = fmax(naive_worst, fabs((double)(naive - exact)) / (double)absolute);
+        free(s);
+    }
+    printf("# of the absolute terms: worst %.3g; added up plainly %.3g\n", worst, naive_worst);
+    assert_true(worst < 1e-15 && naive_worst > 1e-15);
+}
+
+static void quantiles_are_within_one_percent(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    const struct accumulator a = { ACCUMULATOR_QUANTILES, 0 };
+    double worst = 0;
+    for (int round = 0; round < 600; round++) {
+        size_t count = draw(&chance, round % 3 == 1 ? 4 : round % 3);
+        struct quantiles_state *s = merged(&a, x, times, count, &chance);
+        assert_int_equal(quantiles_count(s), count);
+        static const double q[] = { 0, 0.01, 0.25, 0.5, 0.9, 0.99, 1 };
+        for (size_t i = 0; i < sizeof q / sizeof q[0]; i++) {
+            double is = quantiles_value(s, q[i]), should = sorted[(size_t)(q[i] * (double)(count - 1))];
+            bool collapsed = fabs(should) < fmax(fabs(sorted[0]), fabs(sorted[count - 1])) / 20000;
+            double off = should == 0 ? fabs(is) : fabs(is - should) / fabs(should);
+            if (!collapsed && off > QUANTILES_ERROR * (1 + 1e-9))
+                fail_msg("round %d: q %g is %.17g, not %.17g", round, q[i], is, should);
+            worst = collapsed ? worst : fmax(worst, off);
+        }
+        free(s);
+    }
+    printf("# worst %.4f\n", worst);
+    assert_true(worst > QUANTILES_ERROR / 2);
+}
+
+/* What is too small beside the greatest is told too great, in the lowest bin; the high end stays right. */
+static void the_low_end_collapses(void **state)
+{
+    (void)state;
+    struct quantiles_state *s = state_new(ACCUMULATOR_QUANTILES);
+    for (int i = 0; i <= 200; i++)
+        quantiles_push(s, ldexp(1, i - 100));
+    assert_int_equal(quantiles_count(s), 201);
+    double top = quantiles_value(s, 1), low = quantiles_value(s, 0);
+    assert_true(fabs(top - ldexp(1, 100)) <= QUANTILES_ERROR * top);
+    assert_true(low > ldexp(1, 84) && low < ldexp(1, 87));
+    quantiles_push(s, 1e-120);
+    quantiles_push(s, 0);
+    assert_true(quantiles_value(s, 0) == 0);
+    free(s);
+}
+
+static void distinct_counts_are_within_their_error(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    const double error = 1.04 / 64; /* sqrt(4096) */
+    double squares = 0;
+    int rounds = 0;
+    for (double n = 1; n < 300000; n = n * 1.6 + 1) {
+        for (int round = 0; round < 4; round++, rounds++) {
+            struct distinct_state *a = state_new(ACCUMULATOR_DISTINCT), *b = state_new(ACCUMULATOR_DISTINCT);
+            uint64_t from = rnd(&chance) >> 20;
+            for (uint64_t i = 0; i < (uint64_t)n; i++) {
+                char text[32];
+                struct datum value = number((double)(from + i));
+                if (round % 2 != 0) {
+                    (void)snprintf(text, sizeof text, "user-%" PRIu64, from + i);
+                    value = (struct datum){ .kind = DATUM_TEXT, .text = text_of(text) };
+                }
+                distinct_push(i % 3 == 0 ? a : b, &value);
+                distinct_push(i % 2 == 0 ? a : b, &value);
+            }
+            distinct_merge(a, b);
+            double off = (distinct_count(a) - floor(n)) / floor(n);
+            if (fabs(off) > 4 * error)
+                fail_msg("%g: off by %g", n, off);
+            squares += off * off;
+            free(a);
+            free(b);
+        }
+    }
+    double deviation = sqrt(squares / rounds);
+    printf("# standard error %.4f, stated %.4f\n", deviation, error);
+    assert_true(deviation < error);
+    struct distinct_state *none = state_new(ACCUMULATOR_DISTINCT);
+    struct datum nothing = { 0 };
+    distinct_push(none, &nothing);
+    assert_true(distinct_count(none) == 0);
+    free(none);
+}
+
+static void weights_go_by_event_time(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    for (int round = 0; round < 300; round++) {
+        const struct accumulator a = { ACCUMULATOR_DECAYED, round % 2 ? 5 : 0.3 };
+        size_t count = draw(&chance, round % 3);
+        for (size_t i = 0; i < count; i++)
+            times[i] += (int64_t)rnd_below(&chance, 3000); /* out of order */
+        struct decayed_state *s = merged(&a, x, times, count, &chance);
+        int64_t last = times[0];
+        for (size_t i = 0; i < count; i++)
+            last = times[i] > last ? times[i] : last;
+        long double weight = 0, sum = 0, absolute = 0;
+        for (size_t i = 0; i < count; i++) {
+            long double w = expl(-(long double)(last - times[i]) / 1000 / (long double)a.parameter);
+            weight += w, sum += w * (long double)x[i], absolute += w * fabsl((long double)x[i]);
+        }
+        double off = fabs((double)((long double)(s->sum / s->weight) - sum / weight));
+        assert_true(s->event_ms == last && off <= 1e-12 * (double)(absolute / weight));
+        free(s);
+    }
+}
+
+static void the_exponential_is_right(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    double worst = 0;
+    for (int i = 0; i < 1000000; i++) {
+        double at = (rnd_unit(&chance) - 0.5) * (i % 2 ? 1400 : 2);
+        long double should = expl((long double)at);
+        worst = fmax(worst, (double)fabsl(((long double)exponential(at) - should) / should));
+    }
+    printf("# worst %.3g\n", worst);
+    assert_true(worst < 1e-15 && exponential(0) == 1);
+}
+
+static void saved_they_come_back(void **state)
+{
+    (void)state;
+    uint64_t chance = check_seed();
+    for (int round = 0; round < 400; round++) {
+        struct accumulator a = { (enum accumulator_kind)(round % ACCUMULATOR_KINDS), 2.5 };
+        size_t count = round % 7 == 0 ? 0 : draw(&chance, round % 5);
+        void *s = count > 0 ? merged(&a, x, times, count, &chance) : state_new(a.kind), *back = state_new(a.kind);
+        uint32_t most = accumulator_save_bytes_max(a.kind);
+        uint8_t *bytes = malloc(most), *again = malloc(most);
+        struct byte_writer w = { bytes, most, 0, false }, w2 = { again, most, 0, false };
+        accumulator_save(a.kind, s, &w);
+        assert_false(w.failed);
+        struct byte_reader r = { bytes, w.used, 0, false };
+        accumulator_load(a.kind, back, &r);
+        assert_true(!r.failed && r.used == r.bytes);
+        accumulator_save(a.kind, back, &w2);
+        assert_true(w.used == w2.used && memcmp(bytes, again, w.used) == 0);
+        struct datum more = number(17);
+        accumulator_push(&a, s, &more, times[0]);
+        accumulator_push(&a, back, &more, times[0]);
+        w.used = w2.used = 0;
+        accumulator_save(a.kind, s, &w);
+        accumulator_save(a.kind, back, &w2);
+        assert_true(w.used == w2.used && memcmp(bytes, again, w.used) == 0);
+        for (int i = 0; i < 20; i++) { /* any bytes may be loaded */
+            uint8_t *bad = malloc(w.used);
+            memcpy(bad, bytes, w.used);
+            for (size_t n = 1 + rnd_below(&chance, 4); n > 0; n--)
+                bad[rnd_below(&chance, w.used)] = (uint8_t)rnd(&chance);
+            struct byte_reader any = { bad, rnd_below(&chance, 2) ? w.used : rnd_below(&chance, w.used), 0, false };
+            memset(back, 0, accumulator_bytes(a.kind));
+            accumulator_load(a.kind, back, &any);
+            if (!any.failed) {
+                accumulator_push(&a, back, &more, times[0]);
+                accumulator_merge(&a, s, back);
+                if (a.kind == ACCUMULATOR_QUANTILES)
+                    assert_true(isfinite(quantiles_value(s, 0.5)));
+            }
+            free(bad);
+        }
+        free(s), free(back), free(bytes), free(again);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_are_within_their_bound),
+        cmocka_unit_test(quantiles_are_within_one_percent),
+        cmocka_unit_test(the_low_end_collapses),
+        cmocka_unit_test(distinct_counts_are_within_their_error),
+        cmocka_unit_test(weights_go_by_event_time),
+        cmocka_unit_test(the_exponential_is_right),
+        cmocka_unit_test(saved_they_come_back),
+    };
+    return cmocka_run_group_tests_name("accumulator", tests, NULL, NULL);
+}
