@@ -265,7 +265,7 @@ def links_lead_somewhere(_place):
 def make_targets_exist(_place):
     targets = set(re.findall(r"^([a-z0-9-]+):.*## ", read("Makefile") + read("boards", "boards.mk"), re.M))
     for path, text in sources("*.md", "docs/*.md"):
-        for target in re.findall(r"`make ([a-z0-9]+)", text):
+        for target in re.findall(r"`make ([a-z0-9-]+)", text):
             assert target in targets, f"{path}: there is no `make {target}`"
 
 
