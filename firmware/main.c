@@ -16,6 +16,7 @@ static const struct cli_command commands[] = {
     { "alerts", "open alerts; acknowledge or shelve one", cli_alerts },
     { "dlq", "dead letters: what was rejected, and why", cli_dlq },
     { "export", "the journal as JSON Lines or CSV", cli_export },
+    { "import", "a journal that was exported, as a store to replay", cli_import },
     { "detect", "the baseline detector over a recorded series", cli_detect },
     { "replay", "the journal once more: the same as then?", cli_replay },
     { "check", "check a configuration: faults, budgets, what it can lose", cli_check },

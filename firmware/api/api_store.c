@@ -231,12 +231,23 @@ static void put_digest(struct json_writer *w, struct text digest)
     json_put_string(w, "digest", hex);
 }
 
+/* Alerts' ids hang on the store, so whoever reads the journal elsewhere must know which it was. */
+static void put_store(struct json_writer *w, const struct api *api)
+{
+    char id[33];
+    (void)snprintf(id, sizeof id, "%016llx%016llx",
+                   (unsigned long long)api->start.recovery.store_id[0],
+                   (unsigned long long)api->start.recovery.store_id[1]);
+    json_put_string(w, "store_id", id);
+}
+
 static void put_made(struct json_writer *w, struct text content)
 {
     struct made_sum sum;
     char digest[40];
     if (!made_unpack(content, &sum))
         return;
+    json_put_unsigned(w, "form", sum.form);
     json_put_unsigned(w, "alerts", sum.alerts);
     json_put_unsigned(w, "results", sum.results);
     (void)snprintf(digest, sizeof digest, "%016llx%016llx", (unsigned long long)sum.alert_digest,
@@ -250,14 +261,19 @@ static void put_other(struct json_writer *w, const struct record *record)
     case RECORD_REJECT:
         json_put_string(w, "reason", reject_name(record->reason));
         json_put_text(w, "device", record->reading.device);
+        json_put_text(w, "metric", record->reading.metric);
+        json_put_unsigned(w, "index", record->reading.index);
         break;
     case RECORD_CLOCK:
         json_put_integer(w, "offset_ms", record->clock.offset_ms);
         json_put_string(w, "state", clock_state_name(record->clock.state));
+        json_put_unsigned(w, "boot", record->clock.boot);
         break;
     case RECORD_CONFIG:
     case RECORD_INVENTORY:
         put_digest(w, record->digest);
+        if (record->content.bytes <= CONFIG_FILE_BYTES_MAX) /* a line fits one answer */
+            json_put_text(w, "content", record->content);
         break;
     case RECORD_COMMAND:
         json_put_text(w, "command", record->content);
@@ -298,6 +314,8 @@ static size_t print_record(const struct api *api, uint64_t block, uint64_t posit
         bool known = record->reading.source < api->config->source_count;
         json_string(&w, known ? api->config->sources[record->reading.source].name : "?");
     }
+    if (record->kind == RECORD_CONFIG)
+        put_store(&w, api);
     if (record->kind == RECORD_READING)
         put_reading(api, &w, record);
     else

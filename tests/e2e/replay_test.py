@@ -284,7 +284,62 @@ def recorded_files(place):
     replay(place.path("none.csv"), code=1)
 
 
-CASES = [beside_a_gateway_that_runs, a_range_of_time, what_is_different_is_shown, another_configuration, recorded_files]
+def journal_of(store):
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        return db.execute("SELECT id, t, readings, bytes FROM journal WHERE id < 4611686018427387904 ORDER BY id").fetchall()
+
+
+def there_and_back(place):
+    """An export, imported, is the same journal to the bit, and comes to the same alerts; whatever is in it."""
+    site = Site(place)
+    with open(place.config) as f:
+        text = f.read().replace("sequence: /n}", "sequence: /n, fields: {lot: /lot, ok: /ok, size: /size}}")
+    with open(place.config, "w") as f:
+        f.write(text + "# \u00e4 \"comment\"\t\\n\n")
+    site.start()
+    site.publish(31)
+    odd = [{"d": "d\u00e9j\u00e0 \"vu\"", "m": "te,xt", "v": "a \\ \"b\" \u20ac", "t": site.base, "n": 9, "lot": "A\t1", "ok": True,
+            "size": 1e-7}, {"d": "plain", "m": "flag", "v": False}, {"d": "plain", "m": "tiny", "v": -0.1, "n": 1 << 53}]
+    bad = [{"d": "plain", "m": "x", "v": 1e200, "t": site.base}]
+    for message in (odd, bad):
+        subprocess.run(["mosquitto_pub", "-p", str(site.port), "-q", "1", "-t", "all", "-m", json.dumps(message)], check=True)
+    place.wait_status("all are in", lambda s: s["ledger"]["received"] == 31 * DEVICES + 4)
+    place.stop("gateway", 9)
+    site.start()
+    alert = json.loads(place.weir("alerts", "--json").splitlines()[0])["id"]
+    place.weir("alerts", "ack", alert)
+    time.sleep(0.4)
+    stored = place.status()["ledger"]["stored"]
+    assert stored > 31 * DEVICES, stored
+    with open(place.path("day.jsonl"), "w") as f:
+        f.write(place.weir("export"))
+    place.stop("gateway", 9)
+    done = subprocess.run([WEIR, "import", place.path("day.jsonl"), "--store", place.path("copy.db")], capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 0 and f"{stored} readings" in done.stdout, done.stdout + done.stderr
+    original, copy = journal_of(site.store), journal_of(place.path("copy.db"))
+    assert [row[0] for row in original] == [row[0] for row in copy]
+    assert [row[3] for row in original] == [row[3] for row in copy], "the same bits"
+    report = replay_json("--store", place.path("copy.db"))
+    assert report["verdict"] == "identical" and report["blocks"]["untold"] == 0, report
+    assert report == {**replay_json("--store", site.store), **{key: report[key] for key in (
+        "seconds", "core_seconds", "readings_per_second")}}
+    with open(place.path("day.jsonl")) as f:
+        lines = f.readlines()
+    for name, content, what in (("late", lines[1:], ":1: its source is not"), ("junk", lines[:2] + ["{"], ":3: want a JSON"),
+                                ("old", [lines[0].replace('"content"', '"contents"')], ":1: a configuration lacks"),
+                                ("none", [], "nothing in it")):
+        with open(place.path(name), "w") as f:
+            f.writelines(content)
+        done = subprocess.run([WEIR, "import", place.path(name), "--store", place.path(name + ".db")], capture_output=True,
+                              text=True, timeout=60)
+        assert done.returncode == 1 and what in done.stderr, (name, done.stderr)
+    again = subprocess.run([WEIR, "import", place.path("day.jsonl"), "--store", place.path("copy.db")], capture_output=True)
+    assert again.returncode == 1 and b"there already" in again.stderr
+
+
+CASES = [beside_a_gateway_that_runs, a_range_of_time, what_is_different_is_shown, another_configuration, recorded_files,
+         there_and_back]
 
 
 def main():
