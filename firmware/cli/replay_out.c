@@ -73,7 +73,7 @@ static struct envelope envelope_of(const struct replay *r, char digest[65])
         .config_digest = text_of(digest),
         .version = text_of(WEIR_VERSION),
         .offset_ms = clock.offset_ms,
-        .clock = clock.state,
+        .clock = r->clock_told ? clock.state : CLOCK_UNSET,
     };
 }
 

@@ -164,7 +164,8 @@ static int map_sources(struct replay *r, const struct record *record, char *why)
 int replay_begin(struct replay *r, const struct replay_start *start, char *why)
 {
     struct config *config = NULL;
-    *r = (struct replay){ .anew = start->anew, .store = start->store, .sink = start->sink };
+    *r = (struct replay){ .anew = start->anew, .store = start->store, .sink = start->sink,
+                          .clock_told = true };
     for (uint32_t i = 0; i < CONFIG_SOURCES_MAX; i++)
         r->source_now[i] = (int16_t)i;
     if (start->config.bytes == 0)
@@ -260,6 +261,8 @@ static int take_record(struct replay *r, const struct record *record, char *why)
         return fail(WEIR_EINVAL, why, "the journal begins before any configuration");
     if (err != 0)
         return err;
+    r->clock_told = record->kind != RECORD_CONFIG &&
+                    (r->clock_told || record->kind == RECORD_CLOCK);
     if (record->kind == RECORD_CONFIG) {
         r->says = false; /* until it says so in this block */
         engine_begin_block(r->engine, r->block);

@@ -52,6 +52,8 @@ struct replay { /* read by anybody, written by replay.c */
     enum replay_verdict verdict;
     struct made_sum now, then;   /* `then` is zero where the block does not say */
     bool reconfigured;           /* a new configuration came into force in it */
+    /* by the process that wrote it; before that it said of its clock that it is unset */
+    bool clock_told;
     /* replay.c's own */
     struct config *configs[2];
     int config_at;

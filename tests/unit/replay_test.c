@@ -45,6 +45,8 @@ struct stage {
 };
 
 static struct stage s; /* large */
+static struct replay r; /* that is under way */
+static uint32_t before_the_clock; /* alerts that it told before the process had read its clock */
 
 /* --- living --- */
 
@@ -123,6 +125,7 @@ static void on_alert(void *ctx, const struct alert_event *event)
 {
     (void)ctx;
     s.alerts++;
+    before_the_clock += !r.clock_told;
     assert_in_range(s.said_count, 0, SAID_MAX - 1);
     (void)snprintf(s.said[s.said_count++].what, sizeof s.said[0].what, "%.*s %s %u %d %lld %.17g",
                    (int)event->device.bytes, event->device.at, event->rule->name, event->alert->revision,
@@ -144,8 +147,8 @@ static struct replay_start start_of(struct text config, bool anew)
 
 static void replay_from(const struct replay_start *start, uint64_t after)
 {
-    static struct replay r;
     char why[256] = "";
+    before_the_clock = 0;
     s.said_count = s.alerts = s.results = s.reconfigured = 0;
     s.first_different = 0;
     memset(s.verdicts, 0, sizeof s.verdicts);
@@ -214,6 +217,34 @@ static void the_same_over_a_new_configuration(void **state)
     close_stage();
 }
 
+/* A timer that is due fires before a process that has just started reads its clock: what it tells says so. */
+static void the_same_before_the_clock_is_read(void **state)
+{
+    (void)state;
+    open_stage("clock: {trust: system}\n"
+               "sources: [{name: plant, url: \"mqtt://127.0.0.1:1883\", topics: [\"t/{device}/{metric}\"],\n"
+               "           payload: {value: \"\"}}]\n"
+               "detectors: [{name: hot, type: limit, high: 80, for: 0s, clear_after: 500ms, cooldown: 0s}]\n"
+               "commit: {max_age: 100ms}\n"
+               "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n");
+    assert_true(bench_publish(&s.b, "t/oven/temp", "99"));
+    assert_true(bench_publish(&s.b, "t/oven/temp", "20"));
+    bench_turns(&s.b, 4); /* committed, and not cleared yet */
+    bench_kill(&s.b);
+    bench_start(&s.b);
+    gateway_on_uplink(s.b.gateway, true);
+    bench_turn(&s.b, 400);
+    bench_turns(&s.b, 5);
+    const char *cleared = bench_told(&s.b, "\"transition\":\"cleared\"");
+    assert_non_null(cleared);
+    assert_non_null(strstr(cleared, "\"clock\":\"unset\""));
+    read_journal();
+    replay_as_it_was();
+    assert_int_equal(s.verdicts[REPLAY_SAME], s.journal.count);
+    assert_int_equal(before_the_clock, 1);
+    close_stage();
+}
+
 /* The journal from a checkpoint on, by the configuration that was in force there. */
 static void the_same_from_a_checkpoint(void **state)
 {
@@ -238,7 +269,6 @@ static void the_same_from_a_checkpoint(void **state)
     assert_in_range(s.verdicts[REPLAY_SAME], 15, 200);
     assert_in_range(s.alerts, 2, 100);
     bytes[places[0].bytes / 2] ^= 1; /* one that is damaged is refused, or makes a difference; it breaks nothing */
-    static struct replay r;
     char why[256] = "";
     if (replay_begin(&r, &start, why) != 0)
         assert_string_not_equal(why, "");
@@ -298,7 +328,6 @@ static void a_changed_value_is_a_difference(void **state)
 static void a_damaged_block_is_told(void **state)
 {
     (void)state;
-    static struct replay r;
     char why[256] = "";
     open_stage(YAML("80"));
     live(3);
@@ -322,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_over_kills_and_restarts),
         cmocka_unit_test(the_same_over_a_new_configuration),
+        cmocka_unit_test(the_same_before_the_clock_is_read),
         cmocka_unit_test(the_same_from_a_checkpoint),
         cmocka_unit_test(a_changed_value_is_a_difference),
         cmocka_unit_test(a_damaged_block_is_told),
