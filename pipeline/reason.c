@@ -31,6 +31,10 @@ const char *reason_name(enum reason reason)
         return "out of range";
     case REASON_RESET:
         return "counter reset";
+    case REASON_CLOCK_AHEAD:
+        return "clock ahead";
+    case REASON_CLOCK_BEHIND:
+        return "clock behind";
     case REASONS:
         break;
     }

@@ -17,6 +17,8 @@ enum reason {
     REASON_NOISE_DOWN, /* or less */
     REASON_RANGE,   /* what the unit does not allow */
     REASON_RESET,   /* what only counts up began again */
+    REASON_CLOCK_AHEAD,  /* a device's clock is, of the gateway's */
+    REASON_CLOCK_BEHIND,
     REASONS
 };
 

@@ -43,6 +43,8 @@ static const char *colour_of(enum reason reason)
     case REASON_NOISE_DOWN:
     case REASON_RANGE:
     case REASON_RESET:
+    case REASON_CLOCK_AHEAD:
+    case REASON_CLOCK_BEHIND:
     case REASON_NONE:
     case REASONS:
         break;

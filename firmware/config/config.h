@@ -112,6 +112,7 @@ struct config_usual { /* the rules that watch every series */
     bool all;
     bool on[DETECTOR_KINDS];
     enum sensitivity sensitivity;
+    bool clock;
 };
 
 struct config {

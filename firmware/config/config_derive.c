@@ -6,6 +6,7 @@
 #include "pipeline/detect/detector.h"
 
 enum { BLOCK_BYTES_A_RECORD = 48, BLOCK_RECORDS_MAX = 65535 };
+static const double LIMIT_HYSTERESIS = 0.02; /* of the band, where none is given */
 enum { INVENTORY_BYTES_AN_ENTRY = 128, INVENTORY_BYTES_MIN = 64 * 1024 };
 
 /* first, between and last in a row; what has no room is left away. */
@@ -165,6 +166,14 @@ static void add_usual(struct config *config, enum detector_kind kind)
     rule->sensitivity = config->usual.sensitivity;
 }
 
+static void derive_hysteresis(struct detector_config *rule)
+{
+    double limit = rule->has_high ? rule->high : rule->low;
+    double band = rule->has_low && rule->has_high ? rule->high - rule->low : limit;
+    if (!rule->has_hysteresis)
+        rule->hysteresis = LIMIT_HYSTERESIS * (band > 0 ? band : -band);
+}
+
 static void derive_rules(struct config *config)
 {
     config->rule_count = config->listed_count;
@@ -174,9 +183,12 @@ static void derive_rules(struct config *config)
             add_usual(config, (enum detector_kind)kind);
     for (uint32_t i = 0; i < config->rule_count; i++) {
         struct detector_config *rule = &config->rules[i];
+        if (rule->kind == DETECTOR_LIMIT)
+            derive_hysteresis(rule);
         if (rule->name[0] == '\0')
             join(rule->name, sizeof rule->name, detector_ops(rule->kind)->name, "", "");
     }
+    config->engine.device_clocks_off = !config->usual.clock;
     config->engine.rules = config->rules;
     config->engine.rule_count = config->rule_count;
     config->engine.rules_per_series = rules_per_series(config);

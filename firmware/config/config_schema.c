@@ -290,6 +290,8 @@ const struct config_key config_keys[] = {
     USUAL("range", DETECTOR_RANGE, "Error codes, and what the unit does not allow."),
     USUAL("noise", DETECTOR_NOISE, "A signal that has lost its noise."),
     USUAL("counter", DETECTOR_COUNTER, "A counter that began again."),
+    { SECTION_USUAL, "clock", KEY_BOOLEAN, FIELD(config, usual.clock), .fallback = "true",
+      .doc = "Clocks of devices that are off by more than a minute; whatever `all` says." },
 
     { SECTION_DETECTOR, "type", KEY_ENUM, FIELD(detector_config, kind), .required = true,
       .choices = "limit|shift|spike|rate|stuck|silent|baseline|missing|range|noise|counter",
@@ -307,7 +309,9 @@ const struct config_key config_keys[] = {
       .given = offsetof(struct detector_config, has_high), .kinds = KIND(DETECTOR_LIMIT),
       .doc = "Anomalous above this, in the metric's unit." },
     { SECTION_DETECTOR, "hysteresis", KEY_NUMBER, FIELD(detector_config, hysteresis), 0, 1e12,
-      .kinds = KIND(DETECTOR_LIMIT), .doc = "How far inside the limit the anomaly ends." },
+      .given = offsetof(struct detector_config, has_hysteresis), .kinds = KIND(DETECTOR_LIMIT),
+      .doc = "How far inside the limit the anomaly ends. Not given: 2 % of the band, or of the "
+             "one limit." },
     { SECTION_DETECTOR, "threshold", KEY_NUMBER, FIELD(detector_config, threshold), 1, 1000,
       .kinds = KIND(DETECTOR_SPIKE) | KIND(DETECTOR_SHIFT),
       .doc = "Spike: robust deviations; shift: decision interval, in standard deviations." },

@@ -47,7 +47,7 @@ struct detector_config detector_defaults(enum detector_kind kind)
         .drift = 1,
         .stuck_readings = 30,
         .silent_min_ms = 180000,
-        .silent_intervals = 10,
+        .silent_intervals = 3,
         .sensitivity = SENSITIVITY_NORMAL,
         .parts = baseline_setting(SENSITIVITY_NORMAL).parts,
         .severity = kind == DETECTOR_COUNTER ? SEVERITY_INFO : SEVERITY_WARNING,

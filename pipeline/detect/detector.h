@@ -50,6 +50,7 @@ struct detector_config {
     char device[READING_NAME_BYTES_MAX + 1];
     char metric[READING_NAME_BYTES_MAX + 1];
     bool has_low, has_high;
+    bool has_hysteresis;          /* else it is worked out from the limits */
     double low, high;             /* LIMIT, in the metric's unit */
     double hysteresis;            /* LIMIT: how far inside the limit ends the anomaly, same unit */
     /* SPIKE: robust deviations; SHIFT: the decision interval h, in standard deviations */

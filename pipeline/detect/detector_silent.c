@@ -4,21 +4,27 @@
  * the anomalous verdict when it fires; a reading only ever ends a silence. Score: time since the
  * last reading over the time allowed (threshold 1).
  *
- * The interval is the mean of the gaps between arrivals, each weighted by its own length: the gap
- * into which a moment falls that is chosen by chance. So 60 readings that come within a tenth of a
- * second, every minute, have an interval of a minute, where the plain mean would be a second. It
- * looks back over 50 intervals, or 10 times silent_min_ms where that is longer. A gap counts as at
- * most four intervals, or as silent_min_ms, so that an outage does not make the next one allowed.
- * It is known when the series has been heard of for as long as ten intervals, and for as long as
- * the silence that it is allowed then. */
+ * The interval is the 95th percentile of the gaps between arrivals, each weighted by its own
+ * length: of the gap into which a moment falls that is chosen by chance. So 60 readings that come
+ * within a tenth of a second, every minute, have an interval of a minute, where the plain
+ * percentile would be a millisecond; and of readings that come by chance, a gap of three such
+ * intervals is one in 50,000. Where every hundredth gap is an outage of days, outages are most of
+ * the time, and its rhythm: with the plain percentile each of them would be told of.
+ *
+ * It is followed by stochastic approximation (H. Robbins and S. Monro, 1951), never past the gap
+ * at hand, looking back over 50 intervals, or 10 times silent_min_ms where that is longer. A gap
+ * counts as at most two intervals, or as silent_min_ms, so that an outage does not make the next
+ * one allowed. It is known when the series has been heard of for as long as ten intervals, and
+ * for as long as the silence that it is allowed then. */
 #include <assert.h>
 #include <stddef.h>
 
 #include "pipeline/detect/detector_kinds.h"
 
-static const double GAP_INTERVALS_MAX = 4;
+static const double GAP_INTERVALS_MAX = 2;
 static const double MEMORY_INTERVALS = 50, MEMORY_SILENCES = 10;
 static const double KNOWN_INTERVALS = 10;
+static const double SHARE = 0.95, GAIN = 15;
 
 /* So that neither a huge multiple nor a slow device overflows: a year. */
 static const double SILENCE_MAX_MS = 366.0 * 86400 * 1000;
@@ -40,6 +46,16 @@ static double smaller(double a, double b)
     return a < b ? a : b;
 }
 
+/* Up by SHARE and down by what is left of it, so that it rests where so much time lies below; and
+ * up no slower than the mean would go, which is what counts after a first gap that was short. */
+static double follow(double interval_ms, double gap_ms, double weight)
+{
+    double up_ms = larger(GAIN * SHARE * weight * interval_ms, weight * (gap_ms - interval_ms));
+    if (gap_ms > interval_ms)
+        return smaller(gap_ms, interval_ms + up_ms);
+    return larger(gap_ms, interval_ms * (1 - smaller(GAIN * (1 - SHARE) * weight, 1)));
+}
+
 static void on_arrival(const struct detector_config *config, void *state, int64_t gap_ms)
 {
     struct silent s;
@@ -50,7 +66,7 @@ static void on_arrival(const struct detector_config *config, void *state, int64_
         gap = smaller(gap, larger(GAP_INTERVALS_MAX * s.interval_ms, least));
         s.heard_ms += gap;
         double memory = larger(MEMORY_INTERVALS * s.interval_ms, MEMORY_SILENCES * least);
-        s.interval_ms += gap / smaller(s.heard_ms, memory) * (gap - s.interval_ms);
+        s.interval_ms = follow(s.interval_ms, gap, gap / smaller(s.heard_ms, memory));
     } else {
         s.interval_ms = s.heard_ms = gap;
     }

@@ -141,12 +141,12 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
 /* The bound: a reading's watermark fires each slot at most once, it pushes at most one window out,
  * and, late, has one told again. It releases at most the held readings and itself, each with one
  * verdict a rule, and a verdict tells at most one revision; beside them a silence ends (its rule
- * sees no samples) and a device's clock is right again. A timer does less. */
+ * sees no samples), its device's does, and the device's clock is right again. A timer does less. */
 uint32_t engine_out_max(const struct engine_config *config)
 {
     uint32_t samples = 1 + (config->reorder_ms > 0 ? config->reorder_slots : 0);
     return config->window.slots + 2 + samples * config->rules_per_series +
-           config->rules_per_series + 1;
+           config->rules_per_series + 2;
 }
 
 void engine_begin_block(struct engine *engine, uint64_t block)
@@ -234,7 +234,7 @@ static void apply_reading(struct engine *e, const struct record *record)
     device->gone = false;
     note_reading(e, s, record);
     if (record->time_source == TIME_DEVICE)
-        engine_on_device_clock(e, series->device, false);
+        engine_on_device_time(e, series->device, reading->device_time_ms);
     engine_think(e, s, record);
     engine_feed_streams(e, record);
     series->readings += series->readings < UINT32_MAX;
@@ -253,7 +253,7 @@ static void apply_reject(struct engine *e, const struct record *record)
         engine_names_room(e, name.bytes + 1u))
         d = engine_device_make(e, name);
     if (d != ENGINE_NONE)
-        engine_on_device_clock(e, d, true);
+        engine_on_device_future(e, d);
 }
 
 static void fire(struct engine *e)

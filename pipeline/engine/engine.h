@@ -50,6 +50,7 @@ struct engine_config {
     int64_t max_skew_ms;        /* how far ahead a device's clock may be while ours is synced */
     int64_t learning_ms;        /* event time since a series' first reading, and */
     uint32_t learning_readings; /* readings, until its alerts are no longer marked learning: both */
+    bool device_clocks_off;     /* clocks of devices are not watched */
     double rejects_per_minute_max; /* more raise an alert of the gateway; 0: never */
     int64_t lag_grows_for_ms;   /* likewise; the journal says that it does, this is what is told */
     int64_t shed_for_ms;        /* likewise, anything left out for longer; 0: never */
@@ -92,7 +93,7 @@ uint32_t engine_out_max(const struct engine_config *config); /* of a TICK: for e
  * seconds. */
 static inline uint32_t engine_alerts_max(const struct engine_config *c)
 {
-    uint32_t all = c->series_max * c->rules_per_series + c->devices_max + 1;
+    uint32_t all = c->series_max * c->rules_per_series + 2 * c->devices_max + 1;
     uint32_t most = c->series_max > 1024 ? c->series_max : 1024;
     return all < most ? all : most;
 }

@@ -5,21 +5,6 @@
 
 #include "pipeline/engine/engine_state.h"
 
-/* Three readings in a row from further ahead than max_skew, within an hour. It clears with the
- * first reading whose time is good; a clock that goes to and fro is told of once an hour. */
-enum { CLOCK_FUTURE_READINGS = 3, CLOCK_RUN_MS = 3600000 };
-
-const struct detector_config engine_clock_rule = {
-    .name = "device_clock",
-    .kind = DETECTOR_LIMIT,
-    .device = "*",
-    .metric = "",
-    .has_high = true,
-    .high = CLOCK_FUTURE_READINGS - 1,
-    .severity = SEVERITY_WARNING,
-    .cooldown_ms = 3600000,
-};
-
 #define OWN(rule, what) \
     { .name = rule, .metric = what, .kind = DETECTOR_LIMIT, .has_high = true, \
       .severity = SEVERITY_MAJOR }
@@ -31,8 +16,8 @@ const struct detector_config engine_own_rules[ENGINE_OWN] = {
     [ENGINE_OWN_SHED] = OWN("shed_for_long", "shed"),
 };
 
-/* What an alert is about: a rule on a series, or (series ENGINE_NONE) the clock of a device, or
- * (device ENGINE_NONE too) the gateway itself. */
+/* What an alert is about: a rule on a series, or (series ENGINE_NONE) a whole device, or (device
+ * ENGINE_NONE too) the gateway itself. */
 struct subject {
     uint32_t device, series;
     struct watch *watch;
@@ -44,9 +29,11 @@ static struct subject series_subject(struct engine *e, uint32_t series, struct w
     return (struct subject){ e->series[series].device, series, w, &e->config->rules[w->rule] };
 }
 
-static struct subject clock_subject(struct engine *e, uint32_t device)
+static struct subject device_subject(struct engine *e, uint32_t device,
+                                     enum engine_device_rule what)
 {
-    return (struct subject){ device, ENGINE_NONE, &e->devices[device].clock, &engine_clock_rule };
+    return (struct subject){ device, ENGINE_NONE, &e->devices[device].watches[what],
+                             &engine_device_rules[what] };
 }
 
 static struct subject own_subject(struct engine *e, enum engine_own what)
@@ -117,7 +104,8 @@ static void make_room(struct engine *e)
             engine_arm(e, s);
         }
     for (uint32_t d = 0; d < e->device_count; d++)
-        (void)close_if_it_gives_way(e, &e->devices[d].clock);
+        for (int what = 0; what < ENGINE_DEVICE_RULES; what++)
+            (void)close_if_it_gives_way(e, &e->devices[d].watches[what]);
     for (int what = 0; what < ENGINE_OWN; what++)
         (void)close_if_it_gives_way(e, &e->own[what]);
 }
@@ -315,32 +303,13 @@ void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w)
     tell(e, &of, &alert, alert_withdraw(&alert, e->t_ms));
 }
 
-/* --- the clocks of devices --- */
-
-void engine_on_device_clock(struct engine *e, uint32_t device, bool future)
+bool engine_on_device_verdict(struct engine *e, struct device_finding finding,
+                              const struct verdict *verdict, int64_t event_time_ms)
 {
-    struct device *d = &e->devices[device];
-    if (!future) {
-        d->future_count = 0;
-    } else {
-        if (d->future_count == 0 || e->t_ms - d->future_since_ms > CLOCK_RUN_MS) {
-            d->future_count = 0;
-            d->future_since_ms = e->t_ms;
-        }
-        d->future_count++;
-        if (d->future_count < CLOCK_FUTURE_READINGS)
-            return;
-    }
-    struct verdict verdict = {
-        .known = true,
-        .anomalous = future,
-        .observed = d->future_count,
-        .high = CLOCK_FUTURE_READINGS - 1,
-        .score = d->future_count,
-        .threshold = CLOCK_FUTURE_READINGS,
-    };
-    struct subject of = clock_subject(e, device);
-    (void)judge(e, &of, &verdict, engine_wall_ms(e), false); /* the next reading tries again */
+    struct subject of = device_subject(e, finding.device, finding.what);
+    bool learning = finding.series != ENGINE_NONE &&
+                    is_learning(e, &e->series[finding.series], of.rule->kind);
+    return judge(e, &of, verdict, event_time_ms, learning);
 }
 
 /* --- the gateway itself --- */
@@ -441,8 +410,9 @@ void engine_on_command(struct engine *e, struct text text)
             if (try_command(e, &of, &command))
                 return;
         }
-    for (uint32_t d = 0; d < e->device_count; d++) {
-        struct subject of = clock_subject(e, d);
+    for (uint32_t i = 0; i < e->device_count * ENGINE_DEVICE_RULES; i++) {
+        struct subject of = device_subject(e, i / ENGINE_DEVICE_RULES,
+                                           (enum engine_device_rule)(i % ENGINE_DEVICE_RULES));
         if (try_command(e, &of, &command))
             return;
     }

@@ -298,12 +298,18 @@ static void load_device(struct loading *l)
     d->future_since_ms = get_time(l->r);
     d->future_count = get_u32(l->r);
     d->gone = get_bool(l->r);
-    need(l, get_u8(l->r) == 0); /* the place of a rule; this one is built in */
-    const struct old_rule clock = { text_of(engine_clock_rule.name), engine_clock_rule.kind,
-                                    engine_clock_rule.severity };
-    struct withdrawn lost = { .device = index, .series = ENGINE_NONE };
-    if (load_watch(l, &d->clock, index, &lost.alert))
-        withdraw(l, &clock, &lost);
+    d->back_ms = get_time(l->r);
+    d->off.since_ms = get_time(l->r);
+    d->off.lead_ms = get_i64(l->r);
+    d->off.count = get_u32(l->r);
+    for (int what = 0; what < ENGINE_DEVICE_RULES; what++) {
+        const struct detector_config *rule = &engine_device_rules[what];
+        const struct old_rule built_in = { text_of(rule->name), rule->kind, rule->severity };
+        struct withdrawn lost = { .device = index, .series = ENGINE_NONE };
+        need(l, get_u8(l->r) == 0); /* the place of a rule */
+        if (load_watch(l, &d->watches[what], index, &lost.alert))
+            withdraw(l, &built_in, &lost);
+    }
     load_dedup(l, index);
 }
 

@@ -10,7 +10,7 @@ enum {
                      ENGINE_RULES_MAX * (DETECTOR_NAME_BYTES_MAX + 11),
     WITHDRAWN_BYTES_MAX = 256,
     SOURCE_BYTES = 9,
-    DEVICE_BYTES_MAX = 512,    /* without what dedup keeps */
+    DEVICE_BYTES_MAX = 768,    /* without what dedup keeps */
     SERIES_BYTES_MAX = 512,    /* without windows, samples, rules */
     WINDOW_BYTES_MAX = 128,
     SAMPLE_BYTES = 16,
@@ -217,7 +217,12 @@ static void save_device(const struct engine *e, uint32_t index, struct byte_writ
     put_i64(w, d->future_since_ms);
     put_u32(w, d->future_count);
     put_bool(w, d->gone);
-    save_watch(e, &d->clock, w);
+    put_i64(w, d->back_ms);
+    put_i64(w, d->off.since_ms);
+    put_i64(w, d->off.lead_ms);
+    put_u32(w, d->off.count);
+    for (int what = 0; what < ENGINE_DEVICE_RULES; what++)
+        save_watch(e, &d->watches[what], w);
     size_t from = begin_sized(w);
     dedup_save(engine_dedup(e, index), &e->config->dedup, w);
     end_sized(w, from);

@@ -104,7 +104,8 @@ uint32_t engine_device_enter(struct engine *e, uint32_t name)
     struct device *d = &e->devices[index];
     *d = (struct device){ .name = name, .last_series = ENGINE_NONE };
     dedup_init(engine_dedup(e, index));
-    engine_watch_init(e, &d->clock, 0);
+    for (int what = 0; what < ENGINE_DEVICE_RULES; what++)
+        engine_watch_init(e, &d->watches[what], 0);
     uint32_t hash = engine_device_hash(e, engine_name(e, name));
     enter(e->device_table, e->device_table_mask, hash, index);
     return index;

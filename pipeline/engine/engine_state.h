@@ -20,7 +20,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 13,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 14,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -30,7 +30,7 @@ enum {
     ENGINE_REJECT_SLOT_MS = 10000     /* ten seconds each */
 };
 
-/* One rule on one series (or the clock rule on one device): what outlives an alert, and where the
+/* One rule on one series (or a built-in one on one device): what outlives an alert, and where the
  * one that is not over stands. */
 struct watch {
     union {
@@ -41,20 +41,32 @@ struct watch {
     uint16_t state_offset;  /* of the detector's state in the series' stretch of engine.states */
     uint8_t rule;           /* in config.rules */
     bool open : 1;
-    bool silence_told : 1;  /* SILENT: the present silence has had its verdict */
+    bool silence_told : 1;  /* SILENT, also the device's: the present silence had its verdict */
     bool silence_waits : 1; /* SILENT: it found no place, and has its verdict at alerts_again_ms */
+};
+
+/* What every device is watched for as a whole. */
+enum engine_device_rule { ENGINE_DEVICE_CLOCK, ENGINE_DEVICE_SILENT, ENGINE_DEVICE_RULES };
+
+/* Readings in a row whose times are off alike: a clock, where a backlog would catch up. */
+struct clock_run {
+    int64_t since_ms;        /* t of the first */
+    int64_t lead_ms;         /* of the first one's time over ours; below 0: it is behind */
+    uint32_t count;          /* 0: the last one's time was good */
 };
 
 struct device {
     uint64_t readings;
     int64_t future_since_ms; /* t of the first in the run of readings from the future */
+    int64_t back_ms;         /* t at which it was heard again after it had been silent as a whole */
+    struct clock_run off;
     uint32_t future_count;   /* in that run */
     uint32_t name;           /* in engine.names */
     uint32_t series_count;
     uint32_t alerts_open;
     uint32_t last_series;    /* heard last; ENGINE_NONE: has none */
     bool gone;               /* RECORD_GONE, and no reading since */
-    struct watch clock;
+    struct watch watches[ENGINE_DEVICE_RULES];
 };
 
 struct series {
@@ -177,8 +189,8 @@ struct engine {
     size_t scratch_bytes;
 };
 
-/* The rules behind alerts of device clocks and of the gateway itself; not among config.rules. */
-extern const struct detector_config engine_clock_rule;
+/* The rules behind alerts of whole devices and of the gateway itself; not among config.rules. */
+extern const struct detector_config engine_device_rules[ENGINE_DEVICE_RULES];
 extern const struct detector_config engine_own_rules[ENGINE_OWN]; /* metric: what it is about */
 #define ENGINE_GATEWAY_NAME "$gateway" /* no device can have it: engine_admit refuses names in $ */
 
@@ -286,7 +298,13 @@ int64_t engine_watch_deadline(const struct engine *e, const struct watch *w,
 int64_t engine_watch_cool_ms(const struct engine *e, const struct watch *w,
                              const struct detector_config *rule);
 void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w);
-void engine_on_device_clock(struct engine *e, uint32_t device, bool future);
+struct device_finding {
+    uint32_t device;
+    enum engine_device_rule what;
+    uint32_t series;         /* that it was found on, for it may be learning; ENGINE_NONE: none */
+};
+bool engine_on_device_verdict(struct engine *e, struct device_finding finding,
+                              const struct verdict *verdict, int64_t event_time_ms);
 /* False: an alert has no place. It is tried again by whoever finds the same again. */
 bool engine_on_own(struct engine *e, enum engine_own what, double observed, double allowed,
                    bool over);
@@ -296,6 +314,14 @@ void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w);
 /* engine_alarm.c: how often people are called */
 void engine_note_alarm(struct engine *e, uint32_t series, enum severity severity,
                        struct alert *alert, enum alert_transition what);
+
+/* engine_device.c: what a device is watched for as a whole */
+void engine_on_device_future(struct engine *e, uint32_t device); /* a reject: too far ahead */
+void engine_on_device_time(struct engine *e, uint32_t device, int64_t device_time_ms);
+bool engine_device_is_silent(const struct engine *e, uint32_t device); /* and has been told of */
+/* The series has been silent for `allowed_ms`. False: its device has not. */
+bool engine_on_device_silence(struct engine *e, uint32_t series, int64_t allowed_ms);
+void engine_end_device_silence(struct engine *e, uint32_t series);
 
 /* engine_pressure.c: what is left out, and how late the gateway is */
 void engine_on_shed(struct engine *e, const struct record *record);

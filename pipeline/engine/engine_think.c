@@ -156,6 +156,7 @@ static void end_silence(struct engine *e, uint32_t series, const struct record *
 {
     static const struct verdict here = { .known = true };
     struct watch *watches = engine_watches(e, series);
+    engine_end_device_silence(e, series);
     for (uint32_t i = 0; i < e->series[series].watch_count; i++) {
         if (e->config->rules[watches[i].rule].kind != DETECTOR_SILENT)
             continue;

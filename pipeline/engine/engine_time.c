@@ -45,10 +45,12 @@ static int64_t idle_deadline(const struct engine *e, uint32_t series)
     return waits ? s->last_t_ms + e->config->idle_ms : INT64_MAX;
 }
 
-/* When the series was last heard of, or could have been: a lost source is no silence of its own. */
+/* When the series was last heard of, or could have been: a lost source is no silence of its own,
+ * and a whole device's is the device's. */
 static int64_t heard_ms(const struct engine *e, const struct series *s)
 {
-    int64_t since_ms = e->sources[s->source].since_ms;
+    int64_t since_ms = e->sources[s->source].since_ms, back_ms = e->devices[s->device].back_ms;
+    since_ms = back_ms > since_ms ? back_ms : since_ms;
     return since_ms > s->last_t_ms ? since_ms : s->last_t_ms;
 }
 
@@ -74,6 +76,8 @@ static int64_t silence_deadline(const struct engine *e, uint32_t series, uint32_
     int64_t due_ms = heard_ms(e, s) + allowed_ms;
     if (w->silence_waits && e->alerts_again_ms > due_ms)
         due_ms = e->alerts_again_ms;
+    if (engine_device_is_silent(e, s->device)) /* looked at again, until that is over */
+        due_ms = e->t_ms + allowed_ms;
     return cool_ms > due_ms ? cool_ms : due_ms;
 }
 
@@ -215,6 +219,8 @@ static void on_silence(struct engine *e, uint32_t series, uint32_t place)
     struct watch *w = &engine_watches(e, series)[place];
     int64_t allowed_ms = silence_ms(e, series, place);
     int64_t silent_ms = e->t_ms - s->last_t_ms;
+    if (engine_device_is_silent(e, s->device) || engine_on_device_silence(e, series, allowed_ms))
+        return;
     struct verdict verdict = {
         .known = true,
         .anomalous = true,

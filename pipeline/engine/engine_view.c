@@ -113,18 +113,20 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
         ++*cursor;
         return true;
     }
-    for (; *cursor - places < engine->device_count; ++*cursor) {
-        const struct device *d = &engine->devices[*cursor - places];
-        if (!is_live(engine, &d->clock))
+    uint64_t of_devices = (uint64_t)engine->device_count * ENGINE_DEVICE_RULES;
+    for (; *cursor - places < of_devices; ++*cursor) {
+        uint64_t what = (*cursor - places) % ENGINE_DEVICE_RULES;
+        const struct device *d = &engine->devices[(*cursor - places) / ENGINE_DEVICE_RULES];
+        if (!is_live(engine, &d->watches[what]))
             continue;
         *view = (struct alert_view){ .device = engine_name(engine, d->name),
-                                     .rule = &engine_clock_rule };
-        view_alert(engine, &d->clock, view);
+                                     .rule = &engine_device_rules[what] };
+        view_alert(engine, &d->watches[what], view);
         ++*cursor;
         return true;
     }
-    for (; *cursor - places - engine->device_count < ENGINE_OWN; ++*cursor) {
-        uint64_t what = *cursor - places - engine->device_count;
+    for (; *cursor - places - of_devices < ENGINE_OWN; ++*cursor) {
+        uint64_t what = *cursor - places - of_devices;
         if (!is_live(engine, &engine->own[what]))
             continue;
         *view = (struct alert_view){ .device = text_of(ENGINE_GATEWAY_NAME),

@@ -4,7 +4,9 @@
  * Every series that stands beside the repository gets each kind of fault once a seed, at a reading drawn from it. A
  * fault is found where an alarm is raised in it (a spike: within ten readings); the case `nothing` tells how often that
  * would happen by chance. With a prototype (a shared library whose d1_run judges a whole series) the same series go to
- * it. One JSON line a case, and one for each rule that says what it raises in the series as they are.
+ * it. One JSON line a case, and one for each rule that says what it raises in the series as they are. And a device that
+ * says nothing from some reading on: how often it is silent within three of its own intervals after its next reading was
+ * due, or within three minutes. Its own is the median gap, twice that where more than a twentieth of its time lay in longer ones; those apart that were away before for a fifth of their time; and how many gaps in the series as they are would be called silence.
  * Arguments: the prototype or "-", seeds (3).
  * Links: simulator/inject.c simulator/signal.c */
 #include <assert.h>
@@ -51,6 +53,7 @@ static struct bench {
     uint8_t alarms[FINDERS][READINGS_MAX];
     uint64_t trials[CASES], found[CASES][FINDERS];
     uint16_t delays[CASES][FINDERS][1 << 16];
+    uint64_t deaths[2], deaths_found[2], silences;
     uint64_t readings, rule_alarms[RULES];
 } bench;
 
@@ -141,6 +144,62 @@ static void try_fault(struct bench *b, size_t at, uint64_t seed)
     tell_apart(b, at, &in);
 }
 
+static int compare_numbers(const void *left, const void *right)
+{
+    double a, b;
+    memcpy(&a, left, sizeof a);
+    memcpy(&b, right, sizeof b);
+    return (a > b) - (a < b);
+}
+
+static double gap_ms(struct bench *b, size_t end, double share)
+{
+    size_t count = 0;
+    for (size_t i = 1; i < end; i++)
+        if (b->times_s[i] > b->times_s[i - 1])
+            b->scratch[count++] = 1000 * (b->times_s[i] - b->times_s[i - 1]);
+    qsort(b->scratch, count, sizeof *b->scratch, compare_numbers);
+    return count > 0 ? b->scratch[(size_t)(share * (double)count)] : 0;
+}
+
+/* In gaps longer than that. */
+static double away_ms(struct bench *b, size_t end, double longer_ms)
+{
+    double away = 0;
+    for (size_t i = 1; i < end; i++) {
+        double gap = 1000 * (b->times_s[i] - b->times_s[i - 1]);
+        away += gap > longer_ms ? gap : 0;
+    }
+    return away;
+}
+
+/* Its device dies before reading `start`; SIZE_MAX: never. */
+static void run_silent(struct bench *b, size_t start)
+{
+    const struct detector_kind_ops *ops = detector_ops(DETECTOR_SILENT);
+    const struct detector_config rule = detector_defaults(DETECTOR_SILENT);
+    struct detector_state state;
+    memset(&state, 0, sizeof state);
+    size_t end = start < b->count ? start : b->count;
+    for (size_t i = 1; i < end; i++) {
+        int64_t gap = (int64_t)(1000 * (b->times_s[i] - b->times_s[i - 1]));
+        int64_t allowed_ms = ops->silence_ms(&rule, &state);
+        b->silences += start == SIZE_MAX && allowed_ms > 0 && gap > allowed_ms;
+        if (gap > 0)
+            ops->on_arrival(&rule, &state, gap);
+    }
+    if (start == SIZE_MAX)
+        return;
+    double allowed_ms = (double)ops->silence_ms(&rule, &state);
+    bool soon = allowed_ms > 0 && allowed_ms <= 180000;
+    double median_ms = gap_ms(b, start, 0.5), lived_ms = 1000 * (b->times_s[start - 1] - b->times_s[0]);
+    double own_ms = away_ms(b, start, median_ms) < 0.05 * lived_ms ? median_ms : 2 * median_ms;
+    bool found = soon || (allowed_ms > 0 && allowed_ms <= 3 * own_ms + median_ms);
+    bool regular = away_ms(b, start, 3 * median_ms) < 0.2 * lived_ms;
+    b->deaths[regular]++;
+    b->deaths_found[regular] += found;
+}
+
 static void run_series(void *ctx, const char *path, const char *name)
 {
     struct bench *b = ctx;
@@ -155,6 +214,12 @@ static void run_series(void *ctx, const char *path, const char *name)
     }
     if (file != NULL)
         (void)fclose(file);
+    if (b->count >= 1000)
+        run_silent(b, SIZE_MAX);
+    for (uint64_t seed = 1; seed <= b->seeds && b->count >= 1000; seed++) {
+        uint64_t chance = chance_branch(seed, b->count);
+        run_silent(b, 200 + chance_below(&chance, (uint32_t)b->count - 200));
+    }
     for (size_t at = 0; at < CASES && b->count >= 1000; at++)
         for (uint64_t seed = 1; seed <= b->seeds; seed++)
             try_fault(b, at, chance_branch(seed, b->count));
@@ -197,6 +262,11 @@ int main(int argc, char **argv)
         }
         printf("}\n");
     }
+    printf("{\"bench\":\"inject\",\"dead\":{\"trials\":%llu,\"found\":%.4f,\"irregular\":%llu,\"irregular_found\":%llu,"
+           "\"silences\":%llu}}\n",
+           (unsigned long long)bench.deaths[true], (double)bench.deaths_found[true] / (double)bench.deaths[true],
+           (unsigned long long)bench.deaths[false], (unsigned long long)bench.deaths_found[false],
+           (unsigned long long)bench.silences);
     uint64_t times = bench.seeds > 0 ? bench.seeds : 1;
     for (int k = 0; k < RULES; k++)
         printf("{\"bench\":\"inject\",\"rule\":\"%s\",\"readings\":%llu,\"alarms\":%llu}\n", detector_ops(KINDS[k])->name,

@@ -82,6 +82,11 @@ def faults(place):
         least = max(FOUND.get(case["case"], 0), case.get("prototype_with_stuck", {"found": 0})["found"] - 0.02)
         if case["with_rules"]["found"] < least:
             wrong.append(f"{case['case']}: {100 * case['with_rules']['found']:.1f} % found, {100 * least:.1f} wanted")
+    [dead] = [case["dead"] for case in said if "dead" in case]
+    print(f"a device that says nothing any more: {100 * dead['found']:.1f} % of {dead['trials']} silent within 3 of its own intervals, or 3 minutes; "
+          f"of those that were away for a fifth of their time before, {dead['irregular_found']} of {dead['irregular']}; {dead['silences']} gaps in the series as they are called silence")
+    if dead["found"] < 0.99:
+        wrong.append("a dead device is found too late")
     for rule in rules:
         print(f"{rule['rule']} rule, nothing wrong: {rule['alarms']} alarms in {rule['readings']} readings")
         if rule["alarms"] * RULE_ONE_IN > rule["readings"]:

@@ -339,7 +339,7 @@ static void silent_goes_by_the_own_rhythm(void **state)
     arrive(&rig, MINUTE, 9, MINUTE);
     assert_int_equal(allowed(&rig), 0); /* no rhythm yet */
     arrive(&rig, MINUTE, 1, 0);
-    assert_int_equal(allowed(&rig), 10 * MINUTE);
+    assert_int_equal(allowed(&rig), 3 * MINUTE);
     rig.config.silent_intervals = 1000;
     assert_int_equal(allowed(&rig), 0); /* not heard of for so long */
     rig = rig_of(DETECTOR_SILENT);
@@ -363,7 +363,7 @@ static void silent_knows_bursts(void **state)
         for (int burst = 0; burst < 200; burst++) {
             arrive(&rig, 59900, 60, 2);
             int64_t ms = allowed(&rig);
-            assert_true(ms == 0 ? burst < 12 : ms > 400000 && ms < 700000);
+            assert_true(ms == 0 ? burst < 12 : ms > 170000 && ms < 181000);
         }
     }
 }
@@ -375,7 +375,8 @@ static void silent_forgets_an_outage(void **state)
     static const struct { int64_t step_ms; int readings; int64_t least_ms, before_ms, after_ms; } table[] = {
         { 100, 40000, 180000, 180000, 200000 },
         { 100, 40000, 2000, 2000, 3000 },
-        { 60000, 500, 180000, 600000, 800000 },
+        { 60000, 500, 180000, 180000, 460000 },
+        { 300000, 500, 180000, 900000, 2300000 },
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct rig rig = rig_of(DETECTOR_SILENT);
@@ -387,6 +388,26 @@ static void silent_forgets_an_outage(void **state)
         arrive(&rig, table[i].step_ms, table[i].readings, table[i].step_ms);
         assert_in_range(allowed(&rig), table[i].before_ms - 1, table[i].before_ms + 100);
     }
+}
+
+/* Readings by chance, a minute apart on average: there is hardly ever a longer gap than is allowed. */
+static void silent_bears_chance(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(DETECTOR_SILENT);
+    uint32_t silences = 0;
+    int64_t least = INT64_MAX, most = 0;
+    for (int i = 0; i < 100000; i++) {
+        rig.step_ms = 1 + (int64_t)(-60000 * log(1 - rnd_unit(&rig.chance)));
+        int64_t ms = allowed(&rig);
+        silences += ms > 0 && rig.step_ms > ms;
+        (void)feed(&rig, 1);
+        least = i >= 1000 && ms < least ? ms : least;
+        most = i >= 1000 && ms > most ? ms : most;
+    }
+    printf("# silences %u, allowed from %" PRId64 " to %" PRId64 " ms\n", silences, least, most);
+    assert_in_range(silences, 0, 4); /* three times 4.7 minutes, more or less */
+    assert_true(least > 300000 && most < 2400000);
 }
 
 static void stuck_needs_more_than_the_habit(void **state)
@@ -696,6 +717,7 @@ int main(void)
         cmocka_unit_test(silent_goes_by_the_own_rhythm),
         cmocka_unit_test(silent_knows_bursts),
         cmocka_unit_test(silent_forgets_an_outage),
+        cmocka_unit_test(silent_bears_chance),
         cmocka_unit_test(stuck_needs_more_than_the_habit),
         cmocka_unit_test(spike_finds_ten_deviations_either_way),
         cmocka_unit_test(spike_says_nothing_before_it_knows),
