@@ -9,6 +9,7 @@
 #include "firmware/cli/cli.h"
 #include "firmware/cli/journal_line.h"
 #include "firmware/gateway/gateway.h"
+#include "firmware/gateway/replay.h"
 #include "pipeline/err.h"
 #include "storage/block.h"
 #include "storage/store.h"
@@ -130,6 +131,8 @@ static int take(struct importing *m, const struct journal_line *l, const char *t
         status = open_store(m, to, l);
     if (status == CLI_OK && l->block < m->number)
         return complain(m, "blocks only grow");
+    if (status == CLI_OK && !replay_is_sound(record, m->t_ms))
+        return complain(m, "it is out of order, or holds what no gateway writes");
     if (status == CLI_OK && l->block != m->number)
         status = end_block(m, l->block);
     if (status == CLI_OK && record->kind == RECORD_CONFIG)

@@ -251,6 +251,20 @@ void replay_record(struct replay *r, const struct record *record)
 
 /* --- blocks --- */
 
+static bool is_time(int64_t ms)
+{
+    return ms > -TIME_MS_MAX && ms < TIME_MS_MAX;
+}
+
+bool replay_is_sound(const struct record *record, int64_t t_ms)
+{
+    double number = record->reading.value.number;
+    return record->t_ms >= t_ms && is_time(record->t_ms) && is_time(record->event_time_ms) &&
+           is_time(record->reading.device_time_ms) && is_time(record->clock.offset_ms) &&
+           number <= READING_NUMBER_MAX && number >= -READING_NUMBER_MAX &&
+           (record->kind != RECORD_SHED || record->count < SHED_LEVELS);
+}
+
 static int take_record(struct replay *r, const struct record *record, char *why)
 {
     struct engine_out out = out_of(r);
@@ -261,6 +275,8 @@ static int take_record(struct replay *r, const struct record *record, char *why)
         return fail(WEIR_EINVAL, why, "the journal begins before any configuration");
     if (err != 0)
         return err;
+    if (!replay_is_sound(record, engine_t_ms(r->engine)))
+        return fail(WEIR_ECORRUPT, why, "a record is out of order, or is none of a gateway's");
     r->clock_told = record->kind != RECORD_CONFIG &&
                     (r->clock_told || record->kind == RECORD_CLOCK);
     if (record->kind == RECORD_CONFIG) {

@@ -78,6 +78,10 @@ struct replay_start {
  * replay_end either way. */
 int replay_begin(struct replay *r, const struct replay_start *start, char *why);
 
+/* What a record must be for the engine to take it: in order of time, and within its numbers. A
+ * journal that a gateway wrote holds nothing else. */
+bool replay_is_sound(const struct record *record, int64_t t_ms);
+
 /* The next block. On error, with a sentence in `why`, nothing more can be taken:
  *   WEIR_ECORRUPT  it does not decode
  *   WEIR_EINVAL    a configuration in it is not one to this version, or there is none

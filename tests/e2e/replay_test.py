@@ -328,6 +328,10 @@ def there_and_back(place):
         lines = f.readlines()
     for name, content, what in (("late", lines[1:], ":1: its source is not"), ("junk", lines[:2] + ["{"], ":3: want a JSON"),
                                 ("old", [lines[0].replace('"content"', '"contents"')], ":1: a configuration lacks"),
+                                ("back", lines[:1] + ['{"block":1,"kind":"shed","t_ms":-5,"count":0}'], ":2: it is out of order"),
+                                ("wild", lines[:1] + ['{"block":1,"kind":"shed","t_ms":5,"count":77}'], ":2: it is out of order"),
+                                ("far", lines[:1] + ['{"block":1,"kind":"clock","t_ms":5,"offset_ms":9e18,"state":"synced","boot":1}'
+                                                     .replace("9e18", "9" * 18)], ":2: it is out of order"),
                                 ("none", [], "nothing in it")):
         with open(place.path(name), "w") as f:
             f.writelines(content)
