@@ -42,7 +42,7 @@ FIRMWARE  := $(wildcard firmware/*.c firmware/*/*.c)
 GATEWAY   := $(wildcard firmware/gateway/*.c firmware/config/*.c firmware/json_arena.c)
 SIMULATOR := $(wildcard simulator/*.c)
 
-WEIR_LIBS := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedtls -lmbedx509 -lmbedcrypto -luv -lmicrohttpd -lyaml -lgpiod -lz -lm
+WEIR_LIBS := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedtls -lmbedx509 -lmbedcrypto -luv -lmicrohttpd -lyaml -lgpiod -lsystemd -lz -lm
 SIM_LIBS  := -lmosquitto -lpaho-mqtt3as -lsqlite3 -lcjson -lmbedcrypto -lyaml -lz -lm -lpthread
 
 .PHONY: all
@@ -237,7 +237,7 @@ help: ## List the targets
 clean: ## Remove everything that was built
 	rm -rf build
 
--include $(shell find $(B) -path '*/sysroot' -prune -o -name '*.d' -type f -print 2>/dev/null)
+-include $(shell find $(B) \( -path '*/sysroot' -o -path 'build/boards' \) -prune -o -name '*.d' -type f -print 2>/dev/null)
 
 # --- the whole system -------------------------------------------------------------------------------------
 .PHONY: run demo run-packages

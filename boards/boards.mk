@@ -56,6 +56,13 @@ image: deb boards-packages ## Build a board's disk image (BOARD=name; as root)
 boot-test: boot-packages ## Boot a board's image in QEMU, to the first reading and the first alert
 	@tests/boards/slow/boot_test.py $(BOARD)
 
+.PHONY: bundle update-test
+bundle: boards-packages ## Make a signed update out of a board's image (BOARD=name; KEYS=folder, RELEASE=1)
+	@boards/build/bundle.py $(BOARD) $(VERSION)
+
+update-test: boot-packages ## Offer a board in QEMU updates that it must refuse: rogue, older; nothing is lost
+	@tests/boards/slow/update_test.py
+
 flash: ## Write an image onto a medium, named twice (BOARD=rpi DEV=/dev/sdX AGAIN=/dev/sdX CONFIG= SSH_KEY= WIFI=NAME:FILE COUNTRY=DE)
 	@boards/build/flash.py --board $(BOARD) --dev "$(DEV)" --again "$(AGAIN)" $(if $(CONFIG),--config "$(CONFIG)") \
 	$(if $(SSH_KEY),--ssh-key "$(SSH_KEY)") $(if $(WIFI),--wifi "$(WIFI)" --country "$(COUNTRY)")
@@ -69,7 +76,7 @@ BOOTED := $(notdir $(patsubst %/board.mk,%,$(shell grep -lE '^STATE *:= *booted'
 .PHONY: boards-test
 boards-test: all packages boot-packages ## Run the boards' long tests: packages installed, images built twice and booted (as root)
 	@for board in $(BOOTED); do env -u MAKEFLAGS $(MAKE) -s image BOARD=$$board || exit 1; done
-	@began=$$(date +%s); tests/run.py $(sort $(wildcard tests/boards/slow/*_test.py)); code=$$?; \
+	@began=$$(date +%s); TEST_TIMEOUT_S=3600 tests/run.py $(sort $(wildcard tests/boards/slow/*_test.py)); code=$$?; \
 	echo "boards' tests: $$(($$(date +%s) - began)) s"; exit $$code
 
 .PHONY: boards-packages

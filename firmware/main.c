@@ -23,6 +23,7 @@ static const struct cli_command commands[] = {
     { "config", "explain keys, print the reference or what applies", cli_config },
     { "size", "what a load needs: processor, memory, disk, flash, gateways", cli_size },
     { "bench", "measure what this board can do, for size", cli_bench },
+    { "update", "a board's other slot: install, confirm, roll back", cli_update },
     { "token", "make a token for HTTP with TLS", cli_token },
     { "version", "print the version", cli_version },
 };

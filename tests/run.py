@@ -17,7 +17,7 @@ import time
 CASE_OK = re.compile(r"^\[       OK \] ", re.M)
 CASE_BAD = re.compile(r"^\[  FAILED  \] [A-Za-z_]", re.M)
 CASE_SKIP = re.compile(r"^\[  SKIPPED \] [A-Za-z_]", re.M)
-TIMEOUT_S = 900
+TIMEOUT_S = int(os.environ.get("TEST_TIMEOUT_S", "900"))
 
 
 def run_one(path, runner):

@@ -57,13 +57,15 @@ class Disk:
             shutil.copy(self.path("packages", source), self.path("boot", name))
         if self.data["BOOT_SETTINGS"]:
             self.write("boot/config.txt", "".join(f"{line}\n" for line in self.data["BOOT_SETTINGS"].split()))
+            for tree in self.data["DEVICE_TREES"].split():  # the first stage passes one on
+                shutil.copy(self.root.path("boot/dtb", tree), self.path("boot"))
         (self.grub_files if self.data["BOOTLOADER"] == "grub" else self.uboot_files)()
         settle_times(self.path("boot"), self.root.epoch)
 
     def uboot_files(self):
         run("mkimage", "-A", "arm64" if self.data["ARCH"] == "arm64" else "arm", "-T", "script", "-C", "none", "-n", "weir", "-d", f"{HERE}/uboot.cmd",
             self.path("boot/boot.scr"), env=self.env)
-        lines = {"console": self.data["CONSOLE"], "boot": self.data["BOOT"], "append": self.data["QEMU_APPEND"]}
+        lines = {"console": self.data["CONSOLE"], "boot": self.data["BOOT"]}
         if self.data["DEVICE_TREES"] and not self.data["BOOT_SETTINGS"]:
             lines["devicetree"] = "yes"  # nobody passes one on
         self.write("boot/board.txt", "".join(f"{key}={value}\n" for key, value in lines.items() if value))
@@ -73,9 +75,9 @@ class Disk:
     def grub_files(self):
         os.makedirs(self.path("boot/EFI/BOOT"))
         with open(f"{HERE}/grub.cfg", encoding="utf-8") as f:
-            self.write("grub.cfg", fill(f.read(), {"console": self.data["CONSOLE"], "append": self.data["QEMU_APPEND"]}))
+            self.write("grub.cfg", fill(f.read(), {"console": self.data["CONSOLE"]}))
         run("grub-mkstandalone", "-O", "x86_64-efi", "-o", self.path("boot/EFI/BOOT/BOOTX64.EFI"), "--locales=", "--fonts=", "--themes=",
-            "--install-modules=part_gpt fat ext2 search search_label loadenv regexp test echo normal linux serial terminal reboot configfile",
+            "--modules=part_gpt fat ext2", "--install-modules=part_gpt fat ext2 search search_label loadenv regexp test echo normal linux serial terminal reboot configfile",
             f"boot/grub/grub.cfg={self.path('grub.cfg')}", env=self.env)
         run("grub-editenv", self.path("boot/grubenv"), "create")
         run("grub-editenv", self.path("boot/grubenv"), "set", "ORDER=A B", "A_OK=1", "A_TRY=0", "B_OK=1", "B_TRY=0")

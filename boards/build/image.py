@@ -38,6 +38,7 @@ def build(data, deb, version, keyring):
     root.install(deb)
     root.add_kernel()
     root.add_firmware()
+    root.add_grub_tool()
     root.add_initramfs()
     root.add_overlay(version, keyring)
     root.finish()
@@ -50,6 +51,7 @@ def build(data, deb, version, keyring):
         packages += [p for p in [boot_package(root, name)] if p["name"] not in {q["name"] for q in packages}]
     sbom.write(os.path.join(out, data["BOARD"]), f"weir-{data['BOARD']}", version, packages, root.epoch)
     shutil.copy(os.path.join(work, "slot.ext4"), os.path.join(out, "slot.ext4"))
+    shutil.copytree(os.path.join(work, "boot"), os.path.join(out, "boot"), dirs_exist_ok=True)
     shutil.rmtree(work)
 
 

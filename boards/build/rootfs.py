@@ -134,6 +134,16 @@ class Root:
 
     # --- what makes it ours ---
 
+    def add_grub_tool(self):
+        """RAUC keeps GRUB's state through this one program; the rest of its package would bring fonts and languages along."""
+        if self.data["BOOTLOADER"] != "grub":
+            return
+        deb, aside = self.shelf.fetch("grub-common"), os.path.join(os.path.dirname(self.folder), "grub")
+        debian.unpack(deb, aside)
+        shutil.copy(f"{aside}/usr/bin/grub-editenv", self.path("usr/bin"))
+        shutil.rmtree(aside)
+        self.register(deb)
+
     def add_firmware(self):
         for package in self.data["FIRMWARE"].split():
             deb = self.shelf.fetch(package)

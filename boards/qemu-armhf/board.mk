@@ -5,7 +5,7 @@ SYSROOT := build/sysroot/armhf
 RUNNER  := qemu-arm-static -L $(SYSROOT)
 
 STATE   := built
-NOTE    := its image has not been booted by the tests
+NOTE    := its image has not been made yet
 KERNEL  := linux-image-armmp
 CONSOLE := ttyAMA0,115200
 ROOT_MODULES := virtio_pci virtio_blk

@@ -5,7 +5,7 @@ SYSROOT := build/sysroot/arm64
 RUNNER  := qemu-aarch64-static -L $(SYSROOT)
 
 STATE   := built
-NOTE    := its image has not been booted by the tests
+NOTE    := its image has not got to the first reading in QEMU yet
 KERNEL  := linux-image-arm64
 CONSOLE := ttyS1,115200
 ROOT_MODULES := bcm2835 sdhci_iproc mmc_block
@@ -32,7 +32,9 @@ FIRMWARE := firmware-brcm80211
 MEMORY_MB_MIN := 512
 DISK_MB_MIN   := 2048
 
-QEMU      := qemu-system-aarch64 -M raspi3b
+# QEMU plays no VideoCore: it starts what that would have started.
+QEMU      := qemu-system-aarch64 -M raspi3b -kernel build/boards/rpi/boot/u-boot.bin -dtb build/boards/rpi/boot/bcm2837-rpi-3-b.dtb \
+    -serial null -serial stdio
 QEMU_DISK := -device sd-card,drive=disk
 QEMU_NET  := -device usb-net,netdev=net
 # The model of its watchdog does not count: it resets at once.

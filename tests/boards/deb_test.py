@@ -36,6 +36,9 @@ def it_runs(tree):
     done = subprocess.run([f"{tree}/usr/bin/weir", "check", "--no-environment", "-c", f"{tree}/etc/weir/weir.yaml"], capture_output=True,
                           text=True, timeout=30)
     assert done.returncode == 0 and "good" in done.stdout, done.stdout + done.stderr
+    done = subprocess.run([f"{tree}/usr/bin/weir", "update", "status"], capture_output=True, text=True, timeout=30,
+                          env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"})
+    assert done.returncode == 1 and "no updater" in done.stderr, done.stderr
     mode = stat.S_IMODE(os.stat(f"{tree}/etc/weir/weir.yaml").st_mode)
     assert mode == 0o640, f"{mode:o}"
 
