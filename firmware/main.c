@@ -12,6 +12,7 @@ static const struct cli_command commands[] = {
     { "device", "who may publish to a source that listens: add, list, rotate, revoke", cli_device },
     { "command", "send a command to a device that is connected", cli_command },
     { "show", "one device: its series with what is usual for each", cli_show },
+    { "streams", "streams: what they hold, and how late their readings are", cli_streams },
     { "tail", "the last readings as they come in", cli_tail },
     { "alerts", "open alerts; acknowledge or shelve one", cli_alerts },
     { "dlq", "dead letters: what was rejected, and why", cli_dlq },

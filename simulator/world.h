@@ -119,6 +119,7 @@
     X(READING_TOO_LATE, "reading_too_late")                                                        \
     X(STREAM_RESULT, "stream_result")                                                              \
     X(STREAM_REVISION, "stream_revision")                                                          \
+    X(STREAM_RETRACTION, "stream_retraction")                                                      \
     X(STREAM_KEY_EVICTED, "stream_key_evicted")                                                    \
     X(SOURCES_READ_SLOWLY, "sources_read_slowly")                                                  \
     X(SHED_LEVEL_CHANGED, "shed_level_changed")                                                    \

@@ -55,6 +55,8 @@ static const char FORMAT[] =
     "  - {name: hops, key: [device, metric], window: {type: hopping, size: 4s, slide: 1s},\n"
     "     aggregates: [count, mean, stddev, last], lateness: 2s, idle: 3s, keys: 3,\n"
     "     at_limit: evict, ttl: 6s}\n"
+    "  - {name: visits, key: [device], window: {type: session, gap: 1500ms, sessions: 3},\n"
+    "     aggregates: [count, last], lateness: 3s, idle: 4s, keys: 8}\n"
     "commit: {max_age: 300ms, max_readings: 96, retry_for: 2s}\n"
     "store: {disk_max: 8MiB, wal_max: 1MiB, ballast: 64KiB, alerts_share: %d, results_share: %d,\n"
     "        journal_age: %s, results_age: %s, raw_age: %s}\n"

@@ -227,8 +227,10 @@ static void on_stream(void *ctx, const struct stream_result *result)
     f->results += leaves ? result->count : 0;
     f->results_left_out += !leaves;
     WORLD_COUNT(w, STREAM_RESULT);
-    if (result->revision > 0)
+    if (result->kind == STREAM_REVISION)
         WORLD_COUNT(w, STREAM_REVISION);
+    if (result->kind == STREAM_RETRACTION)
+        WORLD_COUNT(w, STREAM_RETRACTION);
     if (text_equal(result->stream, text_of("temps"))) /* key: 0, 2 (text), 2 bytes, "dN" */
         note_count(&f->stream_windows,
                    (struct window_count){ (uint32_t)(result->key.at[4] - '0'), result->start_ms,

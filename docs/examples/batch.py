@@ -4,7 +4,7 @@ import struct
 import zlib
 
 WINDOWS, READINGS, STREAMS = 1, 2, 3
-KINDS = ["close", "revision"]
+KINDS = ["close", "revision", "retraction"]
 TIMES = ["device", "arrival", "clamped", "coarse"]
 STEP, ITSELF, ZIGZAG = "step", "itself", "zigzag"
 COLUMNS = {

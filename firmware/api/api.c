@@ -336,6 +336,7 @@ static const struct route {
     { "/api/v1/status", false, false, answer_status },
     { "/api/v1/devices", false, false, api_list_devices },
     { "/api/v1/series", false, false, api_list_series },
+    { "/api/v1/streams", false, false, api_list_streams },
     { "/api/v1/alerts", false, false, api_list_alerts },
     { "/api/v1/alerts/report", false, false, api_report_alarms },
     { "/api/v1/alerts/", true, true, answer_command },

@@ -7,6 +7,7 @@
  *   GET  /readyz                            503 while no readings are taken, and why
  *   GET  /api/v1/status                     health, ledger, lanes, disk, memory, machine
  *   GET  /api/v1/devices?after=&max=        known devices, in order of first appearance
+ *   GET  /api/v1/streams                    streams: keys, counts, lateness against completeness
  *   GET  /api/v1/series?device=&after=&max= series with their running statistics
  *   GET  /api/v1/alerts?after=              alerts that are not quiet
  *   GET  /api/v1/alerts/report              how often people are called

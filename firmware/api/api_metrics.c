@@ -189,6 +189,7 @@ void api_write_metrics(struct api *api, struct prometheus *p)
     put_health(api, &view, p);
     put_ledger(&view, p);
     put_engine(api, &view, p);
+    api_put_streams(api, view.engine, p);
     put_survey(&api->survey.last, p);
     put_pressure(&view, p);
     api_write_machine_metrics(api, &view, p);

@@ -85,6 +85,9 @@ const char *api_time_source(enum time_source source);
 /* api_lists.c: as api_answer, of one resource each */
 bool api_list_devices(struct api *api, const struct api_request *request, int64_t mono_ms,
                       struct api_response *response);
+bool api_list_streams(struct api *api, const struct api_request *request, int64_t mono_ms,
+                      struct api_response *response); /* api_streams.c */
+void api_put_streams(const struct api *api, const struct engine *engine, struct prometheus *p);
 bool api_list_series(struct api *api, const struct api_request *request, int64_t mono_ms,
                      struct api_response *response);
 bool api_list_alerts(struct api *api, const struct api_request *request, int64_t mono_ms,

@@ -21,6 +21,7 @@ struct cli_command {
 int cli_run(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_devices(int argc, char **argv);
+int cli_streams(int argc, char **argv);
 int cli_device(int argc, char **argv);
 int cli_command(int argc, char **argv);
 int cli_show(int argc, char **argv);

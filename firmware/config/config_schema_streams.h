@@ -43,8 +43,18 @@
     { SECTION_STREAM_KEY, "field", KEY_TEXT, FIELD(stream_name, name), .required = true, \
       .doc = "device, metric, unit, value, time, sequence, source, or a further field." }, \
     { SECTION_STREAM_WINDOW, "type", KEY_ENUM, FIELD(stream_config, window), \
-      .fallback = "tumbling", .choices = "tumbling|hopping", \
-      .doc = "tumbling: one behind another; hopping: a window begins every `slide`." }, \
+      .fallback = "tumbling", .choices = "tumbling|hopping|session", \
+      .doc = "tumbling: one behind another; hopping: one begins every `slide`; session: until " \
+             "`gap` passes without a reading." }, \
+    { SECTION_STREAM_WINDOW, "gap", KEY_DURATION, FIELD(stream_config, gap_ms), 1, 30 * DAYS, \
+      .zero_off = true, .fallback = "0", \
+      .doc = "Session: event time without a reading that ends one." }, \
+    { SECTION_STREAM_WINDOW, "max_length", KEY_DURATION, FIELD(stream_config, length_max_ms), 1, \
+      366 * DAYS, .zero_off = true, .fallback = "0", \
+      .doc = "Session: from its first reading to its last, at most; 0: any." }, \
+    { SECTION_STREAM_WINDOW, "sessions", KEY_INTEGER, FIELD(stream_config, sessions_max), 1, 1000, \
+      .fallback = "4", \
+      .doc = "Session: kept for a key at once; one too many tells the oldest early." }, \
     { SECTION_STREAM_WINDOW, "size", KEY_DURATION, FIELD(stream_config, size_ms), 100, 366 * DAYS, \
       .fallback = "10s", .doc = "Event time in one window." }, \
     { SECTION_STREAM_WINDOW, "slide", KEY_DURATION, FIELD(stream_config, slide_ms), 100, \

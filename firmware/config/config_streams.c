@@ -105,10 +105,12 @@ void config_print_streams(const struct config *config, FILE *out)
     for (uint32_t i = 0; i < config->engine.streams.count; i++) {
         const struct stream_plan *plan = &config->stream_plans[i];
         uint64_t bytes = stream_key_bytes(plan);
+        bool sessions = plan->config->window == STREAM_SESSION;
         (void)fprintf(out,
-                      "%s: %" PRIu64 " bytes a key, %u panes of %u bytes in it; %u keys, %.1f KiB; "
+                      "%s: %" PRIu64 " bytes a key, %u %s of %u bytes in it; %u keys, %.1f KiB; "
                       "at most %u steps of expressions a reading, and %u results at once\n",
-                      plan->config->name, bytes, plan->panes, plan->pane_bytes,
+                      plan->config->name, bytes, sessions ? plan->windows_max : plan->panes,
+                      sessions ? "sessions" : "panes", plan->pane_bytes,
                       plan->config->keys_max,
                       (double)bytes * plan->config->keys_max / 1024, plan->steps_max,
                       plan->results_max);

@@ -68,7 +68,8 @@ void stream_keys_init(struct stream *s, const struct stream_plan *plan, struct a
         slots *= 2;
     *s = (struct stream){ .plan = plan, .table_mask = slots - 1, .vacant = STREAM_NONE };
     s->panes_at = align(sizeof(struct entry) + plan->config->key_bytes);
-    s->entry_bytes = s->panes_at + panes_bytes(plan);
+    s->entry_bytes = s->panes_at +
+                     (has_sessions(plan) ? stream_sessions_bytes(plan) : panes_bytes(plan));
     s->entries = arena_take(arena, keys, s->entry_bytes);
     s->table = arena_take(arena, slots, sizeof *s->table);
     for (int list = 0; list < LISTS; list++)
@@ -200,7 +201,10 @@ uint32_t stream_entry_make(const struct streams *all, struct stream *s,
         index = s->used++;
     struct entry *e = entry_at(s, index);
     *e = (struct entry){ 0 };
-    *entry_panes(s, e) = (struct panes){ 0 };
+    if (has_sessions(s->plan))
+        *entry_sessions(s, e) = (struct sessions){ .floor_ms = INT64_MIN };
+    else
+        *entry_panes(s, e) = (struct panes){ 0 };
     e->watermark_ms = INT64_MIN;
     e->hash = hash_of(all, key);
     e->key_bytes = (uint8_t)key->used;

@@ -40,31 +40,6 @@ static uint8_t *state_of(struct pane *pane)
     return (uint8_t *)(pane + 1);
 }
 
-static void tell(struct streams *all, struct stream *s, struct entry *e, int64_t window,
-                 struct stream_result *result, const uint8_t *state)
-{
-    const struct stream_plan *plan = s->plan;
-    struct pane *first = pane_at(plan, entry_panes(s, e), window);
-    struct stream_value values[STREAM_AGGREGATES_MAX];
-    result->revision = first->revision++;
-    s->counts.results += result->revision == 0;
-    s->counts.revisions += result->revision > 0;
-    if (all->out == NULL)
-        return;
-    for (uint32_t i = 0; i < plan->aggregate_count; i++)
-        values[i] = (struct stream_value){ text_of(plan->aggregates[i].name),
-                                           stream_aggregate_value(plan, i, state) };
-    result->stream = text_of(plan->config->name);
-    result->key = (struct text){ (const char *)entry_key(e), e->key_bytes };
-    result->start_ms = window * plan->pane_ms;
-    result->end_ms = (window + plan->window_panes) * plan->pane_ms;
-    result->kind = result->revision == 0 ? STREAM_CLOSE : STREAM_REVISION;
-    result->count = plan->aggregate_count;
-    result->values = values;
-    result->last_block = all->moment.block;
-    all->out->result(all->out->ctx, result);
-}
-
 /* The panes of a window, oldest first, into all->merged; how many readings they hold. */
 static uint32_t merge(struct streams *all, const struct stream_plan *plan, struct panes *p,
                       int64_t window, uint64_t *first_block)
@@ -98,7 +73,11 @@ static void tell_window(struct streams *all, struct stream *s, struct entry *e, 
     if (merge(all, plan, p, window, &result.first_block) == 0)
         return;
     s->counts.forced += forced;
-    tell(all, s, e, window, &result, all->merged);
+    result.revision = pane_at(plan, p, window)->revision++;
+    result.kind = result.revision == 0 ? STREAM_CLOSE : STREAM_REVISION;
+    result.start_ms = window * plan->pane_ms;
+    result.end_ms = (window + plan->window_panes) * plan->pane_ms;
+    stream_tell(all, s, e, &result, all->merged);
 }
 
 /* --- the watermark --- */
@@ -203,19 +182,9 @@ static void reach(struct streams *all, struct stream *s, struct entry *e, int64_
 
 static void add(struct streams *all, const struct stream_plan *plan, struct pane *pane)
 {
-    struct datum computed[STREAM_ARGUMENTS_MAX];
-    const struct datum *arguments[STREAM_ARGUMENTS_MAX];
-    static const struct datum reading = { .kind = DATUM_BOOLEAN, .number = 1 };
-    for (uint32_t i = 0; i < plan->argument_count; i++)
-        arguments[i] = expression_value(&plan->arguments[i], all->fields, &computed[i]);
     if (pane->count++ == 0)
         pane->first_block = all->moment.block;
-    for (uint32_t i = 0; i < plan->accumulator_count; i++) {
-        const struct stream_accumulator *a = &plan->accumulators[i];
-        accumulator_push(&a->accumulator, state_of(pane) + a->offset,
-                         a->argument == STREAM_READING ? &reading : arguments[a->argument],
-                         all->event_ms);
-    }
+    stream_add(all, plan, state_of(pane));
 }
 
 /* The reading's pane: mostly the one of the reading before. */
@@ -236,11 +205,21 @@ static struct pane *pane_of_reading(const struct stream_plan *plan, struct panes
     return pane_in(plan, p, p->last_place);
 }
 
+static int64_t needed_ms(const struct streams *all, const struct stream *s, const struct entry *e)
+{
+    if (all->event_ms >= e->watermark_ms)
+        return 0;
+    int64_t number = floor_divide(all->event_ms, s->plan->pane_ms);
+    int64_t oldest = window_from(s->plan, number - s->plan->window_panes + 1);
+    return e->watermark_ms - (oldest + s->plan->window_panes) * s->plan->pane_ms + 1;
+}
+
 void panes_push(struct streams *all, struct stream *s, struct entry *e)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
     int64_t number = pane_number(plan, p, all->event_ms);
+    stream_note_delay(s, needed_ms(all, s, e));
     if (number < p->low) {
         s->counts.late++;
         return;

@@ -128,6 +128,12 @@ static int64_t common_divisor(int64_t a, int64_t b)
 static int compile_windows(struct stream_plan *plan, struct stream_fault *fault)
 {
     const struct stream_config *c = plan->config;
+    if (c->window == STREAM_SESSION && c->gap_ms == 0)
+        return refuse(fault, &c->gap_ms, "a session needs its `gap`");
+    if (c->window == STREAM_SESSION) {
+        plan->pane_ms = plan->slide_panes = plan->window_panes = 1; /* it has none */
+        return 0;
+    }
     int64_t slide_ms = c->window == STREAM_HOPPING && c->slide_ms > 0 ? c->slide_ms : c->size_ms;
     if (slide_ms > c->size_ms)
         return refuse(fault, &c->slide_ms, "`slide` is longer than `size`: readings would be in no "
@@ -150,12 +156,28 @@ static int compile_windows(struct stream_plan *plan, struct stream_fault *fault)
     return 0;
 }
 
+/* A reading may take back two sessions and tell them as one, with one pushed out for want of room;
+ * the watermark may have told each before. */
+static void derive_sessions(struct stream_plan *plan)
+{
+    uint32_t save = SESSION_SAVE_BYTES, sessions = plan->config->sessions_max;
+    if (plan->config->window != STREAM_SESSION)
+        return;
+    for (uint32_t i = 0; i < plan->accumulator_count; i++)
+        save += accumulator_save_bytes_max(plan->accumulators[i].accumulator.kind);
+    plan->pane_bytes = (uint32_t)sizeof(struct session) + plan->state_bytes;
+    plan->windows_max = sessions;
+    plan->save_bytes_max = ENTRY_SAVE_BYTES + plan->config->key_bytes + sessions * save;
+    plan->results_max = 2 * sessions + 4;
+}
+
 static void derive_sizes(struct stream_plan *plan)
 {
     uint32_t save = PANE_SAVE_BYTES;
     for (uint32_t i = 0; i < plan->accumulator_count; i++)
         save += accumulator_save_bytes_max(plan->accumulators[i].accumulator.kind);
     plan->pane_bytes = (uint32_t)sizeof(struct pane) + plan->state_bytes;
+    plan->windows_max = plan->panes / plan->slide_panes + 1;
     plan->save_bytes_max = ENTRY_SAVE_BYTES + plan->config->key_bytes + plan->panes * save;
     /* A reading tells each open window of its key once, by the watermark or pushed out, and again
      * those that it is late for; so are those of a key that gives way to it. A timer does less. */
@@ -173,7 +195,8 @@ static uint64_t digest_of(const struct stream_config *c)
     struct hash_state h;
     const int64_t numbers[] = { c->out_of_orderness_ms, c->lateness_ms, c->idle_ms,
                                 (int64_t)c->window, c->size_ms, c->slide_ms, c->panes_max,
-                                c->key_bytes, c->final_only, c->key_count, c->aggregate_count };
+                                c->gap_ms, c->length_max_ms, c->sessions_max, c->key_bytes,
+                                c->final_only, c->key_count, c->aggregate_count };
     hash_begin(&h, key, 0);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         uint8_t bytes[8];
@@ -206,6 +229,7 @@ int stream_compile(struct stream_plan *plan, const struct stream_config *config,
     if (err != 0)
         return err;
     derive_sizes(plan);
+    derive_sessions(plan);
     plan->digest = digest_of(config);
     return 0;
 }

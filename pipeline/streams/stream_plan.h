@@ -24,7 +24,7 @@ enum {
     STREAM_KEYS_MAX = 1 << 20
 };
 
-enum stream_window { STREAM_TUMBLING, STREAM_HOPPING };
+enum stream_window { STREAM_TUMBLING, STREAM_HOPPING, STREAM_SESSION };
 enum stream_limit { STREAM_REFUSE, STREAM_EVICT }; /* at the greatest number of keys */
 
 struct stream_name {
@@ -46,6 +46,9 @@ struct stream_config {
     enum stream_window window;
     int64_t size_ms, slide_ms;   /* slide 0: the size */
     uint32_t panes_max;          /* of a key; 0: as many as lateness asks for */
+    int64_t gap_ms;              /* session: readings further apart are in different ones */
+    int64_t length_max_ms;       /* from its first reading to its last; 0: any */
+    uint32_t sessions_max;       /* of a key at once */
     uint32_t aggregate_count;    /* 0: count, sum, mean, min, max */
     struct stream_aggregate_text aggregates[STREAM_AGGREGATES_MAX];
     uint32_t keys_max;
@@ -109,7 +112,8 @@ struct stream_plan {
     uint32_t slide_panes;        /* from one window to the next */
     uint32_t panes;              /* kept of a key, a ring */
     uint32_t state_bytes;        /* of a pane's accumulators */
-    uint32_t pane_bytes;         /* and its head */
+    uint32_t pane_bytes;         /* and its head; of sessions: one of them */
+    uint32_t windows_max;        /* of one key, kept */
     uint32_t save_bytes_max;     /* of one key's state, saved */
     uint32_t results_max;        /* that one reading, or one timer, makes at most */
     uint32_t steps_max;          /* of expressions, that one reading makes at most */

@@ -121,6 +121,62 @@ static void read_fields(struct streams *s, const struct record *record)
     read_extra(s, &record->reading);
 }
 
+/* --- what all windows share --- */
+
+void stream_add(struct streams *all, const struct stream_plan *plan, uint8_t *state)
+{
+    struct datum computed[STREAM_ARGUMENTS_MAX];
+    const struct datum *arguments[STREAM_ARGUMENTS_MAX];
+    static const struct datum reading = { .kind = DATUM_BOOLEAN, .number = 1 };
+    for (uint32_t i = 0; i < plan->argument_count; i++)
+        arguments[i] = expression_value(&plan->arguments[i], all->fields, &computed[i]);
+    for (uint32_t i = 0; i < plan->accumulator_count; i++) {
+        const struct stream_accumulator *a = &plan->accumulators[i];
+        accumulator_push(&a->accumulator, state + a->offset,
+                         a->argument == STREAM_READING ? &reading : arguments[a->argument],
+                         all->event_ms);
+    }
+}
+
+void stream_tell(struct streams *all, struct stream *s, struct entry *e,
+                 struct stream_result *result, const uint8_t *state)
+{
+    const struct stream_plan *plan = s->plan;
+    struct stream_value values[STREAM_AGGREGATES_MAX];
+    s->counts.results += result->kind == STREAM_CLOSE;
+    s->counts.revisions += result->kind == STREAM_REVISION;
+    s->counts.retractions += result->kind == STREAM_RETRACTION;
+    if (all->out == NULL)
+        return;
+    for (uint32_t i = 0; i < plan->aggregate_count; i++) {
+        values[i] = (struct stream_value){ .name = text_of(plan->aggregates[i].name) };
+        if (state != NULL)
+            values[i].value = stream_aggregate_value(plan, i, state);
+    }
+    result->stream = text_of(plan->config->name);
+    result->key = (struct text){ (const char *)entry_key(e), e->key_bytes };
+    result->count = plan->aggregate_count;
+    result->values = values;
+    result->last_block = all->moment.block;
+    all->out->result(all->out->ctx, result);
+}
+
+void stream_note_delay(struct stream *s, int64_t needed_ms)
+{
+    int i = 0;
+    while (i < STREAM_DELAYS && stream_delays_ms[i] < needed_ms)
+        i++;
+    s->counts.delays[i]++;
+}
+
+static void advance(struct streams *all, struct stream *s, struct entry *e)
+{
+    if (has_sessions(s->plan))
+        stream_sessions_advance(all, s, e);
+    else
+        panes_advance(all, s, e);
+}
+
 /* --- keys --- */
 
 static void look_at(struct streams *s, int64_t t_ms)
@@ -130,7 +186,10 @@ static void look_at(struct streams *s, int64_t t_ms)
 
 static void forget(struct streams *all, struct stream *s, uint32_t index)
 {
-    panes_flush(all, s, entry_at(s, index));
+    if (has_sessions(s->plan))
+        stream_sessions_flush(all, s, entry_at(s, index));
+    else
+        panes_flush(all, s, entry_at(s, index));
     stream_entry_remove(s, index);
 }
 
@@ -193,9 +252,12 @@ static void take(struct streams *all, struct stream *s)
     e->last_t_ms = all->moment.t_ms;
     if (watermark_ms > e->watermark_ms) {
         e->watermark_ms = watermark_ms;
-        panes_advance(all, s, e);
+        advance(all, s, e);
     }
-    panes_push(all, s, e);
+    if (has_sessions(plan))
+        stream_sessions_push(all, s, e);
+    else
+        panes_push(all, s, e);
     look_at(all, all->moment.t_ms + plan->config->idle_ms);
 }
 
@@ -251,10 +313,10 @@ int64_t streams_deadline(const struct streams *s, int64_t t_ms)
 static void on_idle(struct streams *all, struct stream *s, uint32_t index)
 {
     struct entry *e = entry_at(s, index);
-    int64_t to_ms = panes_idle_ms(s, e);
+    int64_t to_ms = has_sessions(s->plan) ? stream_sessions_idle_ms(s, e) : panes_idle_ms(s, e);
     if (to_ms > e->watermark_ms) {
         e->watermark_ms = to_ms;
-        panes_advance(all, s, e);
+        advance(all, s, e);
     }
     stream_entry_move(s, index, LIST_QUIET);
 }

@@ -11,6 +11,11 @@
  * its panes merged when it is told (Li, Maier, Tufte, Papadimos and Tucker, "No Pane, No Gain",
  * 2005).
  *
+ * A session is readings of which none is `gap` or more after the one before; it ends `gap` after
+ * the last, and is told and closed by the rules above. Told, and then longer or joined to another
+ * by a late reading, it is taken back (a retraction under its bounds, without values) and told
+ * under its new bounds.
+ *
  * Keys stand in a table of fixed size. A key without a reading for `ttl` is forgotten; at the limit
  * a new one is refused, or the one longest without a reading is told and forgotten (counted, both).
  * A key that comes again begins anew: what was told of it stands, and is not revised.
@@ -34,6 +39,7 @@ struct stream_set { /* what is configured */
 enum stream_result_kind {
     STREAM_CLOSE,     /* the watermark, or idleness, has passed the window's end */
     STREAM_REVISION,  /* told before; a late reading came */
+    STREAM_RETRACTION, /* told before, and no window any more: its session grew or was joined */
     STREAM_RESULT_KINDS
 };
 
@@ -61,6 +67,11 @@ struct stream_out { /* NULL: a rebuild */
     void (*result)(void *ctx, const struct stream_result *result);
 };
 
+/* How much lateness a reading needed to be in all of its windows: at most the i-th of these; the
+ * first is none, and behind the last stand those that needed more. */
+enum { STREAM_DELAYS = 24 };
+extern const int64_t stream_delays_ms[STREAM_DELAYS];
+
 struct stream_counts {
     uint64_t taken;       /* readings, late ones too */
     uint64_t without_key; /* a field of the key was null, or the key too long */
@@ -69,7 +80,8 @@ struct stream_counts {
     uint64_t refused;     /* for want of room for their key */
     uint64_t evicted, expired; /* keys */
     uint64_t forced;      /* windows */
-    uint64_t results, revisions;
+    uint64_t results, revisions, retractions;
+    uint64_t delays[STREAM_DELAYS + 1]; /* of those that had a key with room */
     uint32_t keys;
 };
 
@@ -98,6 +110,17 @@ void streams_fire(struct streams *s, const struct stream_moment *moment,
 uint32_t streams_values_max(const struct stream_set *set);
 
 struct stream_counts streams_counts(const struct streams *s, uint32_t stream);
+
+/* What the delays say of the lateness: the least of stream_delays_ms with which all but `missed` of
+ * the readings (0.001: one in a thousand) would be in all their windows; INT64_MAX: none. */
+int64_t stream_lateness_for(const struct stream_counts *counts, double missed);
+
+enum stream_hint { /* of a stream that has had enough readings to tell */
+    STREAM_HINT_NONE,
+    STREAM_HINT_TIGHT,    /* more than one in a thousand came too late; a longer one would help */
+    STREAM_HINT_LONG      /* half of it would have missed nothing */
+};
+enum stream_hint stream_hint_of(const struct stream_plan *plan, const struct stream_counts *counts);
 
 /* --- keeping --- */
 

@@ -4,7 +4,10 @@
 #include "pipeline/err.h"
 #include "pipeline/streams/streams_state.h"
 
-enum { SET_SAVE_BYTES = 16, STREAM_SAVE_BYTES = READING_NAME_BYTES_MAX + 160 };
+enum {
+    SET_SAVE_BYTES = 16,
+    STREAM_SAVE_BYTES = READING_NAME_BYTES_MAX + 168 + 8 * (STREAM_DELAYS + 1)
+};
 
 size_t streams_part_bytes_max(const struct stream_set *set)
 {
@@ -26,17 +29,23 @@ size_t streams_save_bytes_max(const struct stream_set *set)
 static void save_counts(const struct stream_counts *c, struct byte_writer *w)
 {
     const uint64_t all[] = { c->taken, c->without_key, c->late, c->late_partly, c->refused,
-                             c->evicted, c->expired, c->forced, c->results, c->revisions };
+                             c->evicted, c->expired, c->forced, c->results, c->revisions,
+                             c->retractions };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         put_u64(w, all[i]);
+    for (int i = 0; i <= STREAM_DELAYS; i++)
+        put_u64(w, c->delays[i]);
 }
 
 static void load_counts(struct stream_counts *c, struct byte_reader *r)
 {
     uint64_t *all[] = { &c->taken, &c->without_key, &c->late, &c->late_partly, &c->refused,
-                        &c->evicted, &c->expired, &c->forced, &c->results, &c->revisions };
+                        &c->evicted, &c->expired, &c->forced, &c->results, &c->revisions,
+                        &c->retractions };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         *all[i] = get_u64(r);
+    for (int i = 0; i <= STREAM_DELAYS; i++)
+        c->delays[i] = get_u64(r);
 }
 
 /* Its length goes in first and is set right afterwards. */
@@ -48,7 +57,10 @@ static void save_entry(const struct stream *s, uint32_t index, struct byte_write
     put_i64(w, e->watermark_ms);
     put_i64(w, e->last_t_ms);
     put_text(w, (struct text){ (const char *)entry_key(e), e->key_bytes });
-    panes_save(s, e, w);
+    if (has_sessions(s->plan))
+        stream_sessions_save(s, e, w);
+    else
+        panes_save(s, e, w);
     assert(w->used - from + 4 <= s->plan->save_bytes_max || w->failed);
     if (w->failed || w->at == NULL)
         return;
@@ -116,7 +128,10 @@ static void load_entry(struct streams *all, struct stream *s, enum entry_list li
     struct entry *e = entry_at(s, index);
     e->watermark_ms = watermark_ms;
     e->last_t_ms = last_t_ms;
-    panes_load(s, e, r);
+    if (has_sessions(s->plan))
+        stream_sessions_load(s, e, r);
+    else
+        panes_load(s, e, r);
     need(r, r->used == r->bytes);
 }
 

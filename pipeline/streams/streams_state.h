@@ -13,7 +13,8 @@
 
 enum {
     PANE_SAVE_BYTES = 20,        /* of a pane's head, saved */
-    ENTRY_SAVE_BYTES = 80        /* of an entry, without its key and panes */
+    SESSION_SAVE_BYTES = 28,     /* of a session, likewise */
+    ENTRY_SAVE_BYTES = 80        /* of an entry, without its key and windows */
 };
 
 struct pane {
@@ -37,6 +38,20 @@ struct panes {
     /* then the ring: plan.panes of plan.pane_bytes, of which [low, end) mean something */
 };
 
+struct session {
+    int64_t first_ms, last_ms;   /* event times of its first and last reading */
+    uint64_t first_block;
+    uint32_t told;               /* times, under these bounds */
+    uint32_t unused;
+    /* then the accumulators: plan.state_bytes */
+};
+
+struct sessions { /* of one key, sorted by first_ms */
+    uint32_t count;
+    int64_t floor_ms;            /* an older one was closed early: what is before this is late */
+    /* then config.sessions_max sessions */
+};
+
 enum entry_list { LIST_ACTIVE, LIST_QUIET, LISTS };
 
 struct entry {
@@ -47,7 +62,7 @@ struct entry {
     uint32_t guess;              /* who came after this one last time; no state */
     uint8_t list;
     uint8_t key_bytes;
-    /* then the key: config.key_bytes; then struct panes */
+    /* then the key: config.key_bytes; then struct panes, or struct sessions */
 };
 
 struct stream {
@@ -94,6 +109,20 @@ static inline struct panes *entry_panes(const struct stream *s, struct entry *e)
     return (struct panes *)((uint8_t *)e + s->panes_at);
 }
 
+static inline struct sessions *entry_sessions(const struct stream *s, struct entry *e)
+{
+    return (struct sessions *)((uint8_t *)e + s->panes_at);
+}
+
+/* streams.c: what all windows share */
+/* Evaluate the aggregates' arguments of the present reading into these accumulators. */
+void stream_add(struct streams *all, const struct stream_plan *plan, uint8_t *state);
+/* Tell a window: bounds, kind and revision are given; state NULL: all its values are null. */
+void stream_tell(struct streams *all, struct stream *s, struct entry *e,
+                 struct stream_result *result, const uint8_t *state);
+/* The present reading needs this lateness to be in all its windows. */
+void stream_note_delay(struct stream *s, int64_t needed_ms);
+
 /* stream_keys.c: who is known */
 struct stream_key {
     uint8_t bytes[STREAM_KEY_BYTES_MAX];
@@ -127,5 +156,19 @@ int64_t panes_idle_ms(const struct stream *s, struct entry *e);
 void panes_flush(struct streams *all, struct stream *s, struct entry *e);
 void panes_save(const struct stream *s, struct entry *e, struct byte_writer *w);
 void panes_load(const struct stream *s, struct entry *e, struct byte_reader *r);
+
+/* stream_sessions.c: the same of sessions */
+size_t stream_sessions_bytes(const struct stream_plan *plan);
+void stream_sessions_advance(struct streams *all, struct stream *s, struct entry *e);
+void stream_sessions_push(struct streams *all, struct stream *s, struct entry *e);
+int64_t stream_sessions_idle_ms(const struct stream *s, struct entry *e);
+void stream_sessions_flush(struct streams *all, struct stream *s, struct entry *e);
+void stream_sessions_save(const struct stream *s, struct entry *e, struct byte_writer *w);
+void stream_sessions_load(const struct stream *s, struct entry *e, struct byte_reader *r);
+
+static inline bool has_sessions(const struct stream_plan *plan)
+{
+    return plan->config->window == STREAM_SESSION;
+}
 
 #endif

@@ -213,6 +213,18 @@ def check_streams(want, db):
     return len(hops)
 
 
+def check_streams_command(place, want):
+    """What `weir streams` says, of readings and of how late they were."""
+    streams = {s["name"]: s for s in map(json.loads, place.weir("streams", "--json").splitlines())}
+    numbers = sum(count for (_, metric, _, _), count in want.items() if metric != "mode")
+    assert streams["all"]["readings"] == numbers and streams["all"]["late"] == 0, streams["all"]
+    assert streams["all"]["keys"] == 10 and streams["good"]["keys"] == 1, streams
+    assert streams["all"]["lateness"][-1]["complete"] == 1, streams["all"]["lateness"]
+    table = place.weir("streams", "lateness", "all")
+    assert table.startswith("all: lateness 5 s") and "100.0000 %" in table, table
+    assert "weir_stream_late_total{stream=\"good\"} 0" in place.get("/metrics")[1], "no metrics of streams"
+
+
 def check_schemas(lines):
     try:
         import jsonschema
@@ -248,6 +260,7 @@ def a_real_run(place):
     db = held(place.path("cloud.db"))
     want = check_readings(place, db)
     windows, hops = check_results(want, db), check_streams(want, db)
+    check_streams_command(place, want)
     alerts = {row[0]: row[1] for row in db["alerts"] if row[2] == "raised"}
     ours = {a["id"]: a["revision"] for a in map(json.loads, place.weir("alerts", "--json").splitlines())}
     assert alerts == ours, (alerts, ours)

@@ -22,7 +22,8 @@ struct form {
 
 static const struct form states[] = { { 10, 0xe97f724e783209c3 }, { 11, 0x085b38dd14df364e },
                                       { 12, 0x49d78a4e751366a0 }, { 13, 0x3904910f64b0b5e5 },
-                                      { 14, 0xc8c7590fb94ed219 } };
+                                      { 14, 0xc8c7590fb94ed219 },
+                                      { 15, 0x3d9980acb2fa23f6 } };
 static const struct form blocks[] = { { 1, 0x7235d7091aa441a2 } };
 
 static uint64_t digest_of(const void *at, size_t bytes)
@@ -53,12 +54,19 @@ static void configure_stream(struct bench *b)
         .ttl_ms = 60000, .at_limit = STREAM_EVICT, .aggregate_count = 6,
         .aggregates = { { "count" }, { "sum" }, { "stddev" }, { "range" }, { "first" }, { "last" } },
     };
+    static struct stream_config visits = {
+        .name = "visits", .key_count = 1, .key = { { "device" } }, .lateness_ms = 9000, .idle_ms = 15000,
+        .window = STREAM_SESSION, .gap_ms = 900, .sessions_max = 4, .size_ms = 1, .keys_max = 4, .key_bytes = 64,
+        .ttl_ms = 60000, .aggregate_count = 3,
+        .aggregates = { { "median" }, { "distinct(metric)" }, { "ewma(value, 2)" } },
+    };
     static struct stream_fields fields;
-    static struct stream_plan plan;
+    static struct stream_plan plans[2];
     struct stream_fault fault;
     stream_fields_begin(&fields);
-    assert_int_equal(stream_compile(&plan, &config, &fields, &fault), 0);
-    b->config.streams = (struct stream_set){ 1, &plan };
+    assert_int_equal(stream_compile(&plans[0], &config, &fields, &fault), 0);
+    assert_int_equal(stream_compile(&plans[1], &visits, &fields, &fault), 0);
+    b->config.streams = (struct stream_set){ 2, plans };
 }
 
 static void configure(struct bench *b)

@@ -21,6 +21,7 @@ struct told {
     int64_t start_ms, end_ms;
     uint32_t revision;
     bool forced;
+    enum stream_result_kind kind;
     struct datum values[STREAM_AGGREGATES_MAX];
 };
 struct telling {
@@ -33,8 +34,9 @@ static void on_result(void *ctx, const struct stream_result *r)
     struct telling *t = ctx;
     assert_true(t->count < TOLD);
     struct told *to = &t->told[t->count++];
-    *to = (struct told){ .start_ms = r->start_ms, .end_ms = r->end_ms, .revision = r->revision, .forced = r->forced };
-    assert_int_equal(r->kind, r->revision == 0 ? STREAM_CLOSE : STREAM_REVISION);
+    *to = (struct told){ .start_ms = r->start_ms, .end_ms = r->end_ms, .revision = r->revision, .forced = r->forced,
+                          .kind = r->kind };
+    assert_true(r->kind == STREAM_RETRACTION || (r->kind == STREAM_CLOSE) == (r->revision == 0));
     assert_true(r->key.bytes == 5 && r->key.at[0] == 0 && r->key.at[1] == VALUE_TEXT); /* 0, type, length, "kN" */
     to->key = r->key.at[4] - '0';
     for (uint32_t i = 0; i < r->count; i++)
@@ -59,7 +61,7 @@ static struct stream_config config_of(void)
 {
     return (struct stream_config){ .name = "s", .key_count = 1, .key = { { "device" } }, .out_of_orderness_ms = 2000,
                                    .lateness_ms = 15000, .idle_ms = 30000, .window = STREAM_TUMBLING,
-                                   .size_ms = 10000, .keys_max = 100, .key_bytes = 64, .ttl_ms = 600000 };
+                                   .size_ms = 10000, .keys_max = 100, .key_bytes = 64, .ttl_ms = 600000, .sessions_max = 4 };
 }
 
 static void make_streams(struct stage *g)
@@ -190,6 +192,49 @@ static void hopping_windows_share_panes(void **state)
     free(g.memory);
 }
 
+static void expect_session(struct stage *g, size_t n, enum stream_result_kind kind, int64_t start_ms, int64_t end_ms,
+                           uint32_t revision, double count)
+{
+    assert_true(n < g->telling.count);
+    const struct told *t = &g->telling.told[n];
+    assert_true(t->kind == kind && t->start_ms == start_ms && t->end_ms == end_ms && t->revision == revision);
+    assert_true(kind == STREAM_RETRACTION ? t->values[0].kind == DATUM_NULL : t->values[0].number == count);
+}
+
+static void sessions_grow_join_and_are_taken_back(void **state)
+{
+    (void)state;
+    static struct stage g;
+    struct stream_config c = config_of();
+    c.window = STREAM_SESSION, c.gap_ms = 5000, c.out_of_orderness_ms = 0;
+    set_stage(&g, &c);
+    take(&g, 0, 1000, 1);
+    take(&g, 0, 5999, 2);   /* less than the gap after it */
+    take(&g, 0, 10999, 3);  /* the gap: another; the first is over */
+    expect_session(&g, 0, STREAM_CLOSE, 1000, 10999, 0, 2);
+    take(&g, 0, 3000, 4);   /* late, inside: the same bounds */
+    expect_session(&g, 1, STREAM_REVISION, 1000, 10999, 1, 3);
+    take(&g, 0, 16000, 5);  /* the second is over */
+    expect_session(&g, 2, STREAM_CLOSE, 10999, 15999, 0, 1);
+    take(&g, 0, 8000, 6);   /* late, between: they were one */
+    expect_session(&g, 3, STREAM_RETRACTION, 1000, 10999, 2, 0);
+    expect_session(&g, 4, STREAM_RETRACTION, 10999, 15999, 1, 0);
+    expect_session(&g, 5, STREAM_CLOSE, 1000, 15999, 0, 5);
+    assert_int_equal(g.telling.count, 6);
+    let_time_pass(&g, 30000);
+    expect_session(&g, 6, STREAM_CLOSE, 16000, 21000, 0, 1);
+    assert_int_equal(counts_of(&g).retractions, 2);
+    free(g.memory);
+    c.length_max_ms = 6000; /* and one that is as long as it may be takes no more */
+    set_stage(&g, &c);
+    for (int i = 0; i < 4; i++)
+        take(&g, 0, 1000 + 3000 * i, 1);
+    let_time_pass(&g, 30000);
+    expect_session(&g, 0, STREAM_CLOSE, 1000, 12000, 0, 3);
+    expect_session(&g, 1, STREAM_CLOSE, 10000, 15000, 0, 1);
+    free(g.memory);
+}
+
 static void final_only_tells_once(void **state)
 {
     (void)state;
@@ -272,6 +317,28 @@ static void keys_come_and_go(void **state)
         order[count - 1] = key;
     }
     assert_int_equal(counts_of(&g).keys, 7);
+    free(g.memory);
+}
+
+static void lateness_is_weighed(void **state)
+{
+    (void)state;
+    static struct stage g;
+    struct stream_config c = config_of();
+    set_stage(&g, &c);
+    struct stream_counts counts = { .delays = { [0] = 990, [7] = 9, [STREAM_DELAYS] = 0 } }; /* 10 s */
+    assert_int_equal(stream_lateness_for(&counts, 0.01), 0);
+    assert_int_equal(stream_lateness_for(&counts, 0), 10000);
+    assert_int_equal(stream_hint_of(&g.plan, &counts), STREAM_HINT_NONE); /* too few yet */
+    counts.delays[0] = 99000;
+    assert_int_equal(stream_hint_of(&g.plan, &counts), STREAM_HINT_NONE);
+    counts.delays[7] = 0, counts.delays[6] = 9; /* 5 s, of 15 */
+    assert_int_equal(stream_hint_of(&g.plan, &counts), STREAM_HINT_LONG);
+    counts.delays[10] = 900, counts.late = 900; /* a minute */
+    assert_int_equal(stream_hint_of(&g.plan, &counts), STREAM_HINT_TIGHT);
+    counts.delays[10] = 0, counts.delays[STREAM_DELAYS] = 900; /* and what no lateness would take */
+    assert_true(stream_lateness_for(&counts, 0.001) == INT64_MAX);
+    assert_int_equal(stream_hint_of(&g.plan, &counts), STREAM_HINT_TIGHT);
     free(g.memory);
 }
 
@@ -366,7 +433,7 @@ struct oracle {
     const struct stage *g;
     struct oracle_key keys[KEYS];
     struct telling telling;
-    uint64_t late;
+    uint64_t late, delays[STREAM_DELAYS + 1];
 };
 
 static int64_t slide_of(const struct oracle *o)
@@ -384,7 +451,9 @@ static void oracle_tell(struct oracle *o, int key, struct oracle_window *w, bool
 {
     struct told *t = &o->telling.told[o->telling.count++];
     assert_true(o->telling.count < TOLD && w->count > 0);
-    *t = (struct told){ key, w->start_ms, w->start_ms + o->g->config.size_ms, w->revision++, forced, { { 0 } } };
+    *t = (struct told){ key, w->start_ms, w->start_ms + o->g->config.size_ms, w->revision, forced,
+                        w->revision == 0 ? STREAM_CLOSE : STREAM_REVISION, { { 0 } } };
+    w->revision++;
     static struct point sorted[VALUES];
     memcpy(sorted, w->points, w->count * sizeof sorted[0]);
     for (size_t i = 1; i < w->count; i++) /* insertion: stable */
@@ -444,6 +513,20 @@ static void oracle_fire(struct oracle *o, int key, int64_t end_ms, int64_t early
     }
 }
 
+struct identity {
+    int64_t start_ms, end_ms;
+    uint32_t revision; /* that it would have next */
+};
+struct session_key {
+    int64_t floor_ms;
+    size_t count, told_count;
+    struct point points[VALUES];
+    struct identity told[VALUES];
+};
+static struct session_key session_keys[KEYS];
+
+static void session_idle(struct oracle *o, int key);
+
 static void oracle_idle(struct oracle *o, int64_t t_ms)
 {
     for (;;) { /* in order of their last reading; equal ones in the order of arrival, which t tells apart here */
@@ -457,6 +540,10 @@ static void oracle_idle(struct oracle *o, int64_t t_ms)
         struct oracle_key *k = &o->keys[found];
         k->idle = true;
         int64_t end_ms = INT64_MIN;
+        if (o->g->config.window == STREAM_SESSION) {
+            session_idle(o, found);
+            continue;
+        }
         for (size_t i = 0; i < k->count; i++)
             if (k->windows[i].revision == 0 && k->windows[i].start_ms + o->g->config.size_ms > end_ms)
                 end_ms = k->windows[i].start_ms + o->g->config.size_ms;
@@ -473,20 +560,47 @@ static int64_t multiple_above(int64_t x, int64_t step) /* the least that is not 
     return rest == 0 ? x : x - rest + (x > 0 ? step : 0);
 }
 
+static void note_needed(struct oracle *o, int64_t needed_ms)
+{
+    int i = 0;
+    while (i < STREAM_DELAYS && stream_delays_ms[i] < needed_ms)
+        i++;
+    o->delays[i]++;
+}
+
+static void session_advance(struct oracle *o, int key);
+static void session_take(struct oracle *o, int key, int64_t event_ms, double value);
+
 static void oracle_take(struct oracle *o, int key, int64_t event_ms, int64_t wall_ms, double value)
 {
     const struct stream_config *c = &o->g->config;
     struct oracle_key *k = &o->keys[key];
     int64_t slide = slide_of(o), pane = o->g->plan.pane_ms;
     int64_t watermark = (event_ms < wall_ms ? event_ms : wall_ms) - c->out_of_orderness_ms;
+    if (!k->known && c->window == STREAM_SESSION)
+        session_keys[key] = (struct session_key){ .floor_ms = INT64_MIN };
     if (!k->known)
         k->known = true, k->count = 0, k->watermark_ms = k->floor_ms = INT64_MIN;
     k->last_t_ms = o->g->t_ms;
     k->idle = false;
+    if (c->window == STREAM_SESSION) {
+        k->watermark_ms = watermark > k->watermark_ms ? watermark : k->watermark_ms;
+        session_advance(o, key);
+        note_needed(o, k->watermark_ms - event_ms - c->gap_ms + 1);
+        session_take(o, key, event_ms, value);
+        return;
+    }
     if (watermark > k->watermark_ms) {
         oracle_fire(o, key, watermark, INT64_MIN);
         k->watermark_ms = watermark;
     }
+    /* what it needs to be in the first window that it falls into */
+    int64_t needed = 0, first = event_ms - ((event_ms % slide) + slide) % slide;
+    while (first - slide + c->size_ms > event_ms)
+        first -= slide;
+    if (first + c->size_ms <= k->watermark_ms)
+        needed = k->watermark_ms - first - c->size_ms + 1;
+    note_needed(o, needed);
     /* the first window that is open: start + size + lateness > watermark */
     int64_t open = multiple_above(k->watermark_ms - c->size_ms - c->lateness_ms + 1, slide);
     open = open > k->floor_ms ? open : k->floor_ms;
@@ -530,6 +644,149 @@ static void oracle_take(struct oracle *o, int key, int64_t event_ms, int64_t wal
                 oracle_tell(o, key, &k->windows[i], false);
 }
 
+/* --- the oracle of sessions: all readings that are not closed, sorted, and cut where a gap is --- */
+
+/* The run of readings that begins at `from`: behind its last. */
+static size_t run_end(const struct session_key *k, size_t from, int64_t gap_ms)
+{
+    size_t to = from + 1;
+    while (to < k->count && k->points[to].event_ms - k->points[to - 1].event_ms < gap_ms)
+        to++;
+    return to;
+}
+
+static struct identity *told_as(struct session_key *k, int64_t start_ms, int64_t end_ms)
+{
+    for (size_t i = 0; i < k->told_count; i++)
+        if (k->told[i].start_ms == start_ms && k->told[i].end_ms == end_ms)
+            return &k->told[i];
+    return NULL;
+}
+
+static void tell_run(struct oracle *o, int key, size_t from, size_t to, bool forced)
+{
+    struct session_key *k = &session_keys[key];
+    static struct oracle_window w;
+    int64_t start_ms = k->points[from].event_ms, end_ms = k->points[to - 1].event_ms + o->g->config.gap_ms;
+    struct identity *id = told_as(k, start_ms, end_ms);
+    if (id == NULL) {
+        id = &k->told[k->told_count++];
+        *id = (struct identity){ start_ms, end_ms, 0 };
+    }
+    w = (struct oracle_window){ .start_ms = start_ms, .revision = id->revision, .count = to - from };
+    memcpy(w.points, k->points + from, w.count * sizeof w.points[0]);
+    oracle_tell(o, key, &w, forced);
+    struct told *t = &o->telling.told[o->telling.count - 1];
+    t->end_ms = end_ms;
+    t->kind = id->revision == 0 ? STREAM_CLOSE : STREAM_REVISION;
+    id->revision++;
+}
+
+static void forget_run(struct session_key *k, size_t from, size_t to, int64_t gap_ms)
+{
+    struct identity *id = told_as(k, k->points[from].event_ms, k->points[to - 1].event_ms + gap_ms);
+    if (id != NULL)
+        *id = k->told[--k->told_count];
+    memmove(k->points + from, k->points + to, (k->count - to) * sizeof k->points[0]);
+    k->count -= to - from;
+}
+
+static void session_advance(struct oracle *o, int key)
+{
+    const struct stream_config *c = &o->g->config;
+    struct session_key *k = &session_keys[key];
+    int64_t watermark_ms = o->keys[key].watermark_ms;
+    for (size_t from = 0, to; from < k->count; from = to) {
+        to = run_end(k, from, c->gap_ms);
+        int64_t end_ms = k->points[to - 1].event_ms + c->gap_ms;
+        if (end_ms <= watermark_ms && told_as(k, k->points[from].event_ms, end_ms) == NULL)
+            tell_run(o, key, from, to, false);
+    }
+    for (size_t from = 0; from < k->count;) {
+        size_t to = run_end(k, from, c->gap_ms);
+        if (k->points[to - 1].event_ms + c->gap_ms + c->lateness_ms <= watermark_ms)
+            forget_run(k, from, to, c->gap_ms);
+        else
+            from = to;
+    }
+}
+
+static void session_idle(struct oracle *o, int key)
+{
+    struct session_key *k = &session_keys[key];
+    int64_t end_ms = INT64_MIN;
+    for (size_t from = 0, to; from < k->count; from = to) {
+        to = run_end(k, from, o->g->config.gap_ms);
+        int64_t own_ms = k->points[to - 1].event_ms + o->g->config.gap_ms;
+        if (told_as(k, k->points[from].event_ms, own_ms) == NULL)
+            end_ms = own_ms;
+    }
+    if (end_ms <= o->keys[key].watermark_ms)
+        return;
+    o->keys[key].watermark_ms = end_ms;
+    session_advance(o, key);
+}
+
+static void take_back(struct oracle *o, int key)
+{
+    struct session_key *k = &session_keys[key];
+    for (;;) { /* the first that was told and is no run any more */
+        struct identity *gone = NULL;
+        for (size_t i = 0; i < k->told_count; i++) {
+            bool is = false;
+            for (size_t from = 0, to; from < k->count; from = to) {
+                to = run_end(k, from, o->g->config.gap_ms);
+                is = is || (k->points[from].event_ms == k->told[i].start_ms &&
+                            k->points[to - 1].event_ms + o->g->config.gap_ms == k->told[i].end_ms);
+            }
+            if (!is && (gone == NULL || k->told[i].start_ms < gone->start_ms))
+                gone = &k->told[i];
+        }
+        if (gone == NULL)
+            return;
+        o->telling.told[o->telling.count++] = (struct told){ key, gone->start_ms, gone->end_ms, gone->revision, false,
+                                                             STREAM_RETRACTION, { { 0 } } };
+        *gone = k->told[--k->told_count];
+    }
+}
+
+static void session_take(struct oracle *o, int key, int64_t event_ms, double value)
+{
+    const struct stream_config *c = &o->g->config;
+    struct session_key *k = &session_keys[key];
+    size_t runs = 0, at = 0;
+    bool joins = false;
+    for (size_t from = 0, to; from < k->count; from = to, runs++) {
+        to = run_end(k, from, c->gap_ms);
+        joins = joins || (event_ms - k->points[to - 1].event_ms < c->gap_ms &&
+                          k->points[from].event_ms - event_ms < c->gap_ms);
+    }
+    bool closed = event_ms + c->gap_ms + c->lateness_ms <= o->keys[key].watermark_ms || event_ms < k->floor_ms;
+    bool full = !joins && runs == c->sessions_max;
+    if (!joins && (closed || (full && event_ms < k->points[0].event_ms))) {
+        o->late++;
+        return;
+    }
+    if (full) {
+        size_t to = run_end(k, 0, c->gap_ms);
+        int64_t last_ms = k->points[to - 1].event_ms;
+        if (told_as(k, k->points[0].event_ms, last_ms + c->gap_ms) == NULL)
+            tell_run(o, key, 0, to, true);
+        k->floor_ms = last_ms + 1;
+        forget_run(k, 0, to, c->gap_ms);
+    }
+    assert_true(k->count < VALUES);
+    for (at = k->count++; at > 0 && k->points[at - 1].event_ms > event_ms; at--)
+        k->points[at] = k->points[at - 1];
+    k->points[at] = (struct point){ event_ms, value };
+    take_back(o, key);
+    for (size_t from = 0, to; from < k->count; from = to) {
+        to = run_end(k, from, c->gap_ms);
+        if (at >= from && at < to && k->points[to - 1].event_ms + c->gap_ms <= o->keys[key].watermark_ms)
+            tell_run(o, key, from, to, false);
+    }
+}
+
 static void compare(const struct telling *is, const struct telling *should, uint32_t aggregates, uint64_t seed)
 {
     if (is->count != should->count)
@@ -537,9 +794,13 @@ static void compare(const struct telling *is, const struct telling *should, uint
     for (size_t i = 0; i < is->count; i++) {
         const struct told *a = &is->told[i], *b = &should->told[i];
         if (a->key != b->key || a->start_ms != b->start_ms || a->end_ms != b->end_ms || a->revision != b->revision ||
-            a->forced != b->forced)
+            a->forced != b->forced || a->kind != b->kind)
             fail_msg("seed %" PRIu64 ": %zu is %d %" PRId64 " %u, not %d %" PRId64 " %u", seed, i, a->key, a->start_ms,
                      a->revision, b->key, b->start_ms, b->revision);
+        if (b->kind == STREAM_RETRACTION) {
+            assert_int_equal(a->values[0].kind, DATUM_NULL);
+            continue;
+        }
         double n = b->values[0].number;
         double scale = n * (fabs(b->values[3].number) + fabs(b->values[4].number)); /* of the sum of all terms */
         for (size_t v = 0; v < aggregates; v++) {
@@ -574,6 +835,11 @@ static struct stream_config drawn_config(uint64_t *chance)
         c.window = STREAM_HOPPING;
         c.slide_ms = c.size_ms / parts[rnd_below(chance, 5)];
         c.slide_ms -= c.slide_ms % 100;
+    }
+    if (rnd_below(chance, 3) == 0) {
+        c.window = STREAM_SESSION;
+        c.gap_ms = 1000 + (int64_t)rnd_below(chance, 4) * 4000;
+        c.sessions_max = 2 + (uint32_t)rnd_below(chance, 6);
     }
     c.ttl_ms = (int64_t)1 << 40;
     c.aggregate_count = rnd_below(chance, 10) == 0 ? 15 : 12; /* sketches take long here */
@@ -612,6 +878,7 @@ static void live(uint64_t seed)
     set_stage(&g, &c);
     o.g = &g;
     o.late = o.telling.count = 0;
+    memset(o.delays, 0, sizeof o.delays);
     for (int k = 0; k < KEYS; k++)
         o.keys[k].known = false;
     int64_t wall_ms = 1700000000000 + (int64_t)rnd_below(&chance, 100000);
@@ -644,6 +911,7 @@ static void live(uint64_t seed)
     oracle_idle(&o, g.t_ms);
     compare(&g.telling, &o.telling, c.aggregate_count, seed);
     assert_int_equal(counts_of(&g).late, o.late);
+    assert_memory_equal(counts_of(&g).delays, o.delays, sizeof o.delays);
     told_in_all += g.telling.count, late_in_all += o.late, forced_in_all += counts_of(&g).forced;
     revised_in_all += counts_of(&g).revisions;
     free(g.memory);
@@ -714,9 +982,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tumbling_windows_close_revise_and_end),
         cmocka_unit_test(hopping_windows_share_panes),
+        cmocka_unit_test(sessions_grow_join_and_are_taken_back),
         cmocka_unit_test(final_only_tells_once),
         cmocka_unit_test(where_key_and_limits),
         cmocka_unit_test(keys_come_and_go),
+        cmocka_unit_test(lateness_is_weighed),
         cmocka_unit_test(payload_fields_are_keys),
         cmocka_unit_test(what_can_not_be_is_refused),
         cmocka_unit_test(random_streams_are_as_the_oracle_says),
