@@ -21,6 +21,7 @@ def configure(place, more=""):
     place.write_config(f"""  board: {ROOT}/boards/pc/hal.conf
 clock: {{trust: system}}
 commit: {{max_age: 50ms}}
+streams: [{{name: all, key: [device]}}]
 usual: {{all: false}}
 detectors: [{{type: limit, high: 50, for: 0s}}]
 sources:
