@@ -35,6 +35,10 @@ const char *reason_name(enum reason reason)
         return "clock ahead";
     case REASON_CLOCK_BEHIND:
         return "clock behind";
+    case REASON_CYCLE:
+        return "broken cycle";
+    case REASON_SIBLINGS:
+        return "disagreement";
     case REASONS:
         break;
     }

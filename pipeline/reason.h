@@ -19,6 +19,8 @@ enum reason {
     REASON_RESET,   /* what only counts up began again */
     REASON_CLOCK_AHEAD,  /* a device's clock is, of the gateway's */
     REASON_CLOCK_BEHIND,
+    REASON_CYCLE,   /* what repeats itself was out of form */
+    REASON_SIBLINGS, /* not as another metric of the device says */
     REASONS
 };
 

@@ -45,6 +45,8 @@ static const char *colour_of(enum reason reason)
     case REASON_RESET:
     case REASON_CLOCK_AHEAD:
     case REASON_CLOCK_BEHIND:
+    case REASON_CYCLE:
+    case REASON_SIBLINGS:
     case REASON_NONE:
     case REASONS:
         break;

@@ -294,7 +294,8 @@ const struct config_key config_keys[] = {
       .doc = "Clocks of devices that are off by more than a minute; whatever `all` says." },
 
     { SECTION_DETECTOR, "type", KEY_ENUM, FIELD(detector_config, kind), .required = true,
-      .choices = "limit|shift|spike|rate|stuck|silent|baseline|missing|range|noise|counter",
+      .choices = "limit|shift|spike|rate|stuck|silent|baseline|missing|range|noise|counter"
+                 "|cycle|siblings",
       .doc = "The kind of anomaly." },
     { SECTION_DETECTOR, "name", KEY_NAME, FIELD(detector_config, name),
       .doc = "The rule's name, part of an alert's identity. Not given: its type." },

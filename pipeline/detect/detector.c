@@ -29,6 +29,10 @@ const struct detector_kind_ops *detector_ops(enum detector_kind kind)
         return &detector_noise;
     case DETECTOR_COUNTER:
         return &detector_counter;
+    case DETECTOR_CYCLE:
+        return &detector_cycle;
+    case DETECTOR_SIBLINGS:
+        return &detector_siblings;
     case DETECTOR_KINDS:
         break;
     }

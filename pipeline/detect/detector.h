@@ -39,6 +39,8 @@ enum detector_kind {
     DETECTOR_RANGE,    /* no measurement: an error code, or what the unit does not allow */
     DETECTOR_NOISE,    /* the signal has lost its noise */
     DETECTOR_COUNTER,  /* what only counts up began again */
+    DETECTOR_CYCLE,    /* what repeats itself was out of form */
+    DETECTOR_SIBLINGS, /* a metric no longer goes with another one of its device */
     DETECTOR_KINDS
 };
 
@@ -97,6 +99,20 @@ struct detector_state { /* room for any kind's state */
     } of;
 };
 
+/* For SIBLINGS: other series of the device, as the engine numbers them (UINT32_MAX: none), and
+ * their last readings. */
+struct detector_pair {
+    uint32_t partner, candidate;
+};
+
+struct detector_siblings {
+    struct detector_pair series; /* as they were asked for */
+    double partner, candidate;
+    uint32_t next;               /* the one after the candidate */
+    bool any;                    /* the device has other series */
+    bool partner_here, candidate_here; /* there is a reading, and it is new enough */
+};
+
 /* What a kind supplies; one constant in each detector_*.c. `state` is at least state_bytes, aligned
  * to 8, and zero for a series that is new. */
 struct detector_kind_ops {
@@ -116,6 +132,9 @@ struct detector_kind_ops {
     int64_t (*silence_ms)(const struct detector_config *config, const void *state);
     /* RANGE only, else NULL. The series' unit is known. */
     void (*on_unit)(void *state, struct text unit);
+    /* SIBLINGS only, else NULL: whom it asks for, and before each reading what they say. */
+    struct detector_pair (*siblings_wanted)(const void *state);
+    void (*on_siblings)(void *state, const struct detector_siblings *met);
     void (*save)(const void *state, struct byte_writer *w);
     /* On what save does not write the reader fails, and the state is void. */
     void (*load)(void *state, struct byte_reader *r);

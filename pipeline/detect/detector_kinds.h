@@ -18,6 +18,8 @@ extern const struct detector_kind_ops detector_missing;
 extern const struct detector_kind_ops detector_range;
 extern const struct detector_kind_ops detector_noise;
 extern const struct detector_kind_ops detector_counter;
+extern const struct detector_kind_ops detector_cycle;
+extern const struct detector_kind_ops detector_siblings;
 
 /* A kind's own struct lies in the state's bytes; copied out and in, because the bytes have no type.
  * Compilers make loads and stores of it. */

@@ -102,7 +102,8 @@ uint32_t engine_device_enter(struct engine *e, uint32_t name)
     assert(e->device_count < e->config->devices_max);
     uint32_t index = e->device_count++;
     struct device *d = &e->devices[index];
-    *d = (struct device){ .name = name, .last_series = ENGINE_NONE };
+    *d = (struct device){ .name = name, .last_series = ENGINE_NONE,
+                          .newest_series = ENGINE_NONE };
     dedup_init(engine_dedup(e, index));
     for (int what = 0; what < ENGINE_DEVICE_RULES; what++)
         engine_watch_init(e, &d->watches[what], 0);
@@ -199,6 +200,7 @@ uint32_t engine_series_enter(struct engine *e, uint32_t device, uint32_t metric)
     choose_rules(e, index);
     e->devices[device].series_count++;
     e->devices[device].last_series = index;
+    engine_siblings_enter(e, index);
     uint32_t hash = series_hash(e, device, engine_name(e, metric));
     enter(e->series_table, e->series_table_mask, hash, index);
     return index;

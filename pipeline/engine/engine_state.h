@@ -65,6 +65,7 @@ struct device {
     uint32_t series_count;
     uint32_t alerts_open;
     uint32_t last_series;    /* heard last; ENGINE_NONE: has none */
+    uint32_t newest_series;  /* made last; likewise */
     bool gone;               /* RECORD_GONE, and no reading since */
     struct watch watches[ENGINE_DEVICE_RULES];
 };
@@ -77,6 +78,7 @@ struct series {
     int64_t device_time_max_ms; /* the greatest that a reading carried; INT64_MIN: none did */
     uint32_t device;
     uint32_t metric, unit;   /* in engine.names */
+    uint32_t sibling;        /* the next series of the device, in a ring as they were made */
     uint32_t readings;       /* of every type; stays at UINT32_MAX */
     uint32_t span_ms;        /* from the first event time to the greatest; likewise */
     uint8_t source;          /* of the last reading */
@@ -275,6 +277,13 @@ void engine_watermark_move(struct engine *e, uint32_t series, int64_t to_ms);
 
 /* engine_think.c: what is usual, what is wrong */
 void engine_think(struct engine *e, uint32_t series, const struct record *record);
+/* A series is made: it joins the ring of its device. */
+void engine_siblings_enter(struct engine *e, uint32_t series);
+
+/* Before each reading of a kind that asks: what the others of its device read last. */
+void engine_siblings_tell(const struct engine *e, uint32_t series,
+                          const struct detector_kind_ops *ops, void *state, int64_t now_ms);
+
 void engine_keep_recent(struct engine *e, uint32_t series, const struct sample *sample);
 void engine_release_held(struct engine *e, uint32_t series, int64_t up_to_ms);
 void engine_tell_window(struct engine *e, uint32_t series, const struct window *window,

@@ -93,8 +93,11 @@ static void feed(struct engine *e, uint32_t series, const struct sample *sample)
         const struct detector_config *rule = &e->config->rules[watches[i].rule];
         if (rule->kind == DETECTOR_SILENT)
             continue;
-        struct verdict verdict = detector_ops(rule->kind)->on_reading(
-            rule, engine_detector_state(e, series, i), sample, &s->statistics);
+        const struct detector_kind_ops *ops = detector_ops(rule->kind);
+        void *state = engine_detector_state(e, series, i);
+        if (ops->on_siblings != NULL)
+            engine_siblings_tell(e, series, ops, state, sample->event_time_ms);
+        struct verdict verdict = ops->on_reading(rule, state, sample, &s->statistics);
         if (verdict.anomalous || watches[i].open)
             (void)engine_on_verdict(e, series, &watches[i], &verdict, sample->event_time_ms);
         if (verdict.bad)

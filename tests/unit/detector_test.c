@@ -1,7 +1,7 @@
 /* Goal: each kind of detector finds its fault and nothing else, on every series it may meet. Method: short stories of a
  * series as examples; then a seeded property: on streams of huge, tiny, repeated and jumping numbers no verdict holds a
  * NaN or an infinity, and a state saved and loaded goes on bit for bit.
- * Links: pipeline/statistics.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/bytes.c */
+ * Links: pipeline/statistics.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/bytes.c */
 #include "pipeline/detect/detector.h"
 
 #include <math.h>
@@ -66,6 +66,8 @@ static void kinds_have_names(void **state)
         [DETECTOR_BASELINE] = "baseline",
         [DETECTOR_MISSING] = "missing", [DETECTOR_RANGE] = "range", [DETECTOR_NOISE] = "noise",
         [DETECTOR_COUNTER] = "counter",
+        [DETECTOR_CYCLE] = "cycle",
+        [DETECTOR_SIBLINGS] = "siblings",
     };
     for (int kind = 0; kind < DETECTOR_KINDS; kind++) {
         const struct detector_kind_ops *ops = detector_ops((enum detector_kind)kind);

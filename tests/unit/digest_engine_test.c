@@ -3,7 +3,7 @@
  * repository; each alert is rendered and each window packed as it would be sent, and all these bytes are hashed. The digests are
  * printed, and a build for another processor is compared with this machine's (tests/cross/digest_test.sh); here a second run must
  * give the first one's.
- * Links: pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/codec/envelope.c pipeline/codec/envelope_alert.c pipeline/codec/json_writer.c pipeline/timestamp.c pipeline/codec/codec_results.c pipeline/codec/codec_results_rows.c pipeline/packing.c pipeline/inventory.c
+ * Links: pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/codec/envelope.c pipeline/codec/envelope_alert.c pipeline/codec/json_writer.c pipeline/timestamp.c pipeline/codec/codec_results.c pipeline/codec/codec_results_rows.c pipeline/packing.c pipeline/inventory.c
  * Libs: -lcjson */
 #include <string.h>
 

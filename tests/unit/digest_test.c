@@ -2,7 +2,7 @@
  * series, and over every real series that stands beside the repository, and hash each verdict and the states; the digests
  * are constants here, made on amd64. Where another processor's differ, so would a gateway's replay. A detector that is changed on
  * purpose changes them: copy what the test prints.
- * Links: pipeline/statistics.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/bytes.c pipeline/hash.c */
+ * Links: pipeline/statistics.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/bytes.c pipeline/hash.c */
 #include <string.h>
 
 #include "pipeline/detect/detector.h"

@@ -1,7 +1,7 @@
 /* Goal: what goes upstream is one line of JSON that says what the alert says, the same for the same arguments, within its
  * bound. Method: vectors in tests/vectors, made anew and compared (tests/e2e/schemas_test.py holds them against the
  * schemas); names and numbers at their worst for the bound; every shorter buffer gives an empty slice.
- * Links: pipeline/alerts/severity.c pipeline/codec/envelope.c pipeline/codec/envelope_alert.c pipeline/codec/json_writer.c pipeline/timestamp.c pipeline/bytes.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/statistics.c */
+ * Links: pipeline/alerts/severity.c pipeline/codec/envelope.c pipeline/codec/envelope_alert.c pipeline/codec/json_writer.c pipeline/timestamp.c pipeline/bytes.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/statistics.c */
 #include "pipeline/codec/envelope.h"
 
 #include <float.h>

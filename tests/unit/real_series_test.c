@@ -4,7 +4,7 @@
  * more, the youngest marked as learning.) Method: feed labelled series of NAB (5-minute readings of weeks) to
  * statistics, the detectors and the alert's state machine, as the engine does, with pipeline time standing for event
  * time; count the raised alerts inside and outside of the labelled spans.
- * Links: pipeline/alerts/%.c pipeline/statistics.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/bytes.c pipeline/hash.c */
+ * Links: pipeline/alerts/%.c pipeline/statistics.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/bytes.c pipeline/hash.c */
 #include "tests/lib/check.h"
 
 #include "pipeline/alerts/alert.h"

@@ -1,7 +1,7 @@
 /* Goal: the survey says the median and the worst delay of event time, of the series that are heard, whatever the slices.
  * Method: an engine with series whose watermarks are known; then a seeded property against a sorted list; the histogram's
  * bounds beside it.
- * Links: pipeline/pressure/survey.c pipeline/pressure/histogram.c pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+ * Links: pipeline/pressure/survey.c pipeline/pressure/histogram.c pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
 #include "pipeline/pressure/survey.h"
 
 #include "pipeline/pressure/histogram.h"
