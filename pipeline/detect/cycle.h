@@ -1,7 +1,7 @@
 /* cycle: the period of a series that repeats itself, learnt, and readings that break it: a
  * heartbeat with a beat upside down, a compressor that skips one.
  *
- * Keeps the last readings and tries one period after the other, four at a time: it is a period where
+ * Keeps the last readings and tries one period after the other, four at a time: it is one where
  * readings are far nearer to those a period ago than to those a half and one and a half ago (the
  * average magnitude difference function, M. Ross and others, 1974). Once there is one, each reading
  * is compared with those about a period ago, and the mean over half a period of what is left with

@@ -1,7 +1,7 @@
 /* siblings: a metric of a device against another one of the same device: a pump that draws current
  * and moves no water.
  *
- * Of the device's other metrics one after the other is tried for 200 readings; the one that explains
+ * Of the device's other metrics one after the other is tried for 200 readings; the one that tells
  * most of this metric's variance in a straight line becomes its partner. Once it explains half of
  * it, what is left of each reading is compared with what that usually is (its mean over ten
  * readings, in deviations) and with its record. A metric has one partner and one candidate, however
