@@ -31,7 +31,6 @@ static const char help[] =
 struct alarm {
     struct plot_alarm plot;
     uint32_t line;
-    bool learning;
     struct baseline_finding found; /* when it was raised */
 };
 
@@ -112,8 +111,9 @@ static int note(struct detection *d, const struct detect_csv *row,
         struct alarm *alarm = list_add(&d->alarms);
         if (alarm == NULL)
             return -1;
-        *alarm = (struct alarm){ { row->time_ms, row->time_ms, row->number, f->reason },
-                                 row->line, is_learning(d, row->time_ms), *f };
+        *alarm = (struct alarm){ { row->time_ms, row->time_ms, row->number, f->reason,
+                                   is_learning(d, row->time_ms) },
+                                 row->line, *f };
     } else if (f->alarm) {
         alarm_at(d, d->alarms.count - 1)->plot.until_ms = row->time_ms;
     }
@@ -180,7 +180,7 @@ static void print_json(const struct detection *d)
         (void)printf(",\"value\":%.17g,\"expected\":%.9g,\"low\":%.9g,\"high\":%.9g", a->plot.value,
                      (double)a->found.expected, (double)a->found.low, (double)a->found.high);
         (void)printf(",\"score\":%.9g,\"bar\":%.9g,\"learning\":%s}", (double)a->found.score,
-                     (double)a->found.bar, a->learning ? "true" : "false");
+                     (double)a->found.bar, a->plot.learning ? "true" : "false");
     }
     (void)printf("]}\n");
 }
@@ -210,7 +210,7 @@ static void print_table(const struct detection *d)
         add_number(table, "%.6g", (double)a->found.high);
         add_number(table, "%.1f", (double)a->found.score);
         add_number(table, "%.1f", (double)a->found.bar);
-        table_add(table, a->learning ? "true" : "false");
+        table_add(table, a->plot.learning ? "true" : "false");
     }
     if (table != NULL)
         table_print(table, stdout);

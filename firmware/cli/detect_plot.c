@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "pipeline/timestamp.h"
 
@@ -203,29 +204,38 @@ static void draw_alarms(const struct scale *s, const struct plot *plot)
         double x = x_of(s, a->time_ms), wide = fmax(x_of(s, a->until_ms) - x, 1);
         const char *colour = colour_of(a->reason);
         timestamp_print(a->time_ms, text);
-        (void)fprintf(s->out, "<g><title>%s %s, value %.6g</title>", text, reason_name(a->reason),
-                      a->value);
+        (void)fprintf(s->out, "<g><title>%s %s, value %.6g%s</title>", text,
+                      reason_name(a->reason), a->value, a->learning ? ", learning" : "");
         (void)fprintf(s->out, "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\" "
                               "fill-opacity=\"0.15\"/>",
                       x, TOP, wide, BOTTOM - TOP, colour);
-        (void)fprintf(s->out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/></g>\n", x,
-                      y_of(s, a->value), colour);
+        (void)fprintf(s->out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" stroke=\"%s\" "
+                              "stroke-width=\"2\"/></g>\n",
+                      x, y_of(s, a->value), a->learning ? "#fff" : colour, colour);
     }
+}
+
+static void draw_legend_entry(const struct scale *s, int x, const char *shape, const char *text)
+{
+    bool band = strcmp(shape, "band") == 0;
+    (void)fprintf(s->out, "<path class=\"%s\" d=\"M%d %dh20%s\"/>", shape, x,
+                  BOTTOM + (band ? 31 : 36), band ? "v10h-20z" : "");
+    (void)fprintf(s->out, "<text x=\"%d\" y=\"%d\">%s</text>\n", x + 26, BOTTOM + 40, text);
 }
 
 static void draw_legend(const struct scale *s, const struct plot *plot)
 {
     size_t counts[REASONS] = { 0 };
-    int x = LEFT;
     for (size_t i = 0; i < plot->alarm_count; i++)
         counts[plot->alarms[i].reason]++;
-    (void)fprintf(s->out, "<rect x=\"%d\" y=\"%d\" width=\"20\" height=\"10\" class=\"band\"/>"
-                          "<text x=\"%d\" y=\"%d\">expected</text>\n",
-                  x, BOTTOM + 31, x + 26, BOTTOM + 40);
+    draw_legend_entry(s, LEFT, "series", "value");
+    draw_legend_entry(s, LEFT + 80, "expected", "expected");
+    draw_legend_entry(s, LEFT + 180, "band", "no single reading in it alarms");
+    int x = LEFT + 280;
     for (int i = REASON_PATTERN; i < REASONS; i++) {
         if (counts[i] == 0)
             continue;
-        x += 130;
+        x += 120;
         (void)fprintf(s->out, "<circle cx=\"%d\" cy=\"%d\" r=\"4\" fill=\"%s\"/>", x, BOTTOM + 36,
                       colour_of((enum reason)i));
         (void)fprintf(s->out, "<text x=\"%d\" y=\"%d\">%s: %zu</text>\n", x + 10, BOTTOM + 40,

@@ -19,6 +19,7 @@ struct plot_alarm {
     int64_t time_ms, until_ms; /* of its first and last reading */
     double value;
     enum reason reason;
+    bool learning; /* the series was young */
 };
 
 struct plot {
