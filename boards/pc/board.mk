@@ -4,8 +4,7 @@ CROSS   :=
 SYSROOT :=
 RUNNER  :=
 
-STATE   := built
-NOTE    := its image has not got to the first reading in QEMU yet
+STATE   := booted
 KERNEL  := linux-image-amd64
 CONSOLE := ttyS0,115200
 ROOT_MODULES := virtio_pci virtio_blk ahci sd_mod nvme usb_storage uas xhci_pci ehci_pci sdhci_pci sdhci_acpi mmc_block
