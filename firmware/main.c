@@ -15,6 +15,7 @@ static const struct cli_command commands[] = {
     { "streams", "streams: what they hold, and how late their readings are", cli_streams },
     { "tail", "the last readings as they come in", cli_tail },
     { "alerts", "open alerts; acknowledge or shelve one", cli_alerts },
+    { "explain", "why an alert was raised, and unless what not", cli_explain },
     { "dlq", "dead letters: what was rejected, and why", cli_dlq },
     { "export", "the journal as JSON Lines or CSV", cli_export },
     { "import", "a journal that was exported, as a store to replay", cli_import },

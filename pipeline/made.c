@@ -31,11 +31,11 @@ static void put_finding(struct byte_writer *w, const struct alert *alert)
     put_i64(w, alert->shelved_until_ms);
     put_i64(w, alert->onset_event_ms);
     put_i64(w, alert->last_event_ms);
-    put_f64(w, alert->last.observed);
-    put_f64(w, alert->last.low);
-    put_f64(w, alert->last.high);
-    put_f64(w, alert->last.score);
-    put_f64(w, alert->last.threshold);
+    put_f64(w, alert->peak.observed);
+    put_f64(w, alert->peak.low);
+    put_f64(w, alert->peak.high);
+    put_f64(w, alert->peak.score);
+    put_f64(w, alert->peak.threshold);
 }
 
 static void put_usual(struct byte_writer *w, const struct alert_event *event)

@@ -24,6 +24,8 @@ enum reason {
     REASONS
 };
 
+enum { REASON_TERMS = REASON_CODE + 1 }; /* those before are what the baseline's score is made of */
+
 /* "pattern", "spike", "new high", ...; of NONE "". */
 const char *reason_name(enum reason reason);
 

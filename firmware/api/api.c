@@ -105,10 +105,12 @@ void api_argument(struct api_request *r, const char *name, const char *value)
         read_payload(r, value);
         return;
     }
-    if (strcmp(name, "device") == 0) {
+    bool device = strcmp(name, "device") == 0;
+    if (device || strcmp(name, "metric") == 0) {
         size_t bytes = strlen(value);
         r->bad_name |= bytes > READING_NAME_BYTES_MAX;
-        (void)snprintf(r->device, sizeof r->device, "%s", value); /* too long is bad already */
+        char *to = device ? r->device : r->metric;
+        (void)snprintf(to, sizeof r->device, "%s", value); /* too long is bad already */
         return;
     }
     if (!read_number(value, &number)) {
@@ -319,6 +321,8 @@ static bool answer_export(struct api *api, const struct api_request *r, int64_t 
                           struct api_response *response)
 {
     struct question question = { .kind = QUESTION_EXPORT, .from = r->from, .skip = r->skip };
+    memcpy(question.device, r->device, sizeof question.device);
+    memcpy(question.metric, r->metric, sizeof question.metric);
     (void)mono_ms;
     return api_ask(api, r, &question, response);
 }
@@ -340,6 +344,7 @@ static const struct route {
     { "/api/v1/alerts", false, false, api_list_alerts },
     { "/api/v1/alerts/report", false, false, api_report_alarms },
     { "/api/v1/alerts/", true, true, answer_command },
+    { "/api/v1/explain/", true, false, api_explain_alert },
     { "/api/v1/tail", false, false, api_list_tail },
     { "/api/v1/dlq", false, false, answer_letters },
     { "/api/v1/dlq/", true, false, answer_letter },

@@ -21,8 +21,10 @@
  *                                           what would become of it), or forgotten; it is on disk
  *                                           with the next commit
  *   GET  /api/v1/fields                     names of further fields that the configuration keeps
+ *   GET  /api/v1/explain/ID                 why an alert was raised, and unless what not
  *   GET  /api/v1/export?from=BLOCK&skip=N   the journal as JSON Lines, part of one block a
- * request; the header Weir-Next says where to go on: "BLOCK.N"
+ * request; the header Weir-Next says where to go on: "BLOCK.N". With
+ * &device=&metric= only the readings of that series, of up to 64 blocks a request
  *   POST /api/v1/inventory/reload           read the inventory's file again
  *   GET  /api/v1/credentials?after=         devices with a password, or revoked
  *   POST /api/v1/credentials/add | rotate | revoke?device=
@@ -73,7 +75,7 @@ struct api_request {
     uint64_t after, max, from, skip;
     bool dry, force;
     int64_t until_ms;
-    char device[READING_NAME_BYTES_MAX + 1];
+    char device[READING_NAME_BYTES_MAX + 1], metric[READING_NAME_BYTES_MAX + 1];
     uint64_t qos;     /* 1 */
     int64_t wait_ms;  /* API_COMMAND_WAIT_MS */
     bool has_payload, payload_too_large;

@@ -40,6 +40,7 @@ static void put_targets(struct json_writer *w, const struct alarm_report *r, dou
     put_target(w, "top_share", share(r->of_top, r->sum.raised), TOP_SHARE_MAX);
     put_target(w, "high_share", share(high, r->sum.raised), HIGH_SHARE_MAX);
     put_target(w, "stale", r->stale, STALE_MAX);
+    put_target(w, "chattering", r->chattering, 0);
     json_array_end(w);
 }
 
@@ -90,6 +91,10 @@ bool api_report_alarms(struct api *api, const struct api_request *r, int64_t mon
     json_put_unsigned(&w, "open", report.open);
     json_put_unsigned(&w, "acknowledged", report.acknowledged);
     json_put_unsigned(&w, "stale", report.stale);
+    json_put_unsigned(&w, "chattering", report.chattering);
+    json_put_unsigned(&w, "over_budget", report.over_budget);
+    json_put_unsigned(&w, "in_storm", report.in_storm);
+    json_put_bool(&w, "storm", report.storm);
     put_targets(&w, &report, hours);
     json_object_end(&w);
     return api_give(response, &w);

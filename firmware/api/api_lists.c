@@ -1,5 +1,6 @@
 /* What the api answers from memory as lists: devices, series, alerts, the last readings. */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "firmware/api/api_state.h"
@@ -130,9 +131,29 @@ static const char *state_name(enum alert_state state)
     return "unknown";
 }
 
-static void put_alert(struct json_writer *w, const struct alert_view *view, int64_t t_ms)
+/* In one text what the members before it say, for the table. */
+static void put_marks(struct json_writer *w, const struct alert *a, bool stale)
+{
+    const struct {
+        bool given;
+        const char *name;
+    } marks[] = { { a->acknowledged, "acknowledged" }, { a->shelved_until_ms > 0, "shelved" },
+                  { a->chattering, "chattering" },     { a->over_budget, "over_budget" },
+                  { a->in_storm, "in_storm" },         { stale, "stale" } };
+    char all[96] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        if (marks[i].given)
+            used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", used > 0 ? " " : "",
+                                     marks[i].name); /* all of them fit */
+    json_put_string(w, "marks", all);
+}
+
+void api_put_alert(struct json_writer *w, const struct alert_view *view,
+                   const struct gateway_view *now)
 {
     const struct alert *a = view->alert;
+    bool stale = engine_alert_is_stale(now->engine, a, now->t_ms);
     json_object(w);
     json_put_string(w, "id", view->id);
     json_put_text(w, "device", view->device);
@@ -144,17 +165,24 @@ static void put_alert(struct json_writer *w, const struct alert_view *view, int6
         json_put_string(w, "reason", reason_name(a->reason));
     }
     json_put_string(w, "state", state_name(a->state));
-    json_put_integer(w, "age_ms", t_ms - a->since_ms);
+    json_put_integer(w, "age_ms", now->t_ms - a->since_ms);
     json_put_time(w, "onset_time", a->onset_event_ms);
     json_put_time(w, "last_time", a->last_event_ms);
     json_put_unsigned(w, "revision", a->revision);
     json_put_unsigned(w, "count", a->count);
     json_put_unsigned(w, "suppressed", a->suppressed);
-    json_put_number(w, "observed", a->last.observed);
-    json_put_number(w, "score", a->last.score);
-    json_put_number(w, "threshold", a->last.threshold);
+    json_put_number(w, "observed", a->peak.observed);
+    json_put_number(w, "score", a->peak.score);
+    json_put_number(w, "threshold", a->peak.threshold);
     json_put_bool(w, "learning", a->learning);
     json_put_bool(w, "acknowledged", a->acknowledged);
+    json_put_string(w, "incident", view->incident);
+    json_put_unsigned(w, "member", a->member);
+    json_put_bool(w, "chattering", a->chattering);
+    json_put_bool(w, "over_budget", a->over_budget);
+    json_put_bool(w, "in_storm", a->in_storm);
+    json_put_bool(w, "stale", stale);
+    put_marks(w, a, stale);
     json_key(w, "shelved_until");
     if (a->shelved_until_ms > 0)
         json_time(w, a->shelved_until_ms);
@@ -176,7 +204,7 @@ bool api_list_alerts(struct api *api, const struct api_request *r, int64_t mono_
     json_key(&w, "alerts");
     json_array(&w);
     while (api_room(&w) && (more = engine_alert(view.engine, &cursor, &alert)))
-        put_alert(&w, &alert, view.t_ms);
+        api_put_alert(&w, &alert, &view);
     json_array_end(&w);
     put_next(&w, more, cursor);
     json_object_end(&w);

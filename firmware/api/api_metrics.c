@@ -123,6 +123,9 @@ static void put_engine(const struct api *api, const struct gateway_view *v, stru
         { "weir_alerts_raised_total", "Alerts raised.", c.alerts_raised },
         { "weir_alerts_learning_total", "Of them, those of series that were too new.",
           c.alerts_learning },
+        { "weir_alerts_notified_total", "Alerts told as worth calling somebody for.",
+          c.alerts_notified },
+        { "weir_alarm_storms_total", "Times more incidents came than can be followed.", c.storms },
         { "weir_alerts_updated_total", "Alerts told anew while they stood.", c.alerts_updated },
         { "weir_alerts_cleared_total", "Alerts cleared.", c.alerts_cleared },
         { "weir_alerts_suppressed_total", "Anomalies that found no room for an alert.",
@@ -130,6 +133,7 @@ static void put_engine(const struct api *api, const struct gateway_view *v, stru
     };
     const struct figure gauges[] = {
         { "weir_alerts_open", "Alerts that stand.", c.alerts_open },
+        { "weir_alarm_storm", "1 while more incidents come than can be followed.", c.storm },
         { "weir_devices", "Devices known.", c.devices },
         { "weir_devices_limit", "Devices that there is room for.", limits->devices_max },
         { "weir_series", "Pairs of device and metric known.", c.series },

@@ -13,6 +13,7 @@ enum {
     API_STORE_BYTES = 256 * 1024, /* of one made from the store, on its worker */
     API_ITEM_BYTES = 2048, /* one device, series, alert or journal line needs at most so much */
     API_LETTERS_MAX = 64,
+    API_SERIES_BLOCKS = 64, /* looked through for one series' readings, in one request */
     API_SURVEY_MS = 1000,    /* between two slices */
     API_SURVEY_SERIES = 8192, /* of one: 0.1 ms; 100,000 series are walked in 13 s */
     API_TAIL_MAX = 128
@@ -31,6 +32,9 @@ struct question { /* to the store; written by its worker while ASKED */
     uint64_t request; /* whose; 0: its client is gone */
     uint64_t after, from, skip;
     uint32_t max;
+    /* EXPORT: only its readings of this metric; empty: all */
+    char device[READING_NAME_BYTES_MAX + 1];
+    char metric[READING_NAME_BYTES_MAX + 1];
     int error;
     struct text body;
     char next[48];
@@ -94,6 +98,13 @@ bool api_list_alerts(struct api *api, const struct api_request *request, int64_t
                      struct api_response *response);
 bool api_list_tail(struct api *api, const struct api_request *request, int64_t mono_ms,
                    struct api_response *response);
+
+void api_put_alert(struct json_writer *w, const struct alert_view *alert,
+                   const struct gateway_view *now);
+
+/* api_explain.c: likewise */
+bool api_explain_alert(struct api *api, const struct api_request *request, int64_t mono_ms,
+                       struct api_response *response);
 
 /* api_alarms.c: likewise */
 bool api_report_alarms(struct api *api, const struct api_request *request, int64_t mono_ms,

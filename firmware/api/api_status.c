@@ -241,6 +241,9 @@ static void put_engine(const struct gateway_view *v, struct json_writer *w)
     json_put_unsigned(w, "alerts_cleared", c.alerts_cleared);
     json_put_unsigned(w, "alerts_suppressed", c.alerts_suppressed);
     json_put_unsigned(w, "alerts_learning", c.alerts_learning);
+    json_put_unsigned(w, "alerts_notified", c.alerts_notified);
+    json_put_unsigned(w, "storms", c.storms);
+    json_put_bool(w, "storm", c.storm);
     json_put_unsigned(w, "sequence_restarts", c.sequence_restarts);
     json_put_unsigned(w, "dedup_forgotten", c.dedup_forgotten);
     json_object_end(w);

@@ -328,35 +328,58 @@ static size_t print_record(const struct api *api, uint64_t block, uint64_t posit
     return line.bytes + 1;
 }
 
-static void ask_export(struct api *api, struct store *store)
+static bool is_asked_for(const struct question *q, const struct record *record)
+{
+    return q->device[0] == '\0' ||
+           (record->kind == RECORD_READING &&
+            text_equal(record->reading.device, text_of(q->device)) &&
+            text_equal(record->reading.metric, text_of(q->metric)));
+}
+
+/* The block that api->bytes holds, from `skip` on. False: it did not fit, or is damaged. */
+static bool export_block(struct api *api, uint64_t block, size_t bytes, uint64_t skip)
 {
     struct question *q = &api->question;
     struct record record;
-    uint64_t block = 0, position = 0;
-    size_t bytes = 0, used = 0;
-    q->body = (struct text){ api->store_text, 0 };
-    q->error = store_block_read(store, q->from, api->bytes, api->bytes_max, &block, &bytes);
-    if (q->error != 0 || block == 0)
-        return;
-    (void)snprintf(q->next, sizeof q->next, "%llu.0", (unsigned long long)block + 1);
+    uint64_t position = 0;
     q->error = block_open(api->reader, (struct text){ (const char *)api->bytes, (uint32_t)bytes });
-    uint64_t skip = block == q->from ? q->skip : 0;
     int more = q->error == 0 ? 1 : 0;
     for (; more == 1 && (more = block_next(api->reader, &record)) == 1; position++) {
-        if (position < skip)
+        if (position < skip || !is_asked_for(q, &record))
             continue;
-        size_t line = print_record(api, block, position, &record, api->store_text + used,
-                                   API_STORE_BYTES - used);
+        size_t line = print_record(api, block, position, &record, api->store_text + q->body.bytes,
+                                   API_STORE_BYTES - q->body.bytes);
         if (line == 0) {
             (void)snprintf(q->next, sizeof q->next, "%llu.%llu", (unsigned long long)block,
                            (unsigned long long)position);
-            break;
+            return false;
         }
-        used += line;
+        q->body.bytes += (uint32_t)line;
     }
     if (more < 0)
         q->error = more;
-    q->body.bytes = (uint32_t)used;
+    return q->error == 0;
+}
+
+/* Of one series there is little in a block. */
+static void ask_export(struct api *api, struct store *store)
+{
+    struct question *q = &api->question;
+    uint32_t blocks = q->device[0] != '\0' ? API_SERIES_BLOCKS : 1;
+    uint64_t from = q->from;
+    q->body = (struct text){ api->store_text, 0 };
+    for (bool more = true; more && blocks > 0; blocks--) {
+        uint64_t block = 0;
+        size_t bytes = 0;
+        q->error = store_block_read(store, from, api->bytes, api->bytes_max, &block, &bytes);
+        if (q->error != 0 || block == 0) {
+            q->next[0] = '\0';
+            return;
+        }
+        from = block + 1;
+        (void)snprintf(q->next, sizeof q->next, "%llu.0", (unsigned long long)from);
+        more = export_block(api, block, bytes, block == q->from ? q->skip : 0);
+    }
 }
 
 /* --- asking --- */

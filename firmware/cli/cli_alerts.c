@@ -23,10 +23,10 @@ static int list(const struct client_options *options)
 {
     static const char *const headers[] = { "id",        "severity", "state",    "device",
                                            "metric",    "rule",     "reason",   ">observed",
-                                           ">score",    "onset",    "learning" };
+                                           ">score",    "onset",    "marks" };
     static const char *const paths[] = { "id",     "severity",   "state",  "device",
                                          "metric", "rule",       "reason", "observed",
-                                         "score",  "onset_time", "learning" };
+                                         "score",  "onset_time", "marks" };
     static const struct listing listing = { "/api/v1/alerts", "alerts", "no open alert",
                                             headers,          paths,    11 };
     return listing_print(&listing, options);

@@ -17,11 +17,14 @@ static void print_head(struct text report)
                  json_view_number(report, "alarms_per_hour"), count(report, "busiest_hour"));
     (void)printf("  while learning       %llu more, %.1f %% of all\n", count(report, "learning"),
                  100 * json_view_number(report, "learning_share"));
-    (void)printf("  in flood             %.1f min, %.2f %% of the time\n",
+    (void)printf("  in flood             %.1f min, %.2f %% of the time%s\n",
                  json_view_number(report, "flood_ms") / 60000,
-                 100 * json_view_number(report, "flood_share"));
-    (void)printf("  stand now            %llu, %llu of them acknowledged, %llu for over a day\n",
-                 count(report, "open"), count(report, "acknowledged"), count(report, "stale"));
+                 100 * json_view_number(report, "flood_share"),
+                 json_view_bool(report, "storm") ? "; it is one now" : "");
+    (void)printf("  stand now            %llu, of them acknowledged %llu, stale %llu, "
+                 "chattering %llu, over budget %llu\n",
+                 count(report, "open"), count(report, "acknowledged"), count(report, "stale"),
+                 count(report, "chattering"), count(report, "over_budget"));
 }
 
 static void print_severities(struct text report)

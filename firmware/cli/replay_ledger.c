@@ -163,8 +163,8 @@ void replay_ledger_alert(struct replay_ledger *l, const struct alert_event *even
         return;
     }
     a->reason = event->alert->reason;
-    a->observed = event->alert->last.observed;
-    a->score = event->alert->last.score;
+    a->observed = event->alert->peak.observed;
+    a->score = event->alert->peak.score;
 }
 
 /* UINT32_MAX: no memory. */

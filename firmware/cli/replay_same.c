@@ -57,7 +57,7 @@ static void on_alert(void *ctx, const struct alert_event *event)
                        "alert %s of %.*s/%.*s %s, revision %u %s, observed %.9g", event->id,
                        (int)event->device.bytes, event->device.at, (int)event->metric.bytes,
                        event->metric.at, event->rule->name, event->alert->revision,
-                       transition_name(event->transition), event->alert->last.observed);
+                       transition_name(event->transition), event->alert->peak.observed);
     if (s->run.in_range)
         replay_out_alert(&s->out, event);
 }

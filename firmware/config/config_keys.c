@@ -60,7 +60,9 @@ const struct config_section_doc config_sections[SECTIONS] = {
                         "ballast." },
     [SECTION_SHED] = { "shed", sizeof(struct config), "What is left out under pressure." },
     [SECTION_SCALE] = { "scale", sizeof(struct config), "How many gateways the load wants." },
-    [SECTION_ALERTS] = { "alerts", sizeof(struct config), "Alerts about the gateway itself." },
+    [SECTION_ALERTS] = { "alerts", sizeof(struct config),
+                         "When alerts are worth calling somebody for, and those about "
+                         "the gateway itself." },
     [SECTION_INVENTORY] = { "inventory", sizeof(struct config),
                             "What people know about devices, to enrich alerts with." },
     [SECTION_UPLINK] = { "uplink", sizeof(struct config_uplink),

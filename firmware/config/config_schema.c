@@ -1,6 +1,7 @@
 /* The one table: each key's type, unit, range, default and meaning. A row is one key. */
 #include "firmware/config/config_parts.h"
 
+#include "firmware/config/config_schema_alerts.h"
 #include "firmware/config/config_schema_streams.h"
 #include "pipeline/detect/detector.h"
 #include "pipeline/codec/envelope.h"
@@ -85,7 +86,7 @@ const struct config_key config_keys[] = {
     MAP("store", SECTION_STORE, config, path, "The disk budget."),
     MAP("shed", SECTION_SHED, config, path, "What is left out under pressure."),
     MAP("scale", SECTION_SCALE, config, path, "How many gateways the load wants."),
-    MAP("alerts", SECTION_ALERTS, config, path, "Alerts about the gateway itself."),
+    MAP("alerts", SECTION_ALERTS, config, path, "When alerts are worth calling somebody for."),
     MAP("inventory", SECTION_INVENTORY, config, path, "What people know about devices."),
     { SECTION_ROOT, "uplink", KEY_MAP, FIELD(config, uplink), .child = SECTION_UPLINK,
       .given = offsetof(struct config, uplink.given), .doc = "Where alerts and batches go." },
@@ -341,6 +342,14 @@ const struct config_key config_keys[] = {
       1 * DAYS, .doc = "And be gone so long before the alert is cleared." },
     { SECTION_DETECTOR, "cooldown", KEY_DURATION, FIELD(detector_config, cooldown_ms), 0, 30 * DAYS,
       .doc = "No new alert of this rule and series for so long after that." },
+    { SECTION_DETECTOR, "escalate_after", KEY_DURATION, FIELD(detector_config, escalate_after_ms),
+      1 * SECONDS, 30 * DAYS, .zero_off = true,
+      .doc = "A step of severity more after so long, one more after four times that; 0: never." },
+    { SECTION_DETECTOR, "escalate_score", KEY_NUMBER, FIELD(detector_config, escalate_score), 1,
+      1000, .zero_off = true,
+      .doc = "And a step when the score is so many times the threshold; 0: never." },
+    { SECTION_DETECTOR, "chatter", KEY_BOOLEAN, FIELD(detector_config, chatter),
+      .doc = "One that comes and goes is flagged, and cleared four times as late." },
     { SECTION_DETECTOR, "severity", KEY_ENUM, FIELD(detector_config, severity),
       .choices = "info|warning|minor|major|critical", .doc = "How bad it is." },
 
@@ -437,17 +446,7 @@ const struct config_key config_keys[] = {
       .fallback = "2m", .doc = "More gateways must be wanted so long before that is told." },
     { SECTION_SCALE, "down_for", KEY_DURATION, FIELD(config, scale.down_ms), 0, 1 * DAYS,
       .fallback = "15m", .doc = "And fewer so long, with a tenth more of load." },
-    { SECTION_ALERTS, "reject_rate", KEY_RATE, FIELD(config, reject_rate_max), 0, 60e6,
-      .fallback = "60/m", .doc = "More rejected readings than this raise an alert; 0: never." },
-    { SECTION_ALERTS, "lag_grows_for", KEY_DURATION, FIELD(config, engine.lag_grows_for_ms),
-      1 * SECONDS, 1 * DAYS, .zero_off = true, .fallback = "5m",
-      .doc = "A lag that has grown for so long raises an alert; 0: never." },
-    { SECTION_ALERTS, "shed_for", KEY_DURATION, FIELD(config, engine.shed_for_ms), 1 * SECONDS,
-      1 * DAYS, .zero_off = true, .fallback = "15m",
-      .doc = "So does anything left out under pressure for longer; 0: never." },
-    { SECTION_ALERTS, "signal_severity", KEY_ENUM, FIELD(config, signal_severity),
-      .fallback = "major", .choices = "info|warning|minor|major|critical",
-      .doc = "Open alerts at least so bad turn the relay on and show on the LED." },
+    ALERT_KEYS,
     { SECTION_INVENTORY, "file", KEY_PATH, FIELD(config, inventory_file), .fallback = "",
       .doc = "A .csv or .json file of devices, read again when it changes; empty: none." },
     { SECTION_INVENTORY, "entries_max", KEY_INTEGER, FIELD(config, inventory_max), 1, 16000,

@@ -32,55 +32,146 @@ static void set_state(struct alert *a, enum alert_state to, int64_t t_ms)
     a->since_ms = t_ms;
 }
 
-static enum alert_transition tell(struct alert *a, enum alert_transition what, int64_t t_ms)
+/* --- severity --- */
+
+enum { STEPS_LATE_MAX = 2, STEPS_LATE_FACTOR = 4 };
+
+static enum severity severity_max(const struct detector_config *rule)
+{
+    if (rule->severity == SEVERITY_INFO)
+        return SEVERITY_INFO;
+    return rule->severity > SEVERITY_MAJOR ? rule->severity : SEVERITY_MAJOR;
+}
+
+enum severity alert_severity(const struct alert *a, const struct detector_config *rule)
+{
+    if (a->learning)
+        return SEVERITY_LEARNING;
+    int severity = (int)rule->severity + a->far + a->late_steps;
+    enum severity most = severity_max(rule);
+    return severity < (int)most ? (enum severity)severity : most;
+}
+
+static int64_t escalation_ms(const struct alert *a, const struct detector_config *rule)
+{
+    bool may = rule->escalate_after_ms > 0 && !a->acknowledged && a->late_steps < STEPS_LATE_MAX;
+    if (!may || a->learning || alert_severity(a, rule) >= severity_max(rule))
+        return INT64_MAX;
+    int64_t after_ms = rule->escalate_after_ms * (a->late_steps > 0 ? STEPS_LATE_FACTOR : 1);
+    return a->raised_ms + after_ms;
+}
+
+static void escalate(struct alert *a, const struct detector_config *rule, int64_t t_ms)
+{
+    while (escalation_ms(a, rule) <= t_ms)
+        a->late_steps++;
+}
+
+/* --- chatter --- */
+
+static const int64_t CHATTER_MS = 60000, CHATTER_HOUR_MS = 3600000;
+enum { CHATTER_IN_MINUTE = 3, CHATTER_FACTOR = 4, CHATTER_CLEAR_MS = 5000 };
+
+/* t of the n-th last raise or clear; INT64_MIN: there was none. */
+static int64_t change_ms(const struct alert *a, int nth)
+{
+    return a->changes_s[nth] > 0 ? ((int64_t)a->changes_s[nth] - 1) * 1000 : INT64_MIN;
+}
+
+static bool changed_within(const struct alert *a, int nth, int64_t t_ms, int64_t span_ms)
+{
+    int64_t then_ms = change_ms(a, nth);
+    return then_ms != INT64_MIN && t_ms - then_ms <= span_ms;
+}
+
+/* Three in a minute, or six in an hour; over when there was none for an hour. */
+static void note_change(struct alert *a, const struct detector_config *rule, int64_t t_ms)
+{
+    if (!rule->chatter)
+        return;
+    if (!changed_within(a, 0, t_ms, CHATTER_HOUR_MS))
+        a->chattering = false;
+    if (changed_within(a, CHATTER_IN_MINUTE - 2, t_ms, CHATTER_MS) ||
+        changed_within(a, ALERT_CHANGES - 1, t_ms, CHATTER_HOUR_MS))
+        a->chattering = true;
+    memmove(a->changes_s + 1, a->changes_s, (ALERT_CHANGES - 1) * sizeof a->changes_s[0]);
+    a->changes_s[0] = (uint32_t)(t_ms / 1000 + 1);
+}
+
+static int64_t clear_after_ms(const struct alert *a, const struct detector_config *rule)
+{
+    if (!a->chattering)
+        return rule->clear_after_ms;
+    return CHATTER_FACTOR * (rule->clear_after_ms > CHATTER_CLEAR_MS ? rule->clear_after_ms
+                                                                     : CHATTER_CLEAR_MS);
+}
+
+/* --- from verdicts to revisions --- */
+
+static enum alert_transition tell(struct alert *a, enum alert_transition what)
 {
     a->revision++;
-    a->told_ms = t_ms;
-    a->told_score = a->peak_score;
-    a->last_told = true;
     return what;
 }
 
-static enum alert_transition raise(struct alert *a, int64_t t_ms)
+static enum alert_transition raise(struct alert *a, const struct detector_config *rule,
+                                   int64_t t_ms)
 {
     set_state(a, ALERT_RAISED, t_ms);
     a->number++;
     a->revision = 0;
     a->raised_ms = t_ms;
-    a->acknowledged = a->alarmed = false;
-    return tell(a, ALERT_RAISE, t_ms);
+    a->acknowledged = a->alarmed = a->over_budget = a->in_storm = false;
+    a->late_steps = 0;
+    a->member = 0;
+    note_change(a, rule, t_ms);
+    return tell(a, ALERT_RAISE);
 }
 
 static enum alert_transition clear(struct alert *a, const struct detector_config *rule,
                                    int64_t t_ms)
 {
     set_state(a, rule->cooldown_ms > 0 ? ALERT_COOLING : ALERT_QUIET, t_ms);
-    return tell(a, ALERT_CLEAR, t_ms);
+    note_change(a, rule, t_ms);
+    return tell(a, ALERT_CLEAR);
 }
 
-static void note(struct alert *a, const struct verdict *verdict, int64_t event_time_ms)
+static uint16_t thousandths(float term)
+{
+    if (term >= 65)
+        return UINT16_MAX;
+    if (term <= 0)
+        return 0;
+    return (uint16_t)(1000 * term + 0.5f);
+}
+
+static void note(struct alert *a, const struct detector_config *rule,
+                 const struct verdict *verdict, int64_t event_time_ms)
 {
     a->count++;
     a->last_event_ms = event_time_ms;
-    if (verdict->score > a->peak_score)
-        a->peak_score = verdict->score;
-    if (a->last_told || verdict->score > a->last.score) {
-        a->last = (struct alert_figures){ verdict->observed, verdict->low, verdict->high,
-                                          verdict->score, verdict->threshold };
+    if (verdict->reason != REASON_NONE)
         a->reason = verdict->reason;
-    }
-    a->last_told = false;
+    if (rule->escalate_score > 0 && verdict->threshold > 0 &&
+        verdict->score >= rule->escalate_score * verdict->threshold)
+        a->far = true;
+    if (a->count > 1 && verdict->score <= a->peak.score)
+        return;
+    a->peak = (struct alert_figures){ verdict->observed, verdict->low, verdict->high,
+                                      verdict->score, verdict->threshold };
+    for (int i = 0; i < REASON_TERMS; i++)
+        a->terms[i] = thousandths(verdict->terms[i]);
 }
 
-static void begin(struct alert *a, const struct verdict *verdict, int64_t event_time_ms,
-                  int64_t t_ms)
+static void begin(struct alert *a, const struct detector_config *rule,
+                  const struct verdict *verdict, int64_t event_time_ms, int64_t t_ms)
 {
     set_state(a, ALERT_PENDING, t_ms);
     a->count = 0;
     a->onset_event_ms = event_time_ms;
-    a->peak_score = verdict->score;
-    a->last_told = true;
-    note(a, verdict, event_time_ms);
+    a->reason = REASON_NONE;
+    a->far = false;
+    note(a, rule, verdict, event_time_ms);
 }
 
 static enum alert_transition on_anomaly(struct alert *a, const struct detector_config *rule,
@@ -93,20 +184,17 @@ static enum alert_transition on_anomaly(struct alert *a, const struct detector_c
         break;
     case ALERT_PENDING:
         a->learning = learning;
-        return t_ms - a->since_ms >= rule->for_ms ? raise(a, t_ms) : ALERT_NO_CHANGE;
+        return t_ms - a->since_ms >= rule->for_ms ? raise(a, rule, t_ms) : ALERT_NO_CHANGE;
     case ALERT_CLEARING:
         set_state(a, ALERT_RAISED, t_ms);
         break;
     case ALERT_RAISED:
         break;
     }
-    if (a->learning && !learning) {
-        a->learning = false;
-        return tell(a, ALERT_UPDATE, t_ms);
-    }
-    bool grew = a->peak_score > a->told_score && a->peak_score >= 1.5 * a->told_score;
-    return grew && t_ms - a->told_ms >= ALERT_UPDATE_MS ? tell(a, ALERT_UPDATE, t_ms)
-                                                        : ALERT_NO_CHANGE;
+    a->learning = a->learning && learning;
+    escalate(a, rule, t_ms);
+    return alert_severity(a, rule) != (enum severity)a->told_severity ? tell(a, ALERT_UPDATE)
+                                                                      : ALERT_NO_CHANGE;
 }
 
 static enum alert_transition on_normal(struct alert *a, const struct detector_config *rule,
@@ -118,14 +206,15 @@ static enum alert_transition on_normal(struct alert *a, const struct detector_co
         break;
     case ALERT_PENDING:
         set_state(a, ALERT_QUIET, t_ms);
+        a->revision = 0; /* what was known of the one before is written over */
         break;
     case ALERT_RAISED:
-        if (rule->clear_after_ms <= 0)
+        if (clear_after_ms(a, rule) <= 0)
             return clear(a, rule, t_ms);
         set_state(a, ALERT_CLEARING, t_ms);
         break;
     case ALERT_CLEARING:
-        if (t_ms - a->since_ms >= rule->clear_after_ms)
+        if (t_ms - a->since_ms >= clear_after_ms(a, rule))
             return clear(a, rule, t_ms);
         break;
     }
@@ -142,9 +231,9 @@ bool alert_is_open(const struct alert *a)
     return a->state == ALERT_RAISED || a->state == ALERT_CLEARING;
 }
 
-enum severity alert_severity(const struct alert *a, const struct detector_config *rule)
+bool alert_is_past(const struct alert *a)
 {
-    return a->learning ? SEVERITY_LEARNING : rule->severity;
+    return !alert_is_live(a) && a->revision > 0;
 }
 
 int64_t alert_cool_ms(const struct alert *a, const struct detector_config *rule)
@@ -170,9 +259,9 @@ enum alert_transition alert_on_verdict(struct alert *a, const struct detector_co
         return ALERT_NO_CHANGE;
     }
     if (alert_is_live(a))
-        note(a, verdict, event_time_ms);
+        note(a, rule, verdict, event_time_ms);
     else
-        begin(a, verdict, event_time_ms, t_ms);
+        begin(a, rule, verdict, event_time_ms, t_ms);
     return on_anomaly(a, rule, t_ms, learning);
 }
 
@@ -180,7 +269,7 @@ enum alert_transition alert_withdraw(struct alert *a, int64_t t_ms)
 {
     assert(alert_is_open(a));
     set_state(a, ALERT_QUIET, t_ms);
-    return tell(a, ALERT_CLEAR, t_ms);
+    return tell(a, ALERT_CLEAR);
 }
 
 int64_t alert_deadline(const struct alert *a, const struct detector_config *rule)
@@ -189,9 +278,10 @@ int64_t alert_deadline(const struct alert *a, const struct detector_config *rule
     case ALERT_PENDING:
         return a->since_ms + rule->for_ms;
     case ALERT_CLEARING:
-        return a->since_ms + rule->clear_after_ms;
-    case ALERT_QUIET:
+        return a->since_ms + clear_after_ms(a, rule);
     case ALERT_RAISED:
+        return escalation_ms(a, rule);
+    case ALERT_QUIET:
     case ALERT_COOLING:
         break;
     }
@@ -203,29 +293,36 @@ enum alert_transition alert_on_timer(struct alert *a, const struct detector_conf
 {
     if (t_ms < alert_deadline(a, rule))
         return ALERT_NO_CHANGE;
-    return a->state == ALERT_PENDING ? raise(a, t_ms) : clear(a, rule, t_ms);
+    if (a->state == ALERT_PENDING)
+        return raise(a, rule, t_ms);
+    if (a->state == ALERT_CLEARING)
+        return clear(a, rule, t_ms);
+    escalate(a, rule, t_ms);
+    return tell(a, ALERT_UPDATE);
 }
 
 bool alert_is_over(const struct alert *a, const struct detector_config *rule, int64_t t_ms,
                    int64_t wall_ms)
 {
-    return !alert_is_live(a) && !is_cooling(a, rule, t_ms) && a->shelved_until_ms <= wall_ms;
+    return !alert_is_live(a) && !is_cooling(a, rule, t_ms) && a->shelved_until_ms <= wall_ms &&
+           !changed_within(a, 0, t_ms, CHATTER_HOUR_MS) &&
+           !(alert_is_past(a) && t_ms - a->since_ms < rule->keep_ms);
 }
 
-enum alert_transition alert_acknowledge(struct alert *a, int64_t t_ms)
+enum alert_transition alert_acknowledge(struct alert *a)
 {
     if (!alert_is_open(a) || a->acknowledged)
         return ALERT_NO_CHANGE;
     a->acknowledged = true;
-    return tell(a, ALERT_UPDATE, t_ms);
+    return tell(a, ALERT_UPDATE);
 }
 
-enum alert_transition alert_shelve(struct alert *a, int64_t until_wall_ms, int64_t t_ms)
+enum alert_transition alert_shelve(struct alert *a, int64_t until_wall_ms)
 {
     if (!alert_is_open(a) || a->shelved_until_ms == until_wall_ms)
         return ALERT_NO_CHANGE;
     a->shelved_until_ms = until_wall_ms;
-    return tell(a, ALERT_UPDATE, t_ms);
+    return tell(a, ALERT_UPDATE);
 }
 
 /* Lengths go in before the bytes, so that ("ab", "c") and ("a", "bc") are two triples. */
@@ -287,22 +384,30 @@ void alert_save(const struct alert *a, struct byte_writer *w)
     put_u8(w, (uint8_t)a->reason);
     put_bool(w, a->acknowledged);
     put_bool(w, a->learning);
-    put_bool(w, a->last_told);
     put_bool(w, a->alarmed);
+    put_bool(w, a->far);
+    put_bool(w, a->chattering);
+    put_bool(w, a->over_budget);
+    put_bool(w, a->in_storm);
+    put_u8(w, a->late_steps);
+    put_u8(w, (uint8_t)(a->told_severity - SEVERITY_LEARNING));
+    put_u16(w, a->member);
     put_u64(w, a->number);
     put_u32(w, a->revision);
     put_u32(w, a->count);
     put_u32(w, a->suppressed);
     put_i64(w, a->since_ms);
     put_i64(w, a->raised_ms);
-    put_i64(w, a->told_ms);
+    put_i64(w, a->incident_ms);
     put_i64(w, a->shelved_until_ms);
     put_i64(w, a->onset_event_ms);
     put_i64(w, a->last_event_ms);
     put_u64(w, a->onset_block);
-    put_f64(w, a->peak_score);
-    put_f64(w, a->told_score);
-    figures_save(&a->last, w);
+    for (int i = 0; i < ALERT_CHANGES; i++)
+        put_u32(w, a->changes_s[i]);
+    figures_save(&a->peak, w);
+    for (int i = 0; i < REASON_TERMS; i++)
+        put_u16(w, a->terms[i]);
 }
 
 void alert_load(struct alert *a, struct byte_reader *r)
@@ -314,20 +419,31 @@ void alert_load(struct alert *a, struct byte_reader *r)
                          .reason = r->failed ? REASON_NONE : (enum reason)reason };
     a->acknowledged = get_bool(r);
     a->learning = get_bool(r);
-    a->last_told = get_bool(r);
     a->alarmed = get_bool(r);
+    a->far = get_bool(r);
+    a->chattering = get_bool(r);
+    a->over_budget = get_bool(r);
+    a->in_storm = get_bool(r);
+    a->late_steps = get_u8(r);
+    uint8_t told = get_u8(r);
+    if (a->late_steps > STEPS_LATE_MAX || told > SEVERITIES)
+        r->failed = true;
+    a->told_severity = r->failed ? SEVERITY_INFO : (int8_t)(told + SEVERITY_LEARNING);
+    a->member = get_u16(r);
     a->number = get_u64(r);
     a->revision = get_u32(r);
     a->count = get_u32(r);
     a->suppressed = get_u32(r);
     a->since_ms = get_time(r);
     a->raised_ms = get_time(r);
-    a->told_ms = get_time(r);
+    a->incident_ms = get_time(r);
     a->shelved_until_ms = get_i64(r);
     a->onset_event_ms = get_time(r);
     a->last_event_ms = get_time(r);
     a->onset_block = get_u64(r);
-    a->peak_score = get_finite(r);
-    a->told_score = get_finite(r);
-    figures_load(&a->last, r);
+    for (int i = 0; i < ALERT_CHANGES; i++)
+        a->changes_s[i] = get_u32(r);
+    figures_load(&a->peak, r);
+    for (int i = 0; i < REASON_TERMS; i++)
+        a->terms[i] = get_u16(r);
 }

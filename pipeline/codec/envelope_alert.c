@@ -46,7 +46,7 @@ static void put_text_given(struct json_writer *w, const char *key, struct text v
  * at READING_NUMBER_MAX on the other, which says nothing to anybody outside. */
 static void put_expected(struct json_writer *w, const struct alert_event *event)
 {
-    const struct alert_figures *verdict = &event->alert->last;
+    const struct alert_figures *verdict = &event->alert->peak;
     json_key(w, "expected");
     json_object(w);
     bool band = verdict->low <= verdict->high;
@@ -116,6 +116,27 @@ static void put_identity(struct json_writer *w, const struct alert_event *event)
     json_put_string(w, "detector", detector_ops(event->rule->kind)->name);
 }
 
+static void put_incident(struct json_writer *w, const struct alert_event *event)
+{
+    if (event->incident[0] == '\0')
+        return;
+    json_key(w, "incident");
+    json_object(w);
+    json_put_string(w, "id", event->incident);
+    json_put_unsigned(w, "member", event->alert->member);
+    json_object_end(w);
+}
+
+static void put_marks(struct json_writer *w, const struct alert *alert)
+{
+    if (alert->chattering)
+        json_put_bool(w, "chattering", true);
+    if (alert->over_budget)
+        json_put_bool(w, "over_budget", true);
+    if (alert->in_storm)
+        json_put_bool(w, "in_storm", true);
+}
+
 static void put_finding(struct json_writer *w, const struct alert_event *event, int64_t wall_ms)
 {
     const struct alert *alert = event->alert;
@@ -124,12 +145,15 @@ static void put_finding(struct json_writer *w, const struct alert_event *event, 
     if (alert->shelved_until_ms > wall_ms)
         json_put_time(w, "shelved_until", alert->shelved_until_ms);
     json_put_bool(w, "learning", alert->learning);
+    json_put_bool(w, "notify", event->notify);
+    put_incident(w, event);
+    put_marks(w, alert);
     json_put_string(w, "severity", severity_name(event->severity));
     if (alert->reason != REASON_NONE)
         json_put_string(w, "reason", reason_name(alert->reason));
-    json_put_number(w, "observed", alert->last.observed);
-    json_put_number(w, "score", alert->last.score);
-    json_put_number(w, "threshold", alert->last.threshold);
+    json_put_number(w, "observed", alert->peak.observed);
+    json_put_number(w, "score", alert->peak.score);
+    json_put_number(w, "threshold", alert->peak.threshold);
     json_put_time(w, "onset", alert->onset_event_ms);
     json_put_time(w, "last_seen", alert->last_event_ms);
     json_put_unsigned(w, "count", alert->count);

@@ -56,6 +56,10 @@ struct detector_config detector_defaults(enum detector_kind kind)
         .parts = baseline_setting(SENSITIVITY_NORMAL).parts,
         .severity = kind == DETECTOR_COUNTER ? SEVERITY_INFO : SEVERITY_WARNING,
         .clear_after_ms = 5000,
+        .escalate_after_ms = 3600000,
+        .escalate_score = 3,
+        .chatter = true,
+        .keep_ms = 86400000,
     };
 }
 

@@ -72,6 +72,11 @@ struct detector_config {
     int64_t clear_after_ms;       /* and be gone this long before the alert is cleared */
     /* after that, no new alert of this rule and series for so long (counted) */
     int64_t cooldown_ms;
+    /* a step of severity more when it lasts so long, another after four times that; 0: never */
+    int64_t escalate_after_ms;
+    double escalate_score; /* and one when the score is so many thresholds; 0: never */
+    bool chatter;          /* clear it later when it comes and goes */
+    int64_t keep_ms;       /* what is known of one that is over stays so long, if there is room */
 };
 
 struct sample { /* one reading as a detector sees it */
@@ -90,6 +95,7 @@ struct verdict {
     /* how far from usual in the kind's own measure, and where that becomes an anomaly */
     double score;
     double threshold;
+    float terms[REASON_TERMS]; /* BASELINE, while anomalous: what the score is made of, by reason */
 };
 
 struct detector_state { /* room for any kind's state */

@@ -58,7 +58,7 @@ static struct verdict on_reading(const struct detector_config *config, void *sta
     const struct baseline_setting setting = { config->sensitivity, config->parts };
     struct baseline_finding f = baseline_take(&w->baseline, &setting, &reading);
     manner_take(&w->manner, detector_float(reading.value) - f.expected, w->baseline.error_mean);
-    return (struct verdict){
+    struct verdict verdict = {
         .known = f.known,
         .anomalous = f.alarm,
         .reason = manner_reason(&w->manner, f.reason),
@@ -68,6 +68,9 @@ static struct verdict on_reading(const struct detector_config *config, void *sta
         .score = (double)f.score,
         .threshold = (double)f.bar,
     };
+    if (f.alarm)
+        memcpy(verdict.terms, f.terms, sizeof verdict.terms);
+    return verdict;
 }
 
 static void save(const void *state, struct byte_writer *w)

@@ -140,13 +140,14 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
 
 /* The bound: a reading's watermark fires each slot at most once, it pushes at most one window out,
  * and, late, has one told again. It releases at most the held readings and itself, each with one
- * verdict a rule, and a verdict tells at most one revision; beside them a silence ends (its rule
- * sees no samples), its device's does, and the device's clock is right again. A timer does less. */
+ * verdict a rule, and a verdict tells at most one revision; one of all begins a storm, which is
+ * told too; beside them a silence ends (its rule sees no samples), its device's does, and the
+ * device's clock is right again. A timer does less. */
 uint32_t engine_out_max(const struct engine_config *config)
 {
     uint32_t samples = 1 + (config->reorder_ms > 0 ? config->reorder_slots : 0);
     return config->window.slots + 2 + samples * config->rules_per_series +
-           config->rules_per_series + 2;
+           config->rules_per_series + 3;
 }
 
 void engine_begin_block(struct engine *engine, uint64_t block)

@@ -14,6 +14,7 @@
 
 #include "pipeline/alerts/alarm_log.h"
 #include "pipeline/alerts/alert.h"
+#include "pipeline/alerts/flood.h"
 #include "pipeline/arena.h"
 #include "pipeline/contract.h"
 #include "pipeline/dedup.h"
@@ -54,6 +55,12 @@ struct engine_config {
     double rejects_per_minute_max; /* more raise an alert of the gateway; 0: never */
     int64_t lag_grows_for_ms;   /* likewise; the journal says that it does, this is what is told */
     int64_t shed_for_ms;        /* likewise, anything left out for longer; 0: never */
+    struct alarm_config {
+        int64_t group_ms;       /* alerts of a device within it are one incident; 0: none are */
+        struct flood_config flood; /* of incidents: more are a storm */
+        uint32_t budget;        /* alarms of a series a day worth calling for; 0: any number */
+        int64_t stale_ms;       /* an alert that stands for longer is stale */
+    } alarms;
     struct dedup_config dedup;
     const struct engine_source *sources;
     uint32_t source_count;
@@ -169,9 +176,12 @@ struct engine_counts {
     uint64_t results, revisions;
     uint64_t alerts_raised, alerts_updated, alerts_cleared, alerts_suppressed;
     uint64_t alerts_learning;  /* of those raised: while their series was too new */
+    uint64_t alerts_notified;  /* told as worth calling somebody for */
+    uint64_t storms;           /* of incidents */
     uint64_t dedup_forgotten;  /* ranges given up because a device had too many */
     uint32_t devices, series;
     uint32_t alerts_open;
+    bool storm; /* now */
 };
 
 struct device_view {
@@ -197,6 +207,7 @@ struct alert_view {
     const struct detector_config *rule;
     const struct alert *alert;
     char id[ALERT_ID_BYTES + 1];
+    char incident[ALERT_ID_BYTES + 1]; /* empty: of none */
 };
 
 /* How often people are called, over the day that runs and the one before. */
@@ -210,7 +221,9 @@ struct alarm_report {
         struct text device, metric;
         uint32_t raised;
     } top[ENGINE_ALARM_TOP]; /* most first; of equal ones those that appeared first */
-    uint32_t open, acknowledged, stale; /* alerts that stand; stale: for longer than a day */
+    uint32_t open, acknowledged, stale; /* alerts that stand; stale: for too long */
+    uint32_t chattering, over_budget, in_storm; /* of them */
+    bool storm;                         /* there is one now */
 };
 
 struct engine_counts engine_counts(const struct engine *engine);
@@ -229,8 +242,11 @@ bool engine_series(const struct engine *engine, uint32_t index, struct series_vi
  * (t): for those who walk all. */
 bool engine_watermark(const struct engine *engine, uint32_t index, int64_t *watermark_ms,
                       int64_t *last_t_ms);
+bool engine_alert_is_stale(const struct engine *engine, const struct alert *alert, int64_t t_ms);
 /* From *cursor on (0 to start), the next alert that is not quiet; false when there is no more. */
 bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_view *view);
+/* An alert that stands, or one that is over and was the last of its rule and series, for a day. */
+bool engine_alert_find(const struct engine *engine, const char *id, struct alert_view *view);
 
 /* --- keeping -------------------------------------------------------------------------------------
  * */

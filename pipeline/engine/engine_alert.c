@@ -9,11 +9,13 @@
     { .name = rule, .metric = what, .kind = DETECTOR_LIMIT, .has_high = true, \
       .severity = SEVERITY_MAJOR }
 
-/* Raised and cleared by what engine_rejects.c and engine_pressure.c find, which is slow to fall. */
+/* Raised and cleared by what engine_rejects.c, engine_pressure.c and engine_alarm.c find, which is
+ * slow to fall. */
 const struct detector_config engine_own_rules[ENGINE_OWN] = {
     [ENGINE_OWN_REJECTS] = OWN("reject_rate", "rejects"),
     [ENGINE_OWN_LAG] = OWN("lag_grows", "lag"),
     [ENGINE_OWN_SHED] = OWN("shed_for_long", "shed"),
+    [ENGINE_OWN_STORM] = OWN("alarm_storm", "incidents"),
 };
 
 /* What an alert is about: a rule on a series, or (series ENGINE_NONE) a whole device, or (device
@@ -193,7 +195,8 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
     if (of->device == ENGINE_NONE) {
         event.device = text_of(ENGINE_GATEWAY_NAME);
         event.metric = text_of(of->rule->metric);
-        if (of->rule != &engine_own_rules[ENGINE_OWN_REJECTS])
+        if (of->rule == &engine_own_rules[ENGINE_OWN_LAG] ||
+            of->rule == &engine_own_rules[ENGINE_OWN_SHED])
             event.unit = text_of("s");
     } else {
         event.device = engine_name(e, e->devices[of->device].name);
@@ -210,16 +213,18 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
     event.key = alert_key(e->config->store, event.device, event.metric, text_of(of->rule->name),
                           alert->number);
     alert_id_of(event.key, event.id);
+    engine_incident_id(e, event.device, alert, event.incident);
     return event;
 }
 
 static void tell(struct engine *e, const struct subject *of, const struct alert *alert,
-                 enum alert_transition what)
+                 enum alert_transition what, bool notify)
 {
     count_transition(e, of->device, what);
     if (what == ALERT_NO_CHANGE || e->out == NULL)
         return;
     struct alert_event event = event_of(e, of, alert, what);
+    event.notify = notify;
     e->out->alert(e->out->ctx, &event);
 }
 
@@ -233,10 +238,13 @@ static bool finish(struct engine *e, const struct subject *of, struct alert *ale
         e->counts.alerts_suppressed += !of->watch->silence_waits;
         return false;
     }
-    engine_note_alarm(e, of->series, alert_severity(alert, of->rule), alert, what);
+    if (what == ALERT_NO_CHANGE)
+        return true;
+    const struct alarm alarm = { alert, of->rule, what };
+    bool notify = engine_note_alarm(e, of->device, of->series, alarm);
     if (of->watch->open)
         e->alerts[of->watch->place].alert = *alert;
-    tell(e, of, alert, what);
+    tell(e, of, alert, what, notify);
     return true;
 }
 
@@ -262,10 +270,22 @@ static bool is_learning(const struct engine *e, const struct series *s, enum det
                            s->span_ms < ops->learning_ms);
 }
 
+/* A usual reading, and the alert only holds its place for what it remembers: mostly so. */
+static bool has_nothing_to_do(const struct engine *e, const struct subject *of)
+{
+    if (!of->watch->open)
+        return false;
+    const struct alert *alert = &e->alerts[of->watch->place].alert;
+    return !alert_is_live(alert) &&
+           !alert_is_over(alert, of->rule, e->t_ms, engine_wall_ms(e));
+}
+
 bool engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
                        const struct verdict *verdict, int64_t event_time_ms)
 {
     struct subject of = series_subject(e, series, w);
+    if (!verdict->anomalous && has_nothing_to_do(e, &of))
+        return true;
     bool learning = is_learning(e, &e->series[series], of.rule->kind);
     return judge(e, &of, verdict, event_time_ms, learning);
 }
@@ -300,7 +320,7 @@ void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w)
     struct subject of = { w->device, w->series, NULL, &rule };
     assert(name.bytes <= DETECTOR_NAME_BYTES_MAX);
     memcpy(rule.name, name.at, name.bytes);
-    tell(e, &of, &alert, alert_withdraw(&alert, e->t_ms));
+    tell(e, &of, &alert, alert_withdraw(&alert, e->t_ms), false);
 }
 
 bool engine_on_device_verdict(struct engine *e, struct device_finding finding,
@@ -393,8 +413,8 @@ static bool try_command(struct engine *e, const struct subject *of, const struct
     if (!text_equal(command->id, text_of(event.id)))
         return false;
     enum alert_transition what = command->verb == COMMAND_ACK
-                                     ? alert_acknowledge(&alert, e->t_ms)
-                                     : alert_shelve(&alert, command->until_ms, e->t_ms);
+                                     ? alert_acknowledge(&alert)
+                                     : alert_shelve(&alert, command->until_ms);
     (void)finish(e, of, &alert, what); /* it has its place */
     return true;
 }

@@ -106,7 +106,8 @@ static void load_counts(struct engine_counts *c, struct byte_reader *r)
     uint64_t *all[] = { &c->readings, &c->sequence_restarts, &c->late, &c->unordered,
                         &c->forced_windows, &c->results, &c->revisions, &c->alerts_raised,
                         &c->alerts_updated, &c->alerts_cleared, &c->alerts_suppressed,
-                        &c->alerts_learning, &c->dedup_forgotten };
+                        &c->alerts_learning, &c->alerts_notified, &c->storms,
+                        &c->dedup_forgotten };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         *all[i] = get_u64(r);
 }
@@ -164,6 +165,8 @@ static void load_alarm_log(struct loading *l)
     struct alarm_log *log = &l->e->alarm_log;
     alarm_log_load(log, l->r);
     need(l, log->hour <= l->e->t_ms / ALARM_LOG_HOUR_MS);
+    flood_load(&l->e->flood, l->r);
+    need(l, !l->e->flood.on || l->e->flood.since_ms <= l->e->t_ms);
 }
 
 static void load_own(struct loading *l)
@@ -298,6 +301,11 @@ static void load_device(struct loading *l)
     d->future_since_ms = get_time(l->r);
     d->future_count = get_u32(l->r);
     d->gone = get_bool(l->r);
+    uint8_t worst = get_u8(l->r);
+    need(l, worst <= SEVERITIES);
+    d->incident_worst = (int8_t)(worst + SEVERITY_LEARNING);
+    d->incident_members = get_u16(l->r);
+    d->incident_ms = get_time(l->r);
     d->back_ms = get_time(l->r);
     d->off.since_ms = get_time(l->r);
     d->off.lead_ms = get_i64(l->r);

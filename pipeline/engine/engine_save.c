@@ -6,7 +6,7 @@
 #include "pipeline/engine/engine_state.h"
 
 enum {
-    HEAD_BYTES_MAX = 1024 + ALARM_LOG_HOURS * 32 +
+    HEAD_BYTES_MAX = 1280 + ALARM_LOG_HOURS * 32 + FLOOD_INCIDENTS_MAX * 8 +
                      ENGINE_RULES_MAX * (DETECTOR_NAME_BYTES_MAX + 11),
     WITHDRAWN_BYTES_MAX = 256,
     SOURCE_BYTES = 9,
@@ -139,7 +139,8 @@ static void save_counts(const struct engine_counts *c, struct byte_writer *w)
     const uint64_t all[] = { c->readings, c->sequence_restarts, c->late, c->unordered,
                              c->forced_windows, c->results, c->revisions, c->alerts_raised,
                              c->alerts_updated, c->alerts_cleared, c->alerts_suppressed,
-                             c->alerts_learning, c->dedup_forgotten };
+                             c->alerts_learning, c->alerts_notified, c->storms,
+                             c->dedup_forgotten };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         put_u64(w, all[i]);
 }
@@ -195,6 +196,7 @@ static void save_head(const struct engine *e, struct byte_writer *w)
     }
     save_rejects(e, w);
     alarm_log_save(&e->alarm_log, w);
+    flood_save(&e->flood, w);
     put_u8(w, (uint8_t)e->shed.level);
     put_i64(w, e->shed.since_ms);
     put_i64(w, e->shed.due_ms);
@@ -217,6 +219,9 @@ static void save_device(const struct engine *e, uint32_t index, struct byte_writ
     put_i64(w, d->future_since_ms);
     put_u32(w, d->future_count);
     put_bool(w, d->gone);
+    put_u8(w, (uint8_t)(d->incident_worst - SEVERITY_LEARNING));
+    put_u16(w, d->incident_members);
+    put_i64(w, d->incident_ms);
     put_i64(w, d->back_ms);
     put_i64(w, d->off.since_ms);
     put_i64(w, d->off.lead_ms);

@@ -20,7 +20,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 15,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 16,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -67,6 +67,9 @@ struct device {
     uint32_t last_series;    /* heard last; ENGINE_NONE: has none */
     uint32_t newest_series;  /* made last; likewise */
     bool gone;               /* RECORD_GONE, and no reading since */
+    int8_t incident_worst;   /* severity in its last incident, which */
+    uint16_t incident_members; /* has so many alerts (0: there was none yet), */
+    int64_t incident_ms;     /* and began at t */
     struct watch watches[ENGINE_DEVICE_RULES];
 };
 
@@ -89,7 +92,13 @@ struct series {
 };
 
 /* What the gateway has alerts about itself for. */
-enum engine_own { ENGINE_OWN_REJECTS, ENGINE_OWN_LAG, ENGINE_OWN_SHED, ENGINE_OWN };
+enum engine_own {
+    ENGINE_OWN_REJECTS,
+    ENGINE_OWN_LAG,
+    ENGINE_OWN_SHED,
+    ENGINE_OWN_STORM,
+    ENGINE_OWN
+};
 
 /* Rejects of the last minute, in slots of pipeline time; what one of those alerts goes by. */
 struct rejects {
@@ -186,6 +195,7 @@ struct engine {
     int64_t withdraw_ms;          /* their timer: t of the CONFIG record; INT64_MAX: not yet */
     struct shed_state shed;
     struct alarm_log alarm_log;
+    struct flood flood;
     struct streams *streams;
     uint8_t *scratch;             /* one part of a state being digested */
     size_t scratch_bytes;
@@ -320,9 +330,19 @@ bool engine_on_own(struct engine *e, enum engine_own what, double observed, doub
 void engine_on_command(struct engine *e, struct text command);
 void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w);
 
-/* engine_alarm.c: how often people are called */
-void engine_note_alarm(struct engine *e, uint32_t series, enum severity severity,
-                       struct alert *alert, enum alert_transition what);
+/* engine_alarm.c: when, and how often, people are called */
+struct alarm {
+    struct alert *alert;
+    const struct detector_config *rule;
+    enum alert_transition what;
+};
+/* What became of an alert of this device and series (ENGINE_NONE: of none). True: it is worth
+ * calling somebody for. */
+bool engine_note_alarm(struct engine *e, uint32_t device, uint32_t series, struct alarm alarm);
+void engine_incident_id(const struct engine *e, struct text device, const struct alert *alert,
+                        char id[ALERT_ID_BYTES + 1]);
+int64_t engine_flood_deadline(const struct engine *e);
+void engine_fire_flood(struct engine *e);
 
 /* engine_device.c: what a device is watched for as a whole */
 void engine_on_device_future(struct engine *e, uint32_t device); /* a reject: too far ahead */

@@ -148,7 +148,7 @@ void engine_arm_after_reading(struct engine *e, uint32_t series)
 }
 
 /* What the gateway itself waits for; of equal deadlines the first in this order. */
-enum own_wait { OWN_REJECTS, OWN_SHED, OWN_WITHDRAWN };
+enum own_wait { OWN_REJECTS, OWN_SHED, OWN_WITHDRAWN, OWN_FLOOD };
 
 static struct wait earliest_own(const struct engine *e)
 {
@@ -156,6 +156,7 @@ static struct wait earliest_own(const struct engine *e)
     consider(&earliest, engine_rejects_deadline(e), WAIT_NONE, OWN_REJECTS);
     consider(&earliest, engine_shed_deadline(e), WAIT_NONE, OWN_SHED);
     consider(&earliest, engine_withdraw_deadline(e), WAIT_NONE, OWN_WITHDRAWN);
+    consider(&earliest, engine_flood_deadline(e), WAIT_NONE, OWN_FLOOD);
     return earliest;
 }
 
@@ -175,6 +176,9 @@ void engine_fire_own(struct engine *e)
         break;
     case OWN_WITHDRAWN:
         engine_fire_withdrawn(e);
+        break;
+    case OWN_FLOOD:
+        engine_fire_flood(e);
         break;
     }
     engine_arm_own(e);

@@ -1,4 +1,6 @@
 /* Looking at the state. Nothing here changes anything. */
+#include <string.h>
+
 #include "pipeline/engine/engine_state.h"
 
 struct engine_counts engine_counts(const struct engine *engine)
@@ -6,6 +8,7 @@ struct engine_counts engine_counts(const struct engine *engine)
     struct engine_counts counts = engine->counts;
     counts.devices = engine->device_count;
     counts.series = engine->series_count;
+    counts.storm = engine->flood.on;
     return counts;
 }
 
@@ -93,10 +96,21 @@ static void view_alert(const struct engine *e, const struct watch *w, struct ale
     struct hash128 key = alert_key(e->config->store, view->device, view->metric,
                                    text_of(view->rule->name), view->alert->number);
     alert_id_of(key, view->id);
+    engine_incident_id(e, view->device, view->alert, view->incident);
+}
+
+/* Those that are not quiet, or those that were told, over or not. */
+static bool is_wanted(const struct engine *e, const struct watch *w, bool past)
+{
+    if (!past)
+        return is_live(e, w);
+    const struct alert *alert = &e->alerts[w->open ? w->place : 0].alert;
+    return w->open && (alert_is_open(alert) || alert_is_past(alert));
 }
 
 /* The cursor counts the places of all series, after them the devices, and the gateway last. */
-bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_view *view)
+static bool next_alert(const struct engine *engine, uint64_t *cursor, bool past,
+                       struct alert_view *view)
 {
     uint32_t stride = engine->config->rules_per_series;
     uint64_t places = (uint64_t)engine->series_count * stride;
@@ -104,7 +118,7 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
         uint32_t series = (uint32_t)(*cursor / stride);
         const struct watch *w = &engine_watches(engine, series)[*cursor % stride];
         const struct series *s = &engine->series[series];
-        if (*cursor % stride >= s->watch_count || !is_live(engine, w))
+        if (*cursor % stride >= s->watch_count || !is_wanted(engine, w, past))
             continue;
         *view = (struct alert_view){ .device = engine_name(engine, engine->devices[s->device].name),
                                      .metric = engine_name(engine, s->metric),
@@ -117,7 +131,7 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
     for (; *cursor - places < of_devices; ++*cursor) {
         uint64_t what = (*cursor - places) % ENGINE_DEVICE_RULES;
         const struct device *d = &engine->devices[(*cursor - places) / ENGINE_DEVICE_RULES];
-        if (!is_live(engine, &d->watches[what]))
+        if (!is_wanted(engine, &d->watches[what], past))
             continue;
         *view = (struct alert_view){ .device = engine_name(engine, d->name),
                                      .rule = &engine_device_rules[what] };
@@ -127,7 +141,7 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
     }
     for (; *cursor - places - of_devices < ENGINE_OWN; ++*cursor) {
         uint64_t what = *cursor - places - of_devices;
-        if (!is_live(engine, &engine->own[what]))
+        if (!is_wanted(engine, &engine->own[what], past))
             continue;
         *view = (struct alert_view){ .device = text_of(ENGINE_GATEWAY_NAME),
                                      .metric = text_of(engine_own_rules[what].metric),
@@ -136,5 +150,18 @@ bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_vi
         ++*cursor;
         return true;
     }
+    return false;
+}
+
+bool engine_alert(const struct engine *engine, uint64_t *cursor, struct alert_view *view)
+{
+    return next_alert(engine, cursor, false, view);
+}
+
+bool engine_alert_find(const struct engine *engine, const char *id, struct alert_view *view)
+{
+    for (uint64_t cursor = 0; next_alert(engine, &cursor, true, view);)
+        if (strcmp(view->id, id) == 0)
+            return true;
     return false;
 }

@@ -21,6 +21,8 @@ struct told {
     enum severity severity;
     char id[ALERT_ID_BYTES + 1];
     char rule[DETECTOR_NAME_BYTES_MAX + 1];
+    bool notify;
+    char incident[ALERT_ID_BYTES + 1];
     uint32_t recent_count;
     int64_t start_ms;             /* RESULT */
     uint32_t revision;
@@ -60,6 +62,8 @@ static inline void bench_on_alert(void *ctx, const struct alert_event *event)
     memcpy(told->id, event->id, sizeof told->id);
     strcpy(told->rule, event->rule->name);
     told->recent_count = event->recent_count;
+    told->notify = event->notify;
+    memcpy(told->incident, event->incident, sizeof told->incident);
     told->event_time_ms = event->event_time_ms;
 }
 
@@ -105,6 +109,10 @@ static inline void bench_rule(struct bench *b, enum detector_kind kind, const ch
     rule->for_ms = 0;
     rule->clear_after_ms = 0;
     rule->cooldown_ms = 0;
+    rule->escalate_after_ms = 0;
+    rule->escalate_score = 0;
+    rule->chatter = false;
+    rule->keep_ms = 0;
 }
 
 static inline void bench_apply(struct bench *b, struct record record)

@@ -59,14 +59,18 @@ static const struct timeline TIMELINES[] = {
         { 170, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_PENDING },
         { 180, NORMAL, 0, ALERT_NO_CHANGE, ALERT_QUIET },
         { 181, ANOMALY, 5, ALERT_NO_CHANGE, ALERT_PENDING } } },
-    { "updates", 0, 0, 0, {
+    { "no updates", 0, 0, 0, {
         { 0, ANOMALY, 4, ALERT_RAISE, ALERT_RAISED },
-        { 59999, ANOMALY, 9, ALERT_NO_CHANGE, ALERT_RAISED },
-        { 60000, ANOMALY, 5, ALERT_UPDATE, ALERT_RAISED },
-        { 120000, ANOMALY, 13, ALERT_NO_CHANGE, ALERT_RAISED },
-        { 120001, ANOMALY, 13.5, ALERT_UPDATE, ALERT_RAISED },
-        { 180000, ANOMALY, 99, ALERT_NO_CHANGE, ALERT_RAISED },
-        { 180001, ANOMALY, 1, ALERT_UPDATE, ALERT_RAISED } } },
+        { 60000, ANOMALY, 99, ALERT_NO_CHANGE, ALERT_RAISED },
+        { 3600000, ANOMALY, 999, ALERT_NO_CHANGE, ALERT_RAISED } } },
+    { "chatter, in a minute", 0, 10, 0, {
+        { 0, ANOMALY, 4, ALERT_RAISE, ALERT_RAISED },
+        { 50000, NORMAL, 0, ALERT_NO_CHANGE, ALERT_CLEARING },
+        { 50010, TIMER, 0, ALERT_CLEAR, ALERT_QUIET },
+        { 60000, ANOMALY, 4, ALERT_RAISE, ALERT_RAISED },
+        { 60001, NORMAL, 0, ALERT_NO_CHANGE, ALERT_CLEARING },
+        { 60011, TIMER, 0, ALERT_NO_CHANGE, ALERT_CLEARING },
+        { 80001, TIMER, 0, ALERT_CLEAR, ALERT_QUIET } } },
 };
 
 static void through_store(struct alert *a)
@@ -87,7 +91,7 @@ static enum alert_transition take(struct alert *a, const struct detector_config 
                                   const struct step *step)
 {
     struct verdict verdict = { .known = step->what != UNKNOWN, .anomalous = step->what == ANOMALY,
-                               .score = step->score,
+                               .score = step->score, .threshold = 1,
                                .reason = step->score >= 10 ? REASON_SPIKE : REASON_PATTERN };
     return step->what == TIMER ? alert_on_timer(a, rule, step->t_ms)
                                : alert_on_verdict(a, rule, &verdict, step->t_ms, step->t_ms, false);
@@ -100,7 +104,8 @@ static void follows_its_timelines(void **state)
         const struct timeline *line = &TIMELINES[i];
         struct detector_config rule = { .for_ms = line->for_ms,
                                         .clear_after_ms = line->clear_after_ms,
-                                        .cooldown_ms = line->cooldown_ms };
+                                        .cooldown_ms = line->cooldown_ms,
+                                        .chatter = line->clear_after_ms == 10 };
         struct alert a;
         alert_init(&a);
         for (const struct step *step = line->steps; step->what != END; step++) {
@@ -126,7 +131,7 @@ static void tells_the_most_anomalous_since_the_last_revision(void **state)
     }
     assert_int_equal(alert_deadline(&a, &rule), 100);
     assert_int_equal(alert_on_timer(&a, &rule, 100), ALERT_RAISE);
-    assert_true(a.last.score == 8 && a.peak_score == 8);
+    assert_true(a.peak.score == 8);
     assert_true(a.count == 3 && a.number == 1 && a.revision == 1 && a.learning);
     assert_true(a.onset_event_ms == 1000 && a.last_event_ms == 1002);
 }
@@ -140,6 +145,7 @@ static void the_end_of_learning_is_told(void **state)
     struct alert a;
     alert_init(&a);
     assert_int_equal(alert_on_verdict(&a, &rule, &bad, 1, 1, true), ALERT_RAISE);
+    a.told_severity = SEVERITY_LEARNING; /* as the engine does */
     assert_int_equal(alert_on_verdict(&a, &rule, &bad, 2, 2, true), ALERT_NO_CHANGE);
     assert_true(a.learning);
     assert_int_equal(alert_on_verdict(&a, &rule, &good, 3, 3, false), ALERT_NO_CHANGE);
@@ -147,6 +153,7 @@ static void the_end_of_learning_is_told(void **state)
     through_store(&a);
     assert_int_equal(alert_on_verdict(&a, &rule, &bad, 4, 4, false), ALERT_UPDATE);
     assert_true(!a.learning && a.revision == 2 && a.number == 1);
+    a.told_severity = SEVERITY_INFO;
     assert_int_equal(alert_on_verdict(&a, &rule, &bad, 5, 5, false), ALERT_NO_CHANGE);
 }
 
@@ -157,13 +164,13 @@ static void flags_are_told_once(void **state)
     struct verdict bad = { .known = true, .anomalous = true, .score = 2 }, good = { .known = true };
     struct alert a;
     alert_init(&a);
-    assert_int_equal(alert_acknowledge(&a, 1), ALERT_NO_CHANGE);
+    assert_int_equal(alert_acknowledge(&a), ALERT_NO_CHANGE);
     alert_on_verdict(&a, &rule, &bad, 1, 1, false);
-    assert_int_equal(alert_acknowledge(&a, 2), ALERT_UPDATE);
-    assert_int_equal(alert_acknowledge(&a, 3), ALERT_NO_CHANGE);
-    assert_int_equal(alert_shelve(&a, 99, 4), ALERT_UPDATE);
-    assert_int_equal(alert_shelve(&a, 99, 5), ALERT_NO_CHANGE);
-    assert_int_equal(alert_shelve(&a, 0, 6), ALERT_UPDATE);
+    assert_int_equal(alert_acknowledge(&a), ALERT_UPDATE);
+    assert_int_equal(alert_acknowledge(&a), ALERT_NO_CHANGE);
+    assert_int_equal(alert_shelve(&a, 99), ALERT_UPDATE);
+    assert_int_equal(alert_shelve(&a, 99), ALERT_NO_CHANGE);
+    assert_int_equal(alert_shelve(&a, 0), ALERT_UPDATE);
     assert_int_equal(a.revision, 4);
     alert_on_verdict(&a, &rule, &good, 7, 7, false);
     alert_on_verdict(&a, &rule, &bad, 8, 8, false);
@@ -188,12 +195,118 @@ static void identities_differ_and_stay(void **state)
     assert_string_equal(id, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
 }
 
-/* Always: revisions grow by one, a raise begins at 1 with a new number, updates a minute apart. */
+/* What is to be told of severity, step by step: t, the score over the threshold, and what is told. */
+static void severity_rises(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t t_ms;
+        double score; /* 0: the timer */
+        enum alert_transition want;
+        enum severity severity;
+    } STEPS[] = { { 0, 1, ALERT_RAISE, SEVERITY_WARNING },
+                  { 10, 2.9, ALERT_NO_CHANGE, SEVERITY_WARNING },
+                  { 20, 3, ALERT_UPDATE, SEVERITY_MINOR },
+                  { 30, 9, ALERT_NO_CHANGE, SEVERITY_MINOR },
+                  { 999, 0, ALERT_NO_CHANGE, SEVERITY_MINOR },
+                  { 1000, 0, ALERT_UPDATE, SEVERITY_MAJOR },
+                  { 4000, 0, ALERT_NO_CHANGE, SEVERITY_MAJOR } };
+    struct detector_config rule = { .severity = SEVERITY_WARNING, .escalate_after_ms = 1000,
+                                    .escalate_score = 3 };
+    struct alert a;
+    alert_init(&a);
+    for (size_t i = 0; i < sizeof STEPS / sizeof STEPS[0]; i++) {
+        struct verdict v = { .known = true, .anomalous = true, .score = 7 * STEPS[i].score,
+                             .threshold = 7 };
+        enum alert_transition got =
+            STEPS[i].score > 0 ? alert_on_verdict(&a, &rule, &v, 1, STEPS[i].t_ms, false)
+                               : alert_on_timer(&a, &rule, STEPS[i].t_ms);
+        assert_int_equal(got, STEPS[i].want);
+        assert_int_equal(alert_severity(&a, &rule), STEPS[i].severity);
+        a.told_severity = (int8_t)alert_severity(&a, &rule); /* as the engine does */
+        through_store(&a);
+    }
+    assert_true(alert_deadline(&a, &rule) == INT64_MAX);
+}
+
+/* Twice with time, unless somebody has taken it up; not info, and critical is the end. */
+static void severity_rises_with_time(void **state)
+{
+    (void)state;
+    struct verdict bad = { .known = true, .anomalous = true, .score = 2 };
+    static const struct {
+        enum severity severity, after_1, after_4;
+    } CASES[] = { { SEVERITY_INFO, SEVERITY_INFO, SEVERITY_INFO },
+                  { SEVERITY_WARNING, SEVERITY_MINOR, SEVERITY_MAJOR },
+                  { SEVERITY_MINOR, SEVERITY_MAJOR, SEVERITY_MAJOR },
+                  { SEVERITY_CRITICAL, SEVERITY_CRITICAL, SEVERITY_CRITICAL } };
+    for (size_t i = 0; i < 2 * sizeof CASES / sizeof CASES[0]; i++) {
+        bool acknowledged = i % 2;
+        struct detector_config rule = { .severity = CASES[i / 2].severity, .escalate_after_ms = 100 };
+        struct alert a;
+        alert_init(&a);
+        alert_on_verdict(&a, &rule, &bad, 1, 50, false);
+        if (acknowledged)
+            alert_acknowledge(&a);
+        while (alert_deadline(&a, &rule) <= 150)
+            assert_int_equal(alert_on_timer(&a, &rule, 150), ALERT_UPDATE);
+        assert_int_equal(alert_severity(&a, &rule),
+                         acknowledged ? CASES[i / 2].severity : CASES[i / 2].after_1);
+        while (alert_deadline(&a, &rule) <= 450)
+            assert_int_equal(alert_on_timer(&a, &rule, alert_deadline(&a, &rule)), ALERT_UPDATE);
+        assert_int_equal(alert_severity(&a, &rule),
+                         acknowledged ? CASES[i / 2].severity : CASES[i / 2].after_4);
+    }
+}
+
+/* Against a list of all changes: three in a minute or six in an hour; kept until an hour is quiet. */
+static void chatter_is_what_changes_too_often(void **state)
+{
+    (void)state;
+    enum { CHANGES = 3000 };
+    static int64_t changes[CHANGES];
+    uint64_t seed = check_seed();
+    struct detector_config rule = { .chatter = true };
+    struct verdict bad = { .known = true, .anomalous = true, .score = 2 }, good = { .known = true };
+    struct alert a;
+    alert_init(&a);
+    bool chatters = false;
+    int64_t t_ms = 0;
+    uint32_t seen = 0;
+    for (int i = 0; i < CHANGES; i++) {
+        int64_t span_s = rnd(&seed) % 20 == 0 ? 5000 : rnd(&seed) % 3 ? 2000 : 60;
+        t_ms += 1000 * (21 + (int64_t)(rnd(&seed) % (uint64_t)span_s));
+        bool open = alert_is_open(&a);
+        if (open && a.chattering) { /* it is only cleared after twenty seconds */
+            assert_int_equal(alert_on_verdict(&a, &rule, &good, 1, t_ms - 20000, false), ALERT_NO_CHANGE);
+            assert_int_equal(alert_on_timer(&a, &rule, t_ms - 1), ALERT_NO_CHANGE);
+            assert_int_equal(alert_on_timer(&a, &rule, t_ms), ALERT_CLEAR);
+        } else {
+            alert_on_verdict(&a, &rule, open ? &good : &bad, 1, t_ms, false);
+        }
+        assert_int_equal(alert_is_open(&a), !open);
+        changes[i] = t_ms;
+        if (i > 0 && t_ms - changes[i - 1] > 3600000)
+            chatters = false;
+        chatters |= i >= 2 && t_ms - changes[i - 2] <= 60000;
+        chatters |= i >= 5 && t_ms - changes[i - 5] <= 3600000;
+        assert_int_equal(a.chattering, chatters);
+        seen += chatters;
+        assert_int_equal(alert_is_over(&a, &rule, t_ms + 3600000, 0), false);
+        assert_int_equal(alert_is_over(&a, &rule, t_ms + 3600001, 0), open);
+        through_store(&a);
+    }
+    assert_in_range(seen, CHANGES / 20, CHANGES - CHANGES / 20);
+}
+
+/* Always: revisions grow by one, a raise begins at 1 with a new number, updates change the severity. */
 static void walks_at_random(void **state)
 {
     (void)state;
     uint64_t seed = check_seed();
-    struct detector_config rule = { .for_ms = 300, .clear_after_ms = 500, .cooldown_ms = 2000 };
+    struct detector_config rule = { .for_ms = 300, .clear_after_ms = 500, .cooldown_ms = 2000,
+                                    .severity = SEVERITY_WARNING, .escalate_after_ms = 9000,
+                                    .escalate_score = 3 };
     struct alert a;
     alert_init(&a);
     int64_t t_ms = 0, cool_ms = 0;
@@ -207,20 +320,25 @@ static void walks_at_random(void **state)
             step.what = TIMER;
         }
         step.t_ms = t_ms = next_ms;
-        step.score = 5 + 100 * rnd_unit(&seed) * rnd_unit(&seed) * (double)(i % 1000);
+        step.score = 2 + 2 * rnd_unit(&seed) * rnd_unit(&seed);
         enum alert_transition got = take(&a, &rule, &step);
         told[got]++;
         assert_int_equal(a.number, before.number + (got == ALERT_RAISE));
         if (got == ALERT_RAISE)
             assert_true(a.revision == 1 && t_ms >= cool_ms);
         else
-            assert_int_equal(a.revision, before.revision + (got != ALERT_NO_CHANGE));
+            assert_int_equal(a.revision, before.state == ALERT_PENDING ? a.state == ALERT_PENDING ? before.revision : 0
+                                         : before.revision + (got != ALERT_NO_CHANGE));
         if (got == ALERT_CLEAR)
             cool_ms = t_ms + rule.cooldown_ms;
         assert_int_equal(alert_is_over(&a, &rule, t_ms, 0),
                          !alert_is_live(&a) && (a.state == ALERT_QUIET || t_ms >= cool_ms));
         if (got == ALERT_UPDATE)
-            assert_true(t_ms - before.told_ms >= ALERT_UPDATE_MS);
+            assert_true(alert_severity(&a, &rule) > (enum severity)before.told_severity);
+        if (got != ALERT_NO_CHANGE)
+            a.told_severity = (int8_t)alert_severity(&a, &rule);
+        else if (alert_is_open(&a) && a.state == ALERT_RAISED)
+            assert_int_equal(alert_severity(&a, &rule), a.told_severity);
         assert_true(alert_deadline(&a, &rule) > t_ms);
         through_store(&a);
     }
@@ -235,6 +353,9 @@ int main(void)
         cmocka_unit_test(tells_the_most_anomalous_since_the_last_revision),
         cmocka_unit_test(the_end_of_learning_is_told),
         cmocka_unit_test(flags_are_told_once),
+        cmocka_unit_test(severity_rises),
+        cmocka_unit_test(severity_rises_with_time),
+        cmocka_unit_test(chatter_is_what_changes_too_often),
         cmocka_unit_test(identities_differ_and_stay),
         cmocka_unit_test(walks_at_random),
     };

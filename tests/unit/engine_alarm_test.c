@@ -27,6 +27,7 @@ static void the_report_counts_what_was_told(void **state)
     static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k" };
     struct bench b;
     bench_configure(&b, 16, 16);
+    b.config.alarms.stale_ms = 86400000;
     limit_at(&b, "hot", 80);
     bench_init_configured(&b);
     spike(&b, "a");
@@ -80,11 +81,183 @@ static void learning_is_counted_apart(void **state)
     bench_end(&b);
 }
 
+static const struct told *last_of(const struct bench *b, const char *device)
+{
+    for (uint32_t i = b->told_count; i > 0; i--)
+        if (b->told[i - 1].what == TOLD_ALERT && strcmp(b->told[i - 1].device, device) == 0)
+            return &b->told[i - 1];
+    return NULL;
+}
+
+/* Two rules on each device: the second alert of one within a minute belongs to the first, and calls
+ * somebody only where it is worse. */
+static void a_device_has_one_incident_a_minute(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_configure(&b, 4, 4);
+    b.config.alarms.group_ms = 60000;
+    limit_at(&b, "hot", 80);
+    limit_at(&b, "hotter", 90);
+    limit_at(&b, "hottest", 95);
+    b.rules[2].severity = SEVERITY_MAJOR;
+    bench_init_configured(&b);
+    bench_next(&b, 1000, "oven", 85);
+    struct told first = *last_of(&b, "oven");
+    assert_true(first.notify && first.alert.member == 1 && first.incident[0] != 0);
+    bench_next(&b, 1000, "fan", 85);
+    assert_true(last_of(&b, "fan")->notify && last_of(&b, "fan")->alert.member == 1);
+    assert_string_not_equal(last_of(&b, "fan")->incident, first.incident);
+    bench_next(&b, 1000, "oven", 92);
+    struct told second = *last_of(&b, "oven");
+    assert_string_equal(second.rule, "hotter");
+    assert_string_equal(second.incident, first.incident);
+    assert_true(!second.notify && second.alert.member == 2);
+    bench_next(&b, 1000, "oven", 99);
+    struct told third = *last_of(&b, "oven");
+    assert_string_equal(third.incident, first.incident);
+    assert_true(third.notify && third.alert.member == 3);
+    bench_next(&b, 1000, "oven", 20);
+    assert_string_equal(last_of(&b, "oven")->incident, first.incident); /* also when it clears */
+    assert_false(last_of(&b, "oven")->notify);
+    bench_next(&b, 60000, "oven", 85);
+    assert_string_not_equal(last_of(&b, "oven")->incident, first.incident);
+    assert_true(last_of(&b, "oven")->notify && last_of(&b, "oven")->alert.member == 1);
+    bench_end(&b);
+}
+
+/* The eleventh incident in ten minutes begins it: its alert comes first, the others follow, all of
+ * them, quietly; critical ones call all the same. */
+static void a_storm_is_one_alert(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k",
+                                         "l", "m" };
+    struct bench b;
+    bench_configure(&b, 16, 16);
+    b.config.alarms.group_ms = 60000;
+    b.config.alarms.flood = (struct flood_config){ 10, 600000 };
+    limit_at(&b, "hot", 80);
+    limit_at(&b, "fire", 200);
+    b.rules[1].severity = SEVERITY_CRITICAL;
+    bench_init_configured(&b);
+    for (int i = 0; i < 10; i++)
+        bench_next(&b, 1000, names[i], 99);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 10);
+    assert_true(last_of(&b, "j")->notify && !last_of(&b, "j")->alert.in_storm);
+    bench_next(&b, 1000, "k", 99);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 12);
+    const struct told *storm = last_of(&b, "$gateway");
+    assert_string_equal(storm->rule, "alarm_storm");
+    assert_true(storm == &b.told[10] && storm->notify && storm->alert.peak.observed == 11);
+    assert_true(last_of(&b, "k")->alert.in_storm && !last_of(&b, "k")->notify);
+    bench_next(&b, 1000, "l", 99);
+    assert_true(last_of(&b, "l")->alert.in_storm && !last_of(&b, "l")->notify);
+    bench_next(&b, 1000, "m", 999);
+    assert_string_equal(last_of(&b, "m")->rule, "fire");
+    assert_true(last_of(&b, "m")->notify);
+    assert_true(engine_alarm_report(b.engine, b.t_ms).storm);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 15);
+    int64_t began_ms = b.t_ms - 2000, fifth_ms = b.t_ms - 4000;
+    bench_wait(&b, 595999); /* in the last ten minutes there were five still, then four */
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 0);
+    bench_wait(&b, 2);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 1);
+    storm = last_of(&b, "$gateway");
+    assert_true(storm->transition == ALERT_CLEAR && storm->alert.count == 3);
+    struct alarm_report r = engine_alarm_report(b.engine, b.t_ms);
+    assert_false(r.storm);
+    assert_int_equal(r.sum.flood_ms, fifth_ms + 600001 - began_ms);
+    bench_end(&b);
+}
+
+static void a_series_has_a_budget_a_day(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_configure(&b, 4, 4);
+    b.config.alarms.budget = 3;
+    limit_at(&b, "hot", 80);
+    bench_init_configured(&b);
+    for (int i = 0; i < 5; i++) {
+        bench_next(&b, 1000, "oven", 99);
+        assert_int_equal(last_of(&b, "oven")->notify, i < 3);
+        assert_int_equal(last_of(&b, "oven")->alert.over_budget, i >= 3);
+        bench_next(&b, 1000, "oven", 20);
+        bench_next(&b, 1000, "fan", 20);
+    }
+    bench_next(&b, 1000, "fan", 99);
+    assert_true(last_of(&b, "fan")->notify);
+    bench_next(&b, 86400000, "oven", 99);
+    assert_true(last_of(&b, "oven")->notify);
+    bench_end(&b);
+}
+
+/* A minute of flapping is flagged in the third change, and from then on calls nobody. */
+static void chatter_calls_nobody(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_configure(&b, 4, 4);
+    limit_at(&b, "hot", 80);
+    b.rules[0].chatter = true;
+    bench_init_configured(&b);
+    spike(&b, "oven");
+    assert_true(!last_of(&b, "oven")->alert.chattering);
+    bench_next(&b, 1000, "oven", 99);
+    assert_true(last_of(&b, "oven")->alert.chattering && !last_of(&b, "oven")->notify);
+    assert_int_equal(engine_alarm_report(b.engine, b.t_ms).chattering, 1);
+    bench_next(&b, 1000, "oven", 20);
+    bench_next(&b, 1000, "oven", 20);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 1);
+    bench_wait(&b, 19000);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 2);
+    bench_wait(&b, 3600000);
+    bench_next(&b, 1000, "oven", 20); /* it gives its place back */
+    spike(&b, "oven");
+    assert_true(!last_of(&b, "oven")->alert.chattering);
+    bench_end(&b);
+}
+
+/* It is told by the timer, without a reading; and a shelved one calls nobody. */
+static void what_lasts_is_told_again(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_configure(&b, 4, 4);
+    limit_at(&b, "hot", 80);
+    b.rules[0].escalate_after_ms = 3600000;
+    bench_init_configured(&b);
+    bench_next(&b, 1000, "oven", 99);
+    bench_next(&b, 1000, "fan", 99);
+    char command[80];
+    snprintf(command, sizeof command, "shelve %s %lld", last_of(&b, "fan")->id,
+             (long long)(BENCH_EPOCH_MS + 2 * (int64_t)86400000));
+    bench_apply(&b, (struct record){ .kind = RECORD_COMMAND, .content = text_of(command) });
+    bench_wait(&b, 3600000);
+    const struct told *told = last_of(&b, "oven");
+    assert_true(told->transition == ALERT_UPDATE && told->notify);
+    assert_true(told->severity == SEVERITY_MINOR && told->alert.revision == 2);
+    told = last_of(&b, "fan");
+    assert_true(told->severity == SEVERITY_MINOR && !told->notify && told->alert.revision == 3);
+    bench_wait(&b, 3 * 3600000);
+    assert_int_equal(last_of(&b, "oven")->severity, SEVERITY_MAJOR);
+    assert_int_equal(bench_count(&b, ALERT_UPDATE), 5);
+    bench_wait(&b, 30 * (int64_t)86400000);
+    assert_int_equal(bench_count(&b, ALERT_UPDATE), 5);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_report_counts_what_was_told),
         cmocka_unit_test(learning_is_counted_apart),
+        cmocka_unit_test(a_device_has_one_incident_a_minute),
+        cmocka_unit_test(a_storm_is_one_alert),
+        cmocka_unit_test(a_series_has_a_budget_a_day),
+        cmocka_unit_test(chatter_calls_nobody),
+        cmocka_unit_test(what_lasts_is_told_again),
     };
     return cmocka_run_group_tests_name("engine_alarm", tests, NULL, NULL);
 }

@@ -29,8 +29,11 @@ static void mix_alert(void *ctx, const struct alert_event *event)
 {
     mix(ctx, event->id, ALERT_ID_BYTES);
     mix(ctx, &event->alert->revision, sizeof event->alert->revision);
-    mix(ctx, &event->alert->peak_score, sizeof(double));
+    mix(ctx, &event->alert->peak.score, sizeof(double));
     mix(ctx, &event->transition, sizeof event->transition);
+    mix(ctx, &event->severity, sizeof event->severity);
+    mix(ctx, &event->notify, sizeof event->notify);
+    mix(ctx, event->incident, strlen(event->incident));
     mix(ctx, &event->event_time_ms, sizeof event->event_time_ms);
     for (uint32_t i = 0; i < event->recent_count; i++)
         mix(ctx, &event->recent[i].value, sizeof(double));
@@ -94,6 +97,9 @@ static void configure(struct bench *b, int64_t reorder_ms)
     b->config.window.slots = 3;
     b->config.out_of_orderness_ms = 9000;
     b->config.learning_readings = 50;
+    b->config.alarms.group_ms = 20000;
+    b->config.alarms.flood = (struct flood_config){ 3, 30000 };
+    b->config.alarms.budget = 40;
     b->config.rejects_per_minute_max = 12;
     b->config.shed_for_ms = 20000;
     b->config.lag_grows_for_ms = 60000;
@@ -114,6 +120,11 @@ static void configure(struct bench *b, int64_t reorder_ms)
     bench_rule(b, DETECTOR_SHIFT, "shift");
     bench_rule(b, DETECTOR_RATE, "rate");
     bench_rule(b, DETECTOR_BASELINE, "baseline");
+    for (uint32_t i = 0; i < b->config.rule_count; i++) {
+        b->rules[i].escalate_after_ms = 1000 * (i % 3);
+        b->rules[i].escalate_score = 1.5;
+        b->rules[i].chatter = i % 2 == 0;
+    }
 }
 
 static void journal(struct journal *j, const struct record *record)

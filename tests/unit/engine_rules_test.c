@@ -80,7 +80,7 @@ static void a_silent_device_silences_its_metrics(void **state)
     assert_int_equal(bench_count(&b, ALERT_RAISE), 1);
     const struct told *alert = alert_at(&b, 0);
     assert_string_equal(alert->rule, "device_silent");
-    assert_true(alert->alert.last.observed >= 180000 && alert->alert.last.observed < 190000);
+    assert_true(alert->alert.peak.observed >= 180000 && alert->alert.peak.observed < 190000);
     uint64_t cursor = 0;
     struct alert_view view;
     assert_true(engine_alert(b.engine, &cursor, &view));

@@ -238,7 +238,7 @@ static void too_many_rejects_are_told(void **state)
     const struct told *alert = only(&b, TOLD_ALERT);
     assert_string_equal(alert->device, "$gateway");
     assert_string_equal(alert->rule, "reject_rate");
-    assert_true(alert->transition == ALERT_RAISE && alert->alert.last.observed == 11);
+    assert_true(alert->transition == ALERT_RAISE && alert->alert.peak.observed == 11);
     struct alert_view view;
     uint64_t cursor = 0;
     assert_true(engine_alert(b.engine, &cursor, &view));

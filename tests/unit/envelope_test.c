@@ -36,7 +36,7 @@ static struct alert alert_example(void)
 {
     return (struct alert){ .state = ALERT_RAISED, .number = 1, .revision = 1, .count = 1, .suppressed = 2,
                            .onset_event_ms = 1790000002000, .last_event_ms = 1790000002000, .onset_block = 40,
-                           .last = { .observed = 9.5, .low = 1.1, .high = 2.3,
+                           .peak = { .observed = 9.5, .low = 1.1, .high = 2.3,
                                      .score = 78.0, .threshold = 6.0 } };
 }
 
@@ -62,18 +62,23 @@ static void alerts_are_the_vectors(void **state)
     struct detector_config rule = rule_example();
     struct alert alert = alert_example();
     struct alert_event event = event_example(&alert, &rule);
+    alert.member = 1;
+    memcpy(event.incident, "01J8Q4W3ZK5T8N2V6R0B7D1F9G", sizeof event.incident);
     for (uint32_t i = 0; i < 4; i++) {
         char room[ENVELOPE_ALERT_BYTES_MAX], again[ENVELOPE_ALERT_BYTES_MAX];
         alert.revision = i % 3 + 1;
         alert.acknowledged = i == 1 || i == 2;
         alert.shelved_until_ms = i == 1 ? 1790003600000 : 0;
         event.transition = i == 2 ? ALERT_CLEAR : i == 1 ? ALERT_UPDATE : ALERT_RAISE;
+        event.notify = i == 0;
         event.t_ms = 1002345 + 60000 * (i % 3);
         event.last_block = 41 + i % 3;
         if (i == 3) { /* another alert: an (id, revision) has one text */
             memcpy(event.id, "01J8Q4W3ZK5T8N2V6R0B7D1F9J", sizeof event.id);
             rule = (struct detector_config){ .name = "baseline", .kind = DETECTOR_BASELINE };
             alert.reason = REASON_HIGH;
+            alert.member = 2;
+            alert.in_storm = alert.over_budget = alert.chattering = true;
         }
         struct text first = envelope_alert(&e, 17 + i, &event, &pump, i != 3, room, sizeof room);
         struct text second = envelope_alert(&e, 17 + i, &event, &pump, i != 3, again, sizeof again);
@@ -90,11 +95,12 @@ static void an_alert_of_a_device_is_the_vector(void **state)
     struct envelope e = envelope_example();
     struct detector_config rule = { .name = "device_clock", .kind = DETECTOR_LIMIT, .severity = SEVERITY_WARNING };
     struct alert alert = alert_example();
-    alert.last = (struct alert_figures){ .observed = 3, .low = 0, .high = 2, .score = 3,
+    alert.peak = (struct alert_figures){ .observed = 3, .low = 0, .high = 2, .score = 3,
                                    .threshold = 3 };
     struct alert_event event = event_example(&alert, &rule);
     memcpy(event.id, "01J8Q4W3ZK5T8N2V6R0B7D1F9K", sizeof event.id);
     event.severity = SEVERITY_WARNING;
+    event.notify = true;
     event.metric = event.unit = (struct text){ 0 };
     event.usual = NULL;
     event.recent_count = 0;
@@ -146,16 +152,16 @@ static void the_state_is_told_as_it_is(void **state)
     }
     event.unit = (struct text){ 0 };
     event.usual = NULL; /* an alert of the gateway itself, of a detector without a band */
-    alert.last.low = 1;
-    alert.last.high = 0;
+    alert.peak.low = 1;
+    alert.peak.high = 0;
     alert.shelved_until_ms = event.t_ms + e.offset_ms; /* shelving ends now */
     struct text text = envelope_alert(&e, 1, &event, NULL, true, room, sizeof room - 1);
     room[text.bytes] = 0;
     assert_non_null(strstr(room, "\"expected\":{}"));
     assert_non_null(strstr(room, "\"shelved\":false"));
     assert_null(strstr(room, "\"unit\""));
-    alert.last.low = -READING_NUMBER_MAX; /* a limit to one side */
-    alert.last.high = 7;
+    alert.peak.low = -READING_NUMBER_MAX; /* a limit to one side */
+    alert.peak.high = 7;
     text = envelope_alert(&e, 1, &event, NULL, true, room, sizeof room - 1);
     room[text.bytes] = 0;
     assert_non_null(strstr(room, "\"expected\":{\"high\":7}"));
@@ -178,7 +184,7 @@ static void the_worst_alert_fits(void **state)
     struct statistics worst = { .count = 1, .ew_mean = -DBL_MAX };
     struct alert alert = alert_example();
     alert.revision = alert.count = alert.suppressed = UINT32_MAX;
-    alert.last = (struct alert_figures){ .observed = -DBL_MAX, .low = -9.8765432109876543e139, .high = -1.2345678901234567e-139,
+    alert.peak = (struct alert_figures){ .observed = -DBL_MAX, .low = -9.8765432109876543e139, .high = -1.2345678901234567e-139,
                                    .score = -DBL_MAX,
                                    .threshold = -DBL_MAX };
     struct alert_event event = event_example(&alert, &rule);

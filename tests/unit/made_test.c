@@ -19,7 +19,7 @@ static struct said some(void)
 {
     return (struct said){
         .alert = { .revision = 2, .count = 3, .reason = REASON_NONE, .shelved_until_ms = 5, .onset_event_ms = 1500,
-                   .last_event_ms = 2000, .last = { 99, 10, 30, 4, 3 } },
+                   .last_event_ms = 2000, .peak = { 99, 10, 30, 4, 3 } },
         .event = { .id = "X", .key = { 1, 2 }, .transition = ALERT_UPDATE, .rule = &rule, .severity = SEVERITY_MINOR,
                    .device = { "oven", 4 }, .metric = { "temp", 4 }, .unit = { "C", 1 }, .usual = &usual,
                    .recent = recent, .recent_count = 2, .t_ms = 7, .event_time_ms = 2000, .first_block = 3,
@@ -74,12 +74,12 @@ static void what_an_alert_says_is_seen(void **state)
     CHANGED(said.alert.shelved_until_ms++);
     CHANGED(said.alert.onset_event_ms++);
     CHANGED(said.alert.last_event_ms++);
-    CHANGED(said.alert.last.observed = 98);
-    CHANGED(said.alert.last.low = 9);
-    CHANGED(said.alert.last.high = 31);
-    CHANGED(said.alert.last.score = 5);
-    CHANGED(said.alert.last.threshold = 2);
-    CHANGED(said.alert.last.observed = -0.0; before.alert.last.observed = 0.0); /* bits, not values */
+    CHANGED(said.alert.peak.observed = 98);
+    CHANGED(said.alert.peak.low = 9);
+    CHANGED(said.alert.peak.high = 31);
+    CHANGED(said.alert.peak.score = 5);
+    CHANGED(said.alert.peak.threshold = 2);
+    CHANGED(said.alert.peak.observed = -0.0; before.alert.peak.observed = 0.0); /* bits, not values */
 }
 
 static void what_a_result_says_is_seen(void **state)

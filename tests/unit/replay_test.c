@@ -129,7 +129,7 @@ static void on_alert(void *ctx, const struct alert_event *event)
     assert_in_range(s.said_count, 0, SAID_MAX - 1);
     (void)snprintf(s.said[s.said_count++].what, sizeof s.said[0].what, "%.*s %s %u %d %lld %.17g",
                    (int)event->device.bytes, event->device.at, event->rule->name, event->alert->revision,
-                   (int)event->transition, (long long)event->event_time_ms, event->alert->last.observed);
+                   (int)event->transition, (long long)event->event_time_ms, event->alert->peak.observed);
 }
 
 static void on_result(void *ctx, const struct window_result *result)
