@@ -56,6 +56,7 @@ def run_all(paths, runner):
 def main():
     paths = [a for a in sys.argv[1:] if not a.startswith("--")]
     runner = next((a.removeprefix("--runner=").split() for a in sys.argv[1:] if a.startswith("--runner=")), [])
+    os.environ.pop("MAKEFLAGS", None)  # a test's own make is nobody's child
     total_ok = total_bad = total_skipped = 0
     for path, (ok, bad, skipped, seconds, text) in run_all(paths, runner):
         total_ok, total_bad, total_skipped = total_ok + ok, total_bad + bad, total_skipped + skipped
