@@ -27,6 +27,8 @@ def run_one(path, runner):
         done = subprocess.run([path] if script else [*runner, path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S,
                               stdin=subprocess.DEVNULL)
         code, text = done.returncode, done.stdout.decode("utf-8", "replace")
+    except OSError as wrong:
+        code, text = 126, f"{wrong}\n"
     except subprocess.TimeoutExpired as late:
         code, text = 124, (late.stdout or b"").decode("utf-8", "replace") + "\ntimed out\n"
     seconds = time.monotonic() - start

@@ -13,7 +13,7 @@ static const char yaml[] = "clock: {trust: system}\n"
                            "    url: mqtt://127.0.0.1:1883\n"
                            "    topics: [\"t/{device}/{metric}\"]\n"
                            "    payload: {value: \"\"}\n"
-                           "usual: {all: false}\ndetectors: [{name: hot, type: limit, high: 80, clear_after: 0s}]\n"
+                           "usual: {all: false}\ndetectors: [{name: hot, type: limit, high: 80, clear_after: 0s, chatter: false}]\n"
                            "alerts: {reject_rate: 2/m}\n"
                            "commit: {max_age: 100ms}\n"
                            "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n";

@@ -16,7 +16,7 @@
     "    topics: [\"t/{device}/{metric}\"]\n" \
     "    payload: {value: \"\"}\n" \
     "window: {size: 1s, lateness: 0s, out_of_orderness: 0s}\n" \
-    "detectors: [{name: hot, type: limit, high: " high ", for: 0s, clear_after: 0s, cooldown: 0s, hysteresis: 0}]\n" \
+    "detectors: [{name: hot, type: limit, high: " high ", for: 0s, clear_after: 0s, cooldown: 0s, hysteresis: 0, chatter: false}]\n" \
     "commit: {max_age: 100ms}\n" \
     "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n"
 
