@@ -43,9 +43,9 @@ def interrupt(_number, _frame):
 RULES = """\
 usual: {all: false}
 detectors:
-  - {type: spike, cooldown: 1s}
-  - {type: shift, cooldown: 1s, severity: major}
-  - {type: stuck, cooldown: 1s, severity: minor}
+  - {type: spike, cooldown: 1s, chatter: false}
+  - {type: shift, cooldown: 1s, severity: major, chatter: false}
+  - {type: stuck, cooldown: 1s, severity: minor, chatter: false}
   - {type: silent}
 """
 

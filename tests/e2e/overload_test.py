@@ -35,7 +35,7 @@ sources:
     topics: ["t/{{device}}/{{metric}}"]
     payload: {{value: /v, sequence: /n, time: /t}}
 usual: {{all: false}}
-detectors: [{{type: limit, high: 80, cooldown: 0s, clear_after: 0s}}]
+detectors: [{{type: limit, high: 80, cooldown: 0s, clear_after: 0s, chatter: false}}]
 commit: {{max_age: 100ms}}
 store: {{disk_max: 2GiB}}
 shed: {shed}

@@ -30,9 +30,9 @@ OLD = 1000  # readings
 OUTSIDE_MAX = 0.40  # in 1,000 readings there
 RULES = """\
 detectors:
-  - {type: baseline, clear_after: 0s}
-  - {type: stuck, clear_after: 0s}
-  - {type: missing, clear_after: 0s}
+  - {type: baseline, clear_after: 0s, chatter: false}
+  - {type: stuck, clear_after: 0s, chatter: false}
+  - {type: missing, clear_after: 0s, chatter: false}
 """
 
 

@@ -100,7 +100,7 @@ streams:
 commit: {{max_age: 100ms}}
 window: {{size: 1s, lateness: 5s, out_of_orderness: 500ms, idle: 1s, slots: 9}}
 usual: {{all: false}}
-detectors: [{{type: limit, name: high, metric: level, high: 50, clear_after: 0s}}]
+detectors: [{{type: limit, name: high, metric: level, high: 50, clear_after: 0s, chatter: false}}]
 uplink:
   url: mqtt://localhost:{cloud}
   receipts: true
