@@ -76,6 +76,7 @@ class System:
 
     def __enter__(self):
         signal.signal(signal.SIGTERM, interrupt)  # nothing may be left behind by that either
+        signal.signal(signal.SIGINT, interrupt)   # a shell's background job begins by ignoring it
         for part in ("broker", "gateway"):
             os.mkdir(self.path(part))
         for name in ("broker.conf", "cloud-broker.conf", "gateway.yaml"):
