@@ -30,6 +30,7 @@ clock: {{trust: system}}
 window: {{size: 1s, lateness: 0s, out_of_orderness: 0s, recent: {recent}}}
 {more}
 usual: {{all: false}}
+alerts: {{storm: 0}}
 detectors: [{{type: limit, name: high, metric: "*", high: 50, hysteresis: 0, for: 0s, clear_after: 0s, cooldown: 0s, chatter: false}}]
 uplink:
   url: mqtts://localhost:{cloud}
