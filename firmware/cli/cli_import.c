@@ -7,7 +7,7 @@
 
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
-#include "firmware/cli/journal_line.h"
+#include "firmware/replay/journal_line.h"
 #include "firmware/gateway/gateway.h"
 #include "firmware/gateway/replay.h"
 #include "pipeline/err.h"

@@ -6,9 +6,9 @@
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
 #include "firmware/cli/detect_csv.h"
-#include "firmware/cli/replay_diff.h"
-#include "firmware/cli/replay_file.h"
-#include "firmware/cli/replay_same.h"
+#include "firmware/replay/replay_diff.h"
+#include "firmware/replay/replay_file.h"
+#include "firmware/replay/replay_same.h"
 #include "firmware/config/config_parts.h"
 
 static const char help[] =

@@ -6,8 +6,8 @@
  * meanwhile stand in the WAL's copy too, as long as the WAL does not begin anew; its header tells,
  * and then the copy is made again. The copy is in a directory of its own under TMPDIR, else
  * /var/tmp, and goes with it. */
-#ifndef FIRMWARE_CLI_JOURNAL_COPY_H
-#define FIRMWARE_CLI_JOURNAL_COPY_H
+#ifndef FIRMWARE_REPLAY_JOURNAL_COPY_H
+#define FIRMWARE_REPLAY_JOURNAL_COPY_H
 
 #include "storage/block.h"
 #include "storage/store.h"

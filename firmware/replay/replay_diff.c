@@ -1,10 +1,10 @@
-#include "firmware/cli/replay_diff.h"
+#include "firmware/replay/replay_diff.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "firmware/cli/cli.h"
-#include "firmware/cli/replay_out.h"
+#include "firmware/replay/replay_out.h"
 #include "firmware/config/config_parts.h"
 #include "pipeline/timestamp.h"
 

@@ -1,8 +1,8 @@
 /* replay_same: a stretch of a journal as it was, compared with what it says that it made. */
-#ifndef FIRMWARE_CLI_REPLAY_SAME_H
-#define FIRMWARE_CLI_REPLAY_SAME_H
+#ifndef FIRMWARE_REPLAY_SAME_H
+#define FIRMWARE_REPLAY_SAME_H
 
-#include "firmware/cli/replay_run.h"
+#include "firmware/replay/replay_run.h"
 
 struct replay_same {
     const char *store;   /* its file */

@@ -1,4 +1,4 @@
-#include "firmware/cli/replay_ledger.h"
+#include "firmware/replay/replay_ledger.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* replay_run: a stretch of a journal through a replay, block by block: where to start, what is
  * before the stretch, how fast, and how far it is. Progress goes to stderr while that is a
  * terminal, or where it is asked for. */
-#ifndef FIRMWARE_CLI_REPLAY_RUN_H
-#define FIRMWARE_CLI_REPLAY_RUN_H
+#ifndef FIRMWARE_REPLAY_RUN_H
+#define FIRMWARE_REPLAY_RUN_H
 
-#include "firmware/cli/journal_copy.h"
+#include "firmware/replay/journal_copy.h"
 #include "firmware/gateway/replay.h"
 
 struct replay_range {

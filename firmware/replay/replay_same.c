@@ -1,11 +1,11 @@
-#include "firmware/cli/replay_same.h"
+#include "firmware/replay/replay_same.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "firmware/cli/cli.h"
-#include "firmware/cli/replay_out.h"
+#include "firmware/replay/replay_out.h"
 #include "firmware/config/config_parts.h"
 #include "pipeline/timestamp.h"
 

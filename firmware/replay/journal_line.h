@@ -1,7 +1,7 @@
 /* journal_line: a line of `weir export` as the record that it was made of, bit for bit: the inverse
  * of firmware/api/api_store.c. Lines of an older Weir lack what this one adds, and are refused. */
-#ifndef FIRMWARE_CLI_JOURNAL_LINE_H
-#define FIRMWARE_CLI_JOURNAL_LINE_H
+#ifndef FIRMWARE_REPLAY_JOURNAL_LINE_H
+#define FIRMWARE_REPLAY_JOURNAL_LINE_H
 
 #include "firmware/config/config.h"
 #include "pipeline/made.h"

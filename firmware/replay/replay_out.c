@@ -1,4 +1,4 @@
-#include "firmware/cli/replay_out.h"
+#include "firmware/replay/replay_out.h"
 
 #include <errno.h>
 #include <stdlib.h>

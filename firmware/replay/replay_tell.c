@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "firmware/cli/replay_diff.h"
+#include "firmware/replay/replay_diff.h"
 #include "firmware/cli/table.h"
 #include "firmware/config/config_parts.h"
 #include "pipeline/timestamp.h"

@@ -1,7 +1,7 @@
 /* replay_out: what a replay makes, as JSON Lines: alerts as they leave a gateway (with a sequence
  * of zero, since they stand in no lane), window results as objects. */
-#ifndef FIRMWARE_CLI_REPLAY_OUT_H
-#define FIRMWARE_CLI_REPLAY_OUT_H
+#ifndef FIRMWARE_REPLAY_OUT_H
+#define FIRMWARE_REPLAY_OUT_H
 
 #include <stdio.h>
 

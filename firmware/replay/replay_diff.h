@@ -1,9 +1,9 @@
 /* replay_diff: what another configuration would have said over the same stretch of a journal. */
-#ifndef FIRMWARE_CLI_REPLAY_DIFF_H
-#define FIRMWARE_CLI_REPLAY_DIFF_H
+#ifndef FIRMWARE_REPLAY_DIFF_H
+#define FIRMWARE_REPLAY_DIFF_H
 
-#include "firmware/cli/replay_ledger.h"
-#include "firmware/cli/replay_run.h"
+#include "firmware/replay/replay_ledger.h"
+#include "firmware/replay/replay_run.h"
 
 struct replay_diff {
     const char *store;   /* its file */

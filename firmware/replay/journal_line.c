@@ -1,4 +1,4 @@
-#include "firmware/cli/journal_line.h"
+#include "firmware/replay/journal_line.h"
 
 #include <assert.h>
 #include <stdio.h>

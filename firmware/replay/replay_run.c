@@ -1,4 +1,4 @@
-#include "firmware/cli/replay_run.h"
+#include "firmware/replay/replay_run.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,13 +1,13 @@
-#include "firmware/cli/replay_file.h"
+#include "firmware/replay/replay_file.h"
 
 #include <inttypes.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "firmware/cli/cli.h"
-#include "firmware/cli/recorded.h"
-#include "firmware/cli/replay_diff.h"
-#include "firmware/cli/replay_out.h"
+#include "firmware/replay/recorded.h"
+#include "firmware/replay/replay_diff.h"
+#include "firmware/replay/replay_out.h"
 #include "firmware/cli/table.h"
 #include "firmware/config/config_parts.h"
 #include "pipeline/timestamp.h"

@@ -1,6 +1,6 @@
 /* replay_file: what a configuration says of a recorded file. */
-#ifndef FIRMWARE_CLI_REPLAY_FILE_H
-#define FIRMWARE_CLI_REPLAY_FILE_H
+#ifndef FIRMWARE_REPLAY_FILE_H
+#define FIRMWARE_REPLAY_FILE_H
 
 #include "pipeline/text.h"
 

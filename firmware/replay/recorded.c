@@ -1,4 +1,4 @@
-#include "firmware/cli/recorded.h"
+#include "firmware/replay/recorded.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-#include "firmware/cli/journal_copy.h"
+#include "firmware/replay/journal_copy.h"
 
 #include <errno.h>
 #include <fcntl.h>

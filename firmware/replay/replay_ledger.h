@@ -4,8 +4,8 @@
  * Alerts of two replays are taken for the same one when they are of the same rule, device and
  * metric and overlap in event time: ids hang on the journal's blocks, onsets on the configuration.
  */
-#ifndef FIRMWARE_CLI_REPLAY_LEDGER_H
-#define FIRMWARE_CLI_REPLAY_LEDGER_H
+#ifndef FIRMWARE_REPLAY_LEDGER_H
+#define FIRMWARE_REPLAY_LEDGER_H
 
 #include "pipeline/alerts/alert.h"
 #include "pipeline/window.h"

@@ -3,8 +3,8 @@
  * milliseconds), else event_time, time, timestamp or ts (RFC 3339, or Unix seconds). What
  * `weir export` writes is both; of its lines those are taken that hold readings, and with t_ms
  * when each arrived. A reading that names no device or metric has those of the file. */
-#ifndef FIRMWARE_CLI_RECORDED_H
-#define FIRMWARE_CLI_RECORDED_H
+#ifndef FIRMWARE_REPLAY_RECORDED_H
+#define FIRMWARE_REPLAY_RECORDED_H
 
 #include "firmware/cli/detect_csv.h"
 #include "pipeline/record.h"
