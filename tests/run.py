@@ -3,8 +3,8 @@
 
 A test is a program: a cmocka binary, or a script in tests/e2e. It exits 0 (passed), 77 (skipped; its last line says
 why) or otherwise (failed). Binaries are counted by their own [       OK ] and [  FAILED  ] lines, so a program with
-twelve cases counts twelve. Binaries run as many at once as there are processors, in the order given; scripts one by one, because some
-of them measure. Ends with `N passed, N failed, N skipped`, and exits 1 if anything failed. COMMAND stands before each binary: an
+twelve cases counts twelve. As many run at once as there are processors; a script with a line `# Alone: why` (it measures, or builds) waits until
+all others are through, and then has the machine to itself. Ends with `N passed, N failed, N skipped`, and exits 1 if anything failed. COMMAND stands before each binary: an
 emulator, for those of another processor.
 """
 import concurrent.futures
@@ -41,18 +41,22 @@ def run_one(path, runner):
     return ok, bad, skipped, seconds, text
 
 
+def wants_to_be_alone(path):
+    if not path.endswith((".py", ".sh")) or not os.path.exists(path):
+        return False
+    with open(path, encoding="utf-8") as script:
+        return any(line.startswith("# Alone: ") for line in script)
+
+
 def run_all(paths, runner):
-    """Yields (path, outcome) in the order given."""
+    """Yields (path, outcome) as they end."""
+    def run(path):
+        return path, run_one(os.path.join(".", path), runner)
+
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting = []
-        for path in paths:
-            if not path.endswith((".py", ".sh")):
-                waiting.append((path, pool.submit(run_one, os.path.join(".", path), runner)))
-                continue
-            yield from ((earlier, outcome.result()) for earlier, outcome in waiting)
-            waiting = []
-            yield path, run_one(os.path.join(".", path), runner)
-        yield from ((earlier, outcome.result()) for earlier, outcome in waiting)
+        together = [pool.submit(run, path) for path in paths if not wants_to_be_alone(path)]
+        yield from (one.result() for one in concurrent.futures.as_completed(together))
+    yield from (run(path) for path in paths if wants_to_be_alone(path))
 
 
 def main():

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Goal: `make bench` measures what it says: every case runs against the real thing and gives its figures, and what is
 built to be faster is. Method: bench.py --quick; no figure of a machine is judged, only ratios from this one run."""
+# Alone: it measures.
 import json
 import os
 import shutil

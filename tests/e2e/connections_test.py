@@ -2,6 +2,7 @@
 """Goal: connections are held, plain and over TLS, each served, and what one costs is told; more than the file limit allows are
 refused at the start. Method: tests/bench/connections_bench.py, which holds many by `make connections`, with a few hundred; and
 the gateway with a limit of files below its connections."""
+# Alone: it measures.
 import os
 import resource
 import subprocess

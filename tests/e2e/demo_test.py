@@ -3,6 +3,7 @@
 away, kill -9 twice) must exit 0; then its own files, spoilt one at a time, must make `weir-sim report --check` fail
 for the right reason. And a replay of its journal, from a store that holds nothing else, comes to the very bits that the
 cloud has."""
+# Alone: it measures how soon faults are found.
 import contextlib
 import json
 import os

@@ -2,6 +2,7 @@
 """Goal: devices that publish to the gateway itself get what MQTT promises, and a PUBACK means committed. Method: the real
 gateway on loopback; mosquitto_pub at each version and QoS (clients_test.py has the other stock clients), and a plain socket that
 says whatever a case wants: fragments, nonsense, half packets, floods, more connections than there are."""
+# Alone: it measures.
 import os
 import random
 import signal

@@ -7,6 +7,7 @@ Method: the gateway is held to a tenth of a core (a cgroup's quota, else SIGSTOP
 QoS 0 is measured. Then ten times that is offered at QoS 0, by schedule, for SECONDS (10 in the test, 60 with the default thresholds by
 `make overload`; overload_test.py SECONDS signals: without a cgroup), and twelve devices send numbered readings, eight at QoS 1 and four at QoS 2, some
 of them anomalous. What was due and could not be sent is not sent later. The same readings of QoS 1 and 2 go to another gateway in peace."""
+# Alone: it measures.
 import json
 import os
 import select

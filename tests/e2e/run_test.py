@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Goal: `make run`'s program shows alerts arriving in the cloud, and leaves nothing behind on Ctrl-C. Method: run it,
 wait for the first alert, interrupt it; no process and no directory of it may be left."""
+# Alone: it looks at what is left of its processes.
 import os
 import re
 import shutil

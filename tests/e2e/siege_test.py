@@ -5,6 +5,7 @@ Method: the real gateway on loopback, on a core of its own; processes that do ea
 age, and in proportion where others use the gateway's core), none of them is lost, the gateway stays inside its memory budget, and what was refused is counted.
 
   SIEGE_SECONDS=60 siege_test.py   for each attack (4)"""
+# Alone: it measures.
 import os
 import random
 import re

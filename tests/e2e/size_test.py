@@ -2,6 +2,7 @@
 """Goal: a board is measured in seconds, what was found is used by weir size and by the gateway, and nothing else is left
 behind; what weir size prints is what it says in JSON. Method: weir bench --calibrate on a directory of the test's own;
 weir size over it, over a file with round figures, and without one; a gateway whose board can take next to nothing."""
+# Alone: it measures.
 import json
 import os
 import re

@@ -3,6 +3,7 @@
 budget, nothing acknowledged is lost; and newcomers come in afterwards. Method: the real gateway on loopback, on a core of its
 own, and on another the flood from tests/bench/flood_bench.c (what it did is printed); a device of another address that
 publishes at QoS 1 all the while."""
+# Alone: it measures.
 import json
 import multiprocessing
 import os

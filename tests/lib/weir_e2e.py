@@ -7,9 +7,11 @@ removed afterwards, each stopped by its own pid. Loopback and unusual ports only
         place.start_gateway()
 """
 import concurrent.futures
+import fcntl
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -35,10 +37,25 @@ def skip_without(*programs):
         sys.exit(SKIP)
 
 
+port_locks, our_ports = [], set()  # a file of which a byte a port is locked until this process ends
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on and no other test is given: they run beside each other. It is below those that the kernel
+    gives to connections, one of which could otherwise take it while a gateway restarts."""
+    if not port_locks:
+        port_locks.append(open(os.path.join(tempfile.gettempdir(), "weir-test-ports"), "ab"))
+    for port in random.sample(range(20000, 32000), 12000):
+        try:
+            fcntl.lockf(port_locks[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        if port not in our_ports:
+            our_ports.add(port)
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_until(what, done, seconds=20, step=0.05):
