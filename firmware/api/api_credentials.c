@@ -23,7 +23,8 @@ static bool refuse(struct api *api, struct api_response *response, int error, co
                        credentials_max(api->start.credentials));
         return api_fail(api, response, 409, why);
     case WEIR_EIO:
-        return api_fail(api, response, 500, "the file of credentials could not be written");
+        return api_fail(api, response, 500,
+                        "the file of credentials could not be written and flushed");
     default:
         return api_fail(api, response, 409,
                         credentials_max(api->start.credentials) == 0

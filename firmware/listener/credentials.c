@@ -15,7 +15,13 @@
 #include "pipeline/codec/codec_json_check.h"
 #include "pipeline/err.h"
 
-enum { SALT_BYTES = 16, HASH_BYTES = 32, LINE_BYTES = 256, PIECE_BYTES = 16 * 1024 };
+enum {
+    SALT_BYTES = 16,
+    HASH_BYTES = 32,
+    LINE_BYTES = 256,
+    PIECE_BYTES = 16 * 1024,
+    REVOKED_MORE = 256 /* who has only a certificate can be shut out of a full table too */
+};
 
 struct credential {
     char name[READING_NAME_BYTES_MAX + 1];
@@ -32,7 +38,8 @@ struct table { /* in order of name */
 struct credentials {
     const struct config *config;
     char path[CONFIG_PATH_BYTES_MAX + 24], new_path[CONFIG_PATH_BYTES_MAX + 24];
-    uint32_t max; /* 0: no listener asks for any */
+    uint32_t max;       /* with a password; 0: no listener asks for any */
+    uint32_t room;      /* of a table */
     bool keeps_revoked; /* a certificate may name them too */
     struct table tables[2];
     uint32_t half; /* the one that counts */
@@ -40,6 +47,7 @@ struct credentials {
     struct loop_call call;
     struct credentials_change change; /* under way, or the last */
     bool changing;
+    bool placed;             /* by its thread: the new file is the one that a start would read */
     int written;             /* what its thread came to */
     char piece[PIECE_BYTES]; /* of the file, on its way */
 };
@@ -60,15 +68,17 @@ struct credentials *credentials_init(const struct config *config, struct arena *
 {
     bool certificates;
     uint32_t max = asks(config, &certificates) ? config->engine.devices_max : 0;
+    uint32_t room = max + (certificates ? REVOKED_MORE : 0);
     struct credentials *c = arena_take(arena, 1, sizeof *c);
-    struct credential *all = arena_take(arena, 2 * (size_t)max + 1, sizeof *all);
+    struct credential *all = arena_take(arena, 2 * (size_t)room + 1, sizeof *all);
     if (c == NULL)
         return NULL;
     c->config = config;
     c->max = max;
+    c->room = room;
     c->keeps_revoked = certificates;
     c->tables[0].all = all;
-    c->tables[1].all = all + max;
+    c->tables[1].all = all + room;
     (void)snprintf(c->path, sizeof c->path, "%s/credentials", config->data_dir); /* fits */
     (void)snprintf(c->new_path, sizeof c->new_path, "%s/credentials.new", config->data_dir);
     return c;
@@ -228,7 +238,7 @@ static int read_table(struct credentials *c, FILE *file, char *why)
         if (bytes == 0 || line[bytes - 1] != '\n')
             break;
         line[bytes - 1] = '\0';
-        if (!read_line(t, c->max, line)) {
+        if (!read_line(t, c->room, line)) {
             (void)snprintf(why, 256, "%.120s: line %u: damaged, or over limits.devices (%u)",
                            c->path, number, c->max);
             return WEIR_ECORRUPT;
@@ -306,8 +316,8 @@ static void write_file(void *ctx)
     bool good = fd >= 0 && write_table(c, &c->tables[1 - c->half], fd);
     if (fd >= 0)
         good = close(fd) == 0 && good;
-    good = good && rename(c->new_path, c->path) == 0;
-    c->written = good && flush_directory(c->config->data_dir) ? 0 : WEIR_EIO;
+    c->placed = good && rename(c->new_path, c->path) == 0;
+    c->written = c->placed && flush_directory(c->config->data_dir) ? 0 : WEIR_EIO;
 }
 
 /* --- changes ------------------------------------------------------------------------------------
@@ -353,7 +363,8 @@ static int judge(const struct credentials *c, enum credentials_verb verb, struct
     bool known = there || (verb == CREDENTIALS_REVOKE && c->keeps_revoked);
     if (verb != CREDENTIALS_ADD && !known)
         return WEIR_ENOTFOUND;
-    return e == NULL && t->count == c->max ? WEIR_EFULL : 0;
+    uint32_t room = verb == CREDENTIALS_REVOKE ? c->room : c->max;
+    return e == NULL && t->count >= room ? WEIR_EFULL : 0;
 }
 
 int credentials_begin(struct credentials *c, enum credentials_verb verb, const char *name,
@@ -392,7 +403,7 @@ const struct credentials_change *credentials_turn(struct credentials *c)
     c->call.done = false;
     c->changing = false;
     c->change.result = c->written;
-    if (c->written == 0)
+    if (c->placed)
         c->half = 1 - c->half;
     struct log_name name = log_name(c->change.name, strlen(c->change.name));
     log_event("credentials_changed", "device=\"%s\" what=%s ok=%d", name.text,

@@ -6,8 +6,9 @@
  * new one begins, and that must not lock every device out. The file is written whole, on a thread,
  * flushed, and put in place by rename: a kill or power cut leaves the old or the new one.
  *
- * Bounded by limits.devices. Two tables: a change is made in the second, and counts when its file
- * is on the disk. One change at a time. */
+ * Bounded by limits.devices, and 256 more that can only be revoked where certificates are taken.
+ * Two tables: a change is made in the second, and counts when its file is in place. One change at a
+ * time. */
 #ifndef FIRMWARE_CREDENTIALS_H
 #define FIRMWARE_CREDENTIALS_H
 
@@ -47,7 +48,9 @@ struct credentials_change {
     char name[READING_NAME_BYTES_MAX + 1];
     char password[CREDENTIALS_PASSWORD_BYTES + 1]; /* out: ADD, ROTATE */
     bool was_known; /* it had an entry; a certificate alone may name one that has none */
-    int result;                                    /* 0, or WEIR_EIO: nothing changed */
+    /* 0, or WEIR_EIO: nothing changed, or the directory's flush failed, and it is in effect until a
+     * power cut may undo it */
+    int result;
 };
 
 /* Begin a change. WEIR_EBUSY: another is under way, or no

@@ -130,7 +130,6 @@ static void what_can_not_be_done_changes_nothing(void **state)
         { CREDENTIALS_ADD, "d0", WEIR_ELATE },       { CREDENTIALS_ADD, "", WEIR_EINVAL },
         { CREDENTIALS_ADD, "a/b", WEIR_EINVAL },     { CREDENTIALS_ADD, "a\nb", WEIR_EINVAL },
         { CREDENTIALS_ROTATE, "e", WEIR_ENOTFOUND }, { CREDENTIALS_ADD, "e", WEIR_EFULL },
-        { CREDENTIALS_REVOKE, "e", WEIR_EFULL },
     };
     for (int i = 0; i < DEVICES; i++) {
         (void)snprintf(name, sizeof name, "d%d", i);
@@ -145,6 +144,26 @@ static void what_can_not_be_done_changes_nothing(void **state)
     assert_false(credentials_revoked(c, text_of("d3")));
     (void)change(CREDENTIALS_REVOKE, "d3");
     assert_int_equal(credentials_begin(c, CREDENTIALS_ROTATE, "d3", 0), WEIR_ENOTFOUND);
+}
+
+/* Who shows a certificate of a device that never had a password: 256 rows are kept for those. */
+static void a_full_table_still_shuts_out(void **state)
+{
+    (void)state;
+    char name[32], why[256];
+    for (int i = 0; i < DEVICES; i++) {
+        (void)snprintf(name, sizeof name, "d%d", i);
+        (void)change(CREDENTIALS_ADD, name);
+    }
+    for (int i = 0; i < 256; i++) {
+        (void)snprintf(name, sizeof name, "stolen %d", i);
+        (void)change(CREDENTIALS_REVOKE, name);
+        assert_true(credentials_revoked(c, text_of(name)));
+    }
+    assert_int_equal(credentials_begin(c, CREDENTIALS_REVOKE, "one more", 0), WEIR_EFULL);
+    assert_int_equal(credentials_begin(c, CREDENTIALS_ADD, "another", 0), WEIR_EFULL);
+    assert_int_equal(start_anew(why), 0);
+    assert_true(credentials_revoked(c, text_of("stolen 255")));
 }
 
 /* Who has no certificate needs no row to be shut out. */
@@ -280,6 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_password_opens_for_its_device, begin, end),
         cmocka_unit_test_setup_teardown(what_can_not_be_done_changes_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(a_full_table_still_shuts_out, begin, end),
         cmocka_unit_test_setup_teardown(without_certificates_the_revoked_are_forgotten, begin, end),
         cmocka_unit_test_setup_teardown(nobody_is_known_where_nobody_is_asked, begin, end),
         cmocka_unit_test_setup_teardown(a_file_that_can_not_be_written_changes_nothing, begin, end),
