@@ -22,6 +22,7 @@ static const struct cli_command commands[] = {
     { "detect", "the baseline detector over a recorded series", cli_detect },
     { "replay", "the journal once more: the same as then?", cli_replay },
     { "check", "check a configuration: faults, budgets, what it can lose", cli_check },
+    { "contract", "may a contract follow an older one: check, schema", cli_contract },
     { "config", "explain keys, print the reference or what applies", cli_config },
     { "size", "what a load needs: processor, memory, disk, flash, gateways", cli_size },
     { "bench", "measure what this board can do, for size", cli_bench },

@@ -69,56 +69,78 @@ static void print_range(const struct contract_metric *metric, char to[64])
     (void)snprintf(to, 64, "[%s, %s]", min, max);
 }
 
+static bool unit_changed(const struct contract_metric *old, const struct contract_metric *new_one)
+{
+    return new_one->unit[0] != '\0' && strcmp(new_one->unit, old->unit) != 0;
+}
+
+/* What a search for the n-th reason is at. */
+struct search {
+    uint32_t left; /* to pass over */
+    char *why;
+    size_t bytes;
+};
+
+static bool is_it(struct search *s)
+{
+    return s->left-- == 0;
+}
+
 /* What of a reading made for `old` is no longer good, where something is. Cut short is fine. */
-static void metric_fault(const struct contract_metric *old, const struct contract_metric *new_one,
-                         char *why, size_t bytes)
+static bool metric_fault(const struct contract_metric *old, const struct contract_metric *new_one,
+                         struct search *s)
 {
     static const char *const types[] = { "number", "boolean", "text" };
+    const char *name = old->name;
     char from[64], to[64];
-    if (new_one->type != old->type)
-        (void)snprintf(why, bytes, "type changed from %s to %s", types[old->type],
-                       types[new_one->type]);
-    else if (new_one->unit[0] != '\0' && strcmp(new_one->unit, old->unit) != 0)
-        (void)snprintf(why, bytes, "unit changed from %s to %s",
-                       old->unit[0] != '\0' ? old->unit : "any", new_one->unit);
-    else if (new_one->type == VALUE_NUMBER && narrowed(old, new_one)) {
+    bool same_type = new_one->type == old->type;
+    if (!same_type && is_it(s))
+        return (void)snprintf(s->why, s->bytes, "metric %s: type changed from %s to %s", name,
+                              types[old->type], types[new_one->type]), true;
+    if (unit_changed(old, new_one) && is_it(s))
+        return (void)snprintf(s->why, s->bytes, "metric %s: unit changed from %s to %s", name,
+                              old->unit[0] != '\0' ? old->unit : "any", new_one->unit), true;
+    if (same_type && new_one->type == VALUE_NUMBER && narrowed(old, new_one) && is_it(s)) {
         print_range(old, from);
         print_range(new_one, to);
-        (void)snprintf(why, bytes, "range narrowed from %s to %s", from, to);
-    } else if (new_one->required && !old->required)
-        (void)snprintf(why, bytes, "became required");
+        (void)snprintf(s->why, s->bytes, "metric %s: range narrowed from %s to %s", name, from, to);
+        return true;
+    }
+    if (new_one->required && !old->required && is_it(s))
+        return (void)snprintf(s->why, s->bytes, "metric %s: became required", name), true;
+    return false;
+}
+
+bool contract_reason(const struct contract *old, const struct contract *new_one, uint32_t n,
+                     char *why, size_t why_bytes)
+{
+    assert(why_bytes > 0);
+    struct search s = { n, why, why_bytes };
+    why[0] = '\0';
+    for (uint32_t i = 0; i < old->metric_count; i++) {
+        const struct contract_metric *before = &old->metrics[i];
+        const struct contract_metric *after = find(new_one, text_of(before->name));
+        if (after != NULL && metric_fault(before, after, &s))
+            return true;
+        if (after == NULL && !new_one->allow_unknown && is_it(&s))
+            return (void)snprintf(why, why_bytes,
+                                  "metric %s: removed, and unknown metrics are refused",
+                                  before->name), true;
+    }
+    for (uint32_t i = 0; i < new_one->metric_count; i++) {
+        const struct contract_metric *after = &new_one->metrics[i];
+        if (after->required && find(old, text_of(after->name)) == NULL && is_it(&s))
+            return (void)snprintf(why, why_bytes, "metric %s: new and required", after->name), true;
+    }
+    if (old->allow_unknown && !new_one->allow_unknown && is_it(&s))
+        return (void)snprintf(why, why_bytes, "unknown metrics are no longer allowed"), true;
+    return false;
 }
 
 bool contract_compatible(const struct contract *old, const struct contract *new_one, char *why,
                          size_t why_bytes)
 {
-    assert(why_bytes > 0);
-    why[0] = '\0';
-    for (uint32_t i = 0; i < old->metric_count; i++) {
-        const struct contract_metric *before = &old->metrics[i];
-        const struct contract_metric *after = find(new_one, text_of(before->name));
-        char fault[CONTRACT_WHY_BYTES] = "";
-        if (after == NULL && !new_one->allow_unknown)
-            (void)snprintf(fault, sizeof fault, "removed, and unknown metrics are refused");
-        if (after != NULL)
-            metric_fault(before, after, fault, sizeof fault);
-        if (fault[0] == '\0')
-            continue;
-        (void)snprintf(why, why_bytes, "metric %s: %s", before->name, fault); /* cut is fine */
-        return false;
-    }
-    for (uint32_t i = 0; i < new_one->metric_count; i++) {
-        const struct contract_metric *after = &new_one->metrics[i];
-        if (!after->required || find(old, text_of(after->name)) != NULL)
-            continue;
-        (void)snprintf(why, why_bytes, "metric %s: new and required", after->name);
-        return false;
-    }
-    if (old->allow_unknown && !new_one->allow_unknown) {
-        (void)snprintf(why, why_bytes, "unknown metrics are no longer allowed");
-        return false;
-    }
-    return true;
+    return !contract_reason(old, new_one, 0, why, why_bytes);
 }
 
 static bool same_metric(const struct contract_metric *a, const struct contract_metric *b)

@@ -46,6 +46,10 @@ const struct contract_metric *contract_missing(const struct contract *contract,
  * narrowed from [-40, 125] to [-40, 80]"). Versions are not looked at. */
 bool contract_compatible(const struct contract *old, const struct contract *new_one, char *why,
                          size_t why_bytes);
+/* The n-th (from 0) of all things that are not; false: there are no more, and *why is empty. O(n
+ * times metrics squared). */
+bool contract_reason(const struct contract *old, const struct contract *new_one, uint32_t n,
+                     char *why, size_t why_bytes);
 /* Whether nothing differs but the order of the metrics. */
 bool contract_same(const struct contract *a, const struct contract *b);
 

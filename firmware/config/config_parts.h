@@ -167,6 +167,8 @@ struct config_reader {
     uint32_t fault_count; /* may exceed the maximum: those are only counted */
     struct config_fault faults[CONFIG_FAULTS_MAX];
     struct config_fault nowhere;
+    bool may_be_contract; /* the file may hold the keys of one contract instead */
+    bool is_contract;     /* and does: it is config->contracts[0] */
 };
 
 /* A new fault at a line and column; its message by format. Then fault_why and fault_fix. */
@@ -179,6 +181,9 @@ struct config_fault *fault_at(struct config_reader *r, const void *field, const 
 /* The same for a whole item or list: the smallest thing that holds all its bytes. */
 struct config_fault *fault_on(struct config_reader *r, const void *field, size_t bytes,
                               const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* A key that the section has not, with what was probably meant. */
+void fault_unknown_key(struct config_reader *r, struct config_place place,
+                       enum config_section section, struct text text);
 void fault_why(struct config_fault *fault, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void fault_fix(struct config_fault *fault, const char *format, ...)
@@ -196,6 +201,7 @@ void config_print_quoted(struct text text, FILE *out);
 void config_walk(struct config_reader *r);   /* config_yaml.c */
 void config_derive(struct config_reader *r); /* config_derive.c */
 void config_check(struct config_reader *r);  /* config_check.c */
+void config_check_contract_list(struct config_reader *r); /* config_contracts.c */
 void config_check_broker(struct config_reader *r, const struct config_broker *broker);
 /* config_check_listener.c */
 void config_check_kind(struct config_reader *r, const struct config_source *source);
@@ -213,6 +219,10 @@ void config_stages(struct config_reader *r, bool environment);
 /* config_read, with the faults kept in *r. */
 void config_reader_run(struct config_reader *r, const char *path, struct config *config,
                        bool environment);
+
+/* Likewise of a file that may hold one contract and no more: the keys of `contracts[]`. What it
+ * names is not looked for. */
+void config_reader_contracts(struct config_reader *r, const char *path, struct config *config);
 
 /* The nearest of `count` names within two edits (one for short words); -1: none is near. */
 uint32_t config_distance(struct text a, struct text b); /* edit distance, a swap counts once */

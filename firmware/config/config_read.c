@@ -30,6 +30,7 @@ static void reader_init(struct config_reader *r, const char *name, struct config
     r->config = config;
     r->place_count = 0;
     r->fault_count = 0;
+    r->may_be_contract = r->is_contract = false;
     clear(config, sizeof *config);
 }
 
@@ -81,7 +82,9 @@ void config_stages(struct config_reader *r, bool environment)
 {
     config_defaults(SECTION_ROOT, r->config);
     config_walk(r);
-    if (r->place_count == 0)
+    if (r->is_contract)
+        config_check_contract_list(r);
+    if (r->is_contract || r->place_count == 0)
         return; /* no map was found: nothing to compare */
     config_derive(r);
     config_check(r);
@@ -123,6 +126,14 @@ void config_reader_run(struct config_reader *r, const char *path, struct config 
     reader_init(r, path, config);
     if (config_load(r, path))
         config_stages(r, environment);
+}
+
+void config_reader_contracts(struct config_reader *r, const char *path, struct config *config)
+{
+    reader_init(r, path, config);
+    r->may_be_contract = true;
+    if (config_load(r, path))
+        config_stages(r, false);
 }
 
 /* --- secrets ----------------------------------------------------------------------------- */

@@ -28,6 +28,28 @@ struct config_fault *fault_new(struct config_reader *r, struct config_place plac
     return f;
 }
 
+void fault_unknown_key(struct config_reader *r, struct config_place place,
+                       enum config_section section, struct text text)
+{
+    const char *where = config_sections[section].path;
+    int shown = text.bytes > 60 ? 60 : (int)text.bytes;
+    struct config_fault *f = fault_new(r, place, "unknown key `%.*s`%s%s", shown, text.at,
+                                       *where != '\0' ? " in " : "", where);
+    const struct config_key *near = config_nearest(section, text);
+    const struct config_key *elsewhere = NULL;
+    for (uint32_t i = 0; i < config_key_count && near == NULL && elsewhere == NULL; i++)
+        if (text_equal(text_of(config_keys[i].name), text))
+            elsewhere = &config_keys[i];
+    fault_why(f, "nothing reads it, so it would be without effect");
+    char path[CONFIG_KEY_PATH_BYTES];
+    if (near != NULL)
+        fault_fix(f, "did you mean `%s`?", near->name);
+    else if (elsewhere != NULL)
+        fault_fix(f, "there is `%s`: look at the indentation", config_key_path(elsewhere, path));
+    else
+        fault_fix(f, "`weir config explain %s` lists the keys", *where != '\0' ? where : "all");
+}
+
 bool config_given(const struct config_reader *r, const void *field)
 {
     for (uint32_t i = 0; i < r->place_count; i++)

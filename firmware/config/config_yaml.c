@@ -372,29 +372,6 @@ static void walk_value(struct config_reader *r, const struct config_key *key,
         *rule = detector_defaults(rule->kind);
 }
 
-static void unknown_key(struct config_reader *r, enum config_section section,
-                        const yaml_node_t *name)
-{
-    struct text text = text_of_node(name);
-    const char *where = config_sections[section].path;
-    int shown = text.bytes > 60 ? 60 : (int)text.bytes;
-    struct config_fault *f = fault_new(r, place_of(name), "unknown key `%.*s`%s%s", shown, text.at,
-                                       *where != '\0' ? " in " : "", where);
-    const struct config_key *near = config_nearest(section, text);
-    const struct config_key *elsewhere = NULL;
-    for (uint32_t i = 0; i < config_key_count && near == NULL && elsewhere == NULL; i++)
-        if (text_equal(text_of(config_keys[i].name), text))
-            elsewhere = &config_keys[i];
-    fault_why(f, "nothing reads it, so it would be without effect");
-    char path[CONFIG_KEY_PATH_BYTES];
-    if (near != NULL)
-        fault_fix(f, "did you mean `%s`?", near->name);
-    else if (elsewhere != NULL)
-        fault_fix(f, "there is `%s`: look at the indentation", config_key_path(elsewhere, path));
-    else
-        fault_fix(f, "`weir config explain %s` lists the keys", *where != '\0' ? where : "all");
-}
-
 /* Every key of the file is one of the section's, and there once. */
 static void check_names(struct config_reader *r, yaml_document_t *document, const yaml_node_t *node,
                         enum config_section section)
@@ -412,7 +389,7 @@ static void check_names(struct config_reader *r, yaml_document_t *document, cons
         }
         const struct config_key *key = config_key_find(section, text_of_node(name));
         if (key == NULL) {
-            unknown_key(r, section, name);
+            fault_unknown_key(r, place_of(name), section, text_of_node(name));
             continue;
         }
         uint32_t i = 0;
@@ -482,7 +459,14 @@ void config_walk(struct config_reader *r)
         return;
     }
     const yaml_node_t *root = yaml_document_get_root_node(&document);
-    if (root != NULL && root->type == YAML_MAPPING_NODE) {
+    bool map = root != NULL && root->type == YAML_MAPPING_NODE;
+    if (map && r->may_be_contract && value_of(&document, root, "sources") == NULL) {
+        r->is_contract = true;
+        r->config->contract_count = 1;
+        item_begin(SECTION_CONTRACT, NULL, (char *)r->config->contracts);
+        remember(r, root, r->config->contracts, sizeof r->config->contracts[0]);
+        walk_map(r, &document, root, SECTION_CONTRACT, (char *)r->config->contracts);
+    } else if (map) {
         remember(r, root, r->config, sizeof *r->config);
         walk_map(r, &document, root, SECTION_ROOT, (char *)r->config);
     } else {

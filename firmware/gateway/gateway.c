@@ -279,6 +279,7 @@ void gateway_begin_turn(struct gateway *g, struct hal_time now)
     tell_sources(g);
     pressure_update(g);
     letters_turn(g);
+    versions_turn(g);
 }
 
 static void take_last_checkpoint(struct gateway *g)

@@ -83,6 +83,8 @@ static void journal_reject(struct gateway *g, const struct record *record)
     engine_apply(g->engine, &kept, &g->out);
     g->ledger.received++;
     g->ledger.rejected[kept.reason]++;
+    if (kept.reason == REJECT_CONTRACT_VERSION)
+        versions_refused(g, kept.reading.source, kept.reading.contract_version);
     tail_add(g, &kept, reject_name(kept.reason));
 }
 

@@ -186,6 +186,12 @@ struct letters { /* gateway_letters.c */
     uint64_t told[REJECT_REASON_END]; /* rejected by then */
 };
 
+enum { VERSIONS_TOLD_MAX = 16 };
+struct versions { /* gateway_versions.c: of one source, of its contract, that were refused */
+    uint32_t seen[VERSIONS_TOLD_MAX]; /* 0: no whole number */
+    uint32_t count, told; /* the first `told` of them went upstream */
+};
+
 struct tail_slot {
     struct tail_entry entry; /* `value` is printed when somebody looks */
     struct value value;      /* TEXT: cut, in entry.value */
@@ -225,6 +231,7 @@ struct gateway {
     struct shed shed;
     struct pressure_watch pressure;
     struct letters letters;
+    struct versions versions[CONFIG_SOURCES_MAX];
     /* time */
     struct hal_time now;
     int64_t t_ms, t_base_ms, mono_base_ms;
@@ -279,6 +286,10 @@ void letters_start(struct gateway *g);
 bool letters_room(const struct gateway *g);
 void letters_removed(struct gateway *g, uint64_t id); /* with the batch that fills */
 void letters_turn(struct gateway *g); /* once an hour: what was rejected */
+
+/* gateway_versions.c */
+void versions_refused(struct gateway *g, uint32_t source, uint32_t version); /* 0: not readable */
+void versions_turn(struct gateway *g); /* tells upstream, each version of a source once */
 
 /* gateway_receipts.c */
 void receipts_init(struct receipts *r, const struct config *config, struct arena *arena);

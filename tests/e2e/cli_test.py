@@ -15,7 +15,7 @@ from weir_e2e import ROOT, WEIR, Place, skip_without  # noqa: E402
 
 SIM = os.path.join(os.path.dirname(WEIR), "weir-sim")
 COMMANDS = {WEIR: ["run", "status", "devices", "show", "tail", "alerts", "dlq", "export", "device", "detect", "size",
-                   "bench", "check", "config", "token", "version"],
+                   "bench", "check", "contract", "config", "token", "version"],
             SIM: ["fleet", "cloud", "inject", "report", "world"]}
 NO_ID = "0" * 26
 # What asks the gateway: its words, and its exit status while the gateway runs.
@@ -26,7 +26,7 @@ ASKING = [(["status"], 0), (["devices"], 0), (["show", "pump"], 0), (["show", "N
 MISUSED = [["show"], ["show", "a", "b"], ["alerts", "eat", NO_ID], ["alerts", "ack"], ["dlq"], ["dlq", "show"],
            ["tail", "-n", "0"], ["tail", "-n", "5x"], ["alerts", "shelve", NO_ID, "--for", "1h"], ["export", "--format", "xml"], ["export", "--from", "x"], ["config"], ["config", "eat"], ["config", "explain", "all", "--json"],
            ["check", "x"], ["version", "x"], ["run", "x"], ["status", "x"], ["devices", "x"], ["tail", "x"], ["export", "x"],
-           ["nosuch"]]
+           ["contract", "check", "a"], ["contract", "check", "a", "b", "--mode", "x"], ["nosuch"]]
 CONFIG = """
 sources:
   - {{name: plant, url: "mqtt://localhost:{port}", payload: {{fields: {{lot: /lot, by: /by}}}},

@@ -107,6 +107,35 @@ static void changes_are_judged(void **state)
     assert_string_equal(cut, "metric ");
 }
 
+/* Not only the first. */
+static void every_reason_is_told(void **state)
+{
+    (void)state;
+    static const struct contract old = { .allow_unknown = true, .metric_count = 3,
+        .metrics = { NUMBER(.has_max = true, .max = 9), { .name = "flow", .unit = "l/s" },
+                     { .name = "on", .type = VALUE_BOOLEAN } } };
+    static const struct contract new_one = { .metric_count = 3,
+        .metrics = { NUMBER(.unit = "K", .has_max = true, .max = 8, .required = true),
+                     { .name = "on", .type = VALUE_TEXT }, { .name = "hum", .required = true } } };
+    static const char *const want[] = {
+        "metric temp: unit changed from any to K",
+        "metric temp: range narrowed from [any, 9] to [any, 8]",
+        "metric temp: became required",
+        "metric flow: removed, and unknown metrics are refused",
+        "metric on: type changed from boolean to text",
+        "metric hum: new and required",
+        "unknown metrics are no longer allowed",
+    };
+    char why[CONTRACT_WHY_BYTES];
+    for (uint32_t n = 0; n < sizeof want / sizeof want[0]; n++) {
+        assert_true(contract_reason(&old, &new_one, n, why, sizeof why));
+        assert_string_equal(why, want[n]);
+    }
+    assert_false(contract_reason(&old, &new_one, 7, why, sizeof why));
+    assert_string_equal(why, "");
+    assert_false(contract_reason(&old, &old, 0, why, sizeof why));
+}
+
 static struct contract random_contract(uint64_t *seed)
 {
     static const char *const names[] = { "a", "b", "c" }, *const units[] = { "", "V" };
@@ -237,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readings_are_checked),
         cmocka_unit_test(changes_are_judged),
+        cmocka_unit_test(every_reason_is_told),
         cmocka_unit_test(compatible_means_still_accepted),
         cmocka_unit_test(what_is_kept_is_the_same),
         cmocka_unit_test(damage_never_harms),

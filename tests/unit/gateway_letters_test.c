@@ -61,6 +61,64 @@ static void an_hour_is_told_once(void **state)
     bench_close(&b);
 }
 
+/* --- a contract that the gateway has not --- */
+
+static const char versioned[] = "clock: {trust: system}\n"
+                                "sources:\n"
+                                "  - {name: plant, url: \"mqtt://127.0.0.1:1883\", contract: climate,\n"
+                                "     topics: [\"t/{device}/{metric}\"], payload: {version: /v}}\n"
+                                "  - {name: hall, url: \"mqtt://127.0.0.1:1885\", contract: climate,\n"
+                                "     topics: [\"h/{device}/{metric}\"], payload: {version: /v}}\n"
+                                "contracts: [{name: climate, version: 2, metrics: [{name: temp}]}]\n"
+                                "alerts: {reject_rate: 0/m}\n"
+                                "commit: {max_age: 100ms}\n"
+                                "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n";
+
+static uint32_t versions_told(const struct bench *b, const char *part)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->sent_count; i++)
+        count += strstr(b->sent[i].payload, "\"kind\":\"contract_version\"") != NULL &&
+                 strstr(b->sent[i].payload, part) != NULL;
+    return count;
+}
+
+static void a_version_is_told_once(void **state)
+{
+    (void)state;
+    static struct bench b;
+    char payload[64];
+    bench_open(&b, versioned);
+    gateway_on_uplink(b.gateway, true);
+    for (uint32_t i = 0; i < 2; i++)
+        gateway_on_source(b.gateway, i, true);
+    bench_turns(&b, 5);
+    for (int i = 0; i < 500; i++) {
+        (void)snprintf(payload, sizeof payload, "{\"value\":%d,\"v\":%d}", i, 1 + i % 4);
+        assert_true(bench_publish(&b, "t/oven/temp", payload));
+        if (i % 20 == 0)
+            bench_turns(&b, 3);
+    }
+    assert_true(bench_publish(&b, "t/oven/temp", "{\"value\":1,\"v\":\"two\"}"));
+    bench_turns(&b, 10);
+    struct ledger ledger = gateway_view(b.gateway).ledger;
+    assert_int_equal(ledger.stored, 250); /* by version 1 and 2 */
+    assert_int_equal(ledger.rejected[REJECT_CONTRACT_VERSION], 251);
+    assert_int_equal(versions_told(&b, ""), 3);
+    assert_int_equal(versions_told(&b, "messages of version 3 are rejected"), 1);
+    assert_int_equal(versions_told(&b, "\"version\":4"), 1);
+    assert_int_equal(versions_told(&b, "whose version is no whole number"), 1);
+    assert_int_equal(versions_told(&b, "\"accepted_version\":2"), 3);
+    for (int i = 0; i < 100; i++) { /* a device that makes them up */
+        (void)snprintf(payload, sizeof payload, "{\"value\":%d,\"v\":%d}", i, 100 + i);
+        assert_true(bench_publish(&b, "t/oven/temp", payload));
+        bench_turns(&b, 1);
+    }
+    bench_turns(&b, 10);
+    assert_int_equal(versions_told(&b, ""), 16);
+    bench_close(&b);
+}
+
 /* --- tried again --- */
 
 static const char several[] = "clock: {trust: system}\n"
@@ -156,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_hour_is_told_once),
+        cmocka_unit_test(a_version_is_told_once),
         cmocka_unit_test(a_part_is_not_tried_again),
         cmocka_unit_test(nobody_speaks_for_another),
     };
