@@ -1,5 +1,5 @@
 /* store: what must survive, in one SQLite file: journal, outbox, dead letters, ledger, checkpoints,
- * contracts, sessions of devices.
+ * contracts, sessions of devices, results of streams that may be asked for.
  *
  * One call of store_commit is one transaction, WAL with synchronous=FULL: when it returns 0,
  * everything in the batch is on disk; when it does not, nothing of it is. A block's number is its
@@ -18,6 +18,7 @@
  * covered holds them too, none evicted or refused before. Of an outbox lane over its share the
  * oldest rows go, and of results and raw those over their age; of alerts superseded revisions, then
  * cleared ones and notices, never an alert that stands. A gap event takes the place of what went.
+ * Of kept results those go that were first told longest ago.
  *
  * A file that can't be read (its header, a table, the state's checksum; every page, but only after
  * an earlier run met damage, since that takes minutes on a memory card) is renamed
@@ -40,7 +41,7 @@ enum lane { LANE_ALERTS, LANE_RESULTS, LANE_RAW, LANES };
 enum {
     STORE_PIECE_BYTES = 64 * 1024,  /* of a checkpoint, a commit */
     STORE_PAYLOAD_BYTES_MAX = 256 * 1024, /* of one outbox row, before it is compressed */
-    STORE_SCHEMA_VERSION = 5,
+    STORE_SCHEMA_VERSION = 6,
     STORE_TRIES_KEPT = 16,          /* of a dead letter's failed tries; the last ones */
     STORE_CONTRACTS_MAX = 64,       /* kept: the latest accepted */
     STORE_SESSION_BYTES_MAX = 1024  /* of one session's row */
@@ -61,6 +62,8 @@ struct store_config {
     int64_t journal_age_max_ms;  /* pipeline time */
     int64_t letters_age_max_ms;
     uint32_t letters_max;        /* rows */
+    uint64_t table_bytes_max;    /* share of kept results; 0: none are */
+    int64_t table_age_max_ms;    /* pipeline time since they were told last */
     size_t sqlite_heap_bytes;    /* hard limit; a NOMEM is a failed commit */
 };
 
@@ -95,6 +98,17 @@ struct letter_change {           /* of one that is held; one that is gone is pas
     bool removed;                /* else it was tried in vain: */
     enum reject_reason reason;
     int64_t wall_ms;
+};
+
+/* A window of a stream, as it was told last: of two rows of the same stream, key, start and end the
+ * one of the greater revision is kept. */
+struct kept_result {
+    struct text stream, key;
+    int64_t start_ms, end_ms;
+    uint32_t revision;
+    bool retracted;              /* it is told to be no window any more */
+    struct text body;            /* the gateway's */
+    uint64_t id;                 /* given by the store, growing; 0 when written */
 };
 
 struct lane_state { /* of the one destination */
@@ -143,6 +157,8 @@ struct batch {
     uint32_t letter_count;
     const struct letter_change *letter_changes;
     uint32_t letter_change_count;
+    const struct kept_result *kept; /* in the order in which they were told */
+    uint32_t kept_count;
     struct lane_state lanes[LANES]; /* as they are after this batch; `covered` deletes rows */
     /* intake as it is after this batch; held and removed are the store's */
     struct ledger ledger;
@@ -163,6 +179,7 @@ struct batch {
     /* out, valid when store_commit returned 0: */
     uint64_t held, removed[REMOVALS];
     uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];
+    uint64_t table_bytes, table_rows;
     /* rows removed unsent by this commit; a gap event stands in their place */
     uint64_t evicted[LANES];
     uint64_t first_sequence[LANES]; /* of the oldest row still held; next_sequence when empty */
@@ -250,6 +267,23 @@ int store_letters_read(struct store *store, uint64_t after, uint8_t *to, size_t 
                        struct dead_letter *letters, uint32_t letters_max, uint32_t *count);
 int store_letter_read(struct store *store, uint64_t id, uint8_t *to, size_t bytes,
                       struct dead_letter *letter); /* WEIR_ENOTFOUND */
+
+/* Kept results of a stream whose windows begin at from_ms or later and before to_ms, in order of
+ * start, key and end; or, `latest`, of each key the one with the greatest end, in order of key.
+ * Those behind row `after` (0: from the first), as far as they fit, of at most looked_max rows that
+ * are looked at. A row `after` that is gone meanwhile: from the first again. */
+struct kept_query {
+    struct text stream;
+    int64_t from_ms, to_ms;
+    bool latest;
+    uint64_t after;
+    void *ctx;
+    bool (*wanted)(void *ctx, struct text key); /* NULL: all */
+    uint32_t rows_max, looked_max;
+};
+/* *next: `after` of what follows; 0: nothing does. Slices point into `to`. */
+int store_kept_read(struct store *store, const struct kept_query *query, uint8_t *to, size_t bytes,
+                    struct kept_result *rows, uint32_t *count, uint64_t *next);
 
 /* The contract of this name as it was last accepted; WEIR_ENOTFOUND, WEIR_ECORRUPT. */
 int store_contract_read(struct store *store, const char *name, struct contract *contract);

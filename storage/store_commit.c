@@ -61,6 +61,8 @@ static int64_t pages_needed(const struct batch *b)
     pages += b->contract_count * pages_for(CONTRACT_BYTES_MAX);
     pages += pages_for(sessions_bytes(b));
     pages += 2 * b->letter_change_count;
+    for (uint32_t i = 0; i < b->kept_count; i++) /* with its places in two indexes */
+        pages += 2 + (int64_t)b->kept[i].body.bytes / STORE_PAGE_BYTES;
     return pages;
 }
 
@@ -159,6 +161,10 @@ static int batch_write(struct store *s, const struct batch *b, int64_t pages)
         err = letters_change(s, b);
     if (err == 0)
         err = letters_retain(s, STORE_SLICE_ROWS + b->letter_count);
+    if (err == 0)
+        err = results_write(s, b);
+    if (err == 0)
+        err = results_retain(s, STORE_SLICE_ROWS + b->kept_count);
     if (err == 0)
         err = outbox_retain(s, b);
     if (err == 0)
@@ -299,6 +305,8 @@ static int batch_fill(struct store *s, struct batch *b)
     b->wal_bytes = disk_wal_bytes(s);
     b->disk_bytes = disk_file_bytes(s) + b->wal_bytes + s->ballast_bytes;
     b->checkpoint_wanted = s->checkpoint_wanted;
+    b->table_bytes = s->state.table_bytes;
+    b->table_rows = s->state.table_rows;
     for (int lane = 0; lane < LANES; lane++) {
         b->outbox_bytes[lane] = s->state.outbox_bytes[lane];
         b->outbox_rows[lane] = s->state.outbox_rows[lane];

@@ -40,6 +40,8 @@ enum sql {
     SQL_LETTER_INSERT, SQL_LETTER_OLDEST, SQL_LETTER_DELETE, SQL_LETTERS_AFTER,
     SQL_LETTERS_NEWEST, SQL_LETTER_READ, SQL_LETTER_BYTES,
     SQL_TRY_READ, SQL_TRY_WRITE, SQL_TRY_DELETE,
+    SQL_KEPT_FIND, SQL_KEPT_INSERT, SQL_KEPT_UPDATE, SQL_KEPT_LATEST, SQL_KEPT_OLDEST,
+    SQL_KEPT_DELETE, SQL_KEPT_FORGET, SQL_KEPT_PLACE, SQL_KEPT_WALK, SQL_KEPT_KEYS, SQL_KEPT_READ,
     SQL_PIECE_WRITE, SQL_PIECE_READ, SQL_PIECE_TRIM,
     SQL_CONTRACT_WRITE, SQL_CONTRACT_READ, SQL_CONTRACT_TRIM,
     SQL_SESSION_WRITE, SQL_SESSION_DELETE, SQL_SESSION_READ, SQL_SESSION_TRIM,
@@ -67,6 +69,8 @@ struct store_state {
     uint64_t letter_next;         /* id of the next dead letter, from 1 */
     struct checkpoint_slot slots[2];
     uint64_t prune_limit;         /* blocks up to here may go: an older checkpoint holds them */
+    uint64_t table_bytes, table_rows;
+    uint64_t table_next;          /* id of the next kept result, from 1 */
 };
 
 struct store {
@@ -164,6 +168,11 @@ int letter_insert(struct store *s, const struct dead_letter *letter);
 int letters_retain(struct store *s, uint32_t rows_max);
 int letters_change(struct store *s, const struct batch *b);
 int letters_drop(struct store *s, uint32_t rows);
+
+/* --- store_results.c ----------------------------------------------------------------------- */
+int results_write(struct store *s, const struct batch *b);
+int results_retain(struct store *s, uint32_t rows_max);
+int results_drop(struct store *s, uint32_t rows);
 
 /* --- store_contracts.c --------------------------------------------------------------------- */
 int contracts_write(struct store *s, const struct batch *b);

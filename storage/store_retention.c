@@ -87,8 +87,8 @@ int retention_journal(struct store *s, int64_t pages_wanted, uint32_t blocks_max
     return 0;
 }
 
-/* Oldest raw blocks, then dead letters, then raw forwarding, results, and of alerts what may go:
- * each only when those before it have nothing left to give. */
+/* Oldest raw blocks, then dead letters, kept results, raw forwarding, results, and of alerts what
+ * may go: each only when those before it have nothing left to give. */
 static int remove_next(struct store *s, const struct batch *b, int64_t pages_wanted)
 {
     int err = retention_journal(s, pages_wanted, ROOM_BLOCKS);
@@ -96,6 +96,8 @@ static int remove_next(struct store *s, const struct batch *b, int64_t pages_wan
         return err;
     if (s->next.letters_rows > 0)
         return letters_drop(s, STORE_SLICE_ROWS);
+    if (s->next.table_rows > 0)
+        return results_drop(s, STORE_SLICE_ROWS);
     for (int lane = LANE_RAW; lane >= LANE_ALERTS; lane--) {
         uint64_t bytes = (uint64_t)pages_wanted * STORE_PAGE_BYTES;
         err = outbox_evict(s, (enum lane)lane, bytes, b->wall_ms);

@@ -20,6 +20,11 @@ static const char *const STEPS[STORE_SCHEMA_VERSION] = {
     "CREATE TABLE receipt(id INTEGER PRIMARY KEY, device BLOB, sequence INTEGER, above INTEGER);",
     ("ALTER TABLE letters ADD COLUMN device BLOB;"
      "CREATE TABLE letter_try(id INTEGER PRIMARY KEY, tries INTEGER, history BLOB);"),
+    ("CREATE TABLE result(id INTEGER PRIMARY KEY, t INTEGER, stream BLOB, key BLOB, start INTEGER,"
+     " end INTEGER, revision INTEGER, retracted INTEGER, body BLOB);"
+     "CREATE UNIQUE INDEX result_window ON result(stream, start, key, end);"
+     "CREATE TABLE latest(stream BLOB, key BLOB, result INTEGER, PRIMARY KEY(stream, key))"
+     " WITHOUT ROWID;"),
 };
 
 static int migrate_step(struct store *s, const char *step, int version)

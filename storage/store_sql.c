@@ -7,7 +7,9 @@
 
 /* Keys: a block is its number, the state stands behind all of them; an outbox row is its lane
  * in the upper 8 bits and its sequence below; an exchange is its session's number in the upper bits
- * and its packet identifier in the lower 16. No table has a second index. */
+ * and its packet identifier in the lower 16. Kept results stand in the order in which they were
+ * first told, which is that of their going, and have a second index by stream and start, which
+ * grows at its end as well; no other table has one. */
 #define STATE_KEY "4611686018427387904" /* 2^62 */
 static const char *const SQL_TEXT[SQLS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -61,6 +63,26 @@ static const char *const SQL_TEXT[SQLS] = {
     [SQL_TRY_READ] = "SELECT tries, history FROM letter_try WHERE id = ?1",
     [SQL_TRY_WRITE] = "INSERT OR REPLACE INTO letter_try(id, tries, history) VALUES(?1, ?2, ?3)",
     [SQL_TRY_DELETE] = "DELETE FROM letter_try WHERE id = ?1",
+    [SQL_KEPT_FIND] = "SELECT id, revision, length(body), retracted FROM result "
+                      "WHERE stream = ?1 AND start = ?2 AND key = ?3 AND end = ?4",
+    [SQL_KEPT_INSERT] =
+        "INSERT INTO result(id, t, stream, key, start, end, revision, retracted, body) "
+        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [SQL_KEPT_UPDATE] =
+        "UPDATE result SET t = ?2, revision = ?3, retracted = ?4, body = ?5 WHERE id = ?1",
+    [SQL_KEPT_LATEST] = "INSERT INTO latest(stream, key, result) VALUES(?1, ?2, ?3) "
+                        "ON CONFLICT(stream, key) DO UPDATE SET result = ?3 WHERE result <> ?3 "
+                        "AND (SELECT end FROM result WHERE id = latest.result) <= ?4",
+    [SQL_KEPT_OLDEST] = "SELECT id, t, length(stream) + 2 * length(key) + length(body), stream, "
+                        "key FROM result ORDER BY id LIMIT 1",
+    [SQL_KEPT_DELETE] = "DELETE FROM result WHERE id = ?1",
+    [SQL_KEPT_FORGET] = "DELETE FROM latest WHERE stream = ?1 AND key = ?2 AND result = ?3",
+    [SQL_KEPT_PLACE] = "SELECT start, key, end FROM result WHERE id = ?1 AND stream = ?2",
+    [SQL_KEPT_WALK] = "SELECT id, key FROM result WHERE stream = ?1 AND "
+                      "(start, key, end) > (?2, ?3, ?4) AND start < ?5 ORDER BY start, key, end",
+    [SQL_KEPT_KEYS] = "SELECT result, key FROM latest WHERE stream = ?1 AND key > ?2 ORDER BY key",
+    [SQL_KEPT_READ] = "SELECT stream, key, start, end, revision, retracted, body FROM result "
+                      "WHERE id = ?1",
     [SQL_PIECE_WRITE] = "INSERT OR REPLACE INTO piece(id, bytes) VALUES(?1, ?2)",
     [SQL_PIECE_READ] = "SELECT id, bytes FROM piece WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
     [SQL_PIECE_TRIM] = "DELETE FROM piece WHERE id BETWEEN ?1 AND ?2",

@@ -47,6 +47,9 @@ static void state_save(const struct store_state *state, struct byte_writer *w)
     slot_save(&state->slots[1], w);
     put_varint(w, state->prune_limit);
     ledger_save(&state->ledger, w);
+    put_varint(w, state->table_bytes);
+    put_varint(w, state->table_rows);
+    put_varint(w, state->table_next);
 }
 
 static bool state_take(struct store_state *state, struct byte_reader *r)
@@ -75,6 +78,10 @@ static bool state_take(struct store_state *state, struct byte_reader *r)
     slot_load(&state->slots[1], r);
     state->prune_limit = get_varint(r);
     ledger_load(&state->ledger, r);
+    bool table = r->used < r->bytes; /* since schema 6 */
+    state->table_bytes = table ? get_varint(r) : 0;
+    state->table_rows = table ? get_varint(r) : 0;
+    state->table_next = table ? get_varint(r) : 1;
     return !r->failed;
 }
 
@@ -122,7 +129,8 @@ int store_state_write(struct store *s)
 
 int store_state_begin(struct store *s, const uint64_t entropy[2])
 {
-    s->state = (struct store_state){ .store_id = { entropy[0], entropy[1] }, .letter_next = 1 };
+    s->state = (struct store_state){ .store_id = { entropy[0], entropy[1] }, .letter_next = 1,
+                                     .table_next = 1 };
     for (int lane = 0; lane < LANES; lane++)
         s->state.lanes[lane].next_sequence = 1;
     int err = store_begin(s);

@@ -8,6 +8,7 @@
 #include "firmware/api/api_state.h"
 #include "firmware/board/board.h"
 #include "pipeline/err.h"
+#include "pipeline/timestamp.h"
 
 struct api *api_init(const struct config *config, struct arena *arena)
 {
@@ -18,6 +19,8 @@ struct api *api_init(const struct config *config, struct arena *arena)
     struct block_reader *reader = block_reader_init(&limits, arena);
     uint8_t *bytes = arena_take(arena, bytes_max, 1);
     struct dead_letter *letters = arena_take(arena, API_LETTERS_MAX, sizeof *letters);
+    uint32_t results_max = config->stream_count > 0 ? API_RESULTS_MAX : 0;
+    struct kept_result *results = arena_take(arena, results_max, sizeof *results);
     struct tail_entry *tail = arena_take(arena, API_TAIL_MAX, sizeof *tail);
     char *text = arena_take(arena, API_TEXT_BYTES, 1);
     char *store_text = arena_take(arena, API_STORE_BYTES, 1);
@@ -28,6 +31,7 @@ struct api *api_init(const struct config *config, struct arena *arena)
                          .bytes = bytes,
                          .bytes_max = bytes_max,
                          .letters = letters,
+                         .results = results,
                          .tail = tail,
                          .text = text,
                          .store_text = store_text };
@@ -98,31 +102,49 @@ static void read_payload(struct api_request *r, const char *value)
     }
 }
 
-void api_argument(struct api_request *r, const char *name, const char *value)
+/* Of results: RFC 3339 or Unix milliseconds. `from` of an export is a number. */
+static void read_time(struct api_request *r, bool from, const char *value)
 {
     uint64_t number = 0;
-    if (strcmp(name, "payload_hex") == 0) {
-        read_payload(r, value);
-        return;
+    int64_t *to = from ? &r->from_ms : &r->to_ms;
+    bool is_number = read_number(value, &number) && number <= TIME_MS_MAX;
+    if (is_number)
+        *to = (int64_t)number;
+    r->from = from ? number : r->from;
+    r->bad_time |= !is_number && timestamp_parse(text_of(value), to) != 0;
+    r->has_from |= from;
+    r->has_to |= !from;
+}
+
+/* A text that is as it comes. False: it is none of these. */
+static bool read_text(struct api_request *r, const char *name, const char *value)
+{
+    char *const names[] = { r->device, r->metric, r->stream };
+    static const char *const called[] = { "device", "metric", "stream" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, called[i]) != 0)
+            continue;
+        r->bad_name |= strlen(value) > READING_NAME_BYTES_MAX;
+        (void)snprintf(names[i], sizeof r->device, "%s", value); /* too long is bad already */
+        return true;
     }
-    bool device = strcmp(name, "device") == 0;
-    if (device || strcmp(name, "metric") == 0) {
-        size_t bytes = strlen(value);
-        r->bad_name |= bytes > READING_NAME_BYTES_MAX;
-        char *to = device ? r->device : r->metric;
-        (void)snprintf(to, sizeof r->device, "%s", value); /* too long is bad already */
-        return;
-    }
-    if (!read_number(value, &number)) {
-        r->bad_argument = true;
-    } else if (strcmp(name, "after") == 0) {
+    if (strcmp(name, "key") != 0)
+        return false;
+    r->bad_argument |= r->key_count == STREAM_KEY_FIELDS_MAX ||
+                       strlen(value) > STREAM_KEY_BYTES_MAX;
+    if (!r->bad_argument)
+        (void)snprintf(r->keys[r->key_count++], sizeof r->keys[0], "%s", value);
+    return true;
+}
+
+static void read_figure(struct api_request *r, const char *name, uint64_t number)
+{
+    if (strcmp(name, "after") == 0) {
         r->after = number;
         r->has_after = true;
     } else if (strcmp(name, "max") == 0) {
         r->max = number;
         r->has_max = true;
-    } else if (strcmp(name, "from") == 0) {
-        r->from = number;
     } else if (strcmp(name, "skip") == 0) {
         r->skip = number;
     } else if (strcmp(name, "dry") == 0) {
@@ -138,6 +160,22 @@ void api_argument(struct api_request *r, const char *name, const char *value)
     } else {
         r->bad_argument = true;
     }
+}
+
+void api_argument(struct api_request *r, const char *name, const char *value)
+{
+    uint64_t number = 0;
+    bool from = strcmp(name, "from") == 0;
+    if (read_text(r, name, value))
+        return;
+    if (strcmp(name, "payload_hex") == 0)
+        read_payload(r, value);
+    else if (from || strcmp(name, "to") == 0)
+        read_time(r, from, value);
+    else if (!read_number(value, &number))
+        r->bad_argument = true;
+    else
+        read_figure(r, name, number);
 }
 
 /* --- answers --- */
@@ -341,6 +379,10 @@ static const struct route {
     { "/api/v1/devices", false, false, api_list_devices },
     { "/api/v1/series", false, false, api_list_series },
     { "/api/v1/streams", false, false, api_list_streams },
+    { "/api/v1/results", false, false, api_list_results },
+    { "/api/results", false, false, api_list_results },
+    { "/api/v1/latest", false, false, api_list_latest },
+    { "/api/latest", false, false, api_list_latest },
     { "/api/v1/alerts", false, false, api_list_alerts },
     { "/api/v1/alerts/report", false, false, api_report_alarms },
     { "/api/v1/alerts/", true, true, answer_command },
@@ -365,6 +407,9 @@ bool api_answer(struct api *api, const struct api_request *r, int64_t mono_ms,
         return api_fail(api, response, 400, API_NAME_RULE);
     if (r->bad_argument)
         return api_fail(api, response, 400, "an argument is unknown, or no number");
+    if (r->bad_time)
+        return api_fail(api, response, 400, "from and to are times, as 2026-09-21T14:13:20Z, or "
+                                            "Unix milliseconds; from of an export is a number");
     bool known = false;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         const struct route *route = &routes[i];

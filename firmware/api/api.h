@@ -8,6 +8,13 @@
  *   GET  /api/v1/status                     health, ledger, lanes, disk, memory, machine
  *   GET  /api/v1/devices?after=&max=        known devices, in order of first appearance
  *   GET  /api/v1/streams                    streams: keys, counts, lateness against completeness
+ *   GET  /api/v1/results?stream=&key=&from=&to=&after=&max=
+ *                                           kept results of a stream, by start; `from` and `to`
+ *                                           bound that, RFC 3339 or Unix milliseconds; a `key` for
+ *                                           each of the first fields of the key
+ *   GET  /api/v1/latest?stream=&key=&after=&max=
+ *                                           of each key the window that ends last; both also
+ *                                           without the v1
  *   GET  /api/v1/series?device=&after=&max= series with their running statistics
  *   GET  /api/v1/alerts?after=              alerts that are not quiet
  *   GET  /api/v1/alerts/report              how often people are called
@@ -76,6 +83,11 @@ struct api_request {
     bool dry, force;
     int64_t until_ms;
     char device[READING_NAME_BYTES_MAX + 1], metric[READING_NAME_BYTES_MAX + 1];
+    char stream[READING_NAME_BYTES_MAX + 1];
+    bool has_from, has_to, bad_time;
+    int64_t from_ms, to_ms;
+    uint32_t key_count;
+    char keys[STREAM_KEY_FIELDS_MAX][STREAM_KEY_BYTES_MAX + 1];
     uint64_t qos;     /* 1 */
     int64_t wait_ms;  /* API_COMMAND_WAIT_MS */
     bool has_payload, payload_too_large;

@@ -30,6 +30,9 @@ static void put_store(const struct api *api, const struct gateway_view *v, struc
     prometheus_gauge(p, "weir_store_limit_bytes", "What those may take: store.disk_max.",
                      (double)api->config->store.disk_bytes_max);
     prometheus_gauge(p, "weir_store_wal_bytes", "Write-ahead log.", (double)v->wal_bytes);
+    prometheus_gauge(p, "weir_kept_results", "Results of streams that may be asked for.",
+                     (double)v->table_rows);
+    prometheus_gauge(p, "weir_kept_results_bytes", "What they take.", (double)v->table_bytes);
     prometheus_gauge(p, "weir_stores_set_aside", "Damaged stores beside this one.",
                      (double)api->start.recovery.set_aside);
     prometheus_gauge(p, "weir_recovery_duration_seconds", "What the last start took to rebuild.",

@@ -16,14 +16,17 @@ enum {
     API_SERIES_BLOCKS = 64, /* looked through for one series' readings, in one request */
     API_SURVEY_MS = 1000,    /* between two slices */
     API_SURVEY_SERIES = 8192, /* of one: 0.1 ms; 100,000 series are walked in 13 s */
-    API_TAIL_MAX = 128
+    API_TAIL_MAX = 128,
+    API_RESULTS_MAX = 256,
+    API_RESULTS_LOOKED = 10000 /* rows, in one request */
 };
 
 #define API_NAME_RULE \
     "a device's name has 1 to 64 bytes, no control characters, none of / + #, and no space at " \
     "either end"
 
-enum question_kind { QUESTION_LETTERS, QUESTION_LETTER, QUESTION_RETRY, QUESTION_EXPORT };
+enum question_kind { QUESTION_LETTERS, QUESTION_LETTER, QUESTION_RETRY, QUESTION_EXPORT,
+                     QUESTION_RESULTS };
 enum question_state { QUESTION_NONE, QUESTION_ASKED, QUESTION_ANSWERED };
 
 struct question { /* to the store; written by its worker while ASKED */
@@ -35,6 +38,12 @@ struct question { /* to the store; written by its worker while ASKED */
     /* EXPORT: only its readings of this metric; empty: all */
     char device[READING_NAME_BYTES_MAX + 1];
     char metric[READING_NAME_BYTES_MAX + 1];
+    /* RESULTS */
+    const struct stream_plan *stream;
+    bool latest;
+    int64_t from_ms, to_ms;
+    uint32_t key_count;
+    char keys[STREAM_KEY_FIELDS_MAX][STREAM_KEY_BYTES_MAX + 1];
     int error;
     struct text body;
     char next[48];
@@ -57,6 +66,7 @@ struct api {
     uint8_t *bytes; /* a block or letters as they come from the store */
     size_t bytes_max;
     struct dead_letter *letters;
+    struct kept_result *results;
     struct tail_entry *tail;
     char *text;       /* [API_TEXT_BYTES] */
     char *store_text; /* [API_STORE_BYTES] */
@@ -85,6 +95,13 @@ void api_write_machine(const struct board *b, struct json_writer *w);
 bool api_ask(struct api *api, const struct api_request *request, const struct question *question,
              struct api_response *response);
 const char *api_time_source(enum time_source source);
+
+/* api_results.c */
+bool api_list_results(struct api *api, const struct api_request *request, int64_t mono_ms,
+                      struct api_response *response);
+bool api_list_latest(struct api *api, const struct api_request *request, int64_t mono_ms,
+                     struct api_response *response);
+void api_ask_results(struct api *api, struct store *store); /* on the store's worker */
 
 /* api_lists.c: as api_answer, of one resource each */
 bool api_list_devices(struct api *api, const struct api_request *request, int64_t mono_ms,

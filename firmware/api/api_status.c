@@ -274,6 +274,7 @@ static void put_store(const struct api *api, const struct gateway_view *v, struc
     json_put_unsigned(w, "disk_bytes", v->disk_bytes);
     json_put_unsigned(w, "disk_bytes_max", api->config->store.disk_bytes_max);
     json_put_unsigned(w, "wal_bytes", v->wal_bytes);
+    json_put_unsigned(w, "kept_results", v->table_rows);
     json_put_unsigned(w, "commits", v->commits);
     json_put_unsigned(w, "commit_failures", v->commit_failures);
     json_put_unsigned(w, "commit_last_us", (uint64_t)v->commit_last_us);

@@ -401,6 +401,9 @@ static void ask_store(void *ctx, struct store *store)
     case QUESTION_EXPORT:
         ask_export(api, store);
         break;
+    case QUESTION_RESULTS:
+        api_ask_results(api, store);
+        break;
     }
 }
 

@@ -70,11 +70,12 @@ static void print_budgets(const struct budget *budget)
                      budget->lines[i].bytes);
     (void)printf("}},\"disk\":{\"total_bytes\":%" PRIu64 ",\"journal_bytes\":%" PRIu64
                  ",\"alerts_bytes\":%" PRIu64 ",\"results_bytes\":%" PRIu64
-                 ",\"raw_bytes\":%" PRIu64 ",\"letters_bytes\":%" PRIu64 ",\"wal_bytes\":%" PRIu64
+                 ",\"raw_bytes\":%" PRIu64 ",\"letters_bytes\":%" PRIu64 ",\"table_bytes\":%" PRIu64
+                 ",\"wal_bytes\":%" PRIu64
                  ",\"ballast_bytes\":%" PRIu64 "}",
                  s->disk_bytes_max, s->journal_bytes_max, s->outbox_bytes_max[LANE_ALERTS],
                  s->outbox_bytes_max[LANE_RESULTS], s->outbox_bytes_max[LANE_RAW],
-                 s->letters_bytes_max, s->wal_bytes_max, s->ballast_bytes);
+                 s->letters_bytes_max, s->table_bytes_max, s->wal_bytes_max, s->ballast_bytes);
 }
 
 static int report_json(const char *path)

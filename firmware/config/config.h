@@ -106,6 +106,7 @@ struct config_http {            /* beside the socket */
 enum { CONFIG_SPARE_PERCENT = 10 };
 struct config_shares {
     uint32_t journal, alerts, results, raw, letters;
+    uint32_t table; /* percent of the journal's own: kept results of streams, where there are any */
 };
 
 struct config_usual { /* the rules that watch every series */

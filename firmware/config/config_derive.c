@@ -208,6 +208,9 @@ static void derive_store(struct config *config)
     store->outbox_bytes_max[LANE_RESULTS] = room / 100 * shares->results;
     store->outbox_bytes_max[LANE_RAW] = room / 100 * shares->raw;
     store->letters_bytes_max = room / 100 * shares->letters;
+    if (config->stream_count > 0)
+        store->table_bytes_max = store->journal_bytes_max / 100 * shares->table;
+    store->journal_bytes_max -= store->table_bytes_max;
 }
 
 static void derive_inventory(struct config *config)

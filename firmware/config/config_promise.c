@@ -9,6 +9,7 @@ enum {
     JOURNAL_BYTES_A_READING = 8,  /* in blocks of 10,000; */
     JOURNAL_BYTES_AT_LEAST = 31,  /* in blocks of 1,000, each of another device */
     RESULT_BYTES = 24,
+    KEPT_BYTES = 300,       /* of a stream's result with five values, and its places in indexes */
     ALERT_BYTES = 3 * 1024,
     SESSION_BYTES = 300,
     EXCHANGE_BYTES = 32,
@@ -220,7 +221,7 @@ void config_print_disk(const struct config *config, FILE *out)
     const struct store_config *s = &config->store;
     char text[128];
     uint64_t spare = s->disk_bytes_max - s->wal_bytes_max - s->ballast_bytes - s->journal_bytes_max
-                     - s->letters_bytes_max;
+                     - s->letters_bytes_max - s->table_bytes_max;
     (void)snprintf(text, sizeof text, "%.3g million readings in small commits to %.3g, at most %s",
                    (double)s->journal_bytes_max / JOURNAL_BYTES_AT_LEAST / 1e6,
                    (double)s->journal_bytes_max / JOURNAL_BYTES_A_READING / 1e6,
@@ -237,6 +238,11 @@ void config_print_disk(const struct config *config, FILE *out)
     (void)snprintf(text, sizeof text, "at most %u, and %s", s->letters_max,
                    duration(s->letters_age_max_ms).text);
     disk_line(out, "dead letters", s->letters_bytes_max, text);
+    (void)snprintf(text, sizeof text, "of streams: about %.3g thousand, and at most %s",
+                   (double)s->table_bytes_max / KEPT_BYTES / 1000,
+                   duration(s->table_age_max_ms).text);
+    if (s->table_bytes_max > 0)
+        disk_line(out, "kept results", s->table_bytes_max, text);
     for (uint32_t lane = 0; lane < LANES; lane++)
         spare -= s->outbox_bytes_max[lane];
     disk_line(out, "checkpoints, spare", spare, "two checkpoints, indexes, half-filled pages");

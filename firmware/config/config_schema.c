@@ -398,6 +398,7 @@ const struct config_key config_keys[] = {
       .doc = "Dead letters older than this are removed." },
     { SECTION_STORE, "letters_max", KEY_INTEGER, FIELD(config, store.letters_max), 1, 1000000,
       .fallback = "10000", .doc = "Dead letters kept; the oldest goes first." },
+    STORE_TABLE_KEYS,
     { SECTION_STORE, "sqlite_heap", KEY_SIZE, FIELD(config, store.sqlite_heap_bytes), 1 * MIB,
       256 * MIB, .fallback = "4MiB",
       .doc = "Memory of SQLite; above it a commit fails and is retried." },

@@ -67,4 +67,13 @@
     { SECTION_STREAM_AGGREGATE, "of", KEY_TEXT, FIELD(stream_aggregate_text, text), \
       .required = true, .doc = "Such as mean, or sum(amount) as spent." }
 
+#define STORE_TABLE_KEYS \
+    { SECTION_STORE, "table_share", KEY_PERCENT, FIELD(config, shares.table), 1, 90, \
+      .zero_off = true, .fallback = "10", \
+      .doc = "Of the journal's share, where there are streams: for their results, kept to be " \
+             "asked for. 0: none are." }, \
+    { SECTION_STORE, "table_age", KEY_DURATION, FIELD(config, store.table_age_max_ms), \
+      1 * MINUTES, 3650 * DAYS, .fallback = "30d", \
+      .doc = "Kept results that were told last longer ago are removed." }
+
 #endif

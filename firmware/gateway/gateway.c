@@ -439,6 +439,8 @@ struct gateway_view gateway_view(const struct gateway *g)
         .clock_steps = g->clock_steps,
         .disk_bytes = g->last_batch_out.disk_bytes,
         .wal_bytes = g->last_batch_out.wal_bytes,
+        .table_bytes = g->last_batch_out.table_bytes,
+        .table_rows = g->last_batch_out.table_rows,
         .commit_last_us = g->commit_last_us,
         .commit_max_us = g->commit_max_us,
         .commit_times = &g->commit_times,

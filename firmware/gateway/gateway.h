@@ -287,6 +287,7 @@ struct gateway_view {
     double load, capacity;       /* readings a second, the load over about a minute */
     uint32_t gateways_wanted;    /* that would carry the load */
     uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];
+    uint64_t table_bytes, table_rows; /* kept results */
     struct lane_state lanes[LANES];
     int64_t outbox_age_ms[LANES]; /* of the oldest row, in pipeline time; 0: there is none */
     uint64_t sent[LANES];        /* highest sequence that a PUBACK covered */

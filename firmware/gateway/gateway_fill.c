@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "firmware/gateway/gateway_state.h"
+#include "pipeline/codec/result_body.h"
 
 static struct outbox_row *add_row(struct gateway *g, enum lane lane)
 {
@@ -113,10 +114,36 @@ static void on_result(void *ctx, const struct window_result *result)
     fill_open(g);
 }
 
+/* In the store's own table, where it may be asked for. */
+static void keep_result(struct gateway *g, const struct stream_result *result)
+{
+    struct fill *f = g->filling;
+    if (f->kept == NULL)
+        return;
+    uint8_t *to = f->kept_bytes + f->kept_bytes_used;
+    size_t room = g->limits.kept_bytes_max - f->kept_bytes_used;
+    assert(f->batch.kept_count < g->limits.kept_max);
+    assert(room >= result->key.bytes + result_body_bytes_max(result->plan));
+    memcpy(to, result->key.at, result->key.bytes);
+    struct text body = result_body(result, to + result->key.bytes, room - result->key.bytes);
+    f->kept_bytes_used += result->key.bytes + 1 + body.bytes;
+    f->kept[f->batch.kept_count++] = (struct kept_result){
+        .stream = result->stream,
+        .key = { (const char *)to, result->key.bytes },
+        .start_ms = result->start_ms,
+        .end_ms = result->end_ms,
+        .revision = result->revision,
+        .retracted = result->kind == STREAM_RETRACTION,
+        .body = body,
+    };
+    fill_open(g);
+}
+
 static void on_stream(void *ctx, const struct stream_result *result)
 {
     struct gateway *g = ctx;
     made_stream(&g->filling->made, result);
+    keep_result(g, result);
     if (!g->config->uplink.given)
         return;
     if (g->shed.level >= SHED_OPTIONAL) {
@@ -173,6 +200,22 @@ static size_t message_bytes(const struct json_limits *json)
     return (size_t)json->payload_bytes * 2 + (size_t)json->readings * FILL_REJECT_BYTES;
 }
 
+/* Of one step: results of every stream, each at its largest. */
+static void limit_kept(struct fill_limits *limits, const struct config *config)
+{
+    const struct stream_set *set = &config->engine.streams;
+    if (set->count == 0 || config->store.table_bytes_max == 0)
+        return;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct stream_plan *plan = &set->plans[i];
+        uint32_t bytes = plan->config->key_bytes + result_body_bytes_max(plan);
+        limits->step_kept += plan->results_max;
+        limits->step_kept_bytes += (size_t)plan->results_max * bytes;
+    }
+    limits->kept_max = limits->step_kept + FILL_KEPT_ROWS;
+    limits->kept_bytes_max = limits->step_kept_bytes + FILL_KEPT_BYTES;
+}
+
 struct fill_limits fill_limits_of(const struct config *config)
 {
     uint32_t records = config->commit_max_readings + config->json.readings + FILL_RECORDS_SLACK;
@@ -196,6 +239,7 @@ struct fill_limits fill_limits_of(const struct config *config)
     limits.row_bytes_max = 2 * limits.step_row_bytes + 128 * 1024;
     if (limits.block.bytes_max > gateway_block_limits_max().bytes_max)
         limits.block.bytes_max = gateway_block_limits_max().bytes_max;
+    limit_kept(&limits, config);
     return limits;
 }
 
@@ -231,6 +275,10 @@ void fill_init(struct fill *f, const struct config *config, const struct fill_li
     };
     if (config_listens(config))
         take_sessions(&made, config, arena);
+    if (limits->kept_max > 0) {
+        made.kept = arena_take(arena, limits->kept_max, sizeof *made.kept);
+        made.kept_bytes = arena_take(arena, limits->kept_bytes_max, 1);
+    }
     *f = made;
 }
 
@@ -250,6 +298,8 @@ void fill_reset(struct gateway *g, struct fill *f)
         .results = f->results,
         .raw = f->raw,
         .streams = f->streams,
+        .kept = f->kept,
+        .kept_bytes = f->kept_bytes,
         .batch = { .block = ++g->last_block, .raw_whole = true },
     };
     block_builder_reset(f->block);
@@ -267,6 +317,8 @@ bool fill_has_step_room(const struct gateway *g, const struct fill *f)
 {
     return f->batch.row_count + g->limits.step_rows <= g->limits.rows_max &&
            f->row_bytes_used + g->limits.step_row_bytes <= g->limits.row_bytes_max &&
+           f->batch.kept_count + g->limits.step_kept <= g->limits.kept_max &&
+           f->kept_bytes_used + g->limits.step_kept_bytes <= g->limits.kept_bytes_max &&
            block_records(f->block) + 8 <= g->limits.block.records_max &&
            block_bytes(f->block) + 4096 <= g->limits.block.bytes_max;
 }
@@ -409,6 +461,7 @@ void fill_seal(struct gateway *g)
     b->rows = f->rows;
     b->letters = f->letters;
     b->letter_changes = f->letter_changes;
+    b->kept = f->kept;
     b->sessions = f->sessions;
     receipts_seal(g, f);
     memcpy(b->lanes, g->lanes, sizeof b->lanes);

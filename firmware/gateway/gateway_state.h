@@ -21,6 +21,8 @@ enum {
     FILL_REJECT_BYTES = 2 * READING_NAME_BYTES_MAX + 32, /* of one's record, its names whole */
     FILL_RECORDS_SLACK = 64,            /* ticks, clock and source records of a turn */
     FILL_LETTER_CHANGES_MAX = 256,
+    FILL_KEPT_ROWS = 1024,              /* kept results, beside those of one step, */
+    FILL_KEPT_BYTES = 128 * 1024,       /* and what they hold */
     FILL_SESSIONS_MAX = 4096,           /* changes of devices' sessions */
     FILL_SESSION_BYTES_MAX = 64 * 1024, /* of their rows */
     TAIL_SLOTS = 256,
@@ -46,6 +48,9 @@ struct fill {
     struct results_builder *results;
     struct results_builder *raw; /* NULL: raw readings are not forwarded */
     struct results_builder *streams; /* NULL: there are none */
+    struct kept_result *kept;    /* NULL: none are */
+    uint8_t *kept_bytes;
+    size_t kept_bytes_used;
     struct envelope envelope;    /* for gap events that the store may have to write */
     struct made made;            /* by the engine, in this block */
     bool made_wanted;            /* it is journalled also where that is nothing */
@@ -64,6 +69,8 @@ struct fill_limits {
     size_t letter_bytes_max;
     uint32_t step_rows; /* one step of the engine adds at most so many rows */
     size_t step_row_bytes;
+    uint32_t step_kept, kept_max; /* likewise of kept results */
+    size_t step_kept_bytes, kept_bytes_max;
 };
 
 struct in_flight {

@@ -77,6 +77,13 @@ void json_key(struct json_writer *w, const char *key)
     w->after_key = true;
 }
 
+void json_colon(struct json_writer *w)
+{
+    assert(!w->after_key);
+    put_u8(&w->out, ':');
+    w->after_key = true;
+}
+
 /* Bytes of the UTF-8 sequence that starts here (RFC 3629: no overlong form, no surrogate, nothing
  * above U+10FFFF); 0: there is none. */
 static uint32_t sequence_bytes(const uint8_t *at, uint32_t left)
@@ -251,6 +258,13 @@ void json_put_bool(struct json_writer *w, const char *key, bool value)
 {
     json_key(w, key);
     json_bool(w, value);
+}
+
+void json_put_members(struct json_writer *w, struct text members)
+{
+    assert(!w->after_key && members.bytes > 0);
+    separate(w);
+    put_raw(&w->out, members.at, members.bytes);
 }
 
 void json_put_time(struct json_writer *w, const char *key, int64_t unix_ms)

@@ -22,6 +22,7 @@ void json_object_end(struct json_writer *w);
 void json_array(struct json_writer *w);
 void json_array_end(struct json_writer *w);
 void json_key(struct json_writer *w, const char *key); /* plain ASCII, no escapes needed */
+void json_colon(struct json_writer *w); /* behind json_text: that was a key, of any bytes */
 /* bytes that are not UTF-8 become U+FFFD */
 void json_text(struct json_writer *w, struct text text);
 void json_string(struct json_writer *w, const char *terminated);
@@ -39,6 +40,8 @@ void json_put_number(struct json_writer *w, const char *key, double value);
 void json_put_integer(struct json_writer *w, const char *key, int64_t value);
 void json_put_unsigned(struct json_writer *w, const char *key, uint64_t value);
 void json_put_bool(struct json_writer *w, const char *key, bool value);
+/* Members that another writer made, as they stand between its braces; not empty. */
+void json_put_members(struct json_writer *w, struct text members);
 void json_put_time(struct json_writer *w, const char *key, int64_t unix_ms);
 /* asserts that everything was closed; empty when failed */
 struct text json_done(struct json_writer *w);

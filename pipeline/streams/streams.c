@@ -44,6 +44,21 @@ struct stream_counts streams_counts(const struct streams *s, uint32_t stream)
     return s->streams[stream].counts;
 }
 
+const char *stream_kind_name(enum stream_result_kind kind)
+{
+    switch (kind) {
+    case STREAM_CLOSE:
+        return "close";
+    case STREAM_REVISION:
+        return "revision";
+    case STREAM_RETRACTION:
+        return "retraction";
+    case STREAM_RESULT_KINDS:
+        break;
+    }
+    return "unknown";
+}
+
 /* --- a reading's fields --- */
 
 /* Each is written where it will be read: a datum that is returned is copied in wide pieces, and
@@ -153,6 +168,7 @@ void stream_tell(struct streams *all, struct stream *s, struct entry *e,
         if (state != NULL)
             values[i].value = stream_aggregate_value(plan, i, state);
     }
+    result->plan = plan;
     result->stream = text_of(plan->config->name);
     result->key = (struct text){ (const char *)entry_key(e), e->key_bytes };
     result->count = plan->aggregate_count;

@@ -43,6 +43,9 @@ enum stream_result_kind {
     STREAM_RESULT_KINDS
 };
 
+/* "close", "revision", "retraction" */
+const char *stream_kind_name(enum stream_result_kind kind);
+
 struct stream_value {
     struct text name;
     struct datum value;
@@ -51,7 +54,8 @@ struct stream_value {
 /* One window of one key. Identity: the store's id, stream, key, start, end; of two with the same
  * the greater revision counts. Slices live until the call that was given it returns. */
 struct stream_result {
-    struct text stream;
+    const struct stream_plan *plan;
+    struct text stream;   /* its name */
     struct text key;      /* packed: (u8 place in the key, u8 value_type, f64 or text)... */
     int64_t start_ms, end_ms;
     uint32_t revision;

@@ -171,6 +171,22 @@ static void a_short_buffer_fails(void **state)
     }
 }
 
+static void members_and_keys_of_any_bytes(void **state)
+{
+    (void)state;
+    struct json_writer w = json_writer_over(room, sizeof room);
+    json_object(&w);
+    json_put_integer(&w, "a", 1);
+    json_put_members(&w, text_of("\"b\":2,\"c\":[]"));
+    json_text(&w, text_of("d\""));
+    json_colon(&w);
+    json_array(&w);
+    json_array_end(&w);
+    json_put_bool(&w, "e", true);
+    json_object_end(&w);
+    assert_string_equal(written(&w), "{\"a\":1,\"b\":2,\"c\":[],\"d\\\"\":[],\"e\":true}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +197,7 @@ int main(void)
         cmocka_unit_test(times_are_rfc3339),
         cmocka_unit_test(any_bytes_become_utf8_in_bounds),
         cmocka_unit_test(a_short_buffer_fails),
+        cmocka_unit_test(members_and_keys_of_any_bytes),
     };
     return cmocka_run_group_tests_name("json_writer", tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
  *   checkpoints, retention, WAL checkpoints) on the faulty disk, cut at operation 1, 2, 3, ... with several seeds
  *   each; then the file is opened again and compared with a plain model in which every byte follows
  *   from a block's number.
- * Links: simulator/faulty_medium.c simulator/faulty_vfs.c storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_retention.c storage/store_checkpoint.c storage/store_contracts.c storage/store_sessions.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/contract.c pipeline/codec/envelope.c pipeline/codec/json_writer.c pipeline/reject.c pipeline/alerts/%.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
+ * Links: simulator/faulty_medium.c simulator/faulty_vfs.c storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_results.c storage/store_retention.c storage/store_checkpoint.c storage/store_contracts.c storage/store_sessions.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/contract.c pipeline/codec/envelope.c pipeline/codec/json_writer.c pipeline/reject.c pipeline/alerts/%.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
  * Libs: -lsqlite3 -lz
  */
 #include "tests/lib/check.h"
