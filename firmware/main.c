@@ -15,6 +15,8 @@ static const struct cli_command commands[] = {
     { "streams", "streams: what they hold, and how late their readings are", cli_streams },
     { "tail", "the last readings as they come in", cli_tail },
     { "alerts", "open alerts; acknowledge or shelve one", cli_alerts },
+    { "maintenance", "devices that are being worked on, so that they call nobody",
+      cli_maintenance },
     { "explain", "why an alert was raised, and unless what not", cli_explain },
     { "dlq", "dead letters: what was rejected, and why", cli_dlq },
     { "export", "the journal as JSON Lines or CSV", cli_export },
@@ -38,7 +40,7 @@ static void print_help(FILE *out)
     (void)fprintf(out,
                   "Weir: a gateway for device telemetry.\n\nusage: weir COMMAND [options]\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        (void)fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+        (void)fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
     (void)fprintf(out, "\n`weir COMMAND --help` says more.\n");
 }
 

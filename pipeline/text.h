@@ -48,4 +48,17 @@ static inline bool text_equal(struct text a, struct text b)
     return a.bytes == b.bytes && bytes_equal(a.at, b.at, a.bytes);
 }
 
+/* One '*' in the pattern stands for any run of bytes, also none. */
+static inline bool text_matches(const char *pattern, struct text name)
+{
+    const char *star = strchr(pattern, '*');
+    if (star == NULL)
+        return text_equal(text_of(pattern), name);
+    size_t head_bytes = (size_t)(star - pattern);
+    size_t tail_bytes = strlen(star + 1);
+    return name.bytes >= head_bytes + tail_bytes &&
+           memcmp(name.at, pattern, head_bytes) == 0 &&
+           memcmp(name.at + name.bytes - tail_bytes, star + 1, tail_bytes) == 0;
+}
+
 #endif

@@ -128,6 +128,11 @@ static bool read_text(struct api_request *r, const char *name, const char *value
         (void)snprintf(names[i], sizeof r->device, "%s", value); /* too long is bad already */
         return true;
     }
+    if (strcmp(name, "reason") == 0) {
+        r->reason_too_long = strlen(value) >= sizeof r->reason;
+        (void)snprintf(r->reason, sizeof r->reason, "%s", value);
+        return true;
+    }
     if (strcmp(name, "key") != 0)
         return false;
     r->bad_argument |= r->key_count == STREAM_KEY_FIELDS_MAX ||
@@ -258,7 +263,7 @@ static bool answer_readyz(struct api *api, const struct api_request *r, int64_t 
 
 /* --- asking for something to be done --- */
 
-static bool done(struct api *api, struct api_response *response, int error)
+bool api_done(struct api *api, struct api_response *response, int error)
 {
     if (error == WEIR_ENOTFOUND)
         return api_fail(api, response, 404, "there is no open alert with this id");
@@ -292,7 +297,7 @@ static bool answer_command(struct api *api, const struct api_request *r, int64_t
         return api_fail(api, response, 404, "want ack, shelve or unshelve");
     if (strcmp(verb, "shelve") == 0 && r->until_ms == 0)
         return api_fail(api, response, 400, "shelve needs until_ms");
-    return done(api, response, gateway_command(api->start.gateway, text_of(command)));
+    return api_done(api, response, gateway_command(api->start.gateway, text_of(command)));
 }
 
 static bool answer_reload(struct api *api, const struct api_request *r, int64_t mono_ms,
@@ -301,7 +306,7 @@ static bool answer_reload(struct api *api, const struct api_request *r, int64_t 
     char why[256] = "";
     (void)r, (void)mono_ms;
     int error = api->start.reload_inventory(api->start.ctx, why);
-    return error == 0 ? done(api, response, 0) : api_fail(api, response, 422, why);
+    return error == 0 ? api_done(api, response, 0) : api_fail(api, response, 422, why);
 }
 
 /* --- from the store --- */
@@ -386,6 +391,9 @@ static const struct route {
     { "/api/v1/alerts", false, false, api_list_alerts },
     { "/api/v1/alerts/report", false, false, api_report_alarms },
     { "/api/v1/alerts/", true, true, answer_command },
+    { "/api/v1/maintenance", false, false, api_list_maintenance },
+    { "/api/v1/maintenance", false, true, api_maintain },
+    { "/api/v1/maintenance/end", false, true, api_resume },
     { "/api/v1/explain/", true, false, api_explain_alert },
     { "/api/v1/tail", false, false, api_list_tail },
     { "/api/v1/dlq", false, false, answer_letters },

@@ -19,6 +19,11 @@
  *   GET  /api/v1/alerts?after=              alerts that are not quiet
  *   GET  /api/v1/alerts/report              how often people are called
  *   POST /api/v1/alerts/ID/ack | shelve?until_ms= | unshelve
+ *   GET  /api/v1/maintenance                devices that are being worked on
+ *   POST /api/v1/maintenance?device=&until_ms=&reason=
+ *                                           their alerts call nobody until then; device may have a
+ *                                           * in it, and is the whole gateway where it is * alone
+ *   POST /api/v1/maintenance/end?device=    no longer
  *   GET  /api/v1/tail?after=&max=           the last readings; with `after` it waits up to
  *                                           10 s for a newer one
  *   GET  /api/v1/dlq?after=&max=            dead letters, oldest first; without `after` the newest
@@ -88,6 +93,8 @@ struct api_request {
     int64_t from_ms, to_ms;
     uint32_t key_count;
     char keys[STREAM_KEY_FIELDS_MAX][STREAM_KEY_BYTES_MAX + 1];
+    char reason[MAINTENANCE_REASON_BYTES_MAX + 1];
+    bool reason_too_long;
     uint64_t qos;     /* 1 */
     int64_t wait_ms;  /* API_COMMAND_WAIT_MS */
     bool has_payload, payload_too_large;

@@ -132,15 +132,17 @@ static const char *state_name(enum alert_state state)
 }
 
 /* In one text what the members before it say, for the table. */
-static void put_marks(struct json_writer *w, const struct alert *a, bool stale)
+static void put_marks(struct json_writer *w, const struct alert_view *view, bool stale)
 {
+    const struct alert *a = view->alert;
     const struct {
         bool given;
         const char *name;
     } marks[] = { { a->acknowledged, "acknowledged" }, { a->shelved_until_ms > 0, "shelved" },
                   { a->chattering, "chattering" },     { a->over_budget, "over_budget" },
-                  { a->in_storm, "in_storm" },         { stale, "stale" } };
-    char all[96] = "";
+                  { a->in_storm, "in_storm" },         { stale, "stale" },
+                  { view->maintained, "maintenance" }, { view->latched, "latched" } };
+    char all[128] = "";
     size_t used = 0;
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         if (marks[i].given)
@@ -182,7 +184,9 @@ void api_put_alert(struct json_writer *w, const struct alert_view *view,
     json_put_bool(w, "over_budget", a->over_budget);
     json_put_bool(w, "in_storm", a->in_storm);
     json_put_bool(w, "stale", stale);
-    put_marks(w, a, stale);
+    json_put_bool(w, "maintenance", view->maintained);
+    json_put_bool(w, "latched", view->latched);
+    put_marks(w, view, stale);
     json_key(w, "shelved_until");
     if (a->shelved_until_ms > 0)
         json_time(w, a->shelved_until_ms);

@@ -123,6 +123,8 @@ static void put_engine(const struct api *api, const struct gateway_view *v, stru
         { "weir_alerts_raised_total", "Alerts raised.", c.alerts_raised },
         { "weir_alerts_learning_total", "Of them, those of series that were too new.",
           c.alerts_learning },
+        { "weir_alerts_maintenance_total", "Of them, those of devices that were being worked on.",
+          c.alerts_maintained },
         { "weir_alerts_notified_total", "Alerts told as worth calling somebody for.",
           c.alerts_notified },
         { "weir_alarm_storms_total", "Times more incidents came than can be followed.", c.storms },

@@ -80,6 +80,17 @@ bool api_command(struct api *api, const struct api_request *r, int64_t mono_ms,
                  struct api_response *response);
 void api_forget_command(struct api *api, uint64_t request);
 
+/* api_maintenance.c: as api_answer */
+bool api_list_maintenance(struct api *api, const struct api_request *r, int64_t mono_ms,
+                          struct api_response *response);
+bool api_maintain(struct api *api, const struct api_request *r, int64_t mono_ms,
+                  struct api_response *response);
+bool api_resume(struct api *api, const struct api_request *r, int64_t mono_ms,
+                struct api_response *response);
+
+/* api.c: accepted, or why not; of an alert where it was not found */
+bool api_done(struct api *api, struct api_response *response, int error);
+
 /* api_status.c */
 void api_write_status(struct api *api, struct json_writer *w);
 

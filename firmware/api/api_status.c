@@ -241,11 +241,31 @@ static void put_engine(const struct gateway_view *v, struct json_writer *w)
     json_put_unsigned(w, "alerts_cleared", c.alerts_cleared);
     json_put_unsigned(w, "alerts_suppressed", c.alerts_suppressed);
     json_put_unsigned(w, "alerts_learning", c.alerts_learning);
+    json_put_unsigned(w, "alerts_maintained", c.alerts_maintained);
     json_put_unsigned(w, "alerts_notified", c.alerts_notified);
     json_put_unsigned(w, "storms", c.storms);
     json_put_bool(w, "storm", c.storm);
     json_put_unsigned(w, "sequence_restarts", c.sequence_restarts);
     json_put_unsigned(w, "dedup_forgotten", c.dedup_forgotten);
+    json_object_end(w);
+}
+
+static void put_maintenance(const struct gateway_view *v, struct json_writer *w)
+{
+    const struct maintenance *list;
+    uint32_t count = engine_maintenance(v->engine, &list);
+    int64_t until_ms = 0;
+    for (uint32_t i = 0; i < count; i++)
+        until_ms = list[i].until_ms > until_ms ? list[i].until_ms : until_ms;
+    json_key(w, "maintenance");
+    json_object(w);
+    json_put_unsigned(w, "count", count);
+    json_put_unsigned(w, "devices", engine_devices_maintained(v->engine));
+    json_key(w, "until"); /* of the last one */
+    if (count > 0)
+        json_time(w, until_ms);
+    else
+        json_null(w);
     json_object_end(w);
 }
 
@@ -299,6 +319,7 @@ void api_write_status(struct api *api, struct json_writer *w)
     put_shed(api, &view, w);
     put_load(&view, w);
     put_engine(&view, w);
+    put_maintenance(&view, w);
     put_watermark(api, &view, w);
     put_store(api, &view, w);
     api_write_machine(api->start.board, w);

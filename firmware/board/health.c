@@ -57,7 +57,8 @@ bool health_alarm(const struct gateway_view *view, enum severity least)
         const struct alert *a = alert.alert;
         enum severity severity = alert_severity(a, alert.rule);
         bool open = a->state == ALERT_RAISED || a->state == ALERT_CLEARING;
-        if (open && severity >= least && a->shelved_until_ms <= view->wall_ms)
+        bool kept = a->shelved_until_ms > view->wall_ms || alert.maintained;
+        if (open && severity >= least && !kept)
             return true;
     }
     return false;

@@ -28,6 +28,7 @@ int cli_show(int argc, char **argv);
 int cli_tail(int argc, char **argv);
 int cli_alerts(int argc, char **argv);
 int cli_explain(int argc, char **argv);
+int cli_maintenance(int argc, char **argv);
 int cli_dlq(int argc, char **argv);
 int cli_export(int argc, char **argv);
 int cli_import(int argc, char **argv);

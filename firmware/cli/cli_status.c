@@ -134,6 +134,17 @@ static void print_ledger(struct text status)
                      count.at);
 }
 
+static void print_maintenance(struct text status)
+{
+    char until[40];
+    uint64_t count = json_view_unsigned(status, "maintenance.count");
+    if (count == 0)
+        return;
+    json_view_text(status, "maintenance.until", until, sizeof until);
+    (void)printf("  %-20s %llu devices, until %s (weir maintenance)\n", "maintenance",
+                 (unsigned long long)json_view_unsigned(status, "maintenance.devices"), until);
+}
+
 static void print_left_out(struct text left_out)
 {
     static const struct {
@@ -233,6 +244,7 @@ int cli_status(int argc, char **argv)
     } else {
         print_health(answer.body);
         print_lines(answer.body);
+        print_maintenance(answer.body);
         print_machine(answer.body);
         print_sources(answer.body);
         print_ledger(answer.body);

@@ -66,6 +66,14 @@ static void check_rule(struct config_reader *r, const struct detector_config *ru
         fault_why(f, "nothing says which change is too fast; there is no default for that");
         fault_fix(f, "add `per_second:` with the greatest usual change a second, above 0");
     }
+    if (rule->of_readings > 0 && rule->of_readings < rule->for_readings) {
+        f = fault_at(r, &rule->of_readings, "`of_readings` is less than `for_readings` for `%s`",
+                     rule->name);
+        fault_why(f, "of %u readings there are no %u that are anomalous",
+                  (unsigned)rule->of_readings, (unsigned)rule->for_readings);
+        fault_fix(f, "`of_readings: 0` for %u in a row, or more of them",
+                  (unsigned)rule->for_readings);
+    }
     if (rule->kind == DETECTOR_SHIFT && rule->drift >= rule->threshold) {
         f = fault_at(r, &rule->drift, "`drift` is not less than `threshold` for the shift `%s`",
                      rule->name);

@@ -89,9 +89,10 @@ static void print_kinds(const struct config_key *key, FILE *out)
     const char *name;
     if (key->kinds == 0)
         return;
-    (void)fputs(" For:", out);
+    bool most = key->kinds >> 31 != 0; /* written as all but some */
+    (void)fputs(most ? " Not for:" : " For:", out);
     for (uint32_t kind = 0; (name = config_kind_name(key->section, kind)) != NULL; kind++)
-        if ((key->kinds & (1u << kind)) != 0)
+        if (((key->kinds & (1u << kind)) != 0) != most)
             (void)fprintf(out, " %s", name);
     (void)fputc('.', out);
 }

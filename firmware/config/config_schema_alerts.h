@@ -30,4 +30,35 @@
       .fallback = "major", .choices = "info|warning|minor|major|critical", \
       .doc = "Open alerts at least so bad turn the relay on and show on the LED." }
 
+/* When an anomaly becomes an alert, and when that is over. */
+#define DELAY_KEYS \
+    { SECTION_DETECTOR, "for", KEY_DURATION, FIELD(detector_config, for_ms), 0, 1 * DAYS, \
+      .doc = "The anomaly must last so long before it is an alert." }, \
+    { SECTION_DETECTOR, "for_readings", KEY_INTEGER, FIELD(detector_config, for_readings), 1, \
+      DETECTOR_READINGS_MAX, .kinds = ~KIND(DETECTOR_SILENT), \
+      .doc = "And so many readings must be anomalous, in a row or of `of_readings`." }, \
+    { SECTION_DETECTOR, "of_readings", KEY_INTEGER, FIELD(detector_config, of_readings), 2, \
+      DETECTOR_READINGS_MAX, .zero_off = true, .kinds = ~KIND(DETECTOR_SILENT), \
+      .doc = "Of the last so many that it judged, `for_readings` must be; 0: in a row." }, \
+    { SECTION_DETECTOR, "clear_after", KEY_DURATION, FIELD(detector_config, clear_after_ms), 0, \
+      1 * DAYS, .doc = "And be gone so long before the alert is cleared." }, \
+    { SECTION_DETECTOR, "clear_readings", KEY_INTEGER, FIELD(detector_config, clear_readings), 1, \
+      DETECTOR_CLEAR_READINGS_MAX, .kinds = ~KIND(DETECTOR_SILENT), \
+      .doc = "And so many usual readings in a row must have come." }, \
+    { SECTION_DETECTOR, "latch", KEY_BOOLEAN, FIELD(detector_config, latch), \
+      .doc = "True: it is not cleared before somebody has acknowledged it." }, \
+    { SECTION_DETECTOR, "cooldown", KEY_DURATION, FIELD(detector_config, cooldown_ms), 0, \
+      30 * DAYS, \
+      .doc = "No new alert of this rule and series for so long after that." }, \
+    { SECTION_DETECTOR, "escalate_after", KEY_DURATION, FIELD(detector_config, escalate_after_ms), \
+      1 * SECONDS, 30 * DAYS, .zero_off = true, \
+      .doc = "A step of severity more after so long, one more after four times that; 0: never." }, \
+    { SECTION_DETECTOR, "escalate_score", KEY_NUMBER, FIELD(detector_config, escalate_score), 1, \
+      1000, .zero_off = true, \
+      .doc = "And a step when the score is so many times the threshold; 0: never." }, \
+    { SECTION_DETECTOR, "chatter", KEY_BOOLEAN, FIELD(detector_config, chatter), \
+      .doc = "One that comes and goes is flagged, and cleared four times as late." }, \
+    { SECTION_DETECTOR, "severity", KEY_ENUM, FIELD(detector_config, severity), \
+      .choices = "info|warning|minor|major|critical", .doc = "How bad it is." }
+
 #endif

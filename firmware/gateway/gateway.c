@@ -230,7 +230,7 @@ static bool has_room_for(struct gateway *g, const struct record *record)
     return false;
 }
 
-static int apply_and_journal(struct gateway *g, const struct record *record)
+int gateway_take(struct gateway *g, const struct record *record)
 {
     if (!has_room_for(g, record))
         return WEIR_EAGAIN;
@@ -250,7 +250,7 @@ static void tell_sources(struct gateway *g)
             .reading = { .source = (uint16_t)source },
             .count = (g->source_connected & bit) != 0,
         };
-        if ((g->source_untold & bit) != 0 && apply_and_journal(g, &record) == 0)
+        if ((g->source_untold & bit) != 0 && gateway_take(g, &record) == 0)
             g->source_untold &= ~bit;
     }
 }
@@ -373,7 +373,7 @@ int gateway_on_gone(struct gateway *g, uint32_t source, struct text device, stru
         .reading = { .source = (uint16_t)source, .device = device },
         .content = will,
     };
-    if (!gateway_may_take(g, source) || apply_and_journal(g, &record) != 0)
+    if (!gateway_may_take(g, source) || gateway_take(g, &record) != 0)
         return WEIR_EAGAIN;
     (void)snprintf(message, sizeof message, "device=%.*s will=\"%.*s\"", (int)device.bytes,
                    device.at, (int)will.bytes, will.at); /* longer names than any are cut */
@@ -408,20 +408,8 @@ int gateway_on_inventory(struct gateway *g, const uint8_t digest[32], struct tex
     g->decoder.memory.reset();
     int error = inventory_load(g->inventory, content, json, why);
     if (error == 0)
-        error = apply_and_journal(g, &record);
+        error = gateway_take(g, &record);
     return error;
-}
-
-int gateway_command(struct gateway *g, struct text command)
-{
-    struct record record = { .kind = RECORD_COMMAND, .t_ms = g->t_ms, .content = command };
-    struct alert_view view;
-    uint64_t cursor = 0;
-    while (engine_alert(g->engine, &cursor, &view))
-        for (uint32_t at = 0; at + ALERT_ID_BYTES <= command.bytes; at++)
-            if (alert_is_open(view.alert) && memcmp(command.at + at, view.id, ALERT_ID_BYTES) == 0)
-                return apply_and_journal(g, &record);
-    return WEIR_ENOTFOUND;
 }
 
 struct gateway_view gateway_view(const struct gateway *g)

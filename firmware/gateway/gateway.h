@@ -241,6 +241,12 @@ int gateway_on_inventory(struct gateway *g, const uint8_t digest[32], struct tex
  * WEIR_EAGAIN. */
 int gateway_command(struct gateway *g, struct text command);
 
+/* Devices are being worked on from now on, until a wall time: their alerts call nobody. Of one that
+ * is already, the end and the reason are changed. WEIR_EINVAL, WEIR_EFULL, WEIR_EAGAIN. And its
+ * end: WEIR_ENOTFOUND, WEIR_EAGAIN. */
+int gateway_maintain(struct gateway *g, const struct maintenance_order *order);
+int gateway_resume(struct gateway *g, struct text device);
+
 /* Let a commit go through the store and back, though nothing waits for one: the caller sees it in
  * gateway_view().commits. Costs a row's write and a flush. */
 void gateway_self_test(struct gateway *g);

@@ -169,7 +169,8 @@ static void on_late(void *ctx, const struct record *record)
 struct engine_out fill_engine_out(struct gateway *g)
 {
     return (struct engine_out){ .ctx = g, .alert = on_alert, .result = on_result,
-                                .stream = on_stream, .late = on_late };
+                                .stream = on_stream, .late = on_late,
+                                .maintenance = people_on_maintenance };
 }
 
 void fill_notice(struct gateway *g, const char *kind, const struct notice *notice)

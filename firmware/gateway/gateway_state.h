@@ -268,6 +268,13 @@ struct gateway {
     char config_digest_hex[65];
 };
 
+/* gateway.c: applied, and journalled. WEIR_EAGAIN: no room before the next commit. */
+int gateway_take(struct gateway *g, const struct record *record);
+
+/* gateway_people.c */
+void people_on_maintenance(void *ctx, const struct maintenance *m,
+                           enum maintenance_change change);
+
 /* gateway_fill.c */
 struct fill_limits fill_limits_of(const struct config *config);
 void fill_init(struct fill *f, const struct config *config, const struct fill_limits *limits,

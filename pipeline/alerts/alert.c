@@ -34,7 +34,7 @@ static void set_state(struct alert *a, enum alert_state to, int64_t t_ms)
 
 /* --- severity --- */
 
-enum { STEPS_LATE_MAX = 2, STEPS_LATE_FACTOR = 4 };
+enum { STEPS_LATE_FACTOR = 4 };
 
 static enum severity severity_max(const struct detector_config *rule)
 {
@@ -54,7 +54,8 @@ enum severity alert_severity(const struct alert *a, const struct detector_config
 
 static int64_t escalation_ms(const struct alert *a, const struct detector_config *rule)
 {
-    bool may = rule->escalate_after_ms > 0 && !a->acknowledged && a->late_steps < STEPS_LATE_MAX;
+    bool may = rule->escalate_after_ms > 0 && !a->acknowledged &&
+               a->late_steps < ALERT_STEPS_LATE_MAX;
     if (!may || a->learning || alert_severity(a, rule) >= severity_max(rule))
         return INT64_MAX;
     int64_t after_ms = rule->escalate_after_ms * (a->late_steps > 0 ? STEPS_LATE_FACTOR : 1);
@@ -106,6 +107,47 @@ static int64_t clear_after_ms(const struct alert *a, const struct detector_confi
                                                                      : CHATTER_CLEAR_MS);
 }
 
+/* --- in readings --- */
+
+static uint32_t least_readings(const struct detector_config *rule)
+{
+    return rule->for_readings > 1 ? rule->for_readings : 1;
+}
+
+/* As many as are looked back on: at least those that must be anomalous. */
+static uint32_t readings_looked_at(const struct detector_config *rule)
+{
+    uint32_t least = least_readings(rule);
+    return rule->of_readings > least ? rule->of_readings : least;
+}
+
+static uint32_t anomalous_readings(const struct alert *a, const struct detector_config *rule)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < readings_looked_at(rule); i++)
+        count += a->judged >> i & 1;
+    return count;
+}
+
+static bool enough_readings(const struct alert *a, const struct detector_config *rule)
+{
+    return anomalous_readings(a, rule) >= least_readings(rule);
+}
+
+/* A usual reading does not end what is pending where not all must be anomalous, and one was. */
+static bool lasts(const struct alert *a, const struct detector_config *rule)
+{
+    return readings_looked_at(rule) > least_readings(rule) && anomalous_readings(a, rule) > 0;
+}
+
+static_assert(CHATTER_FACTOR * DETECTOR_CLEAR_READINGS_MAX <= UINT8_MAX, "quiet ends there");
+
+static bool quiet_enough(const struct alert *a, const struct detector_config *rule)
+{
+    uint32_t least = rule->clear_readings;
+    return a->quiet >= (a->chattering && least > 1 ? CHATTER_FACTOR * least : least);
+}
+
 /* --- from verdicts to revisions --- */
 
 static enum alert_transition tell(struct alert *a, enum alert_transition what)
@@ -121,7 +163,7 @@ static enum alert_transition raise(struct alert *a, const struct detector_config
     a->number++;
     a->revision = 0;
     a->raised_ms = t_ms;
-    a->acknowledged = a->alarmed = a->over_budget = a->in_storm = false;
+    a->acknowledged = a->alarmed = a->over_budget = a->in_storm = a->owed = false;
     a->late_steps = 0;
     a->member = 0;
     note_change(a, rule, t_ms);
@@ -132,6 +174,7 @@ static enum alert_transition clear(struct alert *a, const struct detector_config
                                    int64_t t_ms)
 {
     set_state(a, rule->cooldown_ms > 0 ? ALERT_COOLING : ALERT_QUIET, t_ms);
+    a->owed = false;
     note_change(a, rule, t_ms);
     return tell(a, ALERT_CLEAR);
 }
@@ -168,6 +211,7 @@ static void begin(struct alert *a, const struct detector_config *rule,
 {
     set_state(a, ALERT_PENDING, t_ms);
     a->count = 0;
+    a->judged = 0;
     a->onset_event_ms = event_time_ms;
     a->reason = REASON_NONE;
     a->far = false;
@@ -184,7 +228,10 @@ static enum alert_transition on_anomaly(struct alert *a, const struct detector_c
         break;
     case ALERT_PENDING:
         a->learning = learning;
-        return t_ms - a->since_ms >= rule->for_ms ? raise(a, rule, t_ms) : ALERT_NO_CHANGE;
+        a->judged = a->judged << 1 | 1;
+        return t_ms - a->since_ms >= rule->for_ms && enough_readings(a, rule)
+                   ? raise(a, rule, t_ms)
+                   : ALERT_NO_CHANGE;
     case ALERT_CLEARING:
         set_state(a, ALERT_RAISED, t_ms);
         break;
@@ -197,28 +244,47 @@ static enum alert_transition on_anomaly(struct alert *a, const struct detector_c
                                                                       : ALERT_NO_CHANGE;
 }
 
+/* Gone for as long as its rule wants; a latch still keeps it until somebody has seen it. */
+static bool gone_long_enough(const struct alert *a, const struct detector_config *rule,
+                             int64_t t_ms)
+{
+    return t_ms - a->since_ms >= clear_after_ms(a, rule) && quiet_enough(a, rule);
+}
+
+static bool held_by_latch(const struct alert *a, const struct detector_config *rule)
+{
+    return rule->latch && !a->acknowledged;
+}
+
+bool alert_is_latched(const struct alert *a, const struct detector_config *rule, int64_t t_ms)
+{
+    return a->state == ALERT_CLEARING && held_by_latch(a, rule) && gone_long_enough(a, rule, t_ms);
+}
+
 static enum alert_transition on_normal(struct alert *a, const struct detector_config *rule,
                                        int64_t t_ms)
 {
     switch (a->state) {
     case ALERT_QUIET:
     case ALERT_COOLING:
-        break;
+        return ALERT_NO_CHANGE;
     case ALERT_PENDING:
+        a->judged <<= 1;
+        if (lasts(a, rule))
+            return ALERT_NO_CHANGE;
         set_state(a, ALERT_QUIET, t_ms);
         a->revision = 0; /* what was known of the one before is written over */
-        break;
+        return ALERT_NO_CHANGE;
     case ALERT_RAISED:
-        if (clear_after_ms(a, rule) <= 0)
-            return clear(a, rule, t_ms);
         set_state(a, ALERT_CLEARING, t_ms);
+        a->quiet = 0;
         break;
     case ALERT_CLEARING:
-        if (t_ms - a->since_ms >= clear_after_ms(a, rule))
-            return clear(a, rule, t_ms);
         break;
     }
-    return ALERT_NO_CHANGE;
+    a->quiet = (uint8_t)(a->quiet + (a->quiet < UINT8_MAX));
+    bool over = gone_long_enough(a, rule, t_ms) && !held_by_latch(a, rule);
+    return over ? clear(a, rule, t_ms) : ALERT_NO_CHANGE;
 }
 
 bool alert_is_live(const struct alert *a)
@@ -276,9 +342,11 @@ int64_t alert_deadline(const struct alert *a, const struct detector_config *rule
 {
     switch (a->state) {
     case ALERT_PENDING:
-        return a->since_ms + rule->for_ms;
+        return enough_readings(a, rule) ? a->since_ms + rule->for_ms : INT64_MAX;
     case ALERT_CLEARING:
-        return a->since_ms + clear_after_ms(a, rule);
+        return quiet_enough(a, rule) && !held_by_latch(a, rule)
+                   ? a->since_ms + clear_after_ms(a, rule)
+                   : INT64_MAX;
     case ALERT_RAISED:
         return escalation_ms(a, rule);
     case ALERT_QUIET:
@@ -309,11 +377,24 @@ bool alert_is_over(const struct alert *a, const struct detector_config *rule, in
            !(alert_is_past(a) && t_ms - a->since_ms < rule->keep_ms);
 }
 
-enum alert_transition alert_acknowledge(struct alert *a)
+enum alert_transition alert_acknowledge(struct alert *a, const struct detector_config *rule,
+                                        int64_t t_ms)
 {
     if (!alert_is_open(a) || a->acknowledged)
         return ALERT_NO_CHANGE;
+    bool over = alert_is_latched(a, rule, t_ms);
     a->acknowledged = true;
+    a->owed = false; /* somebody knows */
+    return over ? clear(a, rule, t_ms) : tell(a, ALERT_UPDATE);
+}
+
+/* Told anew, whatever its severity was in between. */
+enum alert_transition alert_release(struct alert *a)
+{
+    if (!a->owed || !alert_is_open(a))
+        return ALERT_NO_CHANGE;
+    a->owed = false;
+    a->told_severity = SEVERITY_LEARNING;
     return tell(a, ALERT_UPDATE);
 }
 
@@ -323,127 +404,4 @@ enum alert_transition alert_shelve(struct alert *a, int64_t until_wall_ms)
         return ALERT_NO_CHANGE;
     a->shelved_until_ms = until_wall_ms;
     return tell(a, ALERT_UPDATE);
-}
-
-/* Lengths go in before the bytes, so that ("ab", "c") and ("a", "bc") are two triples. */
-static void add_text(struct hash_state *h, struct text text)
-{
-    uint8_t bytes[4] = { (uint8_t)text.bytes, (uint8_t)(text.bytes >> 8),
-                         (uint8_t)(text.bytes >> 16), (uint8_t)(text.bytes >> 24) };
-    hash_add(h, bytes, sizeof bytes);
-    hash_add(h, text.at, text.bytes);
-}
-
-struct hash128 alert_key(struct hash_key store, struct text device, struct text metric,
-                         struct text rule, uint64_t number)
-{
-    struct hash_state h;
-    hash_begin(&h, store, 1);
-    add_text(&h, device);
-    add_text(&h, metric);
-    add_text(&h, rule);
-    uint8_t bytes[8];
-    struct byte_writer w = { bytes, sizeof bytes, 0, false };
-    put_u64(&w, number);
-    hash_add(&h, bytes, sizeof bytes);
-    return hash_end128(&h);
-}
-
-void alert_id_of(struct hash128 key, char id[ALERT_ID_BYTES + 1])
-{
-    static const char DIGITS[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    for (int i = ALERT_ID_BYTES - 1; i >= 0; i--) { /* from the low end, 5 bits a digit */
-        id[i] = DIGITS[key.low & 31];
-        key.low = key.low >> 5 | key.high << 59;
-        key.high >>= 5;
-    }
-    id[ALERT_ID_BYTES] = '\0';
-}
-
-static void figures_save(const struct alert_figures *f, struct byte_writer *w)
-{
-    put_f64(w, f->observed);
-    put_f64(w, f->low);
-    put_f64(w, f->high);
-    put_f64(w, f->score);
-    put_f64(w, f->threshold);
-}
-
-static void figures_load(struct alert_figures *f, struct byte_reader *r)
-{
-    f->observed = get_finite(r);
-    f->low = get_finite(r);
-    f->high = get_finite(r);
-    f->score = get_finite(r);
-    f->threshold = get_finite(r);
-}
-
-void alert_save(const struct alert *a, struct byte_writer *w)
-{
-    put_u8(w, (uint8_t)a->state);
-    put_u8(w, (uint8_t)a->reason);
-    put_bool(w, a->acknowledged);
-    put_bool(w, a->learning);
-    put_bool(w, a->alarmed);
-    put_bool(w, a->far);
-    put_bool(w, a->chattering);
-    put_bool(w, a->over_budget);
-    put_bool(w, a->in_storm);
-    put_u8(w, a->late_steps);
-    put_u8(w, (uint8_t)(a->told_severity - SEVERITY_LEARNING));
-    put_u16(w, a->member);
-    put_u64(w, a->number);
-    put_u32(w, a->revision);
-    put_u32(w, a->count);
-    put_u32(w, a->suppressed);
-    put_i64(w, a->since_ms);
-    put_i64(w, a->raised_ms);
-    put_i64(w, a->incident_ms);
-    put_i64(w, a->shelved_until_ms);
-    put_i64(w, a->onset_event_ms);
-    put_i64(w, a->last_event_ms);
-    put_u64(w, a->onset_block);
-    for (int i = 0; i < ALERT_CHANGES; i++)
-        put_u32(w, a->changes_s[i]);
-    figures_save(&a->peak, w);
-    for (int i = 0; i < REASON_TERMS; i++)
-        put_u16(w, a->terms[i]);
-}
-
-void alert_load(struct alert *a, struct byte_reader *r)
-{
-    uint8_t state = get_u8(r), reason = get_u8(r);
-    if (state > ALERT_COOLING || reason >= REASONS)
-        r->failed = true;
-    *a = (struct alert){ .state = r->failed ? ALERT_QUIET : (enum alert_state)state,
-                         .reason = r->failed ? REASON_NONE : (enum reason)reason };
-    a->acknowledged = get_bool(r);
-    a->learning = get_bool(r);
-    a->alarmed = get_bool(r);
-    a->far = get_bool(r);
-    a->chattering = get_bool(r);
-    a->over_budget = get_bool(r);
-    a->in_storm = get_bool(r);
-    a->late_steps = get_u8(r);
-    uint8_t told = get_u8(r);
-    if (a->late_steps > STEPS_LATE_MAX || told > SEVERITIES)
-        r->failed = true;
-    a->told_severity = r->failed ? SEVERITY_INFO : (int8_t)(told + SEVERITY_LEARNING);
-    a->member = get_u16(r);
-    a->number = get_u64(r);
-    a->revision = get_u32(r);
-    a->count = get_u32(r);
-    a->suppressed = get_u32(r);
-    a->since_ms = get_time(r);
-    a->raised_ms = get_time(r);
-    a->incident_ms = get_time(r);
-    a->shelved_until_ms = get_i64(r);
-    a->onset_event_ms = get_time(r);
-    a->last_event_ms = get_time(r);
-    a->onset_block = get_u64(r);
-    for (int i = 0; i < ALERT_CHANGES; i++)
-        a->changes_s[i] = get_u32(r);
-    figures_load(&a->peak, r);
-    for (int i = 0; i < REASON_TERMS; i++)
-        a->terms[i] = get_u16(r);
 }

@@ -22,6 +22,7 @@ enum {
     /* Alerts of a triple are numbered from the journal block in which it appeared, times 2^20, so
      * that no number comes twice, whatever was forgotten: in a block fewer of them are raised. */
     ALERT_NUMBER_SHIFT = 20,
+    ALERT_STEPS_LATE_MAX = 2, /* of severity, for how long it lasts */
     ALERT_CHANGES = 5 /* raises and clears remembered; the sixth in an hour is one too many */
 };
 
@@ -44,12 +45,15 @@ struct alert {
     bool chattering : 1;    /* raised and cleared too often: it clears four times as late */
     bool over_budget : 1;   /* its series has had its alarms of today */
     bool in_storm : 1;      /* one of many: the storm's own alert stands for it */
+    bool owed : 1;          /* maintenance kept a call back; made when that is over */
+    uint8_t quiet;          /* CLEARING: readings in a row that were usual; stays at 255 */
     uint8_t late_steps;     /* of severity, for how long it has lasted */
     int8_t told_severity;   /* as of the last revision */
     uint16_t member;        /* of its incident; 1 began it; 0: of none */
     uint32_t revision;      /* of this alert; 1 is the raise */
     uint32_t count;         /* anomalous readings since the onset */
     uint32_t suppressed;    /* anomalies that cool-down kept from becoming alerts */
+    uint32_t judged;        /* PENDING: the last readings, newest lowest; 1: anomalous */
     uint64_t number;        /* of the triple's alerts: one more than the one before */
     int64_t since_ms;       /* t when the present state began */
     int64_t raised_ms;      /* t of the first revision */
@@ -72,6 +76,7 @@ struct alert_event {
     const struct detector_config *rule;
     enum severity severity;
     bool notify;                      /* worth calling somebody for */
+    bool maintained;                  /* its device is being worked on: nobody is called */
     char incident[ALERT_ID_BYTES + 1]; /* empty: of none */
     struct text device, metric, unit;
     const struct statistics *usual;   /* of the series; NULL for an alert of the gateway itself */
@@ -87,9 +92,16 @@ struct alert_event {
 void alert_init(struct alert *a);
 
 /* A person acknowledged it, or shelved it until a wall time (0: no longer). Returns UPDATE where
- * that changed an open alert. */
-enum alert_transition alert_acknowledge(struct alert *a);
+ * that changed an open alert; CLEAR where it only waited for somebody to acknowledge it. */
+enum alert_transition alert_acknowledge(struct alert *a, const struct detector_config *rule,
+                                        int64_t t_ms);
 enum alert_transition alert_shelve(struct alert *a, int64_t until_wall_ms);
+
+/* It is over but for the acknowledgement that its rule's `latch` wants. */
+bool alert_is_latched(const struct alert *a, const struct detector_config *rule, int64_t t_ms);
+
+/* Maintenance is over: what it kept back is due. UPDATE, or NO_CHANGE where nothing is owed. */
+enum alert_transition alert_release(struct alert *a);
 
 /* One verdict at t. Returns what to tell; the caller fills the event. UPDATE comes when its
  * severity has changed, and for nothing else: an alert that was raised while learning is anomalous

@@ -148,6 +148,8 @@ static void put_finding(struct json_writer *w, const struct alert_event *event, 
     json_put_bool(w, "notify", event->notify);
     put_incident(w, event);
     put_marks(w, alert);
+    if (event->maintained)
+        json_put_bool(w, "maintenance", true);
     json_put_string(w, "severity", severity_name(event->severity));
     if (alert->reason != REASON_NONE)
         json_put_string(w, "reason", reason_name(alert->reason));

@@ -55,7 +55,9 @@ struct detector_config detector_defaults(enum detector_kind kind)
         .sensitivity = SENSITIVITY_NORMAL,
         .parts = baseline_setting(SENSITIVITY_NORMAL).parts,
         .severity = kind == DETECTOR_COUNTER ? SEVERITY_INFO : SEVERITY_WARNING,
+        .for_readings = 1,
         .clear_after_ms = 5000,
+        .clear_readings = 1,
         .escalate_after_ms = 3600000,
         .escalate_score = 3,
         .chatter = true,
@@ -63,22 +65,9 @@ struct detector_config detector_defaults(enum detector_kind kind)
     };
 }
 
-/* One '*' in the pattern stands for any run of bytes, also none. */
-static bool pattern_matches(const char *pattern, struct text name)
-{
-    const char *star = strchr(pattern, '*');
-    if (star == NULL)
-        return text_equal(text_of(pattern), name);
-    size_t head_bytes = (size_t)(star - pattern);
-    size_t tail_bytes = strlen(star + 1);
-    return name.bytes >= head_bytes + tail_bytes &&
-           memcmp(name.at, pattern, head_bytes) == 0 &&
-           memcmp(name.at + name.bytes - tail_bytes, star + 1, tail_bytes) == 0;
-}
-
 static bool is_about(const struct detector_config *rule, struct text device, struct text metric)
 {
-    return pattern_matches(rule->device, device) && pattern_matches(rule->metric, metric);
+    return text_matches(rule->device, device) && text_matches(rule->metric, metric);
 }
 
 bool detector_watches(const struct detector_config *rules, uint32_t count, uint32_t at,

@@ -24,7 +24,9 @@
 
 enum {
     DETECTOR_STATE_BYTES = 1024, /* the largest; a series has room for what its rules need */
-    DETECTOR_NAME_BYTES_MAX = 40
+    DETECTOR_NAME_BYTES_MAX = 40,
+    DETECTOR_READINGS_MAX = 32, /* of for_readings, of_readings */
+    DETECTOR_CLEAR_READINGS_MAX = 60
 };
 
 enum detector_kind {
@@ -69,7 +71,12 @@ struct detector_config {
     enum severity severity;
     /* the anomaly must last this long, in pipeline time, before it is an alert */
     int64_t for_ms;
-    int64_t clear_after_ms;       /* and be gone this long before the alert is cleared */
+    /* and so many of the last `of_readings` (0: all of them; at most READINGS_MAX) that it judged
+     * must be anomalous; 0, 1: one is enough */
+    uint8_t for_readings, of_readings;
+    int64_t clear_after_ms;       /* and be gone this long before the alert is cleared, */
+    uint8_t clear_readings;       /* and for so many readings in a row */
+    bool latch;                   /* nor before a person has acknowledged it */
     /* after that, no new alert of this rule and series for so long (counted) */
     int64_t cooldown_ms;
     /* a step of severity more when it lasts so long, another after four times that; 0: never */

@@ -133,6 +133,7 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
         e->sources[i] = (struct source_state){ .connected = true };
     e->free_alert = ENGINE_NONE;
     e->withdraw_ms = INT64_MAX;
+    e->maintenance.due_ms = e->maintenance.release_ms = INT64_MAX;
     for (uint32_t i = 0; i < ENGINE_AHEAD; i++)
         e->ahead->expected[i].device = ENGINE_NONE;
     return e;
@@ -317,6 +318,7 @@ static void apply(struct engine *e, const struct record *record)
         break;
     case RECORD_CLOCK:
         e->clock = record->clock;
+        engine_arm_maintenance(e);
         break;
     case RECORD_SOURCE:
         engine_on_source(e, record);

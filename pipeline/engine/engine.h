@@ -15,6 +15,7 @@
 #include "pipeline/alerts/alarm_log.h"
 #include "pipeline/alerts/alert.h"
 #include "pipeline/alerts/flood.h"
+#include "pipeline/alerts/maintenance.h"
 #include "pipeline/arena.h"
 #include "pipeline/contract.h"
 #include "pipeline/dedup.h"
@@ -74,8 +75,15 @@ struct engine_config {
 /* Opaque; pipeline/engine/engine_state.h holds the layout for the engine's own files. */
 struct engine;
 
-/* Where findings go, within the call that makes them. All pointers set, or the whole struct NULL.
- * */
+enum maintenance_change {
+    MAINTENANCE_BEGUN,
+    MAINTENANCE_CHANGED, /* it ends at another time, or has another reason */
+    MAINTENANCE_ENDED,   /* a person said so */
+    MAINTENANCE_EXPIRED  /* its time has come */
+};
+
+/* Where findings go, within the call that makes them. All pointers set, but for `maintenance`, or
+ * the whole struct NULL. */
 struct engine_out {
     void *ctx;
     /* What is applied was judged before, perhaps by another configuration: as in a rebuild, what
@@ -87,6 +95,7 @@ struct engine_out {
     /* too late for its window: stored, counted */
     void (*late)(void *ctx, const struct record *record);
     void (*stream)(void *ctx, const struct stream_result *result);
+    void (*maintenance)(void *ctx, const struct maintenance *m, enum maintenance_change change);
 };
 
 /* At most so many calls of alert and result together come from one engine_apply or engine_fire; of
@@ -176,6 +185,7 @@ struct engine_counts {
     uint64_t results, revisions;
     uint64_t alerts_raised, alerts_updated, alerts_cleared, alerts_suppressed;
     uint64_t alerts_learning;  /* of those raised: while their series was too new */
+    uint64_t alerts_maintained; /* of those raised: while their device was worked on */
     uint64_t alerts_notified;  /* told as worth calling somebody for */
     uint64_t storms;           /* of incidents */
     uint64_t dedup_forgotten;  /* ranges given up because a device had too many */
@@ -208,6 +218,8 @@ struct alert_view {
     const struct alert *alert;
     char id[ALERT_ID_BYTES + 1];
     char incident[ALERT_ID_BYTES + 1]; /* empty: of none */
+    bool maintained;                   /* its device is being worked on */
+    bool latched;                      /* gone, and waits for somebody to acknowledge it */
 };
 
 /* How often people are called, over the day that runs and the one before. */
@@ -234,6 +246,9 @@ struct stream_counts engine_stream_counts(const struct engine *engine, uint32_t 
 enum shed_level engine_shed_level(const struct engine *engine);
 struct clock_record engine_clock(const struct engine *engine);
 int64_t engine_t_ms(const struct engine *engine); /* of the last record, or timer */
+/* Who is being worked on, in the order in which that began; the engine's own, until it changes. */
+uint32_t engine_maintenance(const struct engine *engine, const struct maintenance **list);
+uint32_t engine_devices_maintained(const struct engine *engine); /* O(devices) */
 int64_t engine_lag_told_ms(const struct engine *engine); /* 0: it does not grow */
 /* The index-th of each, in order of first appearance; false past the end. */
 bool engine_device(const struct engine *engine, uint32_t index, struct device_view *view);

@@ -95,17 +95,31 @@ static bool announce(struct engine *e, uint32_t device, uint32_t series, const s
            (news && !alert->in_storm && !alert->over_budget && !alert->chattering);
 }
 
+/* Whoever works on the device knows. What is found meanwhile is no alarm until that is over. */
+bool engine_calls_are_kept(const struct engine *e, uint32_t device)
+{
+    return engine_is_maintained(e, device == ENGINE_NONE ? text_of(ENGINE_GATEWAY_NAME)
+                                                         : engine_name(e, e->devices[device].name));
+}
+
 bool engine_note_alarm(struct engine *e, uint32_t device, uint32_t series, struct alarm alarm)
 {
     struct alert *alert = alarm.alert;
     enum severity severity = alert_severity(alert, alarm.rule);
+    bool kept = engine_calls_are_kept(e, device);
+    bool begins = alarm.what != ALERT_CLEAR && severity != SEVERITY_LEARNING && !alert->alarmed;
     bool notify = false;
-    if (alarm.what == ALERT_RAISE)
+    if (alarm.what == ALERT_RAISE) {
         alert->told_severity = SEVERITY_LEARNING;
+        e->counts.alerts_maintained += kept;
+    }
     if (alarm.what == ALERT_RAISE && severity == SEVERITY_LEARNING) {
         alarm_log_raise(&e->alarm_log, e->t_ms, severity);
         e->counts.alerts_learning++;
-    } else if (alarm.what != ALERT_CLEAR && severity != SEVERITY_LEARNING && !alert->alarmed) {
+    } else if (kept) {
+        bool worse = alarm.what == ALERT_UPDATE && (int)severity > alert->told_severity;
+        alert->owed = alert->owed || (begins && !alert->acknowledged) || worse;
+    } else if (begins) {
         notify = announce(e, device, series, &alarm);
     } else if (alarm.what == ALERT_UPDATE) {
         notify = (int)severity > alert->told_severity;

@@ -214,6 +214,7 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
                           alert->number);
     alert_id_of(event.key, event.id);
     engine_incident_id(e, event.device, alert, event.incident);
+    event.maintained = engine_is_maintained(e, event.device);
     return event;
 }
 
@@ -349,63 +350,40 @@ bool engine_on_own(struct engine *e, enum engine_own what, double observed, doub
     return judge(e, &of, &verdict, engine_wall_ms(e), false);
 }
 
-/* --- what people ask for: "ack ID", "shelve ID until_ms", "unshelve ID" --- */
+/* --- what people ask for --- */
 
-struct command {
-    enum { COMMAND_ACK, COMMAND_SHELVE, COMMAND_UNSHELVE } verb;
-    struct text id;
-    int64_t until_ms;
-};
-
-static struct text word(struct text *rest)
+/* From *cursor on, the next watch that has an alert: of the series, of the devices, of the gateway
+ * itself. */
+static bool next_subject(struct engine *e, uint64_t *cursor, struct subject *of)
 {
-    while (rest->bytes > 0 && *rest->at == ' ') {
-        rest->at++;
-        rest->bytes--;
+    uint32_t stride = e->config->rules_per_series;
+    uint64_t places = (uint64_t)e->series_count * stride;
+    uint64_t of_devices = (uint64_t)e->device_count * ENGINE_DEVICE_RULES;
+    for (; *cursor < places + of_devices + ENGINE_OWN; ++*cursor) {
+        if (*cursor < places) {
+            uint32_t series = (uint32_t)(*cursor / stride), at = (uint32_t)(*cursor % stride);
+            if (at >= e->series[series].watch_count)
+                continue;
+            *of = series_subject(e, series, &engine_watches(e, series)[at]);
+        } else if (*cursor < places + of_devices) {
+            uint64_t at = *cursor - places;
+            *of = device_subject(e, (uint32_t)(at / ENGINE_DEVICE_RULES),
+                                 (enum engine_device_rule)(at % ENGINE_DEVICE_RULES));
+        } else {
+            *of = own_subject(e, (enum engine_own)(*cursor - places - of_devices));
+        }
+        if (!of->watch->open)
+            continue;
+        ++*cursor;
+        return true;
     }
-    struct text found = { rest->at, 0 };
-    while (rest->bytes > 0 && *rest->at != ' ') {
-        rest->at++;
-        rest->bytes--;
-        found.bytes++;
-    }
-    return found;
-}
-
-static bool parse_time(struct text text, int64_t *ms)
-{
-    *ms = 0;
-    for (uint32_t i = 0; i < text.bytes; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9' || *ms > TIME_MS_MAX / 16)
-            return false;
-        *ms = *ms * 10 + (text.at[i] - '0');
-    }
-    return text.bytes > 0;
-}
-
-static bool parse_command(struct text text, struct command *command)
-{
-    struct text verb = word(&text);
-    command->id = word(&text);
-    command->until_ms = 0;
-    if (command->id.bytes != ALERT_ID_BYTES)
-        return false;
-    if (text_equal(verb, text_of("ack")))
-        command->verb = COMMAND_ACK;
-    else if (text_equal(verb, text_of("unshelve")))
-        command->verb = COMMAND_UNSHELVE;
-    else if (text_equal(verb, text_of("shelve")) && parse_time(word(&text), &command->until_ms))
-        command->verb = COMMAND_SHELVE;
-    else
-        return false;
-    return true;
+    return false;
 }
 
 /* True when this was the alert that was meant. */
-static bool try_command(struct engine *e, const struct subject *of, const struct command *command)
+static bool try_command(struct engine *e, const struct subject *of,
+                        const struct engine_command *command)
 {
-    if (!of->watch->open)
-        return false;
     struct alert alert = watch_alert(e, of->watch);
     if (!alert_is_open(&alert))
         return false;
@@ -413,32 +391,40 @@ static bool try_command(struct engine *e, const struct subject *of, const struct
     if (!text_equal(command->id, text_of(event.id)))
         return false;
     enum alert_transition what = command->verb == COMMAND_ACK
-                                     ? alert_acknowledge(&alert)
+                                     ? alert_acknowledge(&alert, of->rule, e->t_ms)
                                      : alert_shelve(&alert, command->until_ms);
     (void)finish(e, of, &alert, what); /* it has its place */
+    if (of->series != ENGINE_NONE)
+        engine_arm(e, of->series); /* a latch may have kept it from clearing */
     return true;
 }
 
 void engine_on_command(struct engine *e, struct text text)
 {
-    struct command command;
-    if (!parse_command(text, &command))
+    struct engine_command command;
+    struct subject of;
+    if (!engine_parse_command(text, &command))
         return;
-    for (uint32_t s = 0; s < e->series_count; s++)
-        for (uint32_t i = 0; i < e->series[s].watch_count; i++) {
-            struct subject of = series_subject(e, s, &engine_watches(e, s)[i]);
+    if (command.verb == COMMAND_MAINTAIN)
+        engine_on_maintain(e, &command.order);
+    else if (command.verb == COMMAND_RESUME)
+        engine_on_resume(e, command.order.device);
+    else /* an id that nobody has: the alert has gone meanwhile */
+        for (uint64_t cursor = 0; next_subject(e, &cursor, &of);)
             if (try_command(e, &of, &command))
                 return;
-        }
-    for (uint32_t i = 0; i < e->device_count * ENGINE_DEVICE_RULES; i++) {
-        struct subject of = device_subject(e, i / ENGINE_DEVICE_RULES,
-                                           (enum engine_device_rule)(i % ENGINE_DEVICE_RULES));
-        if (try_command(e, &of, &command))
-            return;
+}
+
+bool engine_release_alert(struct engine *e, uint64_t *cursor)
+{
+    struct subject of;
+    while (next_subject(e, cursor, &of)) {
+        struct alert alert = watch_alert(e, of.watch);
+        if (!alert.owed || engine_calls_are_kept(e, of.device))
+            continue;
+        enum alert_transition what = alert_release(&alert);
+        (void)finish(e, &of, &alert, what); /* it has its place */
+        return true;
     }
-    for (int what = 0; what < ENGINE_OWN; what++) {
-        struct subject of = own_subject(e, (enum engine_own)what);
-        if (try_command(e, &of, &command))
-            return;
-    } /* an id that nobody has: the alert has gone meanwhile */
+    return false;
 }

@@ -106,8 +106,8 @@ static void load_counts(struct engine_counts *c, struct byte_reader *r)
     uint64_t *all[] = { &c->readings, &c->sequence_restarts, &c->late, &c->unordered,
                         &c->forced_windows, &c->results, &c->revisions, &c->alerts_raised,
                         &c->alerts_updated, &c->alerts_cleared, &c->alerts_suppressed,
-                        &c->alerts_learning, &c->alerts_notified, &c->storms,
-                        &c->dedup_forgotten };
+                        &c->alerts_learning, &c->alerts_maintained, &c->alerts_notified,
+                        &c->storms, &c->dedup_forgotten };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         *all[i] = get_u64(r);
 }
@@ -167,6 +167,7 @@ static void load_alarm_log(struct loading *l)
     need(l, log->hour <= l->e->t_ms / ALARM_LOG_HOUR_MS);
     flood_load(&l->e->flood, l->r);
     need(l, !l->e->flood.on || l->e->flood.since_ms <= l->e->t_ms);
+    engine_load_maintenance(l->e, l->r);
 }
 
 static void load_own(struct loading *l)

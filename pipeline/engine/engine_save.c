@@ -6,7 +6,8 @@
 #include "pipeline/engine/engine_state.h"
 
 enum {
-    HEAD_BYTES_MAX = 1280 + ALARM_LOG_HOURS * 32 + FLOOD_INCIDENTS_MAX * 8 +
+    HEAD_BYTES_MAX = 1320 + ALARM_LOG_HOURS * 32 + FLOOD_INCIDENTS_MAX * 8 +
+                     MAINTENANCE_MAX * MAINTENANCE_BYTES_MAX +
                      ENGINE_RULES_MAX * (DETECTOR_NAME_BYTES_MAX + 11),
     WITHDRAWN_BYTES_MAX = 256,
     SOURCE_BYTES = 9,
@@ -139,8 +140,8 @@ static void save_counts(const struct engine_counts *c, struct byte_writer *w)
     const uint64_t all[] = { c->readings, c->sequence_restarts, c->late, c->unordered,
                              c->forced_windows, c->results, c->revisions, c->alerts_raised,
                              c->alerts_updated, c->alerts_cleared, c->alerts_suppressed,
-                             c->alerts_learning, c->alerts_notified, c->storms,
-                             c->dedup_forgotten };
+                             c->alerts_learning, c->alerts_maintained, c->alerts_notified,
+                             c->storms, c->dedup_forgotten };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         put_u64(w, all[i]);
 }
@@ -197,6 +198,7 @@ static void save_head(const struct engine *e, struct byte_writer *w)
     save_rejects(e, w);
     alarm_log_save(&e->alarm_log, w);
     flood_save(&e->flood, w);
+    engine_save_maintenance(e, w);
     put_u8(w, (uint8_t)e->shed.level);
     put_i64(w, e->shed.since_ms);
     put_i64(w, e->shed.due_ms);

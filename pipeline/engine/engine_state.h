@@ -20,7 +20,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 16,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 17,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -122,6 +122,13 @@ struct shed_state {
     int64_t due_ms;          /* t of the alert that it lasts; INT64_MAX: told, or none is due */
 };
 
+struct maintenance_state {
+    struct maintenance_list list;
+    int64_t due_ms;          /* t at which the next one ends; INT64_MAX: there is none */
+    int64_t release_ms;      /* t at which one ended, and kept-back calls are made; INT64_MAX: no */
+    uint64_t release_at;     /* up to which place (engine_next_subject) that is done */
+};
+
 struct source_state {
     bool connected;
     int64_t since_ms;        /* t; silence is counted from here at the earliest */
@@ -194,6 +201,7 @@ struct engine {
     uint32_t withdrawn_count;
     int64_t withdraw_ms;          /* their timer: t of the CONFIG record; INT64_MAX: not yet */
     struct shed_state shed;
+    struct maintenance_state maintenance;
     struct alarm_log alarm_log;
     struct flood flood;
     struct streams *streams;
@@ -306,6 +314,21 @@ int64_t engine_reached_ms(const struct engine *e, const struct record *record);
 void engine_feed_streams(struct engine *e, const struct record *record);
 void engine_fire_streams(struct engine *e);
 
+/* engine_command.c: what people ask for */
+struct engine_command {
+    enum {
+        COMMAND_ACK,
+        COMMAND_SHELVE,
+        COMMAND_UNSHELVE,
+        COMMAND_MAINTAIN,
+        COMMAND_RESUME
+    } verb;
+    struct text id;
+    int64_t until_ms;
+    struct maintenance_order order;
+};
+bool engine_parse_command(struct text text, struct engine_command *command);
+
 /* engine_alert.c: from verdicts to alerts */
 void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule);
 bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *alert);
@@ -328,6 +351,8 @@ bool engine_on_device_verdict(struct engine *e, struct device_finding finding,
 bool engine_on_own(struct engine *e, enum engine_own what, double observed, double allowed,
                    bool over);
 void engine_on_command(struct engine *e, struct text command);
+/* The next alert from *cursor on that waits for the end of a maintenance is told. False: none. */
+bool engine_release_alert(struct engine *e, uint64_t *cursor);
 void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w);
 
 /* engine_alarm.c: when, and how often, people are called */
@@ -339,10 +364,21 @@ struct alarm {
 /* What became of an alert of this device and series (ENGINE_NONE: of none). True: it is worth
  * calling somebody for. */
 bool engine_note_alarm(struct engine *e, uint32_t device, uint32_t series, struct alarm alarm);
+bool engine_calls_are_kept(const struct engine *e, uint32_t device); /* for maintenance */
 void engine_incident_id(const struct engine *e, struct text device, const struct alert *alert,
                         char id[ALERT_ID_BYTES + 1]);
 int64_t engine_flood_deadline(const struct engine *e);
 void engine_fire_flood(struct engine *e);
+
+/* engine_maintenance.c: devices that are being worked on */
+bool engine_is_maintained(const struct engine *e, struct text device);
+void engine_arm_maintenance(struct engine *e); /* after any change of the list, or the clock */
+void engine_on_maintain(struct engine *e, const struct maintenance_order *order);
+void engine_on_resume(struct engine *e, struct text device);
+int64_t engine_maintenance_deadline(const struct engine *e);
+void engine_fire_maintenance(struct engine *e);
+void engine_save_maintenance(const struct engine *e, struct byte_writer *w);
+void engine_load_maintenance(struct engine *e, struct byte_reader *r);
 
 /* engine_device.c: what a device is watched for as a whole */
 void engine_on_device_future(struct engine *e, uint32_t device); /* a reject: too far ahead */

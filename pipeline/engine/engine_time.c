@@ -148,7 +148,7 @@ void engine_arm_after_reading(struct engine *e, uint32_t series)
 }
 
 /* What the gateway itself waits for; of equal deadlines the first in this order. */
-enum own_wait { OWN_REJECTS, OWN_SHED, OWN_WITHDRAWN, OWN_FLOOD };
+enum own_wait { OWN_REJECTS, OWN_SHED, OWN_WITHDRAWN, OWN_FLOOD, OWN_MAINTENANCE };
 
 static struct wait earliest_own(const struct engine *e)
 {
@@ -157,6 +157,7 @@ static struct wait earliest_own(const struct engine *e)
     consider(&earliest, engine_shed_deadline(e), WAIT_NONE, OWN_SHED);
     consider(&earliest, engine_withdraw_deadline(e), WAIT_NONE, OWN_WITHDRAWN);
     consider(&earliest, engine_flood_deadline(e), WAIT_NONE, OWN_FLOOD);
+    consider(&earliest, engine_maintenance_deadline(e), WAIT_NONE, OWN_MAINTENANCE);
     return earliest;
 }
 
@@ -179,6 +180,9 @@ void engine_fire_own(struct engine *e)
         break;
     case OWN_FLOOD:
         engine_fire_flood(e);
+        break;
+    case OWN_MAINTENANCE:
+        engine_fire_maintenance(e);
         break;
     }
     engine_arm_own(e);

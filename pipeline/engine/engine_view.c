@@ -97,6 +97,8 @@ static void view_alert(const struct engine *e, const struct watch *w, struct ale
                                    text_of(view->rule->name), view->alert->number);
     alert_id_of(key, view->id);
     engine_incident_id(e, view->device, view->alert, view->incident);
+    view->maintained = engine_is_maintained(e, view->device);
+    view->latched = alert_is_latched(view->alert, view->rule, e->t_ms);
 }
 
 /* Those that are not quiet, or those that were told, over or not. */

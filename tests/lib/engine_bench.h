@@ -21,7 +21,7 @@ struct told {
     enum severity severity;
     char id[ALERT_ID_BYTES + 1];
     char rule[DETECTOR_NAME_BYTES_MAX + 1];
-    bool notify;
+    bool notify, maintained;
     char incident[ALERT_ID_BYTES + 1];
     uint32_t recent_count;
     int64_t start_ms;             /* RESULT */
@@ -63,6 +63,7 @@ static inline void bench_on_alert(void *ctx, const struct alert_event *event)
     strcpy(told->rule, event->rule->name);
     told->recent_count = event->recent_count;
     told->notify = event->notify;
+    told->maintained = event->maintained;
     memcpy(told->incident, event->incident, sizeof told->incident);
     told->event_time_ms = event->event_time_ms;
 }

@@ -157,6 +157,60 @@ static void the_end_of_learning_is_told(void **state)
     assert_int_equal(alert_on_verdict(&a, &rule, &bad, 5, 5, false), ALERT_NO_CHANGE);
 }
 
+/* A letter a second. Readings: A anomalous, n usual, a person: k acknowledges; t: nothing but time. What is told: r raised,
+ * u updated, c cleared. */
+static void delays_count_readings_and_a_latch_waits_for_people(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct detector_config rule;
+        const char *given, *told;
+    } CASES[] = {
+        { "three in a row", { .for_readings = 3 }, "AAnAAAA", "-----r-" },
+        { "three of five", { .for_readings = 3, .of_readings = 5 }, "AnAnA", "----r" },
+        { "the first of them is too old", { .for_readings = 3, .of_readings = 5 }, "AnAnnA", "------" },
+        { "and begins anew", { .for_readings = 2, .of_readings = 3 }, "AnnnAA", "-----r" },
+        { "of fewer than it must be", { .for_readings = 2, .of_readings = 1 }, "AnAA", "---r" },
+        { "both delays, the time later", { .for_readings = 2, .for_ms = 3000 }, "AAAtA", "---r-" },
+        { "both delays, the readings later", { .for_readings = 3, .for_ms = 1000 }, "AAttA", "----r" },
+        { "a reading that breaks it", { .for_readings = 2, .for_ms = 3000 }, "AAnAAtt", "------r" },
+        { "three quiet ones", { .clear_readings = 3 }, "AnnAnntn", "r------c" },
+        { "three quiet ones in time", { .clear_readings = 3, .clear_after_ms = 5000 }, "Annntttt", "r-----c-" },
+        { "latched", { .latch = true }, "Annnkn", "r---c-" },
+        { "latched, seen in time", { .latch = true }, "Akn", "ruc" },
+        { "latched, and there again", { .latch = true }, "AnnAkAn", "r---u-c" },
+        { "latched and young", { .latch = true, .clear_after_ms = 3000 }, "Ankttt", "r-u-c-" },
+        { "latched and few", { .latch = true, .clear_readings = 3 }, "Ankntn", "r-u--c" },
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        const struct detector_config *rule = &CASES[i].rule;
+        char told[16] = "";
+        struct alert a;
+        alert_init(&a);
+        for (int at = 0; CASES[i].given[at] != '\0'; at++) {
+            int64_t t_ms = 1000 * at;
+            char what = CASES[i].given[at];
+            struct verdict verdict = { .known = true, .anomalous = what == 'A', .score = what == 'A' ? 2 : 0 };
+            enum alert_transition change = ALERT_NO_CHANGE;
+            if (alert_deadline(&a, rule) <= t_ms)
+                change = alert_on_timer(&a, rule, t_ms);
+            else if (what == 'k')
+                change = alert_acknowledge(&a, rule, t_ms);
+            else if (what != 't')
+                change = alert_on_verdict(&a, rule, &verdict, t_ms, t_ms, false);
+            told[at] = "-ruc"[change];
+            bool waits = rule->latch && a.state == ALERT_CLEARING && !a.acknowledged &&
+                         t_ms - a.since_ms >= rule->clear_after_ms && a.quiet >= rule->clear_readings;
+            assert_int_equal(alert_is_latched(&a, rule, t_ms), waits);
+            a.told_severity = (int8_t)alert_severity(&a, rule);
+            through_store(&a);
+        }
+        if (strcmp(told, CASES[i].told) != 0)
+            fail_msg("%s: %s gave %s, not %s", CASES[i].name, CASES[i].given, told, CASES[i].told);
+    }
+}
+
 static void flags_are_told_once(void **state)
 {
     (void)state;
@@ -164,10 +218,10 @@ static void flags_are_told_once(void **state)
     struct verdict bad = { .known = true, .anomalous = true, .score = 2 }, good = { .known = true };
     struct alert a;
     alert_init(&a);
-    assert_int_equal(alert_acknowledge(&a), ALERT_NO_CHANGE);
+    assert_int_equal(alert_acknowledge(&a, &rule, 9), ALERT_NO_CHANGE);
     alert_on_verdict(&a, &rule, &bad, 1, 1, false);
-    assert_int_equal(alert_acknowledge(&a), ALERT_UPDATE);
-    assert_int_equal(alert_acknowledge(&a), ALERT_NO_CHANGE);
+    assert_int_equal(alert_acknowledge(&a, &rule, 9), ALERT_UPDATE);
+    assert_int_equal(alert_acknowledge(&a, &rule, 9), ALERT_NO_CHANGE);
     assert_int_equal(alert_shelve(&a, 99), ALERT_UPDATE);
     assert_int_equal(alert_shelve(&a, 99), ALERT_NO_CHANGE);
     assert_int_equal(alert_shelve(&a, 0), ALERT_UPDATE);
@@ -247,7 +301,7 @@ static void severity_rises_with_time(void **state)
         alert_init(&a);
         alert_on_verdict(&a, &rule, &bad, 1, 50, false);
         if (acknowledged)
-            alert_acknowledge(&a);
+            alert_acknowledge(&a, &rule, 9);
         while (alert_deadline(&a, &rule) <= 150)
             assert_int_equal(alert_on_timer(&a, &rule, 150), ALERT_UPDATE);
         assert_int_equal(alert_severity(&a, &rule),
@@ -352,6 +406,7 @@ int main(void)
         cmocka_unit_test(follows_its_timelines),
         cmocka_unit_test(tells_the_most_anomalous_since_the_last_revision),
         cmocka_unit_test(the_end_of_learning_is_told),
+        cmocka_unit_test(delays_count_readings_and_a_latch_waits_for_people),
         cmocka_unit_test(flags_are_told_once),
         cmocka_unit_test(severity_rises),
         cmocka_unit_test(severity_rises_with_time),

@@ -248,6 +248,153 @@ static void what_lasts_is_told_again(void **state)
     bench_end(&b);
 }
 
+/* --- maintenance --- */
+
+static void command(struct bench *b, const char *text)
+{
+    bench_apply(b, (struct record){ .kind = RECORD_COMMAND, .content = text_of(text) });
+}
+
+static void maintain(struct bench *b, const char *device, int64_t for_ms)
+{
+    char text[160];
+    snprintf(text, sizeof text, "maintain %lld %zu %s new seals", (long long)(BENCH_EPOCH_MS + b->t_ms + for_ms),
+             strlen(device), device);
+    command(b, text);
+}
+
+/* As a restart does. */
+static void through_store(struct bench *b)
+{
+    size_t bytes = engine_save_bytes_max(&b->config);
+    uint8_t *saved = malloc(bytes);
+    struct byte_writer w = { saved, bytes, 0, false };
+    uint32_t reset;
+    engine_save(b->engine, &w);
+    struct hash128 before = engine_digest(b->engine);
+    bench_start(b);
+    struct byte_reader r = { saved, w.used, 0, false };
+    assert_int_equal(engine_load(b->engine, &r, &reset), 0);
+    struct hash128 after = engine_digest(b->engine);
+    assert_true(!w.failed && before.low == after.low && before.high == after.high);
+    free(saved);
+}
+
+static uint32_t alerts_told(const struct bench *b)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->told_count; i++)
+        count += b->told[i].what == TOLD_ALERT;
+    return count;
+}
+
+static void begin_maintenance(struct bench *b)
+{
+    bench_configure(b, 8, 8);
+    b->config.alarms.group_ms = 60000;
+    b->config.alarms.flood = (struct flood_config){ 1, 600000 };
+    limit_at(b, "hot", 80);
+    bench_init_configured(b);
+}
+
+/* What stands when the work is over calls then; what came and went in between never does. */
+static void maintenance_keeps_calls_back(void **state)
+{
+    (void)state;
+    static const char *const ENDS[] = { "expires", "is ended", "the clock goes on" };
+    for (int end = 0; end < 3; end++) {
+        struct bench b;
+        print_message("maintenance %s\n", ENDS[end]);
+        begin_maintenance(&b);
+        maintain(&b, "pump-*", 60000);
+        bench_next(&b, 1000, "pump-1", 99);
+        const struct told *told = last_of(&b, "pump-1");
+        assert_true(!told->notify && told->alert.owed && told->maintained && told->severity == SEVERITY_WARNING);
+        bench_next(&b, 1000, "pump-2", 99);
+        bench_next(&b, 1000, "pump-2", 20);
+        assert_true(last_of(&b, "pump-2")->transition == ALERT_CLEAR && !last_of(&b, "pump-2")->notify);
+        assert_true(engine_alarm_report(b.engine, b.t_ms).sum.raised == 0);
+        bench_next(&b, 1000, "fan", 99); /* which nobody works on: the only incident, so no storm */
+        assert_true(last_of(&b, "fan")->notify && !last_of(&b, "fan")->maintained);
+        through_store(&b);
+        uint32_t before = alerts_told(&b);
+        if (end == 0) {
+            bench_wait(&b, 55999);
+            assert_int_equal(alerts_told(&b), before);
+            bench_wait(&b, 1);
+        } else if (end == 1) {
+            command(&b, "resume pump-*");
+            bench_wait(&b, 1);
+        } else {
+            bench_apply(&b, (struct record){ .kind = RECORD_CLOCK, .clock = { BENCH_EPOCH_MS + 3600000, CLOCK_SYNCED, 1 } });
+            bench_wait(&b, 1);
+        }
+        told = last_of(&b, "pump-1");
+        assert_int_equal(alerts_told(&b), before + 2); /* and the storm's own: two incidents */
+        assert_true(told->transition == ALERT_UPDATE && !told->maintained && !told->alert.owed);
+        assert_true(told->alert.revision == 2 && told->alert.alarmed);
+        const struct engine_counts counts = engine_counts(b.engine);
+        assert_true(counts.alerts_maintained == 2 && counts.alerts_raised == 4);
+        const struct maintenance *list;
+        assert_int_equal(engine_maintenance(b.engine, &list), 0);
+        bench_end(&b);
+    }
+}
+
+/* One call for each that stands; those that people have seen, or that another maintenance covers, wait. */
+static void each_kept_call_is_made_once(void **state)
+{
+    (void)state;
+    struct bench b;
+    begin_maintenance(&b);
+    b.config.alarms.flood.most = 0;
+    b.config.alarms.group_ms = 0;
+    maintain(&b, "*", 60000);
+    maintain(&b, "pump-3", 90000);
+    assert_int_equal(engine_devices_maintained(b.engine), 0);
+    bench_next(&b, 0, "pump-1", 99);
+    bench_next(&b, 0, "pump-2", 99);
+    bench_next(&b, 0, "pump-3", 99);
+    assert_int_equal(engine_devices_maintained(b.engine), 3);
+    char text[64];
+    snprintf(text, sizeof text, "ack %s", last_of(&b, "pump-2")->id);
+    command(&b, text);
+    uint32_t before = alerts_told(&b);
+    bench_wait(&b, 60000);
+    through_store(&b);
+    assert_int_equal(alerts_told(&b), before + 1);
+    assert_true(last_of(&b, "pump-1")->notify && !last_of(&b, "pump-2")->notify);
+    bench_wait(&b, 30000);
+    assert_int_equal(alerts_told(&b), before + 2);
+    assert_true(last_of(&b, "pump-3")->notify);
+    bench_wait(&b, 3600000);
+    assert_int_equal(alerts_told(&b), before + 2);
+    bench_end(&b);
+}
+
+/* What stood before calls again only where it has become worse meanwhile. */
+static void what_became_worse_meanwhile_calls_afterwards(void **state)
+{
+    (void)state;
+    for (int worse = 0; worse < 2; worse++) {
+        struct bench b;
+        begin_maintenance(&b);
+        b.rules[0].escalate_after_ms = worse ? 30000 : 0;
+        b.config.alarms.flood.most = 0;
+        bench_next(&b, 1000, "pump-1", 99);
+        assert_true(last_of(&b, "pump-1")->notify);
+        maintain(&b, "pump-1", 60000);
+        bench_wait(&b, 59999);
+        assert_false(worse && last_of(&b, "pump-1")->notify);
+        uint32_t before = alerts_told(&b);
+        bench_wait(&b, 1);
+        assert_int_equal(alerts_told(&b), before + (uint32_t)worse);
+        assert_true(last_of(&b, "pump-1")->notify);
+        assert_int_equal(engine_alarm_report(b.engine, b.t_ms).sum.raised, 1);
+        bench_end(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +405,9 @@ int main(void)
         cmocka_unit_test(a_series_has_a_budget_a_day),
         cmocka_unit_test(chatter_calls_nobody),
         cmocka_unit_test(what_lasts_is_told_again),
+        cmocka_unit_test(maintenance_keeps_calls_back),
+        cmocka_unit_test(each_kept_call_is_made_once),
+        cmocka_unit_test(what_became_worse_meanwhile_calls_afterwards),
     };
     return cmocka_run_group_tests_name("engine_alarm", tests, NULL, NULL);
 }

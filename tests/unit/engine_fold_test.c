@@ -124,6 +124,10 @@ static void configure(struct bench *b, int64_t reorder_ms)
         b->rules[i].escalate_after_ms = 1000 * (i % 3);
         b->rules[i].escalate_score = 1.5;
         b->rules[i].chatter = i % 2 == 0;
+        b->rules[i].for_readings = (uint8_t)(i % 3);
+        b->rules[i].of_readings = 4;
+        b->rules[i].clear_readings = (uint8_t)(i % 4);
+        b->rules[i].latch = i == 0;
     }
 }
 
@@ -168,6 +172,18 @@ static struct reading random_reading(uint64_t *seed, const struct bench *b)
     return reading;
 }
 
+static void mix_maintenance(const struct bench *b, uint64_t *seed, char *command)
+{
+    static const char *const OTHERS[] = { "*", "$gateway" };
+    uint32_t drawn = (uint32_t)(rnd(seed) % (DEVICES + 2));
+    const char *device = drawn < DEVICES ? DEVICE_NAMES[drawn] : OTHERS[drawn - DEVICES];
+    long long until_ms = (long long)(BENCH_EPOCH_MS + b->t_ms + (int64_t)(rnd(seed) % 60000));
+    if (rnd(seed) % 3 == 0)
+        snprintf(command, 80, "resume %s", device);
+    else
+        snprintf(command, 80, "maintain %lld %zu %s oil", until_ms, strlen(device), device);
+}
+
 static struct record random_other(uint64_t *seed, const struct bench *b, char *command)
 {
     struct record record = { .kind = RECORD_CLOCK, .t_ms = b->t_ms,
@@ -179,13 +195,17 @@ static struct record random_other(uint64_t *seed, const struct bench *b, char *c
         record.kind = RECORD_SOURCE;
         record.count = rnd(seed) % 2;
     } else if (rnd(seed) % 2 == 0) {
-        uint64_t cursor = rnd(seed) % 40;
+        uint64_t cursor = rnd(seed) % 60;
         struct alert_view view;
         if (engine_alert(b->engine, &cursor, &view)) {
             record.kind = RECORD_COMMAND;
             snprintf(command, 80, "%s %s %d", rnd(seed) % 2 ? "ack" : "shelve", view.id, 5000);
             record.content = text_of(command);
         }
+    } else if (rnd(seed) % 2 == 0) {
+        record.kind = RECORD_COMMAND;
+        mix_maintenance(b, seed, command);
+        record.content = text_of(command);
     } else if (rnd(seed) % 4 == 0) {
         record.clock.state = CLOCK_COARSE;
     }

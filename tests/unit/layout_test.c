@@ -24,7 +24,8 @@ static const struct form states[] = { { 10, 0xe97f724e783209c3 }, { 11, 0x085b38
                                       { 12, 0x49d78a4e751366a0 }, { 13, 0x3904910f64b0b5e5 },
                                       { 14, 0xc8c7590fb94ed219 },
                                       { 15, 0x3d9980acb2fa23f6 },
-                                      { 16, 0xff6403bb7bd8877e } };
+                                      { 16, 0xff6403bb7bd8877e },
+                                      { 17, 0xefb42080b428011b } };
 static const struct form blocks[] = { { 1, 0x7235d7091aa441a2 } };
 
 static uint64_t digest_of(const void *at, size_t bytes)
