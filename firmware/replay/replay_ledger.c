@@ -44,7 +44,7 @@ static struct told_series *series_at(const struct replay_ledger *l, size_t i)
 
 static void index_put(struct told_index *index, uint64_t key, size_t item)
 {
-    size_t slot = key & index->mask;
+    size_t slot = (size_t)(key & index->mask);
     while (index->slots[slot] != 0)
         slot = (slot + 1) & index->mask;
     index->slots[slot] = (uint32_t)(item + 1);
@@ -131,7 +131,7 @@ static struct told_alert *alert_of(struct replay_ledger *l, const struct alert_e
 {
     if (!index_grow(&l->alert_index, l->alerts.count, alert_key_at, l))
         return NULL;
-    size_t slot = event->key.low & l->alert_index.mask;
+    size_t slot = (size_t)(event->key.low & l->alert_index.mask);
     for (; l->alert_index.slots[slot] != 0; slot = (slot + 1) & l->alert_index.mask) {
         struct told_alert *a = alert_at(l, l->alert_index.slots[slot] - 1);
         if (a->key.low == event->key.low && a->key.high == event->key.high)
@@ -172,7 +172,7 @@ static uint32_t series_of(struct replay_ledger *l, struct text device, struct te
 {
     if (!index_grow(&l->series_index, l->series.count, series_key_at, l))
         return UINT32_MAX;
-    size_t slot = series_key(device, metric) & l->series_index.mask;
+    size_t slot = (size_t)(series_key(device, metric) & l->series_index.mask);
     for (; l->series_index.slots[slot] != 0; slot = (slot + 1) & l->series_index.mask) {
         uint32_t i = l->series_index.slots[slot] - 1;
         if (text_equal(text_of(series_at(l, i)->device), device) &&
@@ -209,7 +209,7 @@ static struct told_window *window_find(const struct replay_ledger *l, uint64_t k
 {
     if (l->window_index.slots == NULL)
         return NULL;
-    size_t slot = key & l->window_index.mask;
+    size_t slot = (size_t)(key & l->window_index.mask);
     for (; l->window_index.slots[slot] != 0; slot = (slot + 1) & l->window_index.mask)
         if (window_at(l, l->window_index.slots[slot] - 1)->key == key)
             return window_at(l, l->window_index.slots[slot] - 1);

@@ -190,7 +190,7 @@ static void pace(const struct replay_run *run, int64_t began_us, int64_t began_t
     int64_t wait_us = due_us - now_us();
     if (wait_us <= 0)
         return;
-    struct timespec rest = { .tv_sec = wait_us / 1000000,
+    struct timespec rest = { .tv_sec = (time_t)(wait_us / 1000000),
                              .tv_nsec = (long)(wait_us % 1000000) * 1000 };
     (void)nanosleep(&rest, NULL); /* a signal ends it: then it is a little ahead */
 }
