@@ -12,6 +12,7 @@
 
 #include "firmware/api/api.h"
 #include "firmware/board/board.h"
+#include "firmware/board/button.h"
 #include "firmware/budget.h"
 #include "firmware/sizing/calibration.h"
 #include "firmware/cli/cli.h"
@@ -44,6 +45,7 @@ struct daemon {
     struct hal_linux machine;
     struct hal hal;
     struct board board;
+    struct button button;
     struct hal_time now;
     struct loop *loop;
     struct store *store;
@@ -427,6 +429,7 @@ static void take_turn(struct daemon *d)
     struct gateway_view view = gateway_view(d->gateway);
     if (board_turn(&d->board, &view, d->now.mono_ms))
         gateway_self_test(d->gateway);
+    button_turn(&d->button, d->board.press, d->gateway, d->config.socket_path);
     gateway_end_turn(d->gateway);
     load_end_turn(&d->load, &d->hal, config_memory_max(&d->config), d->now.mono_ms, d->gateway);
     tell_manager(d);

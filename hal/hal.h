@@ -19,8 +19,12 @@ struct hal_board { /* names of one board, from its hal.conf; empty: not there */
     char relay_chip[32];       /* its name "gpiochip0", or its label */
     uint32_t relay_line;       /* on that chip */
     bool relay_active_low;
+    char button_chip[32];      /* likewise, of the one button */
+    uint32_t button_line;
+    bool button_active_low;
     char watchdog[64];         /* in /dev: "watchdog0" */
     char thermal[64];          /* in /sys/class/thermal: "thermal_zone0" */
+    char supply[64];           /* its monitor's name, in /sys/class/hwmon: "rpi_volt" */
     char storage[64];          /* in /sys/block: "mmcblk0" */
     uint64_t storage_endurance_bytes; /* that may be written in its life; 0: not stated */
     uint64_t memory_bytes_max; /* that Weir may use on this board; 0: no limit stated */
@@ -38,6 +42,12 @@ struct hal_time { /* read once a turn */
 
 /* What each looks like: the table in hal/linux/led.c and docs/boards.md. */
 enum led_pattern { LED_OFF, LED_STARTING, LED_GOOD, LED_DEGRADED, LED_ALERT, LED_FAILED };
+
+enum hal_press {
+    PRESS_NONE,
+    PRESS_SHORT, /* released within two seconds */
+    PRESS_LONG   /* held for ten seconds; told while it is still held */
+};
 
 enum reset_reason {
     RESET_UNKNOWN,
@@ -63,7 +73,9 @@ enum hal_part {
     HAL_WATCHDOG,
     HAL_LED,
     HAL_RELAY,
+    HAL_BUTTON,
     HAL_TEMPERATURE,
+    HAL_SUPPLY,
     HAL_MEMORY,
     HAL_STORAGE,
     HAL_UNIQUE_ID,
@@ -91,9 +103,15 @@ struct hal {
     /* Only on an orderly stop; a kernel told so (nowayout) lets it run on. */
     int (*watchdog_stop)(void *ctx);
 
+    /* WEIR_EAGAIN: it blinks, but not in that pattern yet; to be called again in a second. */
     int (*led)(void *ctx, enum led_pattern pattern);
     int (*relay)(void *ctx, bool on);
+    /* What the button did since it was asked last, one press a call. The first call takes its line,
+     * and sees no press before. */
+    int (*button)(void *ctx, enum hal_press *press);
     int (*temperature)(void *ctx, int32_t *milli_celsius);
+    /* Whether the supply is below what the board needs, or was since its monitor last looked. */
+    int (*supply_low)(void *ctx, bool *low);
     int (*memory)(void *ctx, struct hal_memory *memory);
     int (*storage)(void *ctx, struct hal_storage *storage);
     /* The machine's own, hex; stable over reinstalls where the hardware has one. */
@@ -107,7 +125,8 @@ struct hal {
 static inline const char *hal_part_name(enum hal_part part)
 {
     static const char *const names[HAL_PARTS] = {
-        "watchdog", "led", "relay", "temperature", "memory", "storage", "unique_id", "reset_reason"
+        "watchdog", "led",     "relay",     "button",    "temperature",
+        "supply",   "memory",  "storage", "unique_id", "reset_reason"
     };
     return names[part];
 }

@@ -31,6 +31,13 @@ static void put_temperature(const struct hal *hal, struct json_writer *w)
         json_null(w);
 }
 
+static void put_supply(const struct hal *hal, struct json_writer *w)
+{
+    bool low = false;
+    bool there = hal->supply_low(hal->ctx, &low) == 0;
+    put_name(w, "supply", !there ? "" : low ? "low" : "good");
+}
+
 static void put_storage(const struct board *b, struct json_writer *w)
 {
     static const char *const levels[] = { "", "normal", "warning", "urgent" };
@@ -86,6 +93,7 @@ void api_write_machine(const struct board *b, struct json_writer *w)
     put_name(w, "unique_id", b->id);
     put_name(w, "last_reset", b->has_reset ? reset_reason_name(b->reset) : "");
     put_temperature(&b->hal, w);
+    put_supply(&b->hal, w);
     put_storage(b, w);
     put_watchdog(b, &now, w);
     put_name(w, "led", led_pattern_name(b->led));

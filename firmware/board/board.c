@@ -32,7 +32,8 @@ static void show(struct board *b, enum led_pattern pattern)
     if (b->led_shown && b->led == pattern)
         return;
     b->led = pattern;
-    b->led_shown = works(b, HAL_LED, b->hal.led(b->hal.ctx, pattern));
+    int error = b->hal.led(b->hal.ctx, pattern);
+    b->led_shown = error != WEIR_EAGAIN && works(b, HAL_LED, error);
 }
 
 static void switch_relay(struct board *b, bool on)
@@ -70,11 +71,21 @@ static void ask_storage(struct board *b, int64_t mono_ms)
         b->worn = storage.pre_eol >= 2 || storage.life_used_percent >= 100;
 }
 
+static void ask_supply(struct board *b)
+{
+    bool low = false;
+    (void)b->hal.supply_low(b->hal.ctx, &low); /* not there: not low */
+    if (low != b->supply_low)
+        log_event(low ? "supply_low" : "supply_good", "board=%s", b->config->board.name);
+    b->supply_low = low;
+}
+
 struct health board_health(const struct board *b, const struct gateway_view *view)
 {
     struct health h = health_of(b->config, view);
     health_add(&h, board_stands_still(&b->judgement, b->looked_ms), HEALTH_FAILED, "no_progress");
     health_add(&h, b->worn, HEALTH_DEGRADED, "storage_worn");
+    health_add(&h, b->supply_low, HEALTH_DEGRADED, "supply_low");
     return h;
 }
 
@@ -137,9 +148,13 @@ void board_init(struct board *b, const struct hal *hal, const struct config *con
 
 bool board_turn(struct board *b, const struct gateway_view *view, int64_t mono_ms)
 {
+    b->press = PRESS_NONE;
     if (b->looked && mono_ms - b->looked_ms < BOARD_LOOK_MS)
         return false;
+    if (!works(b, HAL_BUTTON, b->hal.button(b->hal.ctx, &b->press)))
+        b->press = PRESS_NONE;
     ask_storage(b, mono_ms);
+    ask_supply(b);
     b->looked = true;
     b->looked_ms = mono_ms;
     struct board_sight sight = look(b, view, mono_ms);

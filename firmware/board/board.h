@@ -23,6 +23,8 @@ struct board { /* the caller's memory; only board.c writes it */
     uint64_t feeds;
     enum led_pattern led;
     bool led_shown, relay, relay_shown;
+    enum hal_press press; /* what the button did at this turn's look; PRESS_NONE: at none */
+    bool supply_low;    /* when it was looked at last */
     bool worn;          /* the storage says that its end is near */
     char id[HAL_ID_BYTES];
     bool has_reset;

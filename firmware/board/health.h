@@ -7,7 +7,7 @@
 
 enum health_state { HEALTH_GOOD, HEALTH_DEGRADED, HEALTH_FAILED };
 
-enum { HEALTH_REASONS_MAX = 10, HEALTH_LAG_MS = 30000 };
+enum { HEALTH_REASONS_MAX = 12, HEALTH_LAG_MS = 30000 };
 
 struct health {
     enum health_state state;

@@ -66,6 +66,7 @@ static void print_machine(struct text status)
                   { "machine id", "machine.unique_id" },
                   { "last reset", "machine.last_reset" },
                   { "temperature (C)", "machine.temperature_c" },
+                  { "supply", "machine.supply" },
                   { "storage", "machine.storage.device" },
                   { "  life used (%)", "machine.storage.life_used_percent" },
                   { "  reserve", "machine.storage.reserve" },

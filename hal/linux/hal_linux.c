@@ -46,18 +46,26 @@ static void describe_found(struct hal_presence *part, bool there, const char *fo
     (void)snprintf(part->what, sizeof part->what, "%s", there ? found : missing);
 }
 
-static void describe_devices(const struct hal_linux *m, struct hal_presence parts[HAL_PARTS])
+static void describe_devices(struct hal_linux *m, struct hal_presence parts[HAL_PARTS])
 {
     const struct hal_board *board = m->config.board;
     char path[TREE_PATH_BYTES];
+    bool low;
     tree_path(m, path, "/dev/%s", board->watchdog);
     describe_named(&parts[HAL_WATCHDOG], board->watchdog, path, W_OK);
     tree_path(m, path, "/sys/class/leds/%s/brightness", board->led);
     describe_named(&parts[HAL_LED], board->led, path, W_OK);
     tree_path(m, path, "/sys/class/thermal/%s/temp", board->thermal);
     describe_named(&parts[HAL_TEMPERATURE], board->thermal, path, R_OK);
+    describe_found(&parts[HAL_SUPPLY], linux_supply_low(m, &low) == 0, board->supply,
+                   board->supply[0] != '\0' ? "no monitor of that name" : "the board names none");
     tree_path(m, path, "/sys/block/%s/stat", board->storage);
     describe_named(&parts[HAL_STORAGE], board->storage, path, R_OK);
+}
+
+static const char *why_no_chip(const char *chip)
+{
+    return chip[0] != '\0' ? "no GPIO chip of that name can be opened" : "the board names none";
 }
 
 void linux_describe(void *ctx, struct hal_presence parts[HAL_PARTS])
@@ -67,9 +75,9 @@ void linux_describe(void *ctx, struct hal_presence parts[HAL_PARTS])
     enum reset_reason reason = RESET_UNKNOWN;
     const char *chip = m->config.board->relay_chip;
     describe_devices(m, parts);
-    describe_found(&parts[HAL_RELAY], linux_relay_find(m) == 0, chip,
-                   chip[0] != '\0' ? "no GPIO chip of that name can be opened"
-                                   : "the board names none");
+    describe_found(&parts[HAL_RELAY], linux_relay_find(m) == 0, chip, why_no_chip(chip));
+    chip = m->config.board->button_chip;
+    describe_found(&parts[HAL_BUTTON], linux_button_find(m) == 0, chip, why_no_chip(chip));
     describe_found(&parts[HAL_MEMORY], linux_memory(m, &memory) == 0, "/proc/meminfo",
                    "/proc/meminfo can't be read");
     const char *source = linux_unique_id_source(m);
@@ -92,7 +100,9 @@ struct hal hal_linux(struct hal_linux *machine, const struct hal_linux_config *c
         .watchdog_stop = linux_watchdog_stop,
         .led = linux_led,
         .relay = linux_relay,
+        .button = linux_button,
         .temperature = linux_temperature,
+        .supply_low = linux_supply_low,
         .memory = linux_memory,
         .storage = linux_storage,
         .unique_id = linux_unique_id,
@@ -104,6 +114,7 @@ struct hal hal_linux(struct hal_linux *machine, const struct hal_linux_config *c
 void hal_linux_close(struct hal_linux *machine)
 {
     linux_relay_close(machine);
+    linux_button_close(machine);
     if (machine->watchdog_fd >= 0)
         (void)close(machine->watchdog_fd); /* without the magic character: it counts on */
     machine->watchdog_fd = -1;

@@ -4,6 +4,7 @@
 #define HAL_LINUX_HAL_LINUX_H
 
 #include "hal/hal.h"
+#include "hal/press.h"
 
 struct hal_linux_config {
     const struct hal_board *board; /* outlives the hal */
@@ -19,6 +20,9 @@ struct hal_linux { /* the caller's memory; only hal/linux writes it */
     int watchdog_fd;               /* -1: not started */
     struct gpiod_chip *relay_chip; /* NULL: not open yet; stays open, as the line's holder */
     struct gpiod_line *relay_line;
+    struct gpiod_chip *button_chip; /* likewise */
+    struct gpiod_line *button_line;
+    struct press press;
 };
 
 struct hal hal_linux(struct hal_linux *machine, const struct hal_linux_config *config);

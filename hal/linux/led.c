@@ -1,6 +1,7 @@
 /* The LED blinks by the kernel's `timer` trigger, so nothing of ours has to wake up for it. Where
  * that trigger is missing it can only shine or not, and shining means good. */
 #include <stdio.h>
+#include <string.h>
 
 #include "hal/linux/parts.h"
 
@@ -27,14 +28,27 @@ static int shine(const struct hal_linux *m, bool on)
     return err != 0 ? err : write_led(m, "brightness", !on ? "0" : known ? most : "1");
 }
 
+/* To set the trigger again would make its two files anew. */
+static bool blinks_already(const struct hal_linux *m)
+{
+    char path[TREE_PATH_BYTES], triggers[TREE_TEXT_BYTES];
+    tree_path(m, path, "/sys/class/leds/%s/trigger", m->config.board->led);
+    return tree_read(path, triggers, sizeof triggers) == 0 && strstr(triggers, "[timer]") != NULL;
+}
+
+/* The trigger's files belong to root until udev has heard of them; until then it blinks evenly. */
 static int blink(const struct hal_linux *m, const struct pattern *pattern)
 {
     char on[16], off[16];
     (void)snprintf(on, sizeof on, "%d", pattern->on_ms);
     (void)snprintf(off, sizeof off, "%d", pattern->off_ms);
-    int err = write_led(m, "trigger", "timer"); /* makes the two files below */
-    err = err != 0 ? err : write_led(m, "delay_on", on);
-    return err != 0 ? err : write_led(m, "delay_off", off);
+    /* makes the two files below */
+    int err = blinks_already(m) ? 0 : write_led(m, "trigger", "timer");
+    if (err != 0)
+        return err;
+    err = write_led(m, "delay_on", on);
+    err = err != 0 ? err : write_led(m, "delay_off", off);
+    return err == WEIR_EIO ? WEIR_EAGAIN : err;
 }
 
 int linux_led(void *ctx, enum led_pattern pattern)
@@ -43,7 +57,8 @@ int linux_led(void *ctx, enum led_pattern pattern)
     const struct pattern *p = &patterns[pattern];
     if (m->config.board->led[0] == '\0')
         return WEIR_ENOTFOUND;
-    if (p->on_ms > 0 && p->off_ms > 0 && blink(m, p) == 0)
-        return 0;
+    int err = p->on_ms > 0 && p->off_ms > 0 ? blink(m, p) : WEIR_ENOTFOUND;
+    if (err == 0 || err == WEIR_EAGAIN)
+        return err;
     return shine(m, p->on_ms > 0 && p->off_ms == 0);
 }

@@ -36,7 +36,13 @@ int linux_led(void *ctx, enum led_pattern pattern);
 int linux_relay(void *ctx, bool on);
 int linux_relay_find(struct hal_linux *m); /* 0: the chip is there */
 void linux_relay_close(struct hal_linux *m);
+int linux_button(void *ctx, enum hal_press *press);
+int linux_button_find(struct hal_linux *m); /* 0: the chip is there */
+void linux_button_close(struct hal_linux *m);
+/* Of that name or label; the caller closes it. */
+int linux_gpio_open(const struct hal_linux *m, const char *wanted, struct gpiod_chip **chip);
 int linux_temperature(void *ctx, int32_t *milli_celsius);
+int linux_supply_low(void *ctx, bool *low);
 int linux_memory(void *ctx, struct hal_memory *memory);
 int linux_storage(void *ctx, struct hal_storage *storage);
 int linux_unique_id(void *ctx, char id[HAL_ID_BYTES]);

@@ -2,11 +2,8 @@
  * nobody holds may be taken by others. libgpiod 1.6. */
 #include <errno.h>
 #include <gpiod.h>
-#include <string.h>
 
 #include "hal/linux/parts.h"
-
-enum { CHIPS_MAX = 32 };
 
 void linux_relay_close(struct hal_linux *m)
 {
@@ -16,36 +13,12 @@ void linux_relay_close(struct hal_linux *m)
     m->relay_line = NULL;
 }
 
-/* Chips are numbered as they are found, which differs from kernel to kernel; their labels do not.
- * So the board may name either. */
-static int open_chip(struct hal_linux *m)
-{
-    char path[TREE_PATH_BYTES];
-    const char *wanted = m->config.board->relay_chip;
-    int err = WEIR_ENOTFOUND;
-    if (wanted[0] == '\0')
-        return WEIR_ENOTFOUND;
-    for (int i = 0; i < CHIPS_MAX; i++) {
-        tree_path(m, path, "/dev/gpiochip%d", i);
-        m->relay_chip = gpiod_chip_open(path);
-        if (m->relay_chip == NULL && errno != ENOENT)
-            err = tree_error(errno);
-        if (m->relay_chip == NULL)
-            continue;
-        if (strcmp(gpiod_chip_name(m->relay_chip), wanted) == 0 ||
-            strcmp(gpiod_chip_label(m->relay_chip), wanted) == 0)
-            return 0;
-        linux_relay_close(m);
-    }
-    return err;
-}
-
 /* The line's first value comes with the request, so that it never shows another one. */
 static int hold(struct hal_linux *m, bool on)
 {
     const struct hal_board *board = m->config.board;
     int flags = board->relay_active_low ? GPIOD_LINE_REQUEST_FLAG_ACTIVE_LOW : 0;
-    int err = open_chip(m);
+    int err = linux_gpio_open(m, board->relay_chip, &m->relay_chip);
     if (err != 0)
         return err;
     m->relay_line = gpiod_chip_get_line(m->relay_chip, board->relay_line);
@@ -70,7 +43,7 @@ int linux_relay_find(struct hal_linux *m)
 {
     if (m->relay_chip != NULL)
         return 0;
-    int err = open_chip(m);
+    int err = linux_gpio_open(m, m->config.board->relay_chip, &m->relay_chip);
     linux_relay_close(m);
     return err;
 }

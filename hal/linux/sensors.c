@@ -1,4 +1,4 @@
-/* What the machine says of its temperature, its memory and its storage. */
+/* What the machine says of its temperature, its supply, its memory and its storage. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,25 @@ int linux_temperature(void *ctx, int32_t *milli_celsius)
         return WEIR_EIO;
     *milli_celsius = (int32_t)read;
     return 0;
+}
+
+/* Monitors are numbered as they are found; their names stay. The lower critical alarm of the first
+ * voltage (Documentation/hwmon/sysfs-interface) is what a Raspberry Pi's firmware sets. */
+int linux_supply_low(void *ctx, bool *low)
+{
+    enum { MONITORS_MAX = 32 };
+    const struct hal_linux *m = ctx;
+    char path[TREE_PATH_BYTES], text[64];
+    for (int i = 0; i < MONITORS_MAX && m->config.board->supply[0] != '\0'; i++) {
+        tree_path(m, path, "/sys/class/hwmon/hwmon%d/name", i);
+        if (tree_read(path, text, sizeof text) != 0 || strcmp(text, m->config.board->supply) != 0)
+            continue;
+        tree_path(m, path, "/sys/class/hwmon/hwmon%d/in0_lcrit_alarm", i);
+        int err = tree_read(path, text, sizeof text);
+        *low = err == 0 && strcmp(text, "0") != 0;
+        return err;
+    }
+    return WEIR_ENOTFOUND;
 }
 
 int linux_memory(void *ctx, struct hal_memory *memory)

@@ -101,11 +101,26 @@ static int sim_relay(void *ctx, bool on)
     return err;
 }
 
+static int sim_button(void *ctx, enum hal_press *press)
+{
+    struct hal_sim *sim = ctx;
+    *press = sim->press;
+    sim->press = PRESS_NONE;
+    return use(sim, HAL_BUTTON);
+}
+
 static int sim_temperature(void *ctx, int32_t *milli_celsius)
 {
     const struct hal_sim *sim = ctx;
     *milli_celsius = sim->milli_celsius;
     return use(sim, HAL_TEMPERATURE);
+}
+
+static int sim_supply_low(void *ctx, bool *low)
+{
+    const struct hal_sim *sim = ctx;
+    *low = sim->supply_low;
+    return use(sim, HAL_SUPPLY);
 }
 
 static int sim_memory(void *ctx, struct hal_memory *memory)
@@ -156,7 +171,9 @@ struct hal hal_sim(struct hal_sim *sim)
         .watchdog_stop = sim_watchdog_stop,
         .led = sim_led,
         .relay = sim_relay,
+        .button = sim_button,
         .temperature = sim_temperature,
+        .supply_low = sim_supply_low,
         .memory = sim_memory,
         .storage = sim_storage,
         .unique_id = sim_unique_id,

@@ -20,10 +20,12 @@ struct hal_sim { /* the test sets and reads all of it; zero is a machine with no
 
     enum led_pattern led;
     uint32_t led_changes;
+    enum hal_press press; /* told once */
     bool relay;
     uint32_t relay_changes;
 
     int32_t milli_celsius;
+    bool supply_low;
     struct hal_memory memory;
     struct hal_storage storage;
     char id[HAL_ID_BYTES];

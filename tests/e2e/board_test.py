@@ -67,12 +67,12 @@ class Disk:
 def machine_is_told(place, status):
     machine, memory = status["machine"], status["memory"]
     assert machine["board"] == "pc", machine
-    known = {"watchdog", "led", "relay", "temperature", "memory", "storage", "unique_id", "reset_reason"}
+    known = {"watchdog", "led", "relay", "button", "supply", "temperature", "memory", "storage", "unique_id", "reset_reason"}
     assert set(machine["missing"]) <= known and {"led", "relay"} <= set(machine["missing"]), machine
     assert "memory" not in machine["missing"], machine
     assert memory["machine_bytes"] > memory["machine_available_bytes"] > 1 << 20, memory
     assert 1 << 20 < memory["rss_bytes"] <= memory["peak_bytes"] < memory["machine_bytes"], memory
-    assert place.log("gateway").count("hardware part=") == 8, "each part is told once"
+    assert place.log("gateway").count("hardware part=") == 10, "each part is told once"
     text = place.weir("status")
     assert "board                pc" in text and "free" in text, text
     print(f"  machine: {json.dumps(machine)}")

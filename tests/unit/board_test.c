@@ -2,13 +2,16 @@
  * moving, and only then; LED and relay follow the gateway; what is not there does no harm.
  * Method: the gateway over a store under /tmp and a simulated machine, in turns of a quarter of a second. A job of the store's
  * is done in the next turn, or never, or comes back with an error.
- * Links: firmware/board/board.c firmware/board/board_judge.c firmware/board/health.c firmware/log.c firmware/json_arena.c hal/board.c hal/sim/hal_sim.c firmware/gateway/%.c firmware/config/%.c storage/%.c pipeline/%.c pipeline/%/%.c
+ * Links: firmware/board/board.c firmware/board/board_judge.c firmware/board/health.c firmware/board/button.c firmware/log.c firmware/json_arena.c hal/board.c hal/sim/hal_sim.c firmware/gateway/%.c firmware/config/%.c storage/%.c pipeline/%.c pipeline/%/%.c
  * Libs: -lsqlite3 -lcjson -lyaml -lmbedcrypto -lz */
 #include "tests/lib/gateway_bench.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "firmware/board/board.h"
+#include "firmware/board/button.h"
 #include "firmware/log.h"
 #include "hal/sim/hal_sim.h"
 
@@ -30,6 +33,7 @@ struct site { /* a gateway on a machine */
     struct hal_sim machine;
     struct hal hal;
     struct board board;
+    struct button button;
     bool stuck;      /* the source is connected and never read until it has nothing more */
     uint32_t number; /* of the last message */
 };
@@ -52,6 +56,7 @@ static void turn(struct site *s, const char *value)
     struct gateway_view view = gateway_view(gateway);
     if (board_turn(&s->board, &view, s->bench.now.mono_ms))
         gateway_self_test(gateway);
+    button_turn(&s->button, s->board.press, gateway, "/tmp/weir-board-test.sock");
     gateway_end_turn(gateway);
 }
 
@@ -296,6 +301,39 @@ static void alert_that_a_person_shelved_is_silent(void **state)
     assert_true(s->machine.relay); /* the time is over */
 }
 
+static int not_acknowledged(const struct site *s)
+{
+    struct alert_view alert;
+    uint64_t cursor = 0;
+    int count = 0;
+    while (engine_alert(gateway_view(s->bench.gateway).engine, &cursor, &alert))
+        count += !alert.alert->acknowledged;
+    return count;
+}
+
+static void short_press_acknowledges_and_a_long_one_asks_for_the_reset(void **state)
+{
+    struct site *s = *state;
+    static const char asks[] = "/tmp/factory-reset";
+    assert_true(unlink(asks) == 0 || errno == ENOENT);
+    s->machine.press = PRESS_SHORT; /* nothing is open: nothing comes of it */
+    seconds(s, 5, "20");
+    seconds(s, 5, "90");
+    assert_int_equal(not_acknowledged(s), 2);
+    s->machine.press = PRESS_SHORT;
+    seconds(s, 2, "90");
+    assert_int_equal(not_acknowledged(s), 0);
+    assert_true(s->machine.relay); /* acknowledging turns nothing off */
+    assert_int_equal(access(asks, F_OK), -1);
+    s->machine.press = PRESS_LONG;
+    seconds(s, 2, "90");
+    assert_int_equal(unlink(asks), 0);
+    s->machine.broken = WEIR_EIO;
+    s->machine.press = PRESS_LONG; /* of a button that can't be read, nothing is believed */
+    seconds(s, 2, "90");
+    assert_int_equal(access(asks, F_OK), -1);
+}
+
 static void led_shows_what_is_lost(void **state)
 {
     struct site *s = *state;
@@ -305,6 +343,12 @@ static void led_shows_what_is_lost(void **state)
     assert_int_equal(s->machine.led, LED_DEGRADED);
     gateway_on_source(s->bench.gateway, 0, true);
     seconds(s, 5, NULL);
+    assert_int_equal(s->machine.led, LED_GOOD);
+    s->machine.supply_low = true;
+    seconds(s, 2, NULL);
+    assert_int_equal(s->machine.led, LED_DEGRADED);
+    s->machine.supply_low = false;
+    seconds(s, 2, NULL);
     assert_int_equal(s->machine.led, LED_GOOD);
     s->machine.storage.pre_eol = 3;
     seconds(s, 70, NULL);
@@ -386,6 +430,7 @@ int main(void)
         CASE(watchdog_may_be_off),
         CASE(relay_follows_alerts_from_the_severity_on),
         CASE(alert_that_a_person_shelved_is_silent),
+        CASE(short_press_acknowledges_and_a_long_one_asks_for_the_reset),
         CASE(led_shows_what_is_lost),
         CASE(machine_with_nothing_in_it_is_lived_with),
         CASE(not_ready_says_why),

@@ -1,7 +1,7 @@
 /* Goal: hal/linux says to the kernel what it should, reads what the kernel says, and lives with what is not there.
  * Method: a made-up /sys, /proc, /dev and /etc under a root in /tmp. The watchdog's ioctls end in this file, and libgpiod is
  * this file: it counts what it is asked.
- * Links: hal/linux/hal_linux.c hal/linux/clock.c hal/linux/tree.c hal/linux/watchdog.c hal/linux/led.c hal/linux/relay.c hal/linux/sensors.c hal/linux/identity.c hal/linux/reset.c pipeline/hash.c
+ * Links: hal/linux/hal_linux.c hal/linux/clock.c hal/linux/tree.c hal/linux/watchdog.c hal/linux/led.c hal/linux/relay.c hal/linux/gpio.c hal/linux/button.c hal/press.c hal/linux/sensors.c hal/linux/identity.c hal/linux/reset.c pipeline/hash.c
  * Libs: -Wl,--wrap=ioctl */
 #include "tests/lib/check.h"
 
@@ -217,6 +217,28 @@ static void led_shows_each_pattern(void **state)
     assert_file(b, "/sys/class/leds/ACT/brightness", "0");
 }
 
+/* As the kernel makes them, and udev gives them to us a moment later. */
+static void led_waits_for_the_files_of_its_trigger(void **state)
+{
+    struct bench *b = *state;
+    char path[600];
+    put(b, "/sys/class/leds/ACT/brightness", "");
+    put(b, "/sys/class/leds/ACT/trigger", "none [timer] heartbeat");
+    put(b, "/sys/class/leds/ACT/delay_on/not", "a file");
+    assert_int_equal(b->hal.led(b->hal.ctx, LED_ALERT), WEIR_EAGAIN);
+    assert_file(b, "/sys/class/leds/ACT/trigger", "none [timer] heartbeat");
+    assert_file(b, "/sys/class/leds/ACT/brightness", "");
+    snprintf(path, sizeof path, "%s/sys/class/leds/ACT/delay_on/not", b->root);
+    assert_int_equal(unlink(path), 0);
+    *strrchr(path, '/') = '\0';
+    assert_int_equal(rmdir(path), 0);
+    put(b, "/sys/class/leds/ACT/delay_on", "");
+    put(b, "/sys/class/leds/ACT/delay_off", "");
+    assert_int_equal(b->hal.led(b->hal.ctx, LED_ALERT), 0);
+    assert_file(b, "/sys/class/leds/ACT/delay_on", "100");
+    assert_file(b, "/sys/class/leds/ACT/trigger", "none [timer] heartbeat");
+}
+
 /* Without the timer trigger its two files do not appear. */
 static void led_that_cannot_blink_shines_for_good_alone(void **state)
 {
@@ -301,6 +323,80 @@ int gpiod_line_set_value(struct gpiod_line *line, int value)
     return 0;
 }
 
+/* The button's edges, as the kernel would have kept them. */
+static struct {
+    struct gpiod_line_event events[4];
+    int count, read, requested;
+} edges;
+
+int gpiod_line_request_both_edges_events_flags(struct gpiod_line *line, const char *consumer, int flags)
+{
+    assert_ptr_equal(line, &gpio.line);
+    assert_string_equal(consumer, "weir-button");
+    gpio.flags = flags;
+    edges.requested++;
+    return 0;
+}
+
+int gpiod_line_event_wait(struct gpiod_line *line, const struct timespec *timeout)
+{
+    assert_ptr_equal(line, &gpio.line);
+    assert_int_equal(timeout->tv_sec + timeout->tv_nsec, 0); /* it never waits */
+    return edges.read < edges.count;
+}
+
+int gpiod_line_event_read(struct gpiod_line *line, struct gpiod_line_event *event)
+{
+    assert_ptr_equal(line, &gpio.line);
+    *event = edges.events[edges.read++];
+    return 0;
+}
+
+static void edge(bool down, double seconds_ago)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double at = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - seconds_ago;
+    edges.events[edges.count++] = (struct gpiod_line_event){
+        .ts = { .tv_sec = (time_t)at, .tv_nsec = (long)((at - (double)(time_t)at) * 1e9) },
+        .event_type = down ? GPIOD_LINE_EVENT_RISING_EDGE : GPIOD_LINE_EVENT_FALLING_EDGE,
+    };
+}
+
+static void button_tells_one_press_a_call(void **state)
+{
+    struct bench *b = *state;
+    enum hal_press press;
+    memset(&gpio, 0, sizeof gpio);
+    memset(&edges, 0, sizeof edges);
+    assert_int_equal(b->hal.button(b->hal.ctx, &press), WEIR_ENOTFOUND); /* the board names none */
+    strcpy(b->board.button_chip, "gpiochip0");
+    b->board.button_line = 5;
+    b->board.button_active_low = true;
+    assert_int_equal(b->hal.button(b->hal.ctx, &press), WEIR_ENOTFOUND); /* no such chip yet */
+    put(b, "/dev/gpiochip0", "");
+    assert_int_equal(b->hal.button(b->hal.ctx, &press), 0);
+    assert_int_equal(press, PRESS_NONE);
+    assert_int_equal(gpio.line.offset, 5);
+    assert_int_equal(gpio.flags, GPIOD_LINE_REQUEST_FLAG_ACTIVE_LOW);
+    edge(true, 3), edge(false, 2.5), edge(true, 2), edge(false, 1.5);
+    assert_int_equal(b->hal.button(b->hal.ctx, &press), 0);
+    assert_int_equal(press, PRESS_SHORT);
+    assert_int_equal(b->hal.button(b->hal.ctx, &press), 0);
+    assert_int_equal(press, PRESS_SHORT);
+    assert_int_equal(b->hal.button(b->hal.ctx, &press), 0);
+    assert_int_equal(press, PRESS_NONE);
+    edges.count = edges.read = 0;
+    edge(true, 11);
+    assert_int_equal(b->hal.button(b->hal.ctx, &press), 0);
+    assert_int_equal(press, PRESS_LONG);
+    assert_int_equal(b->hal.button(b->hal.ctx, &press), 0);
+    assert_int_equal(press, PRESS_NONE);
+    assert_int_equal(edges.requested, 1);
+    hal_linux_close(&b->machine);
+    assert_int_equal(gpio.closed, gpio.opened);
+}
+
 static void relay_holds_its_line(void **state)
 {
     struct bench *b = *state;
@@ -371,6 +467,26 @@ static void temperature_is_in_thousandths(void **state)
         assert_int_equal(b->hal.temperature(b->hal.ctx, &value), cases[i].result);
         assert_int_equal(value, cases[i].value);
     }
+}
+
+static void supply_is_found_by_its_monitors_name(void **state)
+{
+    struct bench *b = *state;
+    bool low = true;
+    strcpy(b->board.supply, "rpi_volt");
+    assert_int_equal(b->hal.supply_low(b->hal.ctx, &low), WEIR_ENOTFOUND);
+    put(b, "/sys/class/hwmon/hwmon0/name", "cpu_thermal\n");
+    put(b, "/sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n");
+    put(b, "/sys/class/hwmon/hwmon3/name", "rpi_volt\n");
+    assert_int_equal(b->hal.supply_low(b->hal.ctx, &low), WEIR_ENOTFOUND); /* it tells no alarm */
+    put(b, "/sys/class/hwmon/hwmon3/in0_lcrit_alarm", "0\n");
+    assert_int_equal(b->hal.supply_low(b->hal.ctx, &low), 0);
+    assert_false(low);
+    put(b, "/sys/class/hwmon/hwmon3/in0_lcrit_alarm", "1\n");
+    assert_int_equal(b->hal.supply_low(b->hal.ctx, &low), 0);
+    assert_true(low);
+    strcpy(b->board.supply, "");
+    assert_int_equal(b->hal.supply_low(b->hal.ctx, &low), WEIR_ENOTFOUND);
 }
 
 static void memory_is_the_machines_and_our_own(void **state)
@@ -640,11 +756,14 @@ int main(void)
         CASE(watchdog_that_nobody_stopped_counts_on),
         CASE(watchdog_grants_what_the_hardware_can),
         CASE(led_shows_each_pattern),
+        CASE(led_waits_for_the_files_of_its_trigger),
         CASE(led_that_cannot_blink_shines_for_good_alone),
+        CASE(button_tells_one_press_a_call),
         CASE(relay_holds_its_line),
         CASE(relay_is_found_by_its_chips_label),
         CASE(relay_may_be_active_low_and_its_line_absent),
         CASE(temperature_is_in_thousandths),
+        CASE(supply_is_found_by_its_monitors_name),
         CASE(memory_is_the_machines_and_our_own),
         CASE(storage_says_how_worn_it_is),
         CASE(id_comes_from_the_hardware_before_the_installation),
