@@ -60,8 +60,8 @@ boot-test: boot-packages ## Boot a board's image in QEMU, to the first reading a
 bundle: boards-packages ## Make a signed update out of a board's image (BOARD=name; KEYS=folder, RELEASE=1)
 	@boards/build/bundle.py $(BOARD) $(VERSION)
 
-update-test: boot-packages ## Offer a board in QEMU updates that it must refuse: rogue, older; nothing is lost
-	@tests/boards/slow/update_test.py
+update-test: boot-packages boards-packages ## Offer a board in QEMU updates good and bad while devices publish (BOARD=name)
+	@tests/boards/slow/update_test.py $(BOARD)
 
 flash: ## Write an image onto a medium, named twice (BOARD=rpi DEV=/dev/sdX AGAIN=/dev/sdX CONFIG= SSH_KEY= WIFI=NAME:FILE COUNTRY=DE)
 	@boards/build/flash.py --board $(BOARD) --dev "$(DEV)" --again "$(AGAIN)" $(if $(CONFIG),--config "$(CONFIG)") \

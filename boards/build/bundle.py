@@ -20,8 +20,8 @@ format=verity
 
 [image.rootfs]
 filename=slot.ext4
-adaptive=block-hash-index
 """
+ADAPTIVE = "adaptive=block-hash-index\n"
 SIGNER = """[system]
 compatible=weir-{board}
 bootloader=noop
@@ -32,13 +32,13 @@ check-purpose=codesign
 """
 
 
-def make(name, version, slot, out, at):
-    """A bundle at `out`, signed with the keys of the folder `at`."""
+def make(name, version, slot, out, at, adaptive=True):
+    """A bundle at `out`, signed with the keys of the folder `at`; if adaptive, blocks that the board has are not read from it."""
     with tempfile.TemporaryDirectory(dir=os.path.dirname(out)) as work, Step(f"bundle {version} for {name}"):
         content = os.path.join(work, "content")
         os.mkdir(content)
         run("cp", "--sparse=always", slot, os.path.join(content, "slot.ext4"))
-        for path, text in ((os.path.join(content, "manifest.raucm"), MANIFEST), (os.path.join(work, "signer.conf"), SIGNER)):
+        for path, text in ((os.path.join(content, "manifest.raucm"), MANIFEST + ADAPTIVE * adaptive), (os.path.join(work, "signer.conf"), SIGNER)):
             with open(path, "w", encoding="utf-8") as f:
                 f.write(text.format(board=name, version=version, keyring=os.path.join(at, "keyring.pem")))
         if os.path.exists(out):

@@ -69,7 +69,7 @@ class Disk:
         if self.data["DEVICE_TREES"] and not self.data["BOOT_SETTINGS"]:
             lines["devicetree"] = "yes"  # nobody passes one on
         self.write("boot/board.txt", "".join(f"{key}={value}\n" for key, value in lines.items() if value))
-        self.write("state.txt", "BOOT_ORDER=A B\nBOOT_A_LEFT=3\nBOOT_B_LEFT=3\n")
+        self.write("state.txt", "BOOT_ORDER=A B\nBOOT_A_LEFT=3\nBOOT_B_LEFT=0\n")  # B is empty
         run("mkenvimage", "-s", "0x200", "-o", self.path("bootstate.bin"), self.path("state.txt"))
 
     def grub_files(self):
@@ -77,10 +77,10 @@ class Disk:
         with open(f"{HERE}/grub.cfg", encoding="utf-8") as f:
             self.write("grub.cfg", fill(f.read(), {"console": self.data["CONSOLE"]}))
         run("grub-mkstandalone", "-O", "x86_64-efi", "-o", self.path("boot/EFI/BOOT/BOOTX64.EFI"), "--locales=", "--fonts=", "--themes=",
-            "--modules=part_gpt fat ext2", "--install-modules=part_gpt fat ext2 search search_label loadenv regexp test echo normal linux serial terminal reboot configfile",
+            "--modules=part_gpt fat ext2", "--install-modules=part_gpt fat ext2 search search_label loadenv regexp test echo normal linux serial terminal reboot configfile sleep",
             f"boot/grub/grub.cfg={self.path('grub.cfg')}", env=self.env)
         run("grub-editenv", self.path("boot/grubenv"), "create")
-        run("grub-editenv", self.path("boot/grubenv"), "set", "ORDER=A B", "A_OK=1", "A_TRY=0", "B_OK=1", "B_TRY=0")
+        run("grub-editenv", self.path("boot/grubenv"), "set", "ORDER=A B", "A_OK=1", "A_TRY=0", "B_OK=0", "B_TRY=0")
         with open(self.path("bootstate.bin"), "wb") as f:
             f.write(bytes(512))
 

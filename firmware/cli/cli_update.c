@@ -1,35 +1,55 @@
 /* `weir update`: a board's other slot is written, tried, kept or left. RAUC does the work
  * (firmware/update/rauc.h); what is added is which versions may follow which. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
+#include "firmware/cli/json_view.h"
+#include "firmware/cli/update_gate.h"
+#include "firmware/update/bring.h"
 #include "firmware/update/rauc.h"
+#include "firmware/update/trial.h"
 #include "firmware/update/version.h"
 
 static const char help[] =
     "usage: weir update status\n"
-    "       weir update check FILE\n"
-    "       weir update install FILE [--force]\n"
-    "       weir update confirm\n"
+    "       weir update check BUNDLE\n"
+    "       weir update install BUNDLE [--force]\n"
+    "       weir update gate [--scratch DIR] [--json]\n"
+    "       weir update confirm [--force]\n"
     "       weir update rollback\n\n"
-    "Of a board that runs an image with two slots, as root. FILE is a signed bundle.\n\n"
+    "Of a board that runs an image with two slots, as root. BUNDLE is a signed update: a file, a\n"
+    "URL (http, https), or the word `stick`: the newest for this board on a USB disk.\n\n"
     "  status    the slots, and which starts next\n"
     "  check     whether the bundle is signed by whom we trust, for this board, and not older\n"
     "            than what runs\n"
     "  install   check, then write it into the slot that does not run; the next start tries it\n"
-    "  --force   an older version too; the system's log says so\n"
-    "  confirm   the slot that runs is good: it is started from now on\n"
-    "  rollback  the other slot is started next\n\n"
+    "  gate      whether what runs is well: the gateway answers, its store commits, a reading\n"
+    "            goes from MQTT to disk (in a store of its own, below DIR), and the uplink is\n"
+    "            connected if it was before the update. Changes nothing; works without slots too\n"
+    "  confirm   the same, and then the slot that runs is good: it is started from now on\n"
+    "  rollback  the other slot is started next\n"
+    "  --force   install: an older version too; confirm: without the gate; the system's log says\n"
+    "            so\n\n"
     "Exit status: 0 done, 1 refused or failed, 2 not understood.\n";
 
-enum { VERSION_BYTES = 64 };
-
-/* What the image says that it is. */
+/* What the image says that it is; what outlives an update; who signs a server of updates. */
 static const char version_path[] = "/etc/weir-version";
+static const char updates[] = "/data/rauc", trial_path[] = "/data/rauc/trial";
+static const char authority[] = "/data/etc/rauc/ca.pem";
+
+struct wish { /* the command line */
+    const char *verb, *bundle, *scratch;
+    bool force;
+    struct client_options gateway;
+};
+
+enum { VERSION_BYTES = 64 };
 
 static int problem(const struct rauc *rauc, const char *what)
 {
@@ -106,16 +126,49 @@ static void print_progress(int percent, const char *step)
     last = percent;
 }
 
-static int install(struct rauc *rauc, const char *path, bool force)
+static bool uplink_is_connected(const struct client_options *gateway)
 {
-    int status = judge(rauc, path, force);
+    struct client_answer answer = { 0 };
+    char why[256];
+    return client_call(gateway->socket_path, "GET", "/api/v1/status", &answer, why) == 0 &&
+           json_view_bool(json_view_at(answer.body, "uplink"), "connected");
+}
+
+/* For the start that tries it: written before the slot is, so that no update is ever untried. */
+static int note_trial(struct rauc *rauc, const struct wish *wish, const char *path)
+{
+    struct rauc_state state;
+    struct rauc_bundle bundle;
+    struct trial trial = { .uplink = uplink_is_connected(&wish->gateway) };
+    if (rauc_state(rauc, &state) != 0 || rauc_bundle(rauc, path, &bundle) != 0)
+        return problem(rauc, path);
+    for (int i = 0; i < state.slot_count; i++)
+        if (strcmp(state.slots[i].state, "booted") != 0)
+            memcpy(trial.slot, state.slots[i].bootname, sizeof trial.slot);
+    running_version(trial.from);
+    (void)snprintf(trial.to, sizeof trial.to, "%s", bundle.version);
+    if (trial_write(trial_path, &trial) == 0)
+        return CLI_OK;
+    (void)fprintf(stderr, "weir: %s can't be written: %s\n", trial_path, strerror(errno));
+    return CLI_PROBLEM;
+}
+
+static int install(struct rauc *rauc, const struct wish *wish, const char *path)
+{
+    int status = judge(rauc, path, wish->force);
+    status = status == CLI_OK ? note_trial(rauc, wish, path) : status;
     if (status != CLI_OK)
         return status;
-    if (rauc_install(rauc, path, print_progress) != 0)
+    if (rauc_install(rauc, path, print_progress) != 0) {
+        (void)unlink(trial_path);
         return problem(rauc, path);
+    }
+    bring_forget(updates);
     (void)printf("installed; the next start tries it\n");
     return CLI_OK;
 }
+
+/* --- the slot that runs --- */
 
 static int mark(struct rauc *rauc, const char *state, const char *slot)
 {
@@ -124,50 +177,143 @@ static int mark(struct rauc *rauc, const char *state, const char *slot)
     return print_status(rauc);
 }
 
-static int act(struct rauc *rauc, const struct arguments *a, bool force)
+static bool passes_gate(const struct wish *wish, const struct trial *trial)
 {
-    const char *verb = a->words[0];
-    char *path = NULL;
-    int status = CLI_PROBLEM;
-    if (strcmp(verb, "status") == 0)
-        return print_status(rauc);
-    if (strcmp(verb, "confirm") == 0)
-        return mark(rauc, "good", "booted");
-    if (strcmp(verb, "rollback") == 0)
-        return mark(rauc, "active", "other");
-    path = realpath(a->words[1], NULL); /* the updater stands in another folder */
-    if (path == NULL)
-        (void)fprintf(stderr, "weir: %s can't be found\n", a->words[1]);
-    else if (strcmp(verb, "check") == 0)
-        status = judge(rauc, path, false);
-    else
-        status = install(rauc, path, force);
+    struct gate gate;
+    char running[8];
+    trial_running_slot(running);
+    bool tried = strcmp(running, trial->slot) == 0;
+    bool passed = gate_pass(&gate, &wish->gateway, tried && trial->uplink, wish->scratch);
+    gate_print(&gate, wish->gateway.json);
+    (void)fflush(stdout); /* before what is said on stderr, where both go into one log */
+    return passed;
+}
+
+static int judge_running(const struct wish *wish)
+{
+    struct trial trial;
+    (void)trial_read(trial_path, &trial); /* none: nothing is wanted beyond */
+    return passes_gate(wish, &trial) ? CLI_OK : CLI_PROBLEM;
+}
+
+static int confirm(struct rauc *rauc, const struct wish *wish)
+{
+    struct trial trial;
+    char running[8];
+    bool waits = trial_read(trial_path, &trial) == 0;
+    if (!wish->force && !passes_gate(wish, &trial))
+        return CLI_PROBLEM;
+    if (wish->force)
+        syslog(LOG_WARNING, "update_confirmed_by_force");
+    int status = mark(rauc, "good", "booted");
+    if (status != CLI_OK || !waits)
+        return status;
+    trial_running_slot(running);
+    bool kept = strcmp(running, trial.slot) == 0;
+    syslog(kept ? LOG_NOTICE : LOG_WARNING, "%s from=%s to=%s",
+           kept ? "update_kept" : "update_left", trial.from, trial.to);
+    (void)printf("%s %s\n", kept ? "kept     the update to" : "left     the update to", trial.to);
+    (void)unlink(trial_path); /* or it is told once more */
+    return CLI_OK;
+}
+
+static int rollback(struct rauc *rauc)
+{
+    struct rauc_state state;
+    if (rauc_state(rauc, &state) != 0)
+        return problem(rauc, "no word from the updater");
+    for (int i = 0; i < state.slot_count; i++) {
+        const struct rauc_slot *slot = &state.slots[i];
+        if (strcmp(slot->state, "booted") != 0 && strcmp(slot->good, "bad") == 0) {
+            (void)fprintf(stderr, "weir: slot %s is empty, or was left\n", slot->bootname);
+            return CLI_PROBLEM;
+        }
+    }
+    return mark(rauc, "active", "other");
+}
+
+/* --- from where the bundle is --- */
+
+static int with_bundle(struct rauc *rauc, const struct wish *wish, const char *path)
+{
+    return strcmp(wish->verb, "check") == 0 ? judge(rauc, path, false) : install(rauc, wish, path);
+}
+
+static int from_elsewhere(struct rauc *rauc, const struct wish *wish)
+{
+    struct rauc_state state;
+    char path[BRING_PATH_BYTES], why[BRING_WHY_BYTES];
+    bool url = bring_is_url(wish->bundle);
+    if (rauc_state(rauc, &state) != 0)
+        return problem(rauc, "no word from the updater");
+    const char *board = strncmp(state.compatible, "weir-", 5) == 0 ? state.compatible + 5 : "";
+    int err = url ? bring_url(wish->bundle, updates, authority, path, why)
+                  : bring_stick(board, path, why);
+    if (err != 0) {
+        (void)fprintf(stderr, "weir: %s: %s\n", wish->bundle, why);
+        return CLI_PROBLEM;
+    }
+    (void)printf("found    %s\n", path);
+    int status = with_bundle(rauc, wish, path);
+    if (!url)
+        bring_stick_done();
+    return status;
+}
+
+static int from_file(struct rauc *rauc, const struct wish *wish)
+{
+    char *path = realpath(wish->bundle, NULL); /* the updater stands in another folder */
+    if (path == NULL) {
+        (void)fprintf(stderr, "weir: %s can't be found\n", wish->bundle);
+        return CLI_PROBLEM;
+    }
+    int status = with_bundle(rauc, wish, path);
     free(path);
     return status;
 }
 
+static int act(struct rauc *rauc, const struct wish *wish)
+{
+    if (strcmp(wish->verb, "status") == 0)
+        return print_status(rauc);
+    if (strcmp(wish->verb, "confirm") == 0)
+        return confirm(rauc, wish);
+    if (strcmp(wish->verb, "rollback") == 0)
+        return rollback(rauc);
+    if (bring_is_url(wish->bundle) || strcmp(wish->bundle, "stick") == 0)
+        return from_elsewhere(rauc, wish);
+    return from_file(rauc, wish);
+}
+
 int cli_update(int argc, char **argv)
 {
-    static const char *const alone[] = { "status", "confirm", "rollback" };
-    bool force = false, known = false;
+    static const char *const alone[] = { "status", "gate", "confirm", "rollback" };
+    struct wish wish = { .scratch = updates };
     struct rauc *rauc;
-    const struct flag flags[] = { { "--force", NULL, NULL, &force }, { 0 } };
+    const struct flag flags[] = { { "--force", NULL, NULL, &wish.force },
+                                  { "--scratch", NULL, &wish.scratch, NULL },
+                                  { 0 } };
     struct arguments a = { .help = help, .flags = flags, .words_max = 2 };
-    int status = arguments_parse(&a, argc, argv);
+    int status = arguments_for_gateway(&a, argc, argv, &wish.gateway);
     if (status != -1)
         return status;
-    const char *verb = a.word_count > 0 ? a.words[0] : "";
-    for (int i = 0; i < 3; i++)
-        known = known || (strcmp(verb, alone[i]) == 0 && a.word_count == 1);
-    if (!known && strcmp(verb, "check") != 0 && strcmp(verb, "install") != 0)
-        return arguments_usage(&a, "want status, check, install, confirm or rollback, not", verb);
+    bool known = false;
+    wish.verb = a.word_count > 0 ? a.words[0] : "";
+    wish.bundle = a.word_count > 1 ? a.words[1] : "";
+    for (int i = 0; i < 4; i++)
+        known = known || (strcmp(wish.verb, alone[i]) == 0 && a.word_count == 1);
+    if (!known && strcmp(wish.verb, "check") != 0 && strcmp(wish.verb, "install") != 0)
+        return arguments_usage(&a, "want status, check, install, gate, confirm or rollback, not",
+                               wish.verb);
     if (!known && a.word_count != 2)
-        return arguments_usage(&a, "want a bundle's file after", verb);
+        return arguments_usage(&a, "want a bundle after", wish.verb);
+    if (strcmp(wish.verb, "gate") == 0)
+        return judge_running(&wish);
     if (rauc_open(&rauc) != 0) {
         (void)fprintf(stderr, "weir: there is no D-Bus here, and no updater\n");
         return CLI_PROBLEM;
     }
-    status = act(rauc, &a, force);
+    status = act(rauc, &wish);
     rauc_close(rauc);
     return status;
 }

@@ -33,6 +33,8 @@ class Guest:
         self.key = place.path("ssh-key")
         self.seen = self.began_at = 0
         self.expects_failures = False
+        self.more = []  # words for QEMU
+        self.disk = None  # instead of the medium: what QEMU calls it
         self.began = time.monotonic()
 
     def __enter__(self):
@@ -57,15 +59,16 @@ class Guest:
 
     def append(self, words):
         """To the kernel's command line: only of this medium, as only this machine needs it."""
-        fat, local = f"{self.medium}@@{self.boot_begin()}", self.place.path("board.txt")
+        fat, local = f"{self.medium}@@{self.partition('boot')[0]}", self.place.path("board.txt")
         subprocess.run(["mcopy", "-o", "-i", fat, "::/board.txt", local], check=True)
         with open(local, "a", encoding="utf-8") as f:
             f.write(f"append={words}\n")
         subprocess.run(["mcopy", "-o", "-i", fat, local, "::/board.txt"], check=True)
 
-    def boot_begin(self):
+    def partition(self, name):
+        """(begin, length) in bytes."""
         table = json.loads(subprocess.run(["sfdisk", "--json", self.medium], capture_output=True, text=True, check=True).stdout)["partitiontable"]
-        return next(part["start"] for part in table["partitions"] if part.get("name") == "boot") * 512
+        return next((part["start"] * 512, part["size"] * 512) for part in table["partitions"] if part.get("name") == name)
 
     # --- the machine ---
 
@@ -75,8 +78,8 @@ class Guest:
         data = self.board
         memory = [] if "raspi" in data["QEMU"] else ["-m", str(MEMORY_MB)]  # that machine has its own
         return [*data["QEMU"].split(), *memory, "-nographic", "-monitor", "none",
-                "-drive", f"if=none,id=disk,file={self.medium},format=raw,cache=writeback", *data["QEMU_DISK"].split(),
-                "-netdev", net, *data["QEMU_NET"].split(), *data["QEMU_WATCHDOG"].split(), "-action", "watchdog=reset"]
+                "-drive", f"if=none,id=disk,file={self.disk or self.medium},format=raw,cache=writeback", *data["QEMU_DISK"].split(),
+                "-netdev", net, *data["QEMU_NET"].split(), *data["QEMU_WATCHDOG"].split(), "-action", "watchdog=reset", *self.more]
 
     def start(self):
         self.began, self.began_at = time.monotonic(), len(self.console())
@@ -85,6 +88,11 @@ class Guest:
 
     def stop(self):
         self.place.stop("console")
+
+    def version(self):
+        """Of the image."""
+        slot = os.path.join(ROOT, "build", "boards", self.board["BOARD"], "slot.ext4")
+        return subprocess.run(["debugfs", "-R", "cat /etc/weir-version", slot], capture_output=True, text=True, check=True).stdout.strip()
 
     def seconds(self):
         return time.monotonic() - self.began
