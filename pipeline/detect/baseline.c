@@ -58,7 +58,9 @@ struct seen { /* a reading, and what the series made of it before learning from 
     float doubt;    /* by how much: off / error */
     float believed; /* value and error as they are learnt */
     float error_believed;
-    struct season_view hour;
+    float young;    /* its weight in a mean of all readings so far */
+    float by_error, by_long; /* in means over ERROR_MEMORY and LONG_MEMORY */
+    float leak;     /* of records */
     bool is_code;
 };
 
@@ -79,13 +81,13 @@ static float clip(float value, float most)
 
 static float root(float value)
 {
-    return (float)sqrt((double)value);
+    return sqrtf(value);
 }
 
-/* Of a new reading in a mean that looks back so far; while young, each counts alike. */
-static float weight(const struct baseline *b, float memory)
+/* Of a reading in a mean that looks back so far; while young, each counts alike. */
+static float weight(const struct baseline *b, const struct seen *seen, float memory)
 {
-    return larger(1 / memory * b->counts, 1 / (float)(b->age + 1));
+    return larger(1 / memory * b->counts, seen->young);
 }
 
 static bool knows(const struct baseline *b)
@@ -117,10 +119,11 @@ static void see(struct baseline *b, const struct baseline_parts *parts,
     seen->is_code = false;
     if (b->age == 0)
         begin(b, seen->value);
-    season_at(&b->season, reading->time_ms, b->level, parts->seasons && b->age >= AGE_COMPARED,
-              &seen->hour);
-    uint16_t visits = seen->hour.visits;
-    seen->expected = seen->hour.expected;
+    bool learnt = parts->seasons && b->age >= AGE_COMPARED;
+    struct season_view hour = season_at(&b->season, reading->time_ms, b->level, learnt);
+    uint16_t visits = hour.visits;
+    seen->expected = hour.expected;
+    seen->young = 1 / (float)(b->age + 1);
     seen->doubt = visits > 0 ? root(1 + 1.0f / (float)visits) : 1;
     seen->off = fabsf(seen->value - seen->expected);
     seen->error = visits > 0 || b->age > AGE_LEVEL ? seen->off / seen->doubt : 0;
@@ -164,13 +167,14 @@ static void set_pace(struct baseline *b)
     b->age_known = interval_s > SLOW_S ? AGE_SLOW : BASELINE_AGE_KNOWN;
 }
 
-static void learn_interval(struct baseline *b, const struct baseline_parts *parts, int64_t gap_ms)
+static void learn_interval(struct baseline *b, const struct baseline_parts *parts, int64_t gap_ms,
+                           float young)
 {
     float gap_s = (float)gap_ms / 1000, before_s = b->interval_s;
     float gap_s_max = parts->pace ? GAP_S_MAX_SLOW : GAP_S_MAX;
     if (b->age > 0 && gap_s > 0 && gap_s < gap_s_max) {
         float step_s = smaller(gap_s, GAP_INTERVALS_MAX * before_s) - before_s;
-        float by = larger(1 / INTERVAL_MEMORY, 1 / (float)(b->age + 1));
+        float by = larger(1 / INTERVAL_MEMORY, young);
         b->interval_s = before_s > 0 ? before_s + by * step_s : gap_s;
     }
     bool changed = b->interval_s > before_s || b->interval_s < before_s;
@@ -187,12 +191,12 @@ static void learn_hour(struct baseline *b, const struct baseline_parts *parts,
     const struct season_lesson lesson = {
         .value = seen->believed,
         .level = b->level,
-        .weight = weight(b, ERROR_MEMORY),
+        .weight = seen->by_error,
         .interval_s = b->interval_s,
         .known = parts->seasons && knows(b),
     };
-    season_learn(&b->season, &seen->hour, &lesson);
-    b->level += weight(b, LEVEL_MEMORY) * (seen->believed - b->level);
+    season_learn(&b->season, &lesson);
+    b->level += weight(b, seen, LEVEL_MEMORY) * (seen->believed - b->level);
 }
 
 /* How odd the pattern is against the oddest of late. */
@@ -211,11 +215,11 @@ static float by_habit(struct baseline *b, float term)
 static float pattern_term(struct baseline *b, const struct baseline_parts *parts,
                           const struct seen *seen)
 {
-    float by = larger(1 / ERROR_WINDOW, 1 / (float)(b->age + 1));
+    float by = larger(1 / ERROR_WINDOW, seen->young);
     b->error += by * (seen->error_believed - b->error);
     float step = b->error - b->errors.mean, deviation = root(b->errors.variance);
     float term = deviation > 0 ? step / deviation : step > 0 ? PATTERN_MAX : 0;
-    spread_learn(&b->errors, weight(b, LONG_MEMORY), step);
+    spread_learn(&b->errors, seen->by_long, step);
     term = smaller(larger(term, 0), PATTERN_MAX);
     return parts->habit && knows(b) ? by_habit(b, term) : term;
 }
@@ -234,16 +238,16 @@ static float spike_worth(const struct baseline *b, float error, float margin)
     return by > margin ? SPIKE_WORTH * (1 + by) : 0;
 }
 
-static float leaked(const struct baseline *b, float record, float usual)
+static float leaked(const struct seen *seen, float record, float usual)
 {
-    return record - LEAK * b->counts * (record - usual);
+    return record - seen->leak * (record - usual);
 }
 
 static float spike_term(struct baseline *b, const struct seen *seen)
 {
     float term = spike_worth(b, seen->error, SPIKE_MARGIN), error = seen->error_believed;
-    b->error_mean += weight(b, ERROR_MEMORY) * (error - b->error_mean);
-    b->error_max = error > b->error_max ? error : leaked(b, b->error_max, b->error_mean);
+    b->error_mean += seen->by_error * (error - b->error_mean);
+    b->error_max = error > b->error_max ? error : leaked(seen, b->error_max, b->error_mean);
     return term;
 }
 
@@ -256,8 +260,8 @@ static float jump_term(struct baseline *b, const struct seen *seen)
     float by = beaten(error, b->jump_max, b->jump_mean);
     if (knows(b) && b->jump_max > 0)
         error = smaller(error, FAR_ERRORS * b->jump_max);
-    b->jump_mean += weight(b, ERROR_MEMORY) * (error - b->jump_mean);
-    b->jump_max = error > b->jump_max ? error : leaked(b, b->jump_max, b->jump_mean);
+    b->jump_mean += seen->by_error * (error - b->jump_mean);
+    b->jump_max = error > b->jump_max ? error : leaked(seen, b->jump_max, b->jump_mean);
     b->last[1] = b->last[0];
     b->last[0] = seen->value;
     return by > JUMP_MARGIN ? SPIKE_WORTH * (1 + by) : 0;
@@ -265,7 +269,7 @@ static float jump_term(struct baseline *b, const struct seen *seen)
 
 /* A record moves by no more than the whole range at once, so that one wild reading does not make
  * the series blind to the next. */
-static void range_terms(struct baseline *b, const struct seen *seen, float terms[REASONS])
+static void range_terms(struct baseline *b, const struct seen *seen, float terms[REASON_TERMS])
 {
     float range = b->highest - b->lowest;
     float up = seen->value - b->highest, down = b->lowest - seen->value;
@@ -275,11 +279,11 @@ static void range_terms(struct baseline *b, const struct seen *seen, float terms
     if (up > 0)
         b->highest = bounded && up > range ? b->highest + range : seen->value;
     else
-        b->highest = leaked(b, b->highest, b->values.mean);
+        b->highest = leaked(seen, b->highest, b->values.mean);
     if (down > 0)
         b->lowest = bounded && down > range ? b->lowest - range : seen->value;
     else
-        b->lowest = leaked(b, b->lowest, b->values.mean);
+        b->lowest = leaked(seen, b->lowest, b->values.mean);
     terms[REASON_HIGH] = up_beaten > HIGH_MARGIN ? RANGE_WORTH * (1 + up_beaten) : 0;
     terms[REASON_LOW] = down_beaten > LOW_MARGIN ? RANGE_WORTH * (1 + down_beaten) : 0;
 }
@@ -295,7 +299,7 @@ static float value_step(struct baseline *b, const struct seen *seen)
         deviations = step > 0 ? STEP_FLAT : step < 0 ? -STEP_FLAT : 0;
     if (knows(b))
         step = clip(step, FAR_ERRORS * larger(b->error_max, deviation));
-    spread_learn(&b->values, weight(b, VALUES_MEMORY), step);
+    spread_learn(&b->values, weight(b, seen, VALUES_MEMORY), step);
     return deviations;
 }
 
@@ -307,7 +311,7 @@ static float drift_term(struct baseline *b, const struct seen *seen)
     b->below = larger(0, b->below - deviations - STEP_ALLOWED);
     float step = larger(b->above, b->below) - b->sum.mean, deviation = root(b->sum.variance);
     float term = deviation > 0 ? step / deviation : 0;
-    spread_learn(&b->sum, weight(b, LONG_MEMORY), step);
+    spread_learn(&b->sum, seen->by_long, step);
     return DRIFT_SHARE * smaller(larger(term, 0), DRIFT_MAX);
 }
 
@@ -327,10 +331,13 @@ static float silence_term(struct baseline *b, const struct seen *seen)
 }
 
 static void learn(struct baseline *b, const struct baseline_parts *parts,
-                  const struct baseline_reading *reading, const struct seen *seen,
-                  float terms[REASONS])
+                  const struct baseline_reading *reading, struct seen *seen,
+                  float terms[REASON_TERMS])
 {
-    learn_interval(b, parts, reading->gap_ms);
+    learn_interval(b, parts, reading->gap_ms, seen->young);
+    seen->by_error = weight(b, seen, ERROR_MEMORY);
+    seen->by_long = weight(b, seen, LONG_MEMORY);
+    seen->leak = LEAK * b->counts;
     learn_hour(b, parts, seen);
     terms[REASON_PATTERN] = pattern_term(b, parts, seen);
     terms[REASON_SPIKE] = spike_term(b, seen);
@@ -355,10 +362,10 @@ static void set_band(const struct baseline *b, const struct seen *seen, struct b
     f->low = smaller(low, seen->expected);
 }
 
-static enum reason largest(const float terms[REASONS])
+static enum reason largest(const float terms[REASON_TERMS])
 {
     enum reason reason = REASON_PATTERN;
-    for (int i = REASON_SPIKE; i < REASONS; i++)
+    for (int i = REASON_SPIKE; i < REASON_TERMS; i++)
         if (i != REASON_DRIFT && terms[i] > terms[reason])
             reason = (enum reason)i;
     return reason;

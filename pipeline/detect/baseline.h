@@ -77,7 +77,7 @@ struct baseline {
     uint8_t reason;                     /* of the alarm */
 };
 
-static_assert(sizeof(struct baseline) <= 512, "promised: at most 512 bytes a series");
+static_assert(sizeof(struct baseline) <= 348, "promised: at most 348 bytes a series");
 
 struct baseline_finding {
     bool known;            /* false: too young; nothing else is set but the band's middle */
@@ -87,7 +87,7 @@ struct baseline_finding {
     float expected;        /* at this hour */
     float low, high;       /* one reading inside is neither a spike nor a new high or low */
     float score, bar;      /* of this reading; what it is held against, past alarms included */
-    float terms[REASONS];  /* what the score is made of; DRIFT as it is added to the largest */
+    float terms[REASON_TERMS];  /* what the score is made of; DRIFT as it is added to the largest */
 };
 
 struct baseline_reading {

@@ -40,6 +40,16 @@ const struct detector_kind_ops *detector_ops(enum detector_kind kind)
     return NULL;
 }
 
+struct verdict detector_judge(const struct detector_config *config, void *state,
+                              const struct sample *sample, const struct statistics *before)
+{
+    const struct detector_input in = { config, sample, before, .asked = true };
+    struct verdict verdict;
+    bool anomalous = detector_ops(config->kind)->on_reading(&in, state, &verdict);
+    assert(anomalous == verdict.anomalous);
+    return verdict;
+}
+
 struct detector_config detector_defaults(enum detector_kind kind)
 {
     assert(kind < DETECTOR_KINDS);

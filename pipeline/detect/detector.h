@@ -105,6 +105,14 @@ struct verdict {
     float terms[REASON_TERMS]; /* BASELINE, while anomalous: what the score is made of, by reason */
 };
 
+/* What a kind judges by. */
+struct detector_input {
+    const struct detector_config *config;
+    const struct sample *sample;
+    const struct statistics *before; /* of the series, without the sample */
+    bool asked; /* the verdict is wanted in any case, not only where it is anomalous */
+};
+
 struct detector_state { /* room for any kind's state */
     union {
         uint64_t align;
@@ -127,7 +135,7 @@ struct detector_siblings {
 };
 
 /* What a kind supplies; one constant in each detector_*.c. `state` is at least state_bytes, aligned
- * to 8, and zero for a series that is new. */
+ * to 4, and zero for a series that is new. */
 struct detector_kind_ops {
     const char *name; /* in configurations: "limit", "shift", ... */
     uint32_t state_bytes; /* <= DETECTOR_STATE_BYTES; 0: keeps nothing */
@@ -136,9 +144,9 @@ struct detector_kind_ops {
      * where the configuration asks for less. */
     uint32_t learning_readings;
     int64_t learning_ms;
-    /* Judge a reading, then learn from it. `before` excludes it. */
-    struct verdict (*on_reading)(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before);
+    /* Judge a reading, then learn from it. Returns whether it is anomalous; *verdict is written
+     * where it is, and where it was asked for: nearly always nobody wants it. */
+    bool (*on_reading)(const struct detector_input *in, void *state, struct verdict *verdict);
     /* SILENT only, else NULL. A reading came, gap_ms > 0 of pipeline time after the one before; and
      * how long after the last one silence begins, 0: not yet known. */
     void (*on_arrival)(const struct detector_config *config, void *state, int64_t gap_ms);
@@ -154,6 +162,10 @@ struct detector_kind_ops {
 };
 
 const struct detector_kind_ops *detector_ops(enum detector_kind kind);
+
+/* Judge a reading by a rule, learn from it, and say all that there is to say. */
+struct verdict detector_judge(const struct detector_config *config, void *state,
+                              const struct sample *sample, const struct statistics *before);
 
 /* The kind's defaults for every parameter, name empty, device and metric "*". */
 struct detector_config detector_defaults(enum detector_kind kind);

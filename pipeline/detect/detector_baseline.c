@@ -43,34 +43,45 @@ static bool choose(struct watched *w, const struct sample *sample, const struct 
     return true;
 }
 
+static struct verdict verdict_of(const struct baseline_finding *f, double observed,
+                                 enum reason reason)
+{
+    struct verdict verdict = {
+        .known = f->known,
+        .anomalous = f->alarm,
+        .reason = reason,
+        .observed = observed,
+        .low = (double)f->low,
+        .high = (double)f->high,
+        .score = (double)f->score,
+        .threshold = (double)f->bar,
+    };
+    if (f->alarm)
+        memcpy(verdict.terms, f->terms, sizeof verdict.terms);
+    return verdict;
+}
+
 /* In place: to copy a state of this size out and in would cost as much as to think. */
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
     struct watched *w = state;
+    const struct sample *sample = in->sample;
+    const struct statistics *before = in->before;
     struct baseline_reading reading = {
         .time_ms = sample->event_time_ms,
         .gap_ms = before->count > 0 ? sample->event_time_ms - before->last_ms : 0,
         .value = sample->value,
     };
-    if (!choose(w, sample, before, &reading))
-        return (struct verdict){ .observed = sample->value, .low = 1 };
-    const struct baseline_setting setting = { config->sensitivity, config->parts };
+    if (!choose(w, sample, before, &reading)) {
+        *verdict = (struct verdict){ .observed = sample->value, .low = 1 };
+        return false;
+    }
+    const struct baseline_setting setting = { in->config->sensitivity, in->config->parts };
     struct baseline_finding f = baseline_take(&w->baseline, &setting, &reading);
     manner_take(&w->manner, detector_float(reading.value) - f.expected, w->baseline.error_mean);
-    struct verdict verdict = {
-        .known = f.known,
-        .anomalous = f.alarm,
-        .reason = manner_reason(&w->manner, f.reason),
-        .observed = reading.value,
-        .low = (double)f.low,
-        .high = (double)f.high,
-        .score = (double)f.score,
-        .threshold = (double)f.bar,
-    };
-    if (f.alarm)
-        memcpy(verdict.terms, f.terms, sizeof verdict.terms);
-    return verdict;
+    if (f.alarm || in->asked)
+        *verdict = verdict_of(&f, reading.value, manner_reason(&w->manner, f.reason));
+    return f.alarm;
 }
 
 static void save(const void *state, struct byte_writer *w)

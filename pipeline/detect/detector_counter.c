@@ -9,10 +9,10 @@
 
 DETECTOR_STATE_FITS(struct counter);
 
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
-    (void)config;
+    const struct sample *sample = in->sample;
+    const struct statistics *before = in->before;
     struct counter counter;
     memcpy(&counter, state, sizeof counter);
     enum counter_step step = COUNTER_NOT;
@@ -21,7 +21,9 @@ static struct verdict on_reading(const struct detector_config *config, void *sta
                             sample->event_time_ms - before->last_ms);
     memcpy(state, &counter, sizeof counter);
     bool reset = step == COUNTER_RESET;
-    return (struct verdict){
+    if (!reset && !in->asked)
+        return false;
+    *verdict = (struct verdict){
         .known = true,
         .anomalous = reset,
         .reason = reset ? REASON_RESET : REASON_NONE,
@@ -30,6 +32,7 @@ static struct verdict on_reading(const struct detector_config *config, void *sta
         .high = reset ? READING_NUMBER_MAX : 0,
         .score = reset ? before->last - sample->value : 0,
     };
+    return reset;
 }
 
 static void save(const void *state, struct byte_writer *w)

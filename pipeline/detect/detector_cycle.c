@@ -20,26 +20,27 @@ DETECTOR_STATE_FITS(struct repeating);
 static const double INTERVAL_MS_MAX = 43200000.0 / CYCLE_PERIOD_MAX;
 
 /* In place: it is large. */
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
-    (void)config;
     struct repeating *s = state;
     float score = 0;
-    if (before->interval_ms <= INTERVAL_MS_MAX)
-        score = cycle_take(&s->cycle, detector_float(sample->value));
+    if (in->before->interval_ms <= INTERVAL_MS_MAX)
+        score = cycle_take(&s->cycle, detector_float(in->sample->value));
     bool known = s->cycle.period > 0;
     float threshold = BAR_LEAST + s->bar.budget;
     bool anomalous = bar_take(&s->bar, score) && known;
-    return (struct verdict){
+    if (!anomalous && !in->asked)
+        return false;
+    *verdict = (struct verdict){
         .known = known,
         .anomalous = anomalous,
         .reason = anomalous ? REASON_CYCLE : REASON_NONE,
-        .observed = sample->value,
+        .observed = in->sample->value,
         .low = 1, /* no band */
         .score = (double)score,
         .threshold = (double)threshold,
     };
+    return anomalous;
 }
 
 static void save(const void *state, struct byte_writer *w)

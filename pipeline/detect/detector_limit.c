@@ -33,23 +33,26 @@ static double beyond(const struct detector_config *config, enum side side, doubl
     return by > 0 ? by : 0; /* within the hysteresis: anomalous still, but beyond nothing */
 }
 
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
-    (void)before;
+    const struct detector_config *config = in->config;
+    double value = in->sample->value;
     struct limit limit;
     memcpy(&limit, state, sizeof limit);
-    enum side side = side_of(config, (enum side)limit.side, sample->value);
+    enum side side = side_of(config, (enum side)limit.side, value);
     limit.side = (uint8_t)side;
     memcpy(state, &limit, sizeof limit);
-    return (struct verdict){
+    if (side == SIDE_INSIDE && !in->asked)
+        return false;
+    *verdict = (struct verdict){
         .known = config->has_low || config->has_high,
         .anomalous = side != SIDE_INSIDE,
-        .observed = sample->value,
+        .observed = value,
         .low = config->has_low ? config->low : -READING_NUMBER_MAX,
         .high = config->has_high ? config->high : READING_NUMBER_MAX,
-        .score = beyond(config, side, sample->value),
+        .score = beyond(config, side, value),
     };
+    return verdict->anomalous;
 }
 
 static void save(const void *state, struct byte_writer *w)

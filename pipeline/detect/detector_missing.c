@@ -22,11 +22,11 @@ static const float LEAST_SHARE = 0.8f;
 static const float DEVIATIONS = 3;
 
 struct missing {
-    int64_t began_ms;       /* event time at which the present hour began */
+    uint32_t hour;          /* the present one, of event time, counted from 1970, modulo 2^32 */
     uint32_t count;         /* readings in it so far; 0: the series is new */
     float usual, variance;  /* readings of an hour */
-    float last, least;      /* readings of the hour judged last; what would have been enough */
-    float share, share_max; /* of it that was missing, in percent; and where that is too much */
+    float last, least;      /* readings of the hour judged last; what would have been enough, */
+    float wanted;           /* and what was usual then */
     uint8_t hours;          /* that `usual` stands on; stops at HOURS_KEPT */
     bool in_part;           /* the present hour was not heard from its beginning on */
     bool anomalous;
@@ -41,8 +41,7 @@ static void judge_hour(struct missing *m)
     m->last = (float)m->count;
     m->least = by_share < by_habit ? by_share : by_habit;
     m->least = m->least > 0 ? m->least : 0;
-    m->share = m->last < m->usual ? 100 * (1 - m->last / m->usual) : 0;
-    m->share_max = m->usual > 0 ? 100 * (1 - m->least / m->usual) : 100;
+    m->wanted = m->usual;
     m->anomalous = m->hours >= HOURS_KNOWN && m->last < m->least;
 }
 
@@ -57,59 +56,69 @@ static void learn_hour(struct missing *m)
         m->variance = (1 - weight) * (m->variance + weight * step * step);
 }
 
-static int64_t hour_of(int64_t time_ms)
+/* Of the hour judged last that was missing, in percent; and where that is too much. */
+static float share(const struct missing *m)
 {
-    int64_t hour = (time_ms >= 0 ? time_ms : time_ms - HOUR_MS + 1) / HOUR_MS;
-    return hour * HOUR_MS;
+    return m->last < m->wanted ? 100 * (1 - m->last / m->wanted) : 0;
 }
 
-static void begin_hour(struct missing *m, int64_t began_ms)
+static float share_max(const struct missing *m)
 {
-    bool in_row = began_ms == m->began_ms + HOUR_MS;
+    return m->hours == 0 ? 0 : m->wanted > 0 ? 100 * (1 - m->least / m->wanted) : 100;
+}
+
+static uint32_t hour_of(int64_t time_ms)
+{
+    return (uint32_t)((time_ms >= 0 ? time_ms : time_ms - HOUR_MS + 1) / HOUR_MS);
+}
+
+static void begin_hour(struct missing *m, uint32_t hour)
+{
+    bool in_row = hour == m->hour + 1;
     if (in_row && !m->in_part) {
         judge_hour(m);
         learn_hour(m);
     }
     m->in_part = !in_row;
-    m->began_ms = began_ms;
+    m->hour = hour;
     m->count = 0;
 }
 
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
     struct missing m;
-    int64_t time_ms = sample->event_time_ms;
-    (void)config;
-    (void)before;
+    uint32_t hour = hour_of(in->sample->event_time_ms);
     memcpy(&m, state, sizeof m);
     if (m.count == 0) {
-        m.began_ms = hour_of(time_ms);
+        m.hour = hour;
         m.in_part = true;
-    } else if (time_ms >= m.began_ms + HOUR_MS || time_ms < m.began_ms) {
-        begin_hour(&m, hour_of(time_ms));
+    } else if (hour != m.hour) {
+        begin_hour(&m, hour);
     }
     if (m.count < UINT32_MAX)
         m.count++;
     memcpy(state, &m, sizeof m);
-    return (struct verdict){
+    if (!m.anomalous && !in->asked)
+        return false;
+    *verdict = (struct verdict){
         .known = m.hours >= HOURS_KNOWN,
         .anomalous = m.anomalous,
         .observed = (double)m.last,
         .low = (double)m.least,
         .high = READING_NUMBER_MAX,
-        .score = (double)m.share,
-        .threshold = (double)m.share_max,
+        .score = (double)share(&m),
+        .threshold = (double)share_max(&m),
     };
+    return m.anomalous;
 }
 
 static void save(const void *state, struct byte_writer *w)
 {
     struct missing m;
     memcpy(&m, state, sizeof m);
-    put_i64(w, m.began_ms);
+    put_u32(w, m.hour);
     put_u32(w, m.count);
-    const float all[] = { m.usual, m.variance, m.last, m.least, m.share, m.share_max };
+    const float all[] = { m.usual, m.variance, m.last, m.least, m.wanted };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         put_f32(w, all[i]);
     put_u8(w, m.hours);
@@ -130,16 +139,15 @@ static void load(void *state, struct byte_reader *r)
 {
     struct missing m;
     memset(&m, 0, sizeof m);
-    m.began_ms = get_i64(r);
+    m.hour = get_u32(r);
     m.count = get_u32(r);
-    float *all[] = { &m.usual, &m.variance, &m.last, &m.least, &m.share, &m.share_max };
+    float *all[] = { &m.usual, &m.variance, &m.last, &m.least, &m.wanted };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         *all[i] = get_positive(r);
     m.hours = get_u8(r);
     m.in_part = get_bool(r);
     m.anomalous = get_bool(r);
-    bool in_time = m.began_ms > -TIME_MS_MAX - HOUR_MS && m.began_ms < TIME_MS_MAX;
-    if (m.hours > HOURS_KEPT || !in_time)
+    if (m.hours > HOURS_KEPT)
         r->failed = true;
     memcpy(state, &m, sizeof m);
 }

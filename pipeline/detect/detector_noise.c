@@ -43,13 +43,11 @@ static void take_change(struct noise *noise, float change)
     noise->run = 0;
 }
 
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
-    (void)config;
     struct noise noise;
     memcpy(&noise, state, sizeof noise);
-    float change = before->count > 0 ? detector_float(sample->value - before->last) : 0;
+    float change = in->before->count > 0 ? detector_float(in->sample->value - in->before->last) : 0;
     if (change > 0 || change < 0) {
         take_change(&noise, change);
         memcpy(state, &noise, sizeof noise);
@@ -57,15 +55,18 @@ static struct verdict on_reading(const struct detector_config *config, void *sta
     int habit = HABIT_FACTOR * noise.run_max;
     int bar = habit > RUN_LEAST ? habit : RUN_LEAST;
     bool known = noise.age >= CHANGES_KNOWN, quiet = known && noise.run >= bar;
-    return (struct verdict){
+    if (!quiet && !in->asked)
+        return false;
+    *verdict = (struct verdict){
         .known = known,
         .anomalous = quiet,
         .reason = quiet ? REASON_NOISE_DOWN : REASON_NONE,
-        .observed = sample->value,
+        .observed = in->sample->value,
         .low = 1, /* no band */
         .score = noise.run,
         .threshold = bar,
     };
+    return quiet;
 }
 
 static void save(const void *state, struct byte_writer *w)

@@ -73,21 +73,19 @@ static bool is_far(const struct range *range, double value)
     return value > (double)(range->most + reach) || value < (double)(range->least - reach);
 }
 
-static bool is_one_of(double value, const double *codes, int count)
+static bool is_equal(double a, double b)
 {
-    bool is = false;
-    for (int i = 0; i < count; i++)
-        is = is || (value >= codes[i] && value <= codes[i]);
-    return is;
+    return a >= b && a <= b;
 }
 
 static bool is_code(struct range *range, double value)
 {
-    static const double never_values[] = { -127, -999, -9999 }, maybe_values[] = { 85, 65535 };
     bool known = range->good == GOOD_KNOWN;
-    if (is_one_of(value, never_values, 3))
+    bool never_value = value <= -127 && (is_equal(value, -127) || is_equal(value, -999) ||
+                                         is_equal(value, -9999));
+    if (never_value)
         return !known || is_far(range, value);
-    if (!is_one_of(value, maybe_values, 2)) {
+    if (!is_equal(value, 85) && !is_equal(value, 65535)) {
         range->in_row = 0;
         return false;
     }
@@ -126,30 +124,40 @@ static double hysteresis(const struct range *range)
     return HYSTERESIS * (high > 0 ? high - low : -low);
 }
 
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static struct verdict verdict_of(const struct range *range, double value, double by, bool code)
 {
-    (void)config;
-    (void)before;
+    struct verdict verdict = {
+        .known = true,
+        .anomalous = range->outside || code,
+        .bad = by > 0 || code,
+        .reason = code ? REASON_CODE : range->outside ? REASON_RANGE : REASON_NONE,
+        .observed = value,
+        .low = 1, /* no band */
+    };
+    if (range->unit > 0) {
+        verdict.score = by > 0 ? by : 0;
+        verdict.low = UNITS[range->unit].low;
+        verdict.high = UNITS[range->unit].high > 0 ? UNITS[range->unit].high : READING_NUMBER_MAX;
+    }
+    return verdict;
+}
+
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
+{
     struct range range;
     memcpy(&range, state, sizeof range);
-    struct verdict verdict = { .known = true, .observed = sample->value, .low = 1 };
+    double value = in->sample->value, by = 0;
     if (range.unit > 0) {
-        double by = beyond(&range, sample->value);
+        by = beyond(&range, value);
         range.outside = by > 0 || (range.outside && by > -hysteresis(&range));
-        verdict.bad = by > 0;
-        verdict.score = by > 0 ? by : 0;
-        verdict.low = UNITS[range.unit].low;
-        verdict.high = UNITS[range.unit].high > 0 ? UNITS[range.unit].high : READING_NUMBER_MAX;
     }
-    bool code = is_code(&range, sample->value);
-    verdict.bad = verdict.bad || code;
-    verdict.anomalous = range.outside || code;
-    verdict.reason = code ? REASON_CODE : range.outside ? REASON_RANGE : REASON_NONE;
-    if (!verdict.bad)
-        learn(&range, detector_float(sample->value));
+    bool code = is_code(&range, value), anomalous = range.outside || code;
+    if (by <= 0 && !code)
+        learn(&range, detector_float(value));
     memcpy(state, &range, sizeof range);
-    return verdict;
+    if (anomalous || in->asked)
+        *verdict = verdict_of(&range, value, by, code);
+    return anomalous;
 }
 
 static void save(const void *state, struct byte_writer *w)

@@ -7,23 +7,23 @@
 
 #include "pipeline/detect/detector_kinds.h"
 
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
     (void)state;
-    struct verdict verdict = { .observed = sample->value, .low = 1,
-                               .threshold = config->per_second_max };
-    if (before->count == 0 || sample->event_time_ms <= before->last_ms ||
-        config->per_second_max <= 0)
-        return verdict;
+    const struct sample *sample = in->sample;
+    const struct statistics *before = in->before;
+    double most = in->config->per_second_max;
+    *verdict = (struct verdict){ .observed = sample->value, .low = 1, .threshold = most };
+    if (before->count == 0 || sample->event_time_ms <= before->last_ms || most <= 0)
+        return false;
     double seconds = (double)(sample->event_time_ms - before->last_ms) / 1000;
-    double reach = config->per_second_max * seconds;
-    verdict.known = true;
-    verdict.low = before->last - reach;
-    verdict.high = before->last + reach;
-    verdict.score = fabs(sample->value - before->last) / seconds;
-    verdict.anomalous = verdict.score > config->per_second_max;
-    return verdict;
+    double reach = most * seconds;
+    verdict->known = true;
+    verdict->low = before->last - reach;
+    verdict->high = before->last + reach;
+    verdict->score = fabs(sample->value - before->last) / seconds;
+    verdict->anomalous = verdict->score > most;
+    return verdict->anomalous;
 }
 
 const struct detector_kind_ops detector_rate = {

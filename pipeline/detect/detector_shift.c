@@ -87,39 +87,41 @@ static void hold(struct shift *shift, struct trend_step step)
         begin_again(shift, step);
 }
 
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
+    const struct detector_config *config = in->config;
+    const struct sample *sample = in->sample;
+    const struct statistics *before = in->before;
     const struct trend_step step = { sample->value, before->last };
     struct shift shift;
     memcpy(&shift, state, sizeof shift);
     if (detector_was_away(before, sample, AWAY_INTERVALS))
         begin_again(&shift, step);
     struct deviation d = trend_judge(&shift.trend, sample->value);
-    struct verdict verdict = {
+    *verdict = (struct verdict){
         .known = trend_knows(&shift.trend, READINGS_KNOWN) && d.spread > 0,
         .observed = sample->value,
         .low = 1,
         .threshold = config->threshold,
     };
-    if (verdict.known) {
+    if (verdict->known) {
         double g = widening(&shift);
         double u = clip(d.spreads, CLIP) / g;
         double most = CAP * config->threshold;
         double reach = (config->drift * g) * d.spread;
         shift.up = (float)sum_of((double)shift.up, u - config->drift, most);
         shift.down = (float)sum_of((double)shift.down, -u - config->drift, most);
-        verdict.low = d.expected - reach;
-        verdict.high = d.expected + reach;
-        verdict.score = (double)(shift.up > shift.down ? shift.up : shift.down);
-        verdict.anomalous = verdict.score >= config->threshold;
+        verdict->low = d.expected - reach;
+        verdict->high = d.expected + reach;
+        verdict->score = (double)(shift.up > shift.down ? shift.up : shift.down);
+        verdict->anomalous = verdict->score >= config->threshold;
     }
-    if (verdict.anomalous)
+    if (verdict->anomalous)
         hold(&shift, step);
     else
         learn(&shift, step, &d);
     memcpy(state, &shift, sizeof shift);
-    return verdict;
+    return verdict->anomalous;
 }
 
 static void save(const void *state, struct byte_writer *w)

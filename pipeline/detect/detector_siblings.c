@@ -11,7 +11,12 @@
 struct kin {
     struct siblings siblings;
     struct bar bar;
-    struct detector_siblings met; /* for the next reading; not kept */
+    struct {                 /* for the next reading; not kept */
+        struct detector_pair series;
+        float partner, candidate;
+        uint32_t next;
+        bool any, partner_here, candidate_here;
+    } met;
 };
 
 DETECTOR_STATE_FITS(struct kin);
@@ -26,43 +31,49 @@ static struct detector_pair wanted(const void *state)
 
 static void on_siblings(void *state, const struct detector_siblings *met)
 {
-    ((struct kin *)state)->met = *met;
+    struct kin *k = state;
+    k->met.series = met->series;
+    k->met.partner = detector_float(met->partner);
+    k->met.candidate = detector_float(met->candidate);
+    k->met.next = met->next;
+    k->met.any = met->any;
+    k->met.partner_here = met->partner_here;
+    k->met.candidate_here = met->candidate_here;
 }
 
-static struct sibling of(uint32_t series, bool here, double value)
+static struct sibling of(uint32_t series, bool here, float value)
 {
-    return (struct sibling){ here ? series : SIBLINGS_NONE, detector_float(value) };
+    return (struct sibling){ here ? series : SIBLINGS_NONE, value };
 }
 
 /* In place: it is large. */
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
-    (void)config;
-    (void)before;
     struct kin *k = state;
-    const struct detector_siblings *met = &k->met;
     float score = 0;
-    if (met->any) {
-        struct sibling partner = of(met->series.partner, met->partner_here, met->partner);
+    if (k->met.any) {
+        struct sibling partner = of(k->met.series.partner, k->met.partner_here, k->met.partner);
         struct sibling candidate =
-            of(met->series.candidate, met->candidate_here, met->candidate);
-        score = siblings_take(&k->siblings, detector_float(sample->value), &partner, &candidate,
-                              met->next);
+            of(k->met.series.candidate, k->met.candidate_here, k->met.candidate);
+        score = siblings_take(&k->siblings, detector_float(in->sample->value), &partner, &candidate,
+                              k->met.next);
     }
     memset(&k->met, 0, sizeof k->met);
     bool known = siblings_known(&k->siblings);
     float threshold = BAR_LEAST + k->bar.budget;
     bool anomalous = bar_take(&k->bar, score) && known;
-    return (struct verdict){
+    if (!anomalous && !in->asked)
+        return false;
+    *verdict = (struct verdict){
         .known = known,
         .anomalous = anomalous,
         .reason = anomalous ? REASON_SIBLINGS : REASON_NONE,
-        .observed = sample->value,
+        .observed = in->sample->value,
         .low = 1, /* no band */
         .score = (double)score,
         .threshold = (double)threshold,
     };
+    return anomalous;
 }
 
 static void save(const void *state, struct byte_writer *w)

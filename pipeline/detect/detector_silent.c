@@ -30,8 +30,8 @@ static const double SHARE = 0.95, GAIN = 15;
 static const double SILENCE_MAX_MS = 366.0 * 86400 * 1000;
 
 struct silent {
-    double interval_ms; /* 0: there was no gap yet */
-    double heard_ms;    /* sum of the gaps, as they counted */
+    float interval_ms; /* 0: there was no gap yet */
+    float heard_ms;    /* sum of the gaps, as they counted */
 };
 
 DETECTOR_STATE_FITS(struct silent);
@@ -62,14 +62,15 @@ static void on_arrival(const struct detector_config *config, void *state, int64_
     double gap = (double)gap_ms, least = (double)config->silent_min_ms;
     assert(gap_ms > 0);
     memcpy(&s, state, sizeof s);
-    if (s.interval_ms > 0) {
-        gap = smaller(gap, larger(GAP_INTERVALS_MAX * s.interval_ms, least));
-        s.heard_ms += gap;
-        double memory = larger(MEMORY_INTERVALS * s.interval_ms, MEMORY_SILENCES * least);
-        s.interval_ms = follow(s.interval_ms, gap, gap / smaller(s.heard_ms, memory));
-    } else {
-        s.interval_ms = s.heard_ms = gap;
+    double interval = (double)s.interval_ms, heard = gap;
+    if (interval > 0) {
+        gap = smaller(gap, larger(GAP_INTERVALS_MAX * interval, least));
+        heard = (double)s.heard_ms + gap;
+        double memory = larger(MEMORY_INTERVALS * interval, MEMORY_SILENCES * least);
+        gap = follow(interval, gap, gap / smaller(heard, memory));
     }
+    s.interval_ms = (float)gap;
+    s.heard_ms = (float)larger(heard, gap);
     memcpy(state, &s, sizeof s);
 }
 
@@ -77,34 +78,32 @@ static int64_t silence_ms(const struct detector_config *config, const void *stat
 {
     struct silent s;
     memcpy(&s, state, sizeof s);
-    double allowed = larger(config->silent_intervals * s.interval_ms,
-                            (double)config->silent_min_ms);
-    if (s.interval_ms <= 0 || s.heard_ms < larger(KNOWN_INTERVALS * s.interval_ms, allowed))
+    double interval = (double)s.interval_ms, heard = (double)s.heard_ms;
+    double allowed = larger(config->silent_intervals * interval, (double)config->silent_min_ms);
+    if (interval <= 0 || heard < larger(KNOWN_INTERVALS * interval, allowed))
         return 0;
     return (int64_t)smaller(allowed, SILENCE_MAX_MS);
 }
 
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
-    (void)config;
     (void)state;
-    (void)before;
-    return (struct verdict){ .observed = sample->value, .low = 1, .threshold = 1 };
+    *verdict = (struct verdict){ .observed = in->sample->value, .low = 1, .threshold = 1 };
+    return false;
 }
 
 static void save(const void *state, struct byte_writer *w)
 {
     struct silent s;
     memcpy(&s, state, sizeof s);
-    put_f64(w, s.interval_ms);
-    put_f64(w, s.heard_ms);
+    put_f32(w, s.interval_ms);
+    put_f32(w, s.heard_ms);
 }
 
 static void load(void *state, struct byte_reader *r)
 {
-    struct silent s = { .interval_ms = get_measure(r) };
-    s.heard_ms = get_measure(r);
+    struct silent s = { .interval_ms = detector_get_float(r) };
+    s.heard_ms = detector_get_float(r);
     if (s.interval_ms < 0 || s.heard_ms < s.interval_ms)
         r->failed = true;
     memcpy(state, &s, sizeof s);

@@ -42,32 +42,34 @@ static void learn(struct spike *spike, struct trend_step step, const struct devi
     }
 }
 
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
+    const struct sample *sample = in->sample;
+    const struct statistics *before = in->before;
+    double threshold = in->config->threshold;
     const struct trend_step step = { sample->value, before->last };
     struct spike spike;
     memcpy(&spike, state, sizeof spike);
     if (detector_was_away(before, sample, AWAY_INTERVALS))
         trend_restart(&spike.trend, step);
     struct deviation d = trend_judge(&spike.trend, sample->value);
-    struct verdict verdict = {
+    *verdict = (struct verdict){
         .known = trend_knows(&spike.trend, READINGS_KNOWN) && d.spread > 0,
         .observed = sample->value,
         .low = 1,
-        .threshold = config->threshold,
+        .threshold = threshold,
     };
-    if (verdict.known) {
+    if (verdict->known) {
         double jump = 2 * fabs(sample->value - before->last) / d.spread;
         double distance = fabs(d.spreads);
-        verdict.low = d.expected - config->threshold * d.spread;
-        verdict.high = d.expected + config->threshold * d.spread;
-        verdict.score = jump < distance ? jump : distance;
-        verdict.anomalous = verdict.score >= config->threshold;
+        verdict->low = d.expected - threshold * d.spread;
+        verdict->high = d.expected + threshold * d.spread;
+        verdict->score = jump < distance ? jump : distance;
+        verdict->anomalous = verdict->score >= threshold;
     }
-    learn(&spike, step, &d, config->threshold);
+    learn(&spike, step, &d, threshold);
     memcpy(state, &spike, sizeof spike);
-    return verdict;
+    return verdict->anomalous;
 }
 
 static void save(const void *state, struct byte_writer *w)

@@ -14,77 +14,82 @@
 
 #include "pipeline/detect/detector_kinds.h"
 
-enum { RUNS_KNOWN = 20, HABIT_FACTOR = 5, RUN_MAX = 1000000000 };
+enum { RUNS_KNOWN = 20, HABIT_FACTOR = 5, RUN_MAX = 16000000 };
 
-static const double BAR_KEPT = 0.999; /* a run */
+static const float BAR_KEPT = 0.999f; /* a run */
 
 struct stuck {
-    uint32_t run;  /* readings of the last value in a row */
-    uint32_t runs; /* that ended; stops at RUNS_KNOWN */
-    double bar;    /* the series' own, in readings: a run this long is anomalous */
+    float bar;          /* the series' own, in readings: a run this long is anomalous */
+    uint32_t run : 24;  /* readings of the last value in a row; stops at RUN_MAX */
+    uint32_t runs : 8;  /* that ended; stops at RUNS_KNOWN */
 };
 
 DETECTOR_STATE_FITS(struct stuck);
 
-static double bar_of(const struct detector_config *config, const struct stuck *stuck)
+static float bar_of(const struct detector_config *config, const struct stuck *stuck)
 {
-    double least = config->stuck_readings;
+    float least = (float)config->stuck_readings;
     return stuck->bar > least ? stuck->bar : least;
 }
 
 static void end_run(const struct detector_config *config, struct stuck *stuck)
 {
-    double bar = bar_of(config, stuck);
-    double own = HABIT_FACTOR * (double)stuck->run;
+    float bar = bar_of(config, stuck), run = (float)stuck->run, own = HABIT_FACTOR * run;
     stuck->bar *= BAR_KEPT;
-    if (stuck->runs == RUNS_KNOWN && stuck->run >= bar)
-        stuck->bar = own < bar * 1.25 ? own : bar * 1.25;
+    if (stuck->runs == RUNS_KNOWN && run >= bar)
+        stuck->bar = own < bar * 1.25f ? own : bar * 1.25f;
     else if (own > stuck->bar)
         stuck->bar = own;
     if (stuck->runs < RUNS_KNOWN)
         stuck->runs++;
 }
 
-static struct verdict on_reading(const struct detector_config *config, void *state,
-                                 const struct sample *sample, const struct statistics *before)
+static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
+    const struct detector_config *config = in->config;
+    double value = in->sample->value;
     struct stuck stuck;
     memcpy(&stuck, state, sizeof stuck);
-    if (before->count == 0 || stuck.run == 0) {
+    if (in->before->count == 0 || stuck.run == 0) {
         stuck.run = 1;
-    } else if (sample->value == before->last) {
-        stuck.run += stuck.run < RUN_MAX;
+    } else if (value == in->before->last) {
+        if (stuck.run < RUN_MAX)
+            stuck.run++;
     } else {
         end_run(config, &stuck);
         stuck.run = 1;
     }
     memcpy(state, &stuck, sizeof stuck);
-    double bar = bar_of(config, &stuck);
-    return (struct verdict){
-        .known = stuck.runs == RUNS_KNOWN,
-        .anomalous = stuck.runs == RUNS_KNOWN && stuck.run >= bar,
-        .observed = sample->value,
+    float bar = bar_of(config, &stuck);
+    bool known = stuck.runs == RUNS_KNOWN, anomalous = known && (float)stuck.run >= bar;
+    if (!anomalous && !in->asked)
+        return false;
+    *verdict = (struct verdict){
+        .known = known,
+        .anomalous = anomalous,
+        .observed = value,
         .low = 1, /* no band */
         .score = stuck.run,
-        .threshold = bar,
+        .threshold = (double)bar,
     };
+    return anomalous;
 }
 
 static void save(const void *state, struct byte_writer *w)
 {
     struct stuck stuck;
     memcpy(&stuck, state, sizeof stuck);
-    put_u32(w, stuck.run);
-    put_u32(w, stuck.runs);
-    put_f64(w, stuck.bar);
+    put_u32(w, stuck.run | (uint32_t)stuck.runs << 24);
+    put_f32(w, stuck.bar);
 }
 
 static void load(void *state, struct byte_reader *r)
 {
     struct stuck stuck;
-    stuck.run = get_u32(r);
-    stuck.runs = get_u32(r);
-    stuck.bar = get_finite(r);
+    uint32_t runs = get_u32(r);
+    stuck.run = runs & 0xffffff;
+    stuck.runs = (uint8_t)(runs >> 24);
+    stuck.bar = detector_get_float(r);
     if (stuck.run > RUN_MAX || stuck.runs > RUNS_KNOWN || stuck.bar < 0)
         r->failed = true;
     memcpy(state, &stuck, sizeof stuck);

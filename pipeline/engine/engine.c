@@ -4,7 +4,12 @@
 
 #include "pipeline/engine/engine_state.h"
 
-enum { STATE_ALIGN = 8 }; /* of a detector's state */
+enum { STATE_ALIGN = 4, STRETCH_ALIGN = 8 }; /* of a detector's state; of what stands beside it */
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + STRETCH_ALIGN - 1) / STRETCH_ALIGN * STRETCH_ALIGN;
+}
 
 static uint32_t table_slots(uint32_t items) /* a power of two, at most half full */
 {
@@ -64,13 +69,14 @@ static void take_series_memory(struct engine *e, const struct engine_config *c, 
 {
     size_t series = c->series_max, held = c->reorder_ms > 0 ? c->reorder_slots : 0;
     e->series = arena_take(arena, series, sizeof *e->series);
-    e->states_at = c->rules_per_series * sizeof(struct watch);
-    e->windows_at = e->states_at + engine_states_bytes(c);
     for (uint32_t i = 0; i < c->rule_count; i++)
-        e->state_bytes[i] = state_bytes_of(&c->rules[i]);
+        e->rules[i] = (struct engine_rule){ &c->rules[i], detector_ops(c->rules[i].kind),
+                                            state_bytes_of(&c->rules[i]) };
+    e->states_at = aligned(c->rules_per_series);
+    e->windows_at = aligned(e->states_at + engine_states_bytes(c));
     e->recent_at = e->windows_at + windows_bytes(&c->window);
-    e->stretch_bytes = e->recent_at + c->recent * sizeof(struct sample);
-    static_assert(sizeof(struct watch) % STATE_ALIGN == 0, "states follow watches");
+    e->watches_at = e->recent_at + c->recent * sizeof(struct sample);
+    e->stretch_bytes = aligned(e->watches_at + c->rules_per_series * sizeof(struct watch));
     e->stretches = arena_take(arena, series, e->stretch_bytes);
     e->held = arena_take(arena, series * held, sizeof *e->held);
     e->timers = timers_init(c->series_max + 1, arena);

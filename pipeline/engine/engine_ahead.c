@@ -42,7 +42,7 @@ __attribute__((always_inline)) static inline void fetch_series(const struct engi
     if (d->last_series == ENGINE_NONE)
         return;
     fetch(&e->series[d->last_series], sizeof e->series[0]);
-    fetch(engine_watches(e, d->last_series), e->stretch_bytes);
+    fetch(engine_rules(e, d->last_series), e->watches_at);
     timers_fetch(e->timers, d->last_series);
 }
 

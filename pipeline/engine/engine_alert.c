@@ -71,7 +71,7 @@ static void close_watch(struct engine *e, struct watch *w, const struct alert *a
     }
     w->open = false;
     w->number = alert->number;
-    w->suppressed = alert->suppressed;
+    w->suppressed = engine_suppressed(alert);
 }
 
 /* Whether it holds a place for cool-down alone, or not even that. */
@@ -235,7 +235,8 @@ static bool finish(struct engine *e, const struct subject *of, struct alert *ale
                    enum alert_transition what)
 {
     if (!keep(e, of, alert)) {
-        of->watch->suppressed += !of->watch->silence_waits;
+        bool more = !of->watch->silence_waits && of->watch->suppressed < UINT16_MAX;
+        of->watch->suppressed = (uint16_t)(of->watch->suppressed + more);
         e->counts.alerts_suppressed += !of->watch->silence_waits;
         return false;
     }
@@ -288,6 +289,7 @@ bool engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
     if (!verdict->anomalous && has_nothing_to_do(e, &of))
         return true;
     bool learning = is_learning(e, &e->series[series], of.rule->kind);
+    e->series[series].stirred = true;
     return judge(e, &of, verdict, event_time_ms, learning);
 }
 

@@ -134,7 +134,7 @@ static bool load_watch(struct loading *l, struct watch *watch, uint32_t device,
     watch->silence_told = get_bool(l->r);
     watch->silence_waits = get_bool(l->r);
     watch->number = get_u64(l->r);
-    watch->suppressed = get_u32(l->r);
+    watch->suppressed = get_u16(l->r);
     if (!get_bool(l->r))
         return false;
     alert_load(alert, l->r);
@@ -388,6 +388,7 @@ static void load_rule_state(struct loading *l, uint32_t series, uint64_t *loaded
     uint32_t place;
     struct watch *watch = watch_of_rule(e, series, l->rules[saved], &place);
     struct watch gone = { .open = true }; /* load_watch gives its alert no place */
+    e->series[series].stirred = true; /* perhaps */
     if (watch != NULL)
         need(l, (*loaded & (uint64_t)1 << place) == 0);
     if (l->r->failed)

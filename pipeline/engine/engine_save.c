@@ -153,7 +153,7 @@ static void save_watch(const struct engine *e, const struct watch *watch, struct
     put_bool(w, watch->silence_told);
     put_bool(w, watch->silence_waits);
     put_u64(w, alert != NULL ? alert->number : watch->number);
-    put_u32(w, alert != NULL ? alert->suppressed : watch->suppressed);
+    put_u16(w, alert != NULL ? engine_suppressed(alert) : watch->suppressed);
     put_bool(w, watch->open);
     if (alert != NULL)
         alert_save(alert, w);

@@ -147,31 +147,41 @@ uint32_t engine_series_find(const struct engine *e, uint32_t device, struct text
     }
 }
 
-static uint32_t add_watches(struct engine *e, uint32_t index, uint32_t offset, bool range)
+/* SILENT first: it is asked when a reading comes, the others what it says. RANGE next: those do not
+ * see what it calls bad. The baseline last: its state is large, and mostly its beginning is looked
+ * at. */
+static int order_of(enum detector_kind kind)
+{
+    return kind == DETECTOR_SILENT     ? 0
+           : kind == DETECTOR_RANGE    ? 1
+           : kind == DETECTOR_BASELINE ? 3
+                                       : 2;
+}
+
+static void add_watches(struct engine *e, uint32_t index, int order)
 {
     const struct engine_config *c = e->config;
     struct series *s = &e->series[index];
     struct text device = engine_name(e, e->devices[s->device].name);
     struct text metric = engine_name(e, s->metric);
     for (uint32_t r = 0; r < c->rule_count && s->watch_count < c->rules_per_series; r++) {
-        if ((c->rules[r].kind == DETECTOR_RANGE) != range ||
+        if (order_of(c->rules[r].kind) != order ||
             !detector_watches(c->rules, c->rule_count, r, device, metric))
             continue;
-        struct watch *watch = &engine_watches(e, index)[s->watch_count];
-        engine_watch_init(e, watch, (uint8_t)r);
-        watch->state_offset = (uint16_t)offset;
-        offset += e->state_bytes[r];
-        assert(offset <= e->windows_at - e->states_at);
-        memset(engine_detector_state(e, index, s->watch_count++), 0, e->state_bytes[r]);
+        engine_rules(e, index)[s->watch_count] = (uint8_t)r;
+        engine_watch_init(e, &engine_watches(e, index)[s->watch_count], (uint8_t)r);
+        s->watch_count++;
     }
-    return offset;
 }
 
-/* RANGE first: the others do not see what it calls bad. */
 static void choose_rules(struct engine *e, uint32_t index)
 {
-    uint32_t offset = add_watches(e, index, 0, true);
-    (void)add_watches(e, index, offset, false);
+    struct series *s = &e->series[index];
+    memset(engine_states(e, index), 0, e->windows_at - e->states_at);
+    add_watches(e, index, 0);
+    s->silent_count = s->watch_count;
+    for (int order = 1; order <= 3; order++)
+        add_watches(e, index, order);
 }
 
 void engine_series_unit(struct engine *e, uint32_t index, uint32_t unit)

@@ -20,7 +20,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 17,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 18,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -32,18 +32,19 @@ enum {
 
 /* One rule on one series (or a built-in one on one device): what outlives an alert, and where the
  * one that is not over stands. */
-struct watch {
+struct __attribute__((packed, aligned(4))) watch {
     union {
         uint64_t number;    /* of the last alert */
         uint32_t place;     /* while `open`: of the alert in engine.alerts, which has the numbers */
     };
-    uint32_t suppressed;
-    uint16_t state_offset;  /* of the detector's state in the series' stretch of engine.states */
+    uint16_t suppressed;    /* stays at UINT16_MAX */
     uint8_t rule;           /* in config.rules */
     bool open : 1;
     bool silence_told : 1;  /* SILENT, also the device's: the present silence had its verdict */
     bool silence_waits : 1; /* SILENT: it found no place, and has its verdict at alerts_again_ms */
 };
+
+static_assert(sizeof(struct watch) == 12, "there are many");
 
 /* What every device is watched for as a whole. */
 enum engine_device_rule { ENGINE_DEVICE_CLOCK, ENGINE_DEVICE_SILENT, ENGINE_DEVICE_RULES };
@@ -85,7 +86,9 @@ struct series {
     uint32_t readings;       /* of every type; stays at UINT32_MAX */
     uint32_t span_ms;        /* from the first event time to the greatest; likewise */
     uint8_t source;          /* of the last reading */
-    uint8_t watch_count;
+    uint8_t watch_count;     /* first those of SILENT, so many: */
+    uint8_t silent_count;
+    bool stirred;            /* a watch may be open, or told of a silence. Follows from them */
     uint8_t held;            /* readings held back, sorted by event time */
     uint8_t recent_count;
     struct alarm_days alarms;
@@ -178,12 +181,17 @@ struct engine {
     struct ahead *ahead;
     size_t dedup_bytes;
     uint8_t *dedups;              /* [dedup_bytes] a device */
-    /* [stretch_bytes] a series: watches, their rules' states (packed), windows, and the readings
-     * heard last, oldest first */
+    /* [stretch_bytes] a series: its rules' places in config.rules (a byte each), their states
+     * (packed), windows, the readings heard last, oldest first, and the watches, which nobody looks
+     * at while nothing is wrong */
     uint8_t *stretches;
-    size_t stretch_bytes, states_at, windows_at, recent_at;
+    size_t stretch_bytes, states_at, windows_at, recent_at, watches_at;
     struct sample *held;          /* NULL when reorder_ms is 0 */
-    uint32_t state_bytes[ENGINE_RULES_MAX]; /* of each rule's kind */
+    struct engine_rule {
+        const struct detector_config *config;
+        const struct detector_kind_ops *ops;
+        uint32_t state_bytes;
+    } rules[ENGINE_RULES_MAX];    /* as config.rules */
     union open_alert *alerts;
     uint32_t alerts_max, alerts_used;
     uint32_t free_alert;          /* first of those given back; ENGINE_NONE: none */
@@ -249,7 +257,19 @@ void engine_series_unit(struct engine *e, uint32_t series, uint32_t unit); /* li
 
 static inline struct watch *engine_watches(const struct engine *e, uint32_t series)
 {
-    return (struct watch *)(e->stretches + series * e->stretch_bytes);
+    return (struct watch *)(e->stretches + series * e->stretch_bytes + e->watches_at);
+}
+
+/* Which rules watch it, as its watches say too. */
+static inline uint8_t *engine_rules(const struct engine *e, uint32_t series)
+{
+    return e->stretches + series * e->stretch_bytes;
+}
+
+/* The states of a series' rules stand one after the other. */
+static inline uint8_t *engine_states(const struct engine *e, uint32_t series)
+{
+    return e->stretches + series * e->stretch_bytes + e->states_at;
 }
 
 static inline struct dedup *engine_dedup(const struct engine *e, uint32_t device)
@@ -264,8 +284,11 @@ static inline struct windows *engine_windows(const struct engine *e, uint32_t se
 
 static inline void *engine_detector_state(const struct engine *e, uint32_t series, uint32_t place)
 {
-    const struct watch *w = &engine_watches(e, series)[place];
-    return e->stretches + series * e->stretch_bytes + e->states_at + w->state_offset;
+    const uint8_t *rules = engine_rules(e, series);
+    uint8_t *state = engine_states(e, series);
+    for (uint32_t i = 0; i < place; i++)
+        state += e->rules[rules[i]].state_bytes;
+    return state;
 }
 
 static inline struct sample *engine_recent(const struct engine *e, uint32_t series)
@@ -330,6 +353,12 @@ struct engine_command {
 bool engine_parse_command(struct text text, struct engine_command *command);
 
 /* engine_alert.c: from verdicts to alerts */
+/* As a watch keeps it. */
+static inline uint16_t engine_suppressed(const struct alert *a)
+{
+    return (uint16_t)(a->suppressed < UINT16_MAX ? a->suppressed : UINT16_MAX);
+}
+
 void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule);
 bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *alert);
 /* False: there is no place for its alert. */

@@ -12,7 +12,7 @@ uint32_t engine_contract_version(const struct engine *e, uint16_t source)
 static bool has_live_alert(const struct engine *e, uint32_t series)
 {
     const struct watch *watches = engine_watches(e, series);
-    for (uint32_t i = 0; i < e->series[series].watch_count; i++)
+    for (uint32_t i = 0; e->series[series].stirred && i < e->series[series].watch_count; i++)
         if (watches[i].open && alert_is_live(&e->alerts[watches[i].place].alert))
             return true;
     return false;
@@ -81,26 +81,38 @@ void engine_keep_recent(struct engine *e, uint32_t series, const struct sample *
     recent[s->recent_count++] = *sample;
 }
 
+/* False: the reading is no measurement. */
+static bool tell_verdict(struct engine *e, uint32_t series, uint32_t place,
+                         const struct detector_input *in, const struct verdict *verdict)
+{
+    struct watch *watch = &engine_watches(e, series)[place];
+    (void)engine_on_verdict(e, series, watch, verdict, in->sample->event_time_ms);
+    return !verdict->bad;
+}
+
 /* The detectors see the statistics as they were before this reading. What the first of them calls
  * bad (only RANGE does, and stands first) is no measurement. */
 static void feed(struct engine *e, uint32_t series, const struct sample *sample)
 {
     struct series *s = &e->series[series];
-    struct watch *watches = engine_watches(e, series);
+    const uint8_t *rules = engine_rules(e, series);
+    const struct watch *watches = engine_watches(e, series);
+    uint8_t *state = engine_detector_state(e, series, s->silent_count);
+    uint32_t count = s->watch_count;
+    bool stirred = s->stirred;
+    struct detector_input in = { .sample = sample, .before = &s->statistics };
     assert(s->statistics.count == 0 || sample->event_time_ms >= s->statistics.last_ms);
     engine_keep_recent(e, series, sample);
-    for (uint32_t i = 0; i < s->watch_count; i++) {
-        const struct detector_config *rule = &e->config->rules[watches[i].rule];
-        if (rule->kind == DETECTOR_SILENT)
-            continue;
-        const struct detector_kind_ops *ops = detector_ops(rule->kind);
-        void *state = engine_detector_state(e, series, i);
-        if (ops->on_siblings != NULL)
-            engine_siblings_tell(e, series, ops, state, sample->event_time_ms);
-        struct verdict verdict = ops->on_reading(rule, state, sample, &s->statistics);
-        if (verdict.anomalous || watches[i].open)
-            (void)engine_on_verdict(e, series, &watches[i], &verdict, sample->event_time_ms);
-        if (verdict.bad)
+    for (uint32_t i = s->silent_count; i < count; i++) {
+        const struct engine_rule *rule = &e->rules[rules[i]];
+        struct verdict verdict;
+        if (rule->ops->on_siblings != NULL)
+            engine_siblings_tell(e, series, rule->ops, state, sample->event_time_ms);
+        in.config = rule->config;
+        in.asked = stirred && watches[i].open;
+        bool anomalous = rule->ops->on_reading(&in, state, &verdict);
+        state += rule->state_bytes;
+        if ((anomalous || in.asked) && !tell_verdict(e, series, i, &in, &verdict))
             return;
     }
     statistics_push(&s->statistics, sample->event_time_ms, sample->value);
@@ -160,9 +172,9 @@ static void end_silence(struct engine *e, uint32_t series, const struct record *
     static const struct verdict here = { .known = true };
     struct watch *watches = engine_watches(e, series);
     engine_end_device_silence(e, series);
-    for (uint32_t i = 0; i < e->series[series].watch_count; i++) {
-        if (e->config->rules[watches[i].rule].kind != DETECTOR_SILENT)
-            continue;
+    if (!e->series[series].stirred)
+        return;
+    for (uint32_t i = 0; i < e->series[series].silent_count; i++) {
         watches[i].silence_told = watches[i].silence_waits = false;
         if (watches[i].open)
             (void)engine_on_verdict(e, series, &watches[i], &here, record->event_time_ms);

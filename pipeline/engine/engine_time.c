@@ -88,11 +88,11 @@ void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms)
     int64_t gap_ms = t_ms - heard_ms(e, s);
     if (s->readings == 0 || gap_ms <= 0)
         return;
-    for (uint32_t i = 0; i < s->watch_count; i++) {
-        const struct detector_config *rule = &e->config->rules[engine_watches(e, series)[i].rule];
-        void *state = engine_detector_state(e, series, i);
-        if (rule->kind == DETECTOR_SILENT)
-            detector_ops(rule->kind)->on_arrival(rule, state, gap_ms);
+    uint8_t *state = engine_states(e, series);
+    for (uint32_t i = 0; i < s->silent_count; i++) {
+        const struct engine_rule *rule = &e->rules[engine_rules(e, series)[i]];
+        rule->ops->on_arrival(rule->config, state, gap_ms);
+        state += rule->state_bytes;
     }
 }
 
@@ -139,11 +139,15 @@ void engine_arm(struct engine *e, uint32_t series)
  * nothing unless one is under way: mostly the heap holds an earlier time already. */
 void engine_arm_after_reading(struct engine *e, uint32_t series)
 {
+    struct series *s = &e->series[series];
     const struct watch *watches = engine_watches(e, series);
-    bool waits = timers_get(e->timers, series) > e->t_ms + e->quiet_ms;
-    for (uint32_t i = 0; i < e->series[series].watch_count; i++)
-        waits = waits || watches[i].open;
-    if (waits)
+    bool open = false, told = false;
+    for (uint32_t i = 0; s->stirred && i < s->watch_count; i++) {
+        open = open || watches[i].open;
+        told = told || watches[i].silence_told || watches[i].silence_waits;
+    }
+    s->stirred = open || told;
+    if (open || timers_get(e->timers, series) > e->t_ms + e->quiet_ms)
         engine_arm(e, series);
 }
 
@@ -237,6 +241,7 @@ static void on_silence(struct engine *e, uint32_t series, uint32_t place)
         .score = allowed_ms > 0 ? (double)silent_ms / (double)allowed_ms : 1.0,
         .threshold = 1.0,
     };
+    e->series[series].stirred = true;
     w->silence_told = engine_on_verdict(e, series, w, &verdict, s->last_event_ms + allowed_ms);
     w->silence_waits = !w->silence_told;
 }

@@ -162,8 +162,7 @@ static void run_series(struct tally *tally, const struct noise_case *of, uint64_
             tally->faults[s.fault]++;
         for (int k = 0; k < 3; k++) {
             struct finder *f = &finders[k];
-            struct verdict v = detector_ops(f->config.kind)->on_reading(&f->config, &f->state, &sample,
-                                                                        &statistics);
+            struct verdict v = detector_judge(&f->config, &f->state, &sample, &statistics);
             count(tally, &s, f, v.anomalous, &fault_over);
         }
         statistics_push(&statistics, sample.event_time_ms, sample.value);
@@ -221,9 +220,11 @@ static void time_kind(int kind, const double *values, uint32_t value_count)
     double began = now_ns();
     for (uint32_t i = 0; i < SPEED_READINGS; i++) {
         struct sample sample = { 100 + 100 * (int64_t)i, values[i % value_count] };
-        for (int k = first; k < end; k++)
-            anomalous += detector_ops((enum detector_kind)k)
-                             ->on_reading(&config[k], &state[k], &sample, &statistics).anomalous;
+        for (int k = first; k < end; k++) {
+            const struct detector_input in = { &config[k], &sample, &statistics, false };
+            struct verdict verdict;
+            anomalous += detector_ops((enum detector_kind)k)->on_reading(&in, &state[k], &verdict);
+        }
         statistics_push(&statistics, sample.event_time_ms, sample.value);
     }
     printf("{\"bench\":\"detector_speed\",\"case\":\"%s\",\"ns_per_reading\":%.1f,\"anomalous\":%llu}\n",

@@ -94,7 +94,7 @@ static void run_ours(struct bench *b, uint8_t *own, uint8_t *rules)
         rules[i] = 0;
         for (int k = 0; k < RULES; k++) {
             struct rule *rule = &beside[k];
-            bool anomalous = detector_ops(KINDS[k])->on_reading(&rule->config, &rule->state, &sample, &statistics).anomalous;
+            bool anomalous = detector_judge(&rule->config, &rule->state, &sample, &statistics).anomalous;
             rules[i] |= (uint8_t)((anomalous && !rule->before) << k);
             rule->before = anomalous;
         }

@@ -24,7 +24,7 @@ PARTS = ("seasons", "pace", "jump", "habit")
 PLAIN = ("--without", "all")
 UNDER_MAX = 0.5  # a set, the prototype
 FALSE_MAX = {"nab": 0.36}  # in a thousand readings
-BYTES_MAX = 512
+BYTES_MAX = 348
 FOUND = {"spike, 5 sd": 0.55, "spike, 8 sd": 0.62, "shift, 3 sd": 0.70, "shift, 5 sd": 0.74, "drift to 6 sd": 0.75, "noise, 3 sd": 0.75,
          "drop to 0": 0.90, "gain 2": 0.84, "held at the maximum": 0.90, "stuck": 0.85, "a twentieth of the noise": 0.5, "error code -127": 0.97, "shift, 5 sd, after a wild reading": 0.71}
 RULE_ONE_IN = 50000  # readings, of alarms of each rule in the series as they are

@@ -34,6 +34,7 @@ static const char MINIMAL[] = "sources:\n"
                               "    url: mqtt://localhost\n"
                               "    topics: [\"telemetry/{device}/{metric}\"]\n"
                               "    payload: {device: /device, metric: /metric}\n";
+static const char NO_RULES[] = "usual: {all: false}\n";
 static const char SIX_RULES[] =
     "detectors:\n"
     "  - {type: limit, high: 1000}\n  - {type: rate, per_second: 1000}\n  - {type: spike}\n"
@@ -57,7 +58,7 @@ static struct message *messages;
 static struct reading *readings; /* what they decode to */
 static struct decoder decoder;
 static struct block_builder *builder;
-static struct gateway_less usual, six, journalled, thinking;
+static struct gateway_less usual, six, journalled, thinking, bare;
 static uint64_t sink; /* so that no work is left out */
 
 /* --- making --- */
@@ -234,6 +235,12 @@ static void admit_and_apply(void)
         (void)think(&thinking, i, &readings[i]);
 }
 
+static void admit_and_apply_no_rules(void)
+{
+    for (uint32_t i = 0; i < MESSAGES; i++)
+        (void)think(&bare, i, &readings[i]);
+}
+
 static void decode_to_detectors(void)
 {
     for (uint32_t i = 0; i < MESSAGES; i++) {
@@ -276,6 +283,7 @@ static const struct {
     { "check_and_cjson", cjson_only },
     { "decode", decode_only },
     { "admit_and_apply", admit_and_apply },
+    { "admit_and_apply_no_rules", admit_and_apply_no_rules },
     { "decode_to_detectors", decode_to_detectors },
     { "decode_to_detectors_6_rules", six_rules },
     { "decode_to_journal_block", with_journal },
@@ -307,6 +315,7 @@ int main(int argc, char **argv)
     readings = zeroed(MESSAGES * sizeof *readings);
     begin(&usual, "");
     begin(&thinking, "");
+    begin(&bare, NO_RULES);
     begin(&six, SIX_RULES);
     begin(&journalled, "");
     begin_builder();

@@ -103,7 +103,7 @@ static void judge(const struct sample *sample)
         if (ops->on_arrival != NULL && run.statistics.count > 0 && gap_ms > 0)
             ops->on_arrival(&run.configs[kind], &run.states[kind], gap_ms);
         struct verdict v =
-            ops->on_reading(&run.configs[kind], &run.states[kind], sample, &run.statistics);
+            detector_judge(&run.configs[kind], &run.states[kind], sample, &run.statistics);
         if (!v.known)
             continue;
         printf("%s %d %d", ops->name, (int)v.anomalous, (int)v.reason);

@@ -33,7 +33,7 @@ static struct verdict feed(struct rig *rig, double value)
     if (ops->on_arrival != NULL && rig->step_ms > 0)
         ops->on_arrival(&rig->config, &rig->state, rig->step_ms);
     struct verdict verdict =
-        ops->on_reading(&rig->config, &rig->state, &sample, &rig->statistics);
+        detector_judge(&rig->config, &rig->state, &sample, &rig->statistics);
     statistics_push(&rig->statistics, rig->time_ms, value);
     return verdict;
 }

@@ -122,7 +122,9 @@ static void a_shelved_alert_keeps_its_place(void **state)
     assert_int_equal(engine_counts(b.engine).alerts_open, PLACES);
     struct alert_view view;
     uint64_t cursor = 0;
-    assert_true(engine_alert(b.engine, &cursor, &view));
+    do
+        assert_true(engine_alert(b.engine, &cursor, &view));
+    while (strcmp(view.rule->name, "hot") != 0);
     assert_int_equal(view.alert->shelved_until_ms, BENCH_EPOCH_MS + 24 * HOUR_MS);
     bench_end(&b);
 }

@@ -44,11 +44,12 @@ static void a_device_with_one_metric_is_bounded(void **state)
     printf("# bytes: %zu, of it statistics %zu, windows %zu, recent %zu, rules %zu, duplicates %zu, "
            "alert %zu, rest %zu\n", cost.total, cost.statistics, cost.windows, cost.recent, cost.rules,
            cost.duplicates, cost.alert, cost.rest);
-    assert_in_range(cost.total, 512, 2100);
+    assert_in_range(cost.total, 512, 1600);
+    assert_in_range(cost.rules, 256, 560);
     assert_in_range(cost.rest, 64, 256); /* nothing was counted twice */
     struct arena arena = arena_measure();
     engine_init(&b.config, &arena);
-    assert_in_range(arena.used, 1000 * cost.total, 1000 * cost.total + 48 * 1024);
+    assert_in_range(arena.used, 1000 * cost.total, 1000 * cost.total + 64 * 1024);
 }
 
 static const struct told *only(const struct bench *b, uint32_t what)

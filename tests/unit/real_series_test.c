@@ -66,7 +66,7 @@ static bool watch_reading(struct watch *w, const struct sample *sample, const st
     bool raised = alert_deadline(&w->alert, &w->config) <= sample->event_time_ms &&
                   alert_on_timer(&w->alert, &w->config, sample->event_time_ms) == ALERT_RAISE;
     struct verdict verdict =
-        detector_ops(w->config.kind)->on_reading(&w->config, &w->state, sample, before);
+        detector_judge(&w->config, &w->state, sample, before);
     return alert_on_verdict(&w->alert, &w->config, &verdict, sample->event_time_ms,
                             sample->event_time_ms, false) == ALERT_RAISE || raised;
 }
