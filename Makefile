@@ -139,7 +139,7 @@ FUZZ_SECONDS ?= 600
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_links = $(wildcard $(subst %,*,$(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)))
 fuzz_libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
-.PHONY: powercut connections worlds planted kill9 valgrind soak fuzz bench sizes
+.PHONY: scenarios powercut connections worlds planted kill9 valgrind soak fuzz bench sizes
 worlds: all ## Live through N seeded worlds from seed FROM (N=10000 FROM=1)
 	$(B)/weir-sim world --count $(N) --from $(FROM)
 
@@ -152,6 +152,9 @@ powercut: test-packages $(B)/tests/power_cut_test ## Cut the power at every disk
 kill9: all run-packages ## Kill the gateway with -9 in N rounds under load (N=200, SEED=...)
 	@tests/e2e/qos_kill9_test.py $(if $(filter command line,$(origin N)),$(N),200) $(SEED)
 	@tests/e2e/kill9_test.py $(if $(filter command line,$(origin N)),$(N),200) $(SEED)
+
+scenarios: all run-packages ## Six systems on streams, each judged by an oracle (NAME=clickstream SEED=1 SECONDS=10)
+	@simulator/scenarios.py $(if $(filter command line,$(origin NAME)),$(NAME)) --seed $(or $(SEED),1) --duration $(or $(SECONDS),10) --live
 
 overload: all run-packages ## Offer ten times what a tenth of a core takes, and watch what is left out (SECONDS=60)
 	@tests/e2e/overload_test.py $(or $(SECONDS),60)

@@ -7,6 +7,7 @@
 #include "simulator/fleet.h"
 #include "simulator/inject.h"
 #include "simulator/report.h"
+#include "simulator/scenario.h"
 #include "simulator/world.h"
 
 static const struct {
@@ -15,6 +16,7 @@ static const struct {
 } commands[] = {
     { "fleet", "virtual devices that publish to a broker, with known faults", fleet_main },
     { "cloud", "the receiver in the cloud, by the rule of docs/receiver.md", cloud_main },
+    { "scenario", "events of a system on streams: clicks, payments, rides, ...", scenario_main },
     { "inject", "a known fault put into a recorded series", inject_main },
     { "report", "what a run was worth: lost, repeated, detected, delays", report_main },
     { "world", "the same gateway in a simulated surrounding of faults, from a seed", world_main },
