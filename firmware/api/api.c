@@ -229,6 +229,8 @@ static bool answer_metrics(struct api *api, const struct api_request *r, int64_t
 {
     struct prometheus p = prometheus_over(api->text, API_TEXT_BYTES);
     (void)r, (void)mono_ms;
+    api->scrapes++;
+    api->scraped_ms = gateway_view(api->start.gateway).t_ms;
     api_write_metrics(api, &p);
     assert(!p.out.failed); /* its size hangs on no input: lanes, reasons, modules, sources */
     struct text body = { api->text, (uint32_t)p.out.used };

@@ -72,6 +72,8 @@ struct api {
     char *store_text; /* [API_STORE_BYTES] */
     struct budget budget;
     struct survey survey;
+    uint64_t scrapes;   /* of /metrics, since the start */
+    int64_t scraped_ms; /* t of the last */
     int64_t surveyed_ms;
 };
 

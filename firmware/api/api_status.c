@@ -217,6 +217,7 @@ static void put_load(const struct gateway_view *v, struct json_writer *w)
     json_key(w, "load");
     json_object(w);
     json_put_unsigned(w, "readings_per_second", (uint64_t)v->load);
+    json_put_unsigned(w, "peak_per_second", (uint64_t)v->load_peak);
     json_put_unsigned(w, "capacity_per_second", (uint64_t)v->capacity);
     json_put_unsigned(w, "gateways_wanted", v->gateways_wanted);
     json_object_end(w);
@@ -299,11 +300,27 @@ static void put_store(const struct api *api, const struct gateway_view *v, struc
     json_put_unsigned(w, "commit_failures", v->commit_failures);
     json_put_unsigned(w, "commit_last_us", (uint64_t)v->commit_last_us);
     json_put_unsigned(w, "commit_max_us", (uint64_t)v->commit_max_us);
+    int64_t p99_us = histogram_at(v->commit_times, 99);
+    json_put_unsigned(w, "commit_p99_us", /* or less */
+                      (uint64_t)(p99_us < v->commit_max_us ? p99_us : v->commit_max_us));
     json_put_unsigned(w, "bytes_committed", v->bytes_committed);
     json_put_unsigned(w, "recovered_in_ms", (uint64_t)v->recovered_in_ms);
     json_put_unsigned(w, "recovered_blocks", v->recovered_blocks);
     json_put_unsigned(w, "fold_ns_per_reading", v->fold_ns_per_reading);
     json_put_unsigned(w, "set_aside", api->start.recovery.set_aside);
+    json_object_end(w);
+}
+
+static void put_scrapes(const struct api *api, const struct gateway_view *v, struct json_writer *w)
+{
+    json_key(w, "metrics");
+    json_object(w);
+    json_put_unsigned(w, "scrapes", api->scrapes);
+    json_key(w, "last_age_ms");
+    if (api->scrapes > 0)
+        json_unsigned(w, (uint64_t)(v->t_ms - api->scraped_ms));
+    else
+        json_null(w);
     json_object_end(w);
 }
 
@@ -322,6 +339,7 @@ void api_write_status(struct api *api, struct json_writer *w)
     put_maintenance(&view, w);
     put_watermark(api, &view, w);
     put_store(api, &view, w);
+    put_scrapes(api, &view, w);
     api_write_machine(api->start.board, w);
     json_object_end(w);
 }

@@ -5,17 +5,22 @@
 #include "firmware/budget.h"
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
+#include "firmware/cli/golive.h"
 #include "firmware/config/config_parts.h"
 
 static const char help[] =
-    "usage: weir check [-c FILE] [--no-environment] [--json]\n\n"
+    "usage: weir check [-c FILE] [--no-environment] [--json]\n"
+    "       weir check --go-live [-c FILE] [--json]\n\n"
     "Check a configuration: syntax, types, ranges, contradictions, and the files it names.\n"
     "Prints every fault with its place, why and the fix; when there is none, what the\n"
     "configuration costs in memory and on disk, and what it can lose.\n\n"
+    "--go-live asks the gateway that runs with it too: whether it is ready for what hangs on\n"
+    "it, question by question, with what was measured and what is to do.\n\n"
     "  -c, --config FILE   the configuration; WEIR_CONFIG, else /etc/weir/weir.yaml\n"
     "  --no-environment    don't look for the files that it names\n"
     "  --json              one JSON object\n\n"
-    "Exit status: 0 good, 2 not understood, 78 wrong configuration.\n";
+    "Exit status: 0 good, or ready; 1 not ready, or no gateway answers; 2 not understood,\n"
+    "78 wrong configuration.\n";
 
 static struct config config; /* large; untouched pages of it cost nothing */
 static struct config_reader reader;
@@ -137,15 +142,21 @@ static int report(const char *path)
 int cli_check(int argc, char **argv)
 {
     const char *path = cli_config_path();
-    bool json = false, no_environment = false;
+    bool json = false, no_environment = false, live = false;
     const struct flag flags[] = { { "--config", "-c", &path, NULL },
                                   { "--no-environment", NULL, NULL, &no_environment },
                                   { "--json", NULL, NULL, &json },
+                                  { "--go-live", NULL, NULL, &live },
                                   { 0 } };
     struct arguments a = { .help = help, .flags = flags };
     int status = arguments_parse(&a, argc, argv);
     if (status != -1)
         return status;
     config_reader_run(&reader, path, &config, !no_environment);
+    if (live && reader.fault_count == 0) {
+        struct client_options options = { .json = json };
+        (void)snprintf(options.socket_path, sizeof options.socket_path, "%s", config.socket_path);
+        return golive(&config, &options);
+    }
     return json ? report_json(path) : report(path);
 }

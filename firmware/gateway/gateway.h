@@ -291,6 +291,7 @@ struct gateway_view {
     int64_t shed_for_ms;
     struct shed_amounts left_out;
     double load, capacity;       /* readings a second, the load over about a minute */
+    double load_peak;            /* the greatest since the start */
     uint32_t gateways_wanted;    /* that would carry the load */
     uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];
     uint64_t table_bytes, table_rows; /* kept results */

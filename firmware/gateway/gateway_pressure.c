@@ -120,6 +120,7 @@ static void measure_load(struct pressure_watch *p, uint64_t received, int64_t t_
     int64_t span_ms = t_ms - p->load_ms;
     double now = (double)(received - p->load_readings) * 1000 / (double)span_ms;
     p->load += (now - p->load) * (double)span_ms / (double)(span_ms + LOAD_SPAN_MS);
+    p->load_peak = p->load > p->load_peak ? p->load : p->load_peak;
     p->load_ms = t_ms;
     p->load_readings = received;
 }
@@ -334,6 +335,7 @@ void pressure_view(const struct gateway *g, struct gateway_view *view)
     view->shed = g->shed.level;
     view->pressure = pressure_measure(g);
     view->load = g->pressure.load;
+    view->load_peak = g->pressure.load_peak;
     view->capacity = g->pressure.capacity;
     view->gateways_wanted = g->pressure.scale.wanted;
     if (g->shed.level == SHED_NORMAL)

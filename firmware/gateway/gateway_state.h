@@ -157,6 +157,7 @@ struct pressure_watch { /* gateway_pressure.c */
     struct lag lag;
     struct scale scale;
     double capacity, load;   /* readings a second; capacity 0: not known */
+    double load_peak;        /* the greatest load since the start */
     int64_t load_ms;         /* t at which it was looked at, and */
     uint64_t load_readings;  /* what had been received by then */
     struct shed_period levels[SHED_LEVELS]; /* up to the present one */

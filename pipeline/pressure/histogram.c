@@ -15,3 +15,17 @@ void histogram_add(struct histogram *h, int64_t took_us)
     h->counts[i]++;
     h->sum_us += (uint64_t)took_us;
 }
+
+int64_t histogram_at(const struct histogram *h, uint32_t percent)
+{
+    uint64_t all = 0, within = 0;
+    assert(percent <= 100);
+    for (uint32_t i = 0; i <= HISTOGRAM_BOUNDS; i++)
+        all += h->counts[i];
+    for (uint32_t i = 0; i < HISTOGRAM_BOUNDS && all > 0; i++) {
+        within += h->counts[i];
+        if (within * 100 >= all * percent)
+            return histogram_bounds_us[i];
+    }
+    return all > 0 ? INT64_MAX : 0;
+}

@@ -15,5 +15,7 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *h, int64_t took_us);
+/* The bound that so many percent stay within; INT64_MAX: they took longer than any. 0: of none. */
+int64_t histogram_at(const struct histogram *h, uint32_t percent);
 
 #endif

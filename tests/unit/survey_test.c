@@ -132,6 +132,12 @@ static void a_histogram_counts_up_to_each_bound(void **state)
     assert_int_equal(h.sum_us, 500 + 501 + 10000000 + 10000001);
     for (int i = 1; i < HISTOGRAM_BOUNDS; i++)
         assert_true(histogram_bounds_us[i] > histogram_bounds_us[i - 1]);
+    assert_int_equal(histogram_at(&h, 40), 500);
+    assert_int_equal(histogram_at(&h, 41), 1000);
+    assert_int_equal(histogram_at(&h, 80), 10000000);
+    assert_int_equal(histogram_at(&h, 81), INT64_MAX);
+    h = (struct histogram){ 0 };
+    assert_int_equal(histogram_at(&h, 99), 0);
 }
 
 int main(void)
