@@ -166,6 +166,10 @@ void api_put_alert(struct json_writer *w, const struct alert_view *view,
     if (a->reason != REASON_NONE) {
         json_put_string(w, "reason", reason_name(a->reason));
     }
+    if (view->partner.bytes > 0)
+        json_put_text(w, "partner", view->partner);
+    if (view->rule->kind == DETECTOR_CYCLE)
+        json_put_unsigned(w, "period", a->about);
     json_put_string(w, "state", state_name(a->state));
     json_put_integer(w, "age_ms", now->t_ms - a->since_ms);
     json_put_time(w, "onset_time", a->onset_event_ms);

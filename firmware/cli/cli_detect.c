@@ -7,6 +7,7 @@
 #include "firmware/cli/cli.h"
 #include "firmware/cli/detect_csv.h"
 #include "firmware/cli/detect_plot.h"
+#include "firmware/cli/detect_rules.h"
 #include "firmware/cli/table.h"
 #include "firmware/config/config_parts.h"
 #include "pipeline/detect/detector.h"
@@ -14,7 +15,8 @@
 
 static const char help[] =
     "usage: weir detect FILE.csv [--sensitivity high|normal|low] [--out SCORES.csv]\n"
-    "                   [--plot OUT.svg] [--without PARTS] [--json]\n\n"
+    "                   [--plot OUT.svg] [--without PARTS] [--json]\n"
+    "       weir detect FILE.csv --rules cycle,siblings [--json]\n\n"
     "What the baseline detector says of a recorded series: its alarms, each with its reason, what\n"
     "was expected and the score. A line of the file is a time and a number; a first line may name\n"
     "the columns (timestamp, time or event_time; value). Times without an offset are UTC.\n\n"
@@ -24,6 +26,10 @@ static const char help[] =
     "  --plot FILE       series, band and alarms as SVG\n"
     "  --without PARTS   leave out what goes beyond the plain equations: seasons, pace, jump,\n"
     "                    habit, some of them with commas, or all\n"
+    "  --rules RULES     cycle, siblings, or both, instead of the baseline: what repeats itself\n"
+    "                    and was out of form, with its period; what no longer goes with another\n"
+    "                    metric of the device, with its name. Each named column is a metric\n"
+    "                    then, or a column `metric` names it line by line\n"
     "  --json            one JSON object\n\n"
     "Exit status: 0 done, with alarms or without, 1 a file can't be read or written, 2 not\n"
     "understood.\n";
@@ -262,7 +268,7 @@ static int write_plot(const struct detection *d, const char *path)
 /* --- the command --- */
 
 struct wanted {
-    const char *sensitivity, *scores, *plot, *without;
+    const char *sensitivity, *scores, *plot, *without, *rules;
     bool json;
 };
 
@@ -344,6 +350,7 @@ int cli_detect(int argc, char **argv)
                                   { "--out", NULL, &wanted.scores, NULL },
                                   { "--plot", NULL, &wanted.plot, NULL },
                                   { "--without", NULL, &wanted.without, NULL },
+                                  { "--rules", NULL, &wanted.rules, NULL },
                                   { "--json", NULL, NULL, &wanted.json },
                                   { 0 } };
     struct arguments a = { .help = help, .flags = flags, .words_max = 1 };
@@ -352,6 +359,13 @@ int cli_detect(int argc, char **argv)
         return status;
     if (a.word_count != 1)
         return arguments_usage(&a, "want a file after", "detect");
+    if (wanted.rules != NULL && !detect_rules_named(wanted.rules))
+        return arguments_usage(&a, "--rules wants cycle, siblings or both, not", wanted.rules);
+    if (wanted.rules != NULL && (wanted.scores != NULL || wanted.plot != NULL ||
+                                 wanted.without != NULL || strcmp(wanted.sensitivity, "normal")))
+        return arguments_usage(&a, "what is the baseline's does not go with", "--rules");
+    if (wanted.rules != NULL)
+        return detect_rules(a.words[0], wanted.rules, wanted.json);
     struct detection d = { .path = a.words[0], .plots = wanted.plot != NULL,
                            .setting = baseline_setting(SENSITIVITY_NORMAL),
                            .readings = { .item_bytes = sizeof(struct plot_reading) },

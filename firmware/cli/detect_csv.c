@@ -5,10 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/reading.h"
 #include "pipeline/timestamp.h"
-
-enum { COLUMNS_MAX = 64 };
 
 void detect_csv_init(struct detect_csv *csv, FILE *file)
 {
@@ -82,14 +79,41 @@ static void take_name(struct detect_csv *csv, int column)
             *columns[i] = column;
 }
 
+static int columns_in(const char *line)
+{
+    int columns = 1;
+    for (; (line = strchr(line, ',')) != NULL; line++)
+        columns++;
+    return columns < DETECT_CSV_COLUMNS_MAX ? columns : DETECT_CSV_COLUMNS_MAX;
+}
+
+/* No column is called value: the second one is it, or all are. */
+static void take_columns(struct detect_csv *csv)
+{
+    int columns = columns_in(csv->bytes);
+    csv->value_column = 1;
+    if (!csv->wide || csv->metric_column >= 0 || columns <= 2)
+        return;
+    csv->columns = csv->next_column = columns;
+    for (int i = 0; i < columns; i++) {
+        struct text name = cell(csv, i);
+        uint32_t bytes = name.bytes < READING_NAME_BYTES_MAX ? name.bytes : READING_NAME_BYTES_MAX;
+        memcpy(csv->names[i], name.at, bytes);
+        csv->names[i][bytes] = '\0';
+    }
+}
+
 /* The first line names columns unless it begins with a time. */
 static bool take_header(struct detect_csv *csv)
 {
     int64_t time_ms;
     if (detect_csv_time(cell(csv, 0), &time_ms))
         return false;
-    for (int i = COLUMNS_MAX; i >= 0; i--)
+    csv->value_column = -1;
+    for (int i = DETECT_CSV_COLUMNS_MAX; i >= 0; i--)
         take_name(csv, i);
+    if (csv->value_column < 0)
+        take_columns(csv);
     return true;
 }
 
@@ -108,6 +132,8 @@ static int take_row(struct detect_csv *csv)
     csv->metric = cell(csv, csv->metric_column);
     csv->unit = cell(csv, csv->unit_column);
     csv->sequence = cell(csv, csv->sequence_column);
+    if (csv->columns > 0)
+        csv->metric = text_of(csv->names[csv->value_column]);
     if (!detect_csv_time(csv->time, &csv->time_ms))
         return fail(csv, "want a time such as 2026-01-31 12:00:00 or Unix seconds", csv->time);
     csv->is_number = parse_number(csv->value, &csv->number);
@@ -120,10 +146,23 @@ static int take_row(struct detect_csv *csv)
     return 1;
 }
 
+/* The next cell of the line that holds something; false: there is none. */
+static bool next_cell(struct detect_csv *csv)
+{
+    while (csv->next_column < csv->columns) {
+        csv->value_column = csv->next_column++;
+        if (csv->value_column != csv->time_column && cell(csv, csv->value_column).bytes > 0)
+            return true;
+    }
+    return false;
+}
+
 int detect_csv_next(struct detect_csv *csv)
 {
     for (;;) {
         errno = 0;
+        if (next_cell(csv))
+            return take_row(csv);
         if (fgets(csv->bytes, sizeof csv->bytes, csv->file) == NULL) {
             if (ferror(csv->file) == 0)
                 return 0;
@@ -135,6 +174,8 @@ int detect_csv_next(struct detect_csv *csv)
             return fail(csv, "want a line of at most 4094 bytes", (struct text){ csv->bytes, 20 });
         if (trimmed(text_of(csv->bytes)).bytes == 0 || (csv->line == 1 && take_header(csv)))
             continue;
-        return take_row(csv);
+        if (csv->columns == 0)
+            return take_row(csv);
+        csv->next_column = 0;
     }
 }

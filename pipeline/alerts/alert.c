@@ -202,6 +202,7 @@ static void note(struct alert *a, const struct detector_config *rule,
         return;
     a->peak = (struct alert_figures){ verdict->observed, verdict->low, verdict->high,
                                       verdict->score, verdict->threshold };
+    a->about = verdict->about;
     for (int i = 0; i < REASON_TERMS; i++)
         a->terms[i] = thousandths(verdict->terms[i]);
 }

@@ -63,7 +63,8 @@ struct alert {
     int64_t last_event_ms;  /* and of the last */
     uint64_t onset_block;   /* journal block of the first anomalous reading */
     uint32_t changes_s[ALERT_CHANGES]; /* t of the last raises and clears, newest first, + 1 s */
-    struct alert_figures peak; /* of the most anomalous verdict */
+    struct alert_figures peak; /* of the most anomalous verdict, */
+    uint32_t about;            /* and what that was about (struct verdict) */
     uint16_t terms[REASON_TERMS]; /* of that verdict, in thousandths; stay at UINT16_MAX */
 };
 
@@ -79,6 +80,7 @@ struct alert_event {
     bool maintained;                  /* its device is being worked on: nobody is called */
     char incident[ALERT_ID_BYTES + 1]; /* empty: of none */
     struct text device, metric, unit;
+    struct text partner;              /* SIBLINGS: the metric that it no longer goes with */
     const struct statistics *usual;   /* of the series; NULL for an alert of the gateway itself */
     /* up to recent_count readings before and at the anomaly, oldest first */
     const struct sample *recent;

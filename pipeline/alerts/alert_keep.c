@@ -85,6 +85,7 @@ void alert_save(const struct alert *a, struct byte_writer *w)
     for (int i = 0; i < ALERT_CHANGES; i++)
         put_u32(w, a->changes_s[i]);
     figures_save(&a->peak, w);
+    put_u32(w, a->about);
     for (int i = 0; i < REASON_TERMS; i++)
         put_u16(w, a->terms[i]);
 }
@@ -126,6 +127,7 @@ void alert_load(struct alert *a, struct byte_reader *r)
     for (int i = 0; i < ALERT_CHANGES; i++)
         a->changes_s[i] = get_u32(r);
     figures_load(&a->peak, r);
+    a->about = get_u32(r);
     for (int i = 0; i < REASON_TERMS; i++)
         a->terms[i] = get_u16(r);
 }

@@ -148,6 +148,9 @@ static void put_finding(struct json_writer *w, const struct alert_event *event, 
     json_put_bool(w, "notify", event->notify);
     put_incident(w, event);
     put_marks(w, alert);
+    put_text_given(w, "partner", event->partner);
+    if (event->rule->kind == DETECTOR_CYCLE)
+        json_put_unsigned(w, "period", alert->about);
     if (event->maintained)
         json_put_bool(w, "maintenance", true);
     json_put_string(w, "severity", severity_name(event->severity));

@@ -102,6 +102,8 @@ struct verdict {
     /* how far from usual in the kind's own measure, and where that becomes an anomaly */
     double score;
     double threshold;
+    /* CYCLE: the period, in readings; SIBLINGS: the partner, as the engine numbers series */
+    uint32_t about;
     float terms[REASON_TERMS]; /* BASELINE, while anomalous: what the score is made of, by reason */
 };
 

@@ -39,6 +39,7 @@ static bool on_reading(const struct detector_input *in, void *state, struct verd
         .low = 1, /* no band */
         .score = (double)score,
         .threshold = (double)threshold,
+        .about = s->cycle.period,
     };
     return anomalous;
 }

@@ -50,6 +50,7 @@ static struct sibling of(uint32_t series, bool here, float value)
 static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
     struct kin *k = state;
+    uint32_t partner_series = k->siblings.partner; /* as it was judged by */
     float score = 0;
     if (k->met.any) {
         struct sibling partner = of(k->met.series.partner, k->met.partner_here, k->met.partner);
@@ -72,6 +73,7 @@ static bool on_reading(const struct detector_input *in, void *state, struct verd
         .low = 1, /* no band */
         .score = (double)score,
         .threshold = (double)threshold,
+        .about = partner_series,
     };
     return anomalous;
 }

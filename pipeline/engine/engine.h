@@ -214,6 +214,7 @@ struct series_view {
 
 struct alert_view {
     struct text device, metric;
+    struct text partner; /* SIBLINGS: the metric that it no longer goes with; else empty */
     const struct detector_config *rule;
     const struct alert *alert;
     char id[ALERT_ID_BYTES + 1];

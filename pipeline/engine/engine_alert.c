@@ -205,6 +205,7 @@ static struct alert_event event_of(const struct engine *e, const struct subject 
         const struct series *s = &e->series[of->series];
         event.metric = engine_name(e, s->metric);
         event.unit = engine_name(e, s->unit);
+        event.partner = engine_partner(e, of->rule, alert);
         event.usual = &s->statistics;
         event.recent = engine_recent(e, of->series);
         event.recent_count = s->recent_count;

@@ -21,6 +21,13 @@ static bool is_sibling(const struct engine *e, uint32_t series, uint32_t other)
            e->series[other].device == e->series[series].device;
 }
 
+struct text engine_partner(const struct engine *e, const struct detector_config *rule,
+                           const struct alert *alert)
+{
+    bool known = rule->kind == DETECTOR_SIBLINGS && alert->about < e->series_count;
+    return known ? engine_name(e, e->series[alert->about].metric) : (struct text){ "", 0 };
+}
+
 static bool is_new(const struct statistics *of, int64_t now_ms)
 {
     double age_ms = (double)(now_ms - of->last_ms), most_ms = INTERVALS_NEW * of->interval_ms;

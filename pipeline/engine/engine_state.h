@@ -20,7 +20,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 18,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 19,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -324,6 +324,10 @@ void engine_siblings_enter(struct engine *e, uint32_t series);
 /* Before each reading of a kind that asks: what the others of its device read last. */
 void engine_siblings_tell(const struct engine *e, uint32_t series,
                           const struct detector_kind_ops *ops, void *state, int64_t now_ms);
+
+/* The metric that an alert's does not go with; empty: it is not about that. */
+struct text engine_partner(const struct engine *e, const struct detector_config *rule,
+                           const struct alert *alert);
 
 void engine_keep_recent(struct engine *e, uint32_t series, const struct sample *sample);
 void engine_release_held(struct engine *e, uint32_t series, int64_t up_to_ms);

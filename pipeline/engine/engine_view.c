@@ -97,6 +97,7 @@ static void view_alert(const struct engine *e, const struct watch *w, struct ale
                                    text_of(view->rule->name), view->alert->number);
     alert_id_of(key, view->id);
     engine_incident_id(e, view->device, view->alert, view->incident);
+    view->partner = engine_partner(e, view->rule, view->alert);
     view->maintained = engine_is_maintained(e, view->device);
     view->latched = alert_is_latched(view->alert, view->rule, e->t_ms);
 }

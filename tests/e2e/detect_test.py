@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from datetime import datetime
 import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -72,6 +73,43 @@ def tells_of_a_series(place):
     assert os.path.getsize(plot) < 200000  # as wide as the picture, not as long as the series
     more, less = (len(json.loads(run(path, "--json", "--sensitivity", s).stdout)["alarms"]) for s in ("high", "low"))
     assert more >= len(found) >= less
+
+
+def made_pump(path):
+    """Four days of minutes, a metric a column: current and flow that go together, and a beat every 20; flow stops, and a beat is upside down."""
+    chance = random.Random(3)
+    with open(path, "w") as f:
+        f.write("time,current,flow,beat\n")
+        for i in range(6000):
+            current, phase = 5 if i // 37 % 2 else 1, i % 20 / 20
+            flow = 0 if 5000 <= i < 5060 else 3 * current
+            peak = max(0, 5 - abs(phase - 0.3) * 50) * (-1 if 5500 <= i < 5520 else 1)
+            noisy = [v + chance.gauss(0, s) for v, s in ((current, 0.1), (flow, 0.1), (peak, 0.05))]
+            f.write(f"{1790000000 + i * 60}," + ",".join("" if i == 17 else f"{v:.3f}" for v in noisy) + "\n")
+
+
+def names_partner_and_period(place):
+    wide, long = (os.path.join(place, name) for name in ("wide.csv", "long.csv"))
+    made_pump(wide)
+    done = run(wide, "--rules", "cycle,siblings", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["readings"] == 3 * 5999, told["readings"]
+    at = lambda alarm: round((datetime.fromisoformat(alarm["time"]).timestamp() - 1790000000) / 60)  # noqa: E731
+    pairs = [(a["metric"], a["reason"], a["partner"]) for a in told["alarms"] if a["rule"] == "siblings"]
+    assert sorted(pairs) == [("current", "disagreement", "flow"), ("flow", "disagreement", "current")], pairs
+    assert all(5000 <= at(a) < 5060 for a in told["alarms"] if a["rule"] == "siblings"), told["alarms"]
+    beats = [a for a in told["alarms"] if a["rule"] == "cycle" and 5500 <= at(a) < 5530]
+    assert len(beats) == 1 and beats[0]["metric"] == "beat" and beats[0]["period"] in (19, 20, 21), told["alarms"]
+    with open(wide) as f, open(long, "w") as g:
+        g.write("metric,time,value\n")
+        for line in list(f)[1:]:
+            time, *values = line.strip().split(",")
+            g.writelines(f"{metric},{time},{value}\n" for metric, value in zip(("current", "flow", "beat"), values) if value)
+    again = json.loads(run(long, "--rules", "cycle,siblings", "--json").stdout)
+    assert again["alarms"] == told["alarms"], "a metric a column, or a line"
+    table = run(wide, "--rules", "siblings").stdout
+    assert "with current" in table and "with flow" in table and table.endswith("17997 readings of 3 metrics, 2 alarms\n"), table
 
 
 def finds_what_was_injected(place):
@@ -172,6 +210,7 @@ def never_looks_ahead(place, judged):
 def main():
     with tempfile.TemporaryDirectory() as place:
         tells_of_a_series(place)
+        names_partner_and_period(place)
         finds_what_was_injected(place)
         says_what_is_wrong(place)
         never_looks_ahead(place, made_here(place))
