@@ -11,6 +11,7 @@
 
 #include "hal/hal.h"
 #include "pipeline/codec/codec_json.h"
+#include "pipeline/codec/codec_json_redact.h"
 #include "pipeline/contract.h"
 #include "pipeline/engine/engine.h"
 #include "pipeline/pressure/scale.h"
@@ -71,6 +72,8 @@ struct config_source {
     uint32_t topic_count;
     struct config_topic topics[CONFIG_TOPICS_MAX];
     char contract_name[READING_NAME_BYTES_MAX + 1];
+    uint32_t pii_count;
+    struct pii_field pii[PII_FIELDS_MAX];
     enum time_policy time_policy;
     struct json_mapping mapping; /* the default for its topics, copied into each */
     /* further fields of all its topics; in the journal each goes by its place here */
@@ -122,6 +125,7 @@ struct config {
     char data_dir[CONFIG_PATH_BYTES_MAX + 1];
     char store_path[CONFIG_PATH_BYTES_MAX + 16];   /* data_dir/weir.db */
     char socket_path[CONFIG_PATH_BYTES_MAX + 1];
+    char pii_key_file[CONFIG_PATH_BYTES_MAX + 1];  /* empty: no source has `pii: hmac` */
     char board_file[CONFIG_PATH_BYTES_MAX + 1];    /* a board's hal.conf; empty: none */
     struct hal_board board;     /* what that file says; nothing, before it was read */
     char inventory_file[CONFIG_PATH_BYTES_MAX + 1];/* .csv or .json; empty: none */
@@ -184,6 +188,7 @@ int config_read_text(const char *name, const char *text, size_t bytes, struct co
  * `why` (256 bytes) when it can't be read, is empty or too long, or others may read it (mode wider
  * than 0600). */
 int config_secret(const char *path, char *to, size_t bytes, char *why);
+enum { CONFIG_PII_KEY_BYTES = 256, CONFIG_PII_KEY_LEAST = 32 }; /* its file, and what it holds */
 /* The same for a file that anybody may read. */
 int config_file(const char *path, char *to, size_t bytes, char *why);
 

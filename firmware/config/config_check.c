@@ -231,6 +231,7 @@ static void check_source(struct config_reader *r, uint32_t index)
     check_time(r, source);
     check_contract_name(r, source, index);
     check_version(r, source);
+    config_check_pii(r, source);
     if (source->kind == SOURCE_BROKER && source->receive_maximum > config->commit_max_readings) {
         f = fault_at(r, written(r, &source->receive_maximum, &config->commit_max_readings),
                      "`receive_maximum` is more than a commit holds");

@@ -1,54 +1,9 @@
-/* Contracts: what is wrong with one, and whether they may follow those that the store accepted
- * last. */
-#include "firmware/config/config_parts.h"
+/* Whether the contracts may follow those that the store accepted last. */
+#include "firmware/config/config.h"
 
 #include <assert.h>
 
 #include "pipeline/err.h"
-
-static void check_metrics(struct config_reader *r, const struct contract *contract)
-{
-    struct config_fault *f;
-    for (uint32_t i = 0; i < contract->metric_count; i++) {
-        const struct contract_metric *m = &contract->metrics[i];
-        if (m->has_min && m->has_max && m->min > m->max) {
-            f = fault_at(r, &m->min, "`min` is more than `max` for the metric `%s`", m->name);
-            fault_why(f, "every reading would be refused");
-            fault_fix(f, "swap them");
-        }
-        if (m->type != VALUE_NUMBER && (m->has_min || m->has_max)) {
-            f = fault_at(r, m->has_min ? &m->min : &m->max,
-                         "a range for `%s`, which is not a number", m->name);
-            fault_why(f, "only numbers have a least and a greatest value");
-            fault_fix(f, "leave min and max out, or write `type: number`");
-        }
-        for (uint32_t j = 0; j < i; j++)
-            if (m->name[0] != '\0' && strcmp(m->name, contract->metrics[j].name) == 0) {
-                f = fault_at(r, m->name, "the metric `%s` is in the contract twice", m->name);
-                fault_why(f, "only one type and range can be meant");
-                fault_fix(f, "keep one of the two");
-            }
-    }
-}
-
-void config_check_contract_list(struct config_reader *r)
-{
-    const struct config *config = r->config;
-    for (uint32_t i = 0; i < config->contract_count; i++) {
-        const struct contract *contract = &config->contracts[i];
-        check_metrics(r, contract);
-        for (uint32_t j = 0; j < i; j++)
-            if (contract->name[0] != '\0'
-                && strcmp(contract->name, config->contracts[j].name) == 0) {
-                struct config_fault *f =
-                    fault_at(r, contract->name, "two contracts are called `%s`", contract->name);
-                fault_why(f, "a source names its contract by this");
-                fault_fix(f, "give each a name of its own");
-            }
-    }
-}
-
-/* --- after those that were accepted ---------------------------------------------------------- */
 
 static void print_error(FILE *errors, const struct config *config, const struct contract *contract,
                         const char *what)

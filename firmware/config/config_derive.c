@@ -88,6 +88,8 @@ static void derive_source(struct config_reader *r, uint32_t index)
     number_fields(r, source, &source->mapping);
     for (uint32_t i = 0; i < source->topic_count; i++)
         number_fields(r, source, &source->topics[i].mapping);
+    for (uint32_t i = 0; i < source->pii_count; i++)
+        (void)json_pointer_compile(&source->pii[i].compiled, source->pii[i].pointer); /* checked */
     source->kind = source->listens ? SOURCE_LISTENER : SOURCE_BROKER;
     if (source->kind == SOURCE_BROKER && source->broker.client_id[0] == '\0')
         join(source->broker.client_id, sizeof source->broker.client_id, config->gateway_name, "-",

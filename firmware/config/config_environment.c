@@ -46,6 +46,22 @@ static void check_broker(struct config_reader *r, const struct config_broker *br
     check_secret(r, broker->password_file, "password file");
 }
 
+/* A short one can be tried out. */
+static void check_pii_key(struct config_reader *r)
+{
+    char why[256], key[CONFIG_PII_KEY_BYTES];
+    const char *path = r->config->pii_key_file;
+    check_secret(r, path, "key for `pii: hmac`");
+    if (path[0] == '\0' || r->fault_count > 0)
+        return;
+    bool read = config_secret(path, key, sizeof key, why) == 0;
+    if (read && strlen(key) >= CONFIG_PII_KEY_LEAST)
+        return;
+    struct config_fault *f = fault_at(r, path, "environment: the key for `pii: hmac` is no good");
+    fault_why(f, "%s", read ? "it has fewer than 32 characters" : why);
+    fault_fix(f, "`openssl rand -hex 32` makes one; with another key every name changes");
+}
+
 /* Each role has one: whoever only reads needs no right to do more. */
 static void check_tokens(struct config_reader *r, const char *path)
 {
@@ -115,6 +131,7 @@ void config_check_environment(struct config_reader *r)
         check_broker(r, &config->http.at);
         check_tokens(r, config->http.token_file);
     }
+    check_pii_key(r);
     check_board(r);
     check_files(r);
     check_readable(r, config->inventory_file, "inventory");

@@ -23,6 +23,12 @@ const struct config_section_doc config_sections[SECTIONS] = {
     [SECTION_PAYLOAD] = { "sources[].payload", sizeof(struct json_mapping),
                           "Where in the JSON things are. A topic's own payload begins with "
                           "the source's." },
+    [SECTION_PII] = { "sources[].pii[]", sizeof(struct pii_field),
+                      "What of a payload is never kept, logged or forwarded in clear, wherever in "
+                      "the message it is. It is replaced before anything else looks at the "
+                      "payload: fields, values, names and dead letters have what stands in its "
+                      "place. A payload that can't be read is kept as its length alone, and wills "
+                      "as none. A plain text is a field to drop." },
     [SECTION_CONTRACT] = { "contracts[]", sizeof(struct contract),
                            "What readings must look like; a source names the one it follows. "
                            "The store remembers each as it was last accepted. Under its name a "

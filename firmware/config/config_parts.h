@@ -13,6 +13,7 @@ enum config_section {
     SECTION_CLOCK,
     SECTION_LIMITS,
     SECTION_SOURCE,
+    SECTION_PII,
     SECTION_TOPIC,
     SECTION_PAYLOAD,
     SECTION_CONTRACT,
@@ -201,7 +202,8 @@ void config_print_quoted(struct text text, FILE *out);
 void config_walk(struct config_reader *r);   /* config_yaml.c */
 void config_derive(struct config_reader *r); /* config_derive.c */
 void config_check(struct config_reader *r);  /* config_check.c */
-void config_check_contract_list(struct config_reader *r); /* config_contracts.c */
+void config_check_contract_list(struct config_reader *r); /* config_check_contracts.c */
+void config_check_pii(struct config_reader *r, const struct config_source *source);
 void config_check_broker(struct config_reader *r, const struct config_broker *broker);
 /* config_check_listener.c */
 void config_check_kind(struct config_reader *r, const struct config_source *source);

@@ -2,6 +2,7 @@
 #include "firmware/config/config_parts.h"
 
 #include "firmware/config/config_schema_alerts.h"
+#include "firmware/config/config_schema_contracts.h"
 #include "firmware/config/config_schema_streams.h"
 #include "pipeline/detect/detector.h"
 #include "pipeline/codec/envelope.h"
@@ -103,6 +104,8 @@ const struct config_key config_keys[] = {
       .doc = "Unix socket through which the command line talks to the daemon." },
     { SECTION_GATEWAY, "board", KEY_PATH, FIELD(config, board_file), .fallback = "",
       .doc = "The board's hal.conf (LED, relay, watchdog names, limits); empty: none." },
+    { SECTION_GATEWAY, "pii_key", KEY_PATH, FIELD(config, pii_key_file), .fallback = "",
+      .doc = "File that holds the key for `pii: hmac`, at least 32 characters, mode 0600." },
     { SECTION_GATEWAY, "memory_max", KEY_SIZE, FIELD(config, memory_bytes_max), 4 * MIB, 16 * GIB,
       .fallback = "64MiB", .doc = "Refuse to start when the memory budget is above this." },
 
@@ -183,6 +186,9 @@ const struct config_key config_keys[] = {
       .doc = "Event time: the device's, the arrival's, or the device's cut at max_skew ahead." },
     { SECTION_SOURCE, "contract", KEY_NAME, FIELD(config_source, contract_name), .fallback = "",
       .doc = "The contract that its readings follow; empty: none." },
+    { SECTION_SOURCE, "pii", KEY_LIST, FIELD(config_source, pii), .child = SECTION_PII,
+      .count = offsetof(struct config_source, pii_count), .items_max = PII_FIELDS_MAX,
+      .scalar = "field", .doc = "Fields of its payloads that are nobody's business." },
     { SECTION_SOURCE, "payload", KEY_MAP, FIELD(config_source, mapping), .child = SECTION_PAYLOAD,
       .doc = "Where in the JSON things are." },
     { SECTION_SOURCE, "topics", KEY_LIST, FIELD(config_source, topics), .required = true,
@@ -222,30 +228,7 @@ const struct config_key config_keys[] = {
       .count = offsetof(struct json_mapping, field_count), .items_max = READING_FIELDS_MAX,
       .doc = "Further fields to keep with each reading: name: pointer." },
 
-    { SECTION_CONTRACT, "name", KEY_NAME, FIELD(contract, name), .required = true,
-      .doc = "The name by which sources refer to it." },
-    { SECTION_CONTRACT, "version", KEY_INTEGER, FIELD(contract, version), 1, 1000000,
-      .fallback = "1",
-      .doc = "Grows with each change; results and alerts carry it." },
-    { SECTION_CONTRACT, "allow_unknown", KEY_BOOLEAN, FIELD(contract, allow_unknown),
-      .fallback = "false", .doc = "Whether metrics that are not listed are accepted." },
-    { SECTION_CONTRACT, "metrics", KEY_LIST, FIELD(contract, metrics), .required = true,
-      .child = SECTION_METRIC, .count = offsetof(struct contract, metric_count),
-      .items_max = CONTRACT_METRICS_MAX, .doc = "The metrics of the contract." },
-
-    { SECTION_METRIC, "name", KEY_TEXT, FIELD(contract_metric, name), .required = true,
-      .doc = "The metric's name." },
-    { SECTION_METRIC, "type", KEY_ENUM, FIELD(contract_metric, type), .fallback = "number",
-      .choices = "number|boolean|text", .doc = "The type of its values." },
-    { SECTION_METRIC, "unit", KEY_TEXT, FIELD(contract_metric, unit), .fallback = "",
-      .doc = "A reading that names another unit is refused; empty: any." },
-    { SECTION_METRIC, "min", KEY_NUMBER, FIELD(contract_metric, min),
-      .given = offsetof(struct contract_metric, has_min), .doc = "Least value accepted." },
-    { SECTION_METRIC, "max", KEY_NUMBER, FIELD(contract_metric, max),
-      .given = offsetof(struct contract_metric, has_max), .doc = "Greatest value accepted." },
-    { SECTION_METRIC, "required", KEY_BOOLEAN, FIELD(contract_metric, required),
-      .fallback = "false",
-      .doc = "Whether each message with several metrics must hold it." },
+    CONTRACT_KEYS,
 
     { SECTION_WINDOW, "size", KEY_DURATION, FIELD(config, engine.window.size_ms), 100, 1 * DAYS,
       .fallback = "10s", .doc = "Span of a tumbling window." },

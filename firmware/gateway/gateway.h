@@ -65,6 +65,8 @@ struct gateway_ports {
     int (*uplink_send)(void *ctx, const struct outbox_row *row);
     /* Something worth a log line: an event name, then key=value text. */
     void (*log)(void *ctx, const char *event, const char *details);
+    /* HMAC-SHA256 under the key for `pii: hmac`; NULL where no source has that. */
+    void (*hmac)(void *ctx, struct text value, uint8_t mac[32]);
 };
 
 struct gateway; /* opaque; gateway.c */
@@ -181,7 +183,8 @@ void gateway_expect(const struct gateway *g, uint32_t source, struct text topic)
 bool gateway_looks_ahead(const struct gateway *g);
 
 /* A device with a will went without a word: journalled, and a notice upstream. `will` is what it
- * left to be said, printable ASCII without quotes; may be empty. WEIR_EAGAIN: not now. */
+ * left to be said (empty of a source with `pii`), printable ASCII without quotes; may be empty.
+ * WEIR_EAGAIN: not now. */
 int gateway_on_gone(struct gateway *g, uint32_t source, struct text device, struct text will);
 
 /* A dead letter, read from the store, tried again by the present configuration. All of it or

@@ -286,6 +286,10 @@ static enum reject_reason decode_message(struct gateway *g, const struct message
         match.device = message->device;
     }
     struct decoded *d = &g->decoded;
+    if (g->redacted.unreadable != REJECT_NONE) {
+        reject_message(g, message, g->redacted.unreadable, LETTER_NO_OFFSET, match.device);
+        return g->redacted.unreadable;
+    }
     decode_json(&g->decoder, &topic->mapping, (uint16_t)message->source, match.device, match.metric,
                 message->payload, d);
     if (d->reason != REJECT_NONE) {
@@ -306,6 +310,7 @@ static enum reject_reason judge_message(struct gateway *g, const struct message 
     }
     struct message copy = own_copy(g, message);
     uint32_t limit = g->config->json.payload_bytes;
+    redact_message(g, &copy, false);
     if (message->topic.bytes > TOPIC_BYTES_MAX) { /* cut, it would name somebody else */
         reject_message(g, &copy, REJECT_TOPIC_MISMATCH, LETTER_NO_OFFSET, (struct text){ 0 });
         return REJECT_TOPIC_MISMATCH;
@@ -359,7 +364,11 @@ void intake_letter(struct gateway *g, const struct message *message,
     assert(g->carried.next == g->carried.count);
     g->carried.next = g->carried.count = 0;
     struct message copy = own_copy(g, message);
-    to->reason = judge_letter(g, &copy);
+    redact_message(g, &copy, true);
+    to->reason = g->redacted.unreadable;
+    d->count = 0;
+    if (to->reason == REJECT_NONE)
+        to->reason = judge_letter(g, &copy);
     uint32_t count = d->count;
     d->bad_count = 0; /* no receipt may say that they are here */
     to->outcome = to->reason != REJECT_NONE             ? RETRY_REJECTED

@@ -50,8 +50,10 @@ static bool is_no_use(const struct gateway *g, const struct dead_letter *letter,
 {
     const struct config_source *s = &g->config->sources[source];
     bool nameless = s->kind == SOURCE_LISTENER && !s->anonymous && letter->device.bytes == 0;
-    return nameless || letter->reason == REJECT_PAYLOAD_TOO_LARGE ||
-           letter->reason == REJECT_IDENTITY_MISMATCH || letter->reason == REJECT_UPSTREAM_REFUSED;
+    return nameless || redact_is_withheld(letter->payload) ||
+           letter->reason == REJECT_PAYLOAD_TOO_LARGE ||
+           letter->reason == REJECT_IDENTITY_MISMATCH ||
+           letter->reason == REJECT_UPSTREAM_REFUSED;
 }
 
 int gateway_retry(struct gateway *g, const struct dead_letter *letter, bool dry, bool force,

@@ -71,6 +71,7 @@ struct gateway *gateway_init(const struct config *config, const struct gateway_p
     take_decoder(&to->decoder, config, json != NULL ? json : &nothing, arena);
     to->admissions = arena_take(arena, config->json.readings, sizeof *to->admissions);
     to->carried.bytes = arena_take(arena, TOPIC_BYTES_MAX + (size_t)config->json.payload_bytes, 1);
+    redact_init(&to->redacted, config, arena);
     receipts_init(&to->receipts, config, arena);
     take_batches(to, &p, arena);
     if (measuring)

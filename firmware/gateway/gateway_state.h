@@ -140,6 +140,11 @@ struct carried {
     uint32_t count, next; /* admissions, and the next one to take; equal: nothing waits */
 };
 
+struct redacted { /* gateway_redact.c; NULL: no source has `pii` */
+    char *bytes, *scratch; /* [payload_bytes] each */
+    enum reject_reason unreadable; /* of the message under way: why only its length is kept */
+};
+
 struct peak { /* the greatest of a while */
     int64_t value, t_ms;
 };
@@ -217,6 +222,7 @@ struct gateway {
     struct decoded decoded;
     struct admission *admissions;
     struct carried carried;
+    struct redacted redacted;
     struct receipts receipts;
     struct fill_limits limits;
     struct fill fills[2];
@@ -301,6 +307,13 @@ void letters_start(struct gateway *g);
 bool letters_room(const struct gateway *g);
 void letters_removed(struct gateway *g, uint64_t id); /* with the batch that fills */
 void letters_turn(struct gateway *g); /* once an hour: what was rejected */
+
+/* gateway_redact.c */
+void redact_init(struct redacted *r, const struct config *config, struct arena *arena);
+/* What of the message's payload may be kept, in its place. `again`: it may have been through this
+ * before. g->redacted.unreadable is set. */
+void redact_message(struct gateway *g, struct message *message, bool again);
+bool redact_is_withheld(struct text payload);
 
 /* gateway_versions.c */
 void versions_refused(struct gateway *g, uint32_t source, uint32_t version); /* 0: not readable */

@@ -100,9 +100,12 @@ static bool take_session(struct listener *l, struct device *d, uint32_t *expiry_
         return false;
     }
     sessions_hold(sessions, session, *expiry_s);
+    bool keeps_nothing = l->config.source->pii_count > 0; /* a will has no fields to tell apart */
     if (connect->has_will)
         sessions_will(sessions, session,
-                      &(struct session_will){ connect->will.delay_s, connect->will.payload });
+                      &(struct session_will){ connect->will.delay_s,
+                                              keeps_nothing ? (struct text){ 0 }
+                                                            : connect->will.payload });
     d->waits_for = session->number;
     return present;
 }

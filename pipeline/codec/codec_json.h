@@ -69,6 +69,9 @@ struct json_mapping {
  *   WEIR_EINVAL  with a sentence in *why: one does not begin with /, or has ~ but not ~0 or ~1 */
 int json_mapping_compile(struct json_mapping *mapping, const char **why);
 
+/* One of them, of at most POINTER_BYTES_MAX - 1 bytes: NULL, or the sentence. */
+const char *json_pointer_compile(struct json_pointer *to, const char *from);
+
 struct json_limits {
     uint32_t payload_bytes; /* of one message */
     uint32_t depth;         /* of nesting; the root's members are at depth 1; <= 32 */

@@ -5,7 +5,7 @@
 #include "pipeline/codec/codec_json_scan.h"
 #include "pipeline/err.h"
 
-static const char *compile(struct json_pointer *to, const char *from)
+const char *json_pointer_compile(struct json_pointer *to, const char *from)
 {
     size_t used = 0;
     *to = (struct json_pointer){ .token_count = 0 };
@@ -53,11 +53,11 @@ int json_mapping_compile(struct json_mapping *m, const char **why)
     *why = NULL;
     for (size_t i = 0; i < sizeof pointers / sizeof pointers[0] && *why == NULL; i++) {
         assert(is_terminated(pointers[i].from));
-        *why = compile(pointers[i].to, pointers[i].from);
+        *why = json_pointer_compile(pointers[i].to, pointers[i].from);
     }
     for (uint32_t i = 0; i < m->field_count && *why == NULL; i++) {
         assert(is_terminated(m->field_pointers[i]));
-        *why = compile(&m->compiled.fields[i], m->field_pointers[i]);
+        *why = json_pointer_compile(&m->compiled.fields[i], m->field_pointers[i]);
         m->field_numbers[i] = (uint8_t)i;
     }
     m->compiled.done = *why == NULL;

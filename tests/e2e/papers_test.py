@@ -79,7 +79,7 @@ def arguments(text, at):
 
 def log_events():
     """The literal names in every call that logs. One that passes a name on (a wrapper) has none, and is listed here."""
-    wrappers = {("firmware/daemon.c", "event"), ("firmware/tap/tap.c", "event"), ("firmware/gateway/gateway_fill.c", "kind"),
+    wrappers = {("firmware/daemon_start.c", "event"), ("firmware/tap/tap.c", "event"), ("firmware/gateway/gateway_fill.c", "kind"),
                 ("firmware/listener/listener.c", "event")}
     calls = {"log_event": 0, "log_reason": 1, "ports.log": 1, "fill_notice": 1, "listener_log": 2}
     events = set()
@@ -109,7 +109,7 @@ def literals(pattern, *files):
 
 
 def start_messages():
-    yield from literals(r'\(stderr,\s*(?="weir: )', "firmware/daemon.c")
+    yield from literals(r'\(stderr,\s*(?="weir: )', "firmware/daemon.c", "firmware/daemon_start.c")
     yield from literals(r"print_error\(errors, config, contract,\s*", "firmware/config/config_contracts.c")
     opening = ["storage/store_open.c", "storage/store_schema.c", "storage/store_state.c"]
     yield from literals(r"store_fail\(s, WEIR_\w+,\s*", *opening)

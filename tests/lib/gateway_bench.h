@@ -83,7 +83,7 @@ static inline void bench_log(void *ctx, const char *event, const char *details)
 static inline int bench_try_start(struct bench *b)
 {
     const struct gateway_ports ports = { b, bench_store_begin, bench_acknowledge, bench_send,
-                                         bench_log };
+                                         bench_log, NULL };
     const struct json_memory json = { json_arena_reset, json_arena_exhausted };
     uint64_t entropy[2] = { 1, 2 };
     struct block_limits limits = gateway_block_limits_max();

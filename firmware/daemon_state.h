@@ -1,0 +1,53 @@
+/* daemon_state: what the daemon's own files share. Nobody else includes this. */
+#ifndef FIRMWARE_DAEMON_STATE_H
+#define FIRMWARE_DAEMON_STATE_H
+
+#include "firmware/api/api.h"
+#include "firmware/board/board.h"
+#include "firmware/board/button.h"
+#include "firmware/committer.h"
+#include "firmware/listener/credentials.h"
+#include "firmware/api/http.h"
+#include "firmware/inventory_file.h"
+#include "firmware/listener/listener.h"
+#include "firmware/pii_key.h"
+#include "firmware/sizing/load.h"
+#include "firmware/listener/sessions.h"
+#include "firmware/loop.h"
+#include "firmware/tap/tap.h"
+#include "firmware/uplink/uplink_mqtt.h"
+#include "hal/linux/hal_linux.h"
+
+struct daemon {
+    struct config config;
+    struct hal_linux machine;
+    struct hal hal;
+    struct board board;
+    struct button button;
+    struct hal_time now;
+    struct loop *loop;
+    struct store *store;
+    struct store_recovery recovery;
+    struct committer committer;
+    struct gateway *gateway;
+    struct tap *taps[CONFIG_SOURCES_MAX];           /* NULL: the source is a listener */
+    struct listener *listeners[CONFIG_SOURCES_MAX]; /* NULL: it is not */
+    struct sessions *sessions;                      /* NULL: no source is a listener */
+    struct uplink *uplink; /* NULL: none is configured */
+    struct inventory_file *inventory;
+    struct credentials *credentials;
+    struct api *api;
+    struct http *http;
+    int64_t notified_ms;
+    struct load load;
+    struct pii_key pii_key;
+    uint32_t first_source; /* of this turn: each in rotation */
+};
+
+/* daemon_start.c: everything up to the first turn, with the reason on stderr. 0, or the exit
+ * status. Seals the heap. */
+int daemon_start(struct daemon *d, const char *config_path);
+/* The inventory's file again; `ctx` is the daemon. */
+int daemon_reload_inventory(void *ctx, char *why);
+
+#endif
