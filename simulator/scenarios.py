@@ -2,11 +2,13 @@
 """make scenarios: six systems as people build them on streams of events, and their judges. `scenarios.py [NAME...] [--seed N]`
 
 For each of simulator/scenarios/NAME: a gateway with its gateway.yaml, the events of `weir-sim scenario NAME` (late, out of
-order, repeated, and some too late), kill -9 three times meanwhile at moments drawn from the seed. Then the gateway's results are
+order, repeated, and some too late), kill -9 three times meanwhile at moments drawn from the seed. Then its results
+(in its table, and where it has an uplink, what docs/examples/receiver.py makes of them, and files by hour of that)
 compared with what oracle.py, which knows nothing of panes and sketches, makes of the events in the order in which the
 gateway's journal has them: every window of every key, each value. Then the journal is replayed twice, which must come to the
 same bits. Exit 0 when all agree."""
 import argparse
+import glob
 import http.client
 import importlib.util
 import json
@@ -15,6 +17,7 @@ import random
 import shutil
 import signal
 import socket
+import sqlite3
 import string
 import subprocess
 import sys
@@ -52,12 +55,15 @@ def oracle_of(name):
 
 class Gateway:
     def __init__(self, directory, name):
-        self.directory, self.port = directory, free_port()
+        self.directory, self.port, self.cloud_port = directory, free_port(), free_port()
         self.socket = os.path.join(directory, "weir.sock")
         self.config = os.path.join(directory, "gateway.yaml")
         os.mkdir(os.path.join(directory, "data"))
         with open(os.path.join(SCENARIOS, name, "gateway.yaml")) as given, open(self.config, "w") as to:
-            to.write(string.Template(given.read()).substitute(dir=directory, port=self.port))
+            to.write(string.Template(given.read()).substitute(dir=directory, port=self.port, cloud=self.cloud_port))
+        with open(self.config) as text:
+            self.has_uplink = "\nuplink:" in text.read()
+        self.name = name
         self.log, self.process = open(os.path.join(directory, "gateway.log"), "ab"), None
 
     def start(self):
@@ -109,6 +115,65 @@ class Gateway:
                 rows[window] = row["values"]
             after = page["next"]
         return rows, gone
+
+
+class Cloud:
+    """A broker, and behind it the receiver of docs/examples: what a cloud makes of the results lane."""
+
+    def __init__(self, directory, gateway):
+        self.database, self.files = os.path.join(directory, "cloud.db"), os.path.join(directory, "files")
+        self.log = open(os.path.join(directory, "cloud.log"), "ab")
+        conf = os.path.join(directory, "broker.conf")
+        with open(conf, "w") as to:
+            to.write(f"listener {gateway.cloud_port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n")
+        self.processes = [self.start(["mosquitto", "-c", conf])]
+        topic, port = f"weir/{gateway.name}", str(gateway.cloud_port)
+        deadline = time.monotonic() + 10
+        while socket.socket().connect_ex(("127.0.0.1", gateway.cloud_port)) != 0:
+            if time.monotonic() > deadline:
+                raise Wrong("the cloud's broker does not listen")
+            time.sleep(0.05)
+        lanes = self.start(["mosquitto_sub", "-p", port, "-q", "1", "-c", "-i", "cloud", "-F", "%t %x", "-t", f"{topic}/alerts",
+                            "-t", f"{topic}/results"], stdout=subprocess.PIPE)
+        receiver = self.start([os.path.join(ROOT, "docs", "examples", "receiver.py"), self.database], stdin=lanes.stdout,
+                              stdout=subprocess.PIPE)
+        receipts = self.start(["mosquitto_pub", "-p", port, "-q", "1", "-r", "-l", "-t", f"{topic}/receipt"], stdin=receiver.stdout)
+        self.processes += [lanes, receiver, receipts]
+
+    def start(self, command, stdin=subprocess.DEVNULL, stdout=None):
+        return subprocess.Popen(command, stdin=stdin, stdout=stdout or self.log, stderr=self.log)
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.terminate()
+            process.wait(20)
+        self.log.close()
+
+    def rows(self):
+        """As Gateway.rows has them, of the table that is upserted."""
+        db, rows = sqlite3.connect(self.database), {}
+        for key, start_ms, end_ms, name, value in db.execute("SELECT key, start_ms, end_ms, name, value FROM streams"):
+            if value is not None:
+                rows.setdefault((tuple(json.loads(key)), start_ms, end_ms), {})[name] = value
+        db.close()
+        return rows
+
+    def rows_of_files(self, stream):
+        for wanted in ("files written", "0 of"):  # the second time nothing is new
+            done = subprocess.run([os.path.join(ROOT, "docs", "examples", "results_by_hour.py"), self.database, self.files],
+                                  capture_output=True, text=True, check=True)
+            if wanted not in done.stdout:
+                raise Wrong(f"files by hour: {done.stdout}")
+        rows = {}
+        for path in glob.glob(os.path.join(self.files, stream, "*.jsonl")):
+            with open(path) as file:
+                for row in map(json.loads, file):
+                    window = tuple(row["key"]), row["start_ms"], row["end_ms"]
+                    hour = time.strftime("%Y-%m-%dT%H.jsonl", time.gmtime(row["start_ms"] // 1000))
+                    if window in rows or hour != os.path.basename(path):
+                        raise Wrong(f"{path}: twice, or not of this hour: {row}")
+                    rows[window] = row["values"]
+        return rows
 
 
 def differences(rows, expected):
@@ -163,7 +228,18 @@ def compare(gateway, oracle):
         problems.append("an event was stored twice")
     if not expected or not late:
         problems.append("nothing was tested")
-    return {"events": len(events), "too_late": late, "windows": len(rows), "taken_back": gone, "problems": problems}
+    return {"events": len(events), "too_late": late, "windows": len(rows), "taken_back": gone, "where": "in the gateway's table",
+            "problems": problems}, expected
+
+
+def compare_cloud(cloud, oracle, expected):
+    """The same of the receiver's table, and of files by hour."""
+    deadline = time.monotonic() + 30
+    problems = list(differences(cloud.rows(), expected))
+    while problems and time.monotonic() < deadline:
+        time.sleep(0.2)
+        problems = list(differences(cloud.rows(), expected))
+    return ["in the cloud: " + one for one in problems + list(differences(cloud.rows_of_files(oracle.STREAM), expected))]
 
 
 def replay(directory):
@@ -177,13 +253,19 @@ def replay(directory):
 
 
 def run(name, options, directory):
-    gateway = Gateway(directory, name)
-    gateway.start()
+    gateway, oracle, cloud = Gateway(directory, name), oracle_of(name), None
     try:
+        cloud = Cloud(directory, gateway) if gateway.has_uplink else None
+        gateway.start()
         publish(gateway, name, options, random.Random(f"{name} {options.seed}"))
-        report = compare(gateway, oracle_of(name))
+        report, expected = compare(gateway, oracle)
+        if cloud is not None:
+            report["problems"] += compare_cloud(cloud, oracle, expected)
+            report["where"] += ", in the cloud's table, and in files by hour"
     finally:
         gateway.stop()
+        if cloud is not None:
+            cloud.stop()
     report["problems"] += replay(directory)
     return {"scenario": name, "seed": options.seed, "kills": KILLS, **report}
 
@@ -212,7 +294,7 @@ def main():
         if options.json:
             print(json.dumps(report), flush=True)
         elif good:
-            print("{scenario:20} {events:6} events, {too_late:4} too late, {windows:6} windows as the oracle has them, "
+            print("{scenario:20} {events:6} events, {too_late:4} too late, {windows:6} windows as the oracle has them {where}; "
                   "{taken_back} taken back; killed {kills} times; replayed twice: the same bits".format(**report), flush=True)
         else:
             print(f"{name:20} FAILED, seed {options.seed}: {len(report['problems'])} differences; everything is kept in {directory}")

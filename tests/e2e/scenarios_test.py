@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import ROOT, Place, run_cases, skip_without  # noqa: E402
+from weir_e2e import ROOT, run_cases, skip_without  # noqa: E402
 
 SCENARIOS = os.path.join(ROOT, "simulator", "scenarios.py")
 
@@ -46,6 +46,6 @@ def names_are_told(_place):
 CASES = [names_are_told, the_judge_can_say_no, all_agree]
 
 
-skip_without()
+skip_without("mosquitto", "mosquitto_sub")
 if __name__ == "__main__":
     sys.exit(run_cases(CASES))
