@@ -13,13 +13,11 @@ static bool on_reading(const struct detector_input *in, void *state, struct verd
 {
     const struct sample *sample = in->sample;
     const struct statistics *before = in->before;
-    struct counter counter;
-    memcpy(&counter, state, sizeof counter);
+    struct counter *counter = state;
     enum counter_step step = COUNTER_NOT;
     if (before->count > 0)
-        step = counter_take(&counter, before->last, sample->value,
+        step = counter_take(counter, before->last, sample->value,
                             sample->event_time_ms - before->last_ms);
-    memcpy(state, &counter, sizeof counter);
     bool reset = step == COUNTER_RESET;
     if (!reset && !in->asked)
         return false;

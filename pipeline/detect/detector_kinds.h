@@ -21,8 +21,8 @@ extern const struct detector_kind_ops detector_counter;
 extern const struct detector_kind_ops detector_cycle;
 extern const struct detector_kind_ops detector_siblings;
 
-/* A kind's own struct lies in the state's bytes; copied out and in, because the bytes have no type.
- * Compilers make loads and stores of it. */
+/* A kind's own struct lies in the state's bytes, and is used in place: to copy it out and in costs
+ * more than to judge a reading. */
 #define DETECTOR_STATE_FITS(type) \
     static_assert(sizeof(type) <= DETECTOR_STATE_BYTES, "a detector's state has a fixed size")
 

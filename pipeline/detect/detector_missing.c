@@ -86,30 +86,28 @@ static void begin_hour(struct missing *m, uint32_t hour)
 
 static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
-    struct missing m;
+    struct missing *m = state;
     uint32_t hour = hour_of(in->sample->event_time_ms);
-    memcpy(&m, state, sizeof m);
-    if (m.count == 0) {
-        m.hour = hour;
-        m.in_part = true;
-    } else if (hour != m.hour) {
-        begin_hour(&m, hour);
+    if (m->count == 0) {
+        m->hour = hour;
+        m->in_part = true;
+    } else if (hour != m->hour) {
+        begin_hour(m, hour);
     }
-    if (m.count < UINT32_MAX)
-        m.count++;
-    memcpy(state, &m, sizeof m);
-    if (!m.anomalous && !in->asked)
+    if (m->count < UINT32_MAX)
+        m->count++;
+    if (!m->anomalous && !in->asked)
         return false;
     *verdict = (struct verdict){
-        .known = m.hours >= HOURS_KNOWN,
-        .anomalous = m.anomalous,
-        .observed = (double)m.last,
-        .low = (double)m.least,
+        .known = m->hours >= HOURS_KNOWN,
+        .anomalous = m->anomalous,
+        .observed = (double)m->last,
+        .low = (double)m->least,
         .high = READING_NUMBER_MAX,
-        .score = (double)share(&m),
-        .threshold = (double)share_max(&m),
+        .score = (double)share(m),
+        .threshold = (double)share_max(m),
     };
-    return m.anomalous;
+    return m->anomalous;
 }
 
 static void save(const void *state, struct byte_writer *w)

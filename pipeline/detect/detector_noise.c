@@ -45,16 +45,13 @@ static void take_change(struct noise *noise, float change)
 
 static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
-    struct noise noise;
-    memcpy(&noise, state, sizeof noise);
+    struct noise *noise = state;
     float change = in->before->count > 0 ? detector_float(in->sample->value - in->before->last) : 0;
-    if (change > 0 || change < 0) {
-        take_change(&noise, change);
-        memcpy(state, &noise, sizeof noise);
-    }
-    int habit = HABIT_FACTOR * noise.run_max;
+    if (change > 0 || change < 0)
+        take_change(noise, change);
+    int habit = HABIT_FACTOR * noise->run_max;
     int bar = habit > RUN_LEAST ? habit : RUN_LEAST;
-    bool known = noise.age >= CHANGES_KNOWN, quiet = known && noise.run >= bar;
+    bool known = noise->age >= CHANGES_KNOWN, quiet = known && noise->run >= bar;
     if (!quiet && !in->asked)
         return false;
     *verdict = (struct verdict){
@@ -63,7 +60,7 @@ static bool on_reading(const struct detector_input *in, void *state, struct verd
         .reason = quiet ? REASON_NOISE_DOWN : REASON_NONE,
         .observed = in->sample->value,
         .low = 1, /* no band */
-        .score = noise.run,
+        .score = noise->run,
         .threshold = bar,
     };
     return quiet;

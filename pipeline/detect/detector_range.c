@@ -56,13 +56,11 @@ enum { UNIT_COUNT = sizeof UNITS / sizeof UNITS[0] };
 
 static void on_unit(void *state, struct text unit)
 {
-    struct range range;
-    memcpy(&range, state, sizeof range);
-    range.unit = 0;
+    struct range *range = state;
+    range->unit = 0;
     for (uint8_t i = 1; i < UNIT_COUNT; i++)
         if (text_equal(text_of(UNITS[i].name), unit))
-            range.unit = i;
-    memcpy(state, &range, sizeof range);
+            range->unit = i;
 }
 
 static bool is_far(const struct range *range, double value)
@@ -144,19 +142,17 @@ static struct verdict verdict_of(const struct range *range, double value, double
 
 static bool on_reading(const struct detector_input *in, void *state, struct verdict *verdict)
 {
-    struct range range;
-    memcpy(&range, state, sizeof range);
+    struct range *range = state;
     double value = in->sample->value, by = 0;
-    if (range.unit > 0) {
-        by = beyond(&range, value);
-        range.outside = by > 0 || (range.outside && by > -hysteresis(&range));
+    if (range->unit > 0) {
+        by = beyond(range, value);
+        range->outside = by > 0 || (range->outside && by > -hysteresis(range));
     }
-    bool code = is_code(&range, value), anomalous = range.outside || code;
+    bool code = is_code(range, value), anomalous = range->outside || code;
     if (by <= 0 && !code)
-        learn(&range, detector_float(value));
-    memcpy(state, &range, sizeof range);
+        learn(range, detector_float(value));
     if (anomalous || in->asked)
-        *verdict = verdict_of(&range, value, by, code);
+        *verdict = verdict_of(range, value, by, code);
     return anomalous;
 }
 

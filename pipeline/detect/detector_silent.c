@@ -58,27 +58,24 @@ static double follow(double interval_ms, double gap_ms, double weight)
 
 static void on_arrival(const struct detector_config *config, void *state, int64_t gap_ms)
 {
-    struct silent s;
+    struct silent *s = state;
     double gap = (double)gap_ms, least = (double)config->silent_min_ms;
     assert(gap_ms > 0);
-    memcpy(&s, state, sizeof s);
-    double interval = (double)s.interval_ms, heard = gap;
+    double interval = (double)s->interval_ms, heard = gap;
     if (interval > 0) {
         gap = smaller(gap, larger(GAP_INTERVALS_MAX * interval, least));
-        heard = (double)s.heard_ms + gap;
+        heard = (double)s->heard_ms + gap;
         double memory = larger(MEMORY_INTERVALS * interval, MEMORY_SILENCES * least);
         gap = follow(interval, gap, gap / smaller(heard, memory));
     }
-    s.interval_ms = (float)gap;
-    s.heard_ms = (float)larger(heard, gap);
-    memcpy(state, &s, sizeof s);
+    s->interval_ms = (float)gap;
+    s->heard_ms = (float)larger(heard, gap);
 }
 
 static int64_t silence_ms(const struct detector_config *config, const void *state)
 {
-    struct silent s;
-    memcpy(&s, state, sizeof s);
-    double interval = (double)s.interval_ms, heard = (double)s.heard_ms;
+    const struct silent *s = state;
+    double interval = (double)s->interval_ms, heard = (double)s->heard_ms;
     double allowed = larger(config->silent_intervals * interval, (double)config->silent_min_ms);
     if (interval <= 0 || heard < larger(KNOWN_INTERVALS * interval, allowed))
         return 0;

@@ -48,20 +48,18 @@ static bool on_reading(const struct detector_input *in, void *state, struct verd
 {
     const struct detector_config *config = in->config;
     double value = in->sample->value;
-    struct stuck stuck;
-    memcpy(&stuck, state, sizeof stuck);
-    if (in->before->count == 0 || stuck.run == 0) {
-        stuck.run = 1;
+    struct stuck *stuck = state;
+    if (in->before->count == 0 || stuck->run == 0) {
+        stuck->run = 1;
     } else if (value == in->before->last) {
-        if (stuck.run < RUN_MAX)
-            stuck.run++;
+        if (stuck->run < RUN_MAX)
+            stuck->run++;
     } else {
-        end_run(config, &stuck);
-        stuck.run = 1;
+        end_run(config, stuck);
+        stuck->run = 1;
     }
-    memcpy(state, &stuck, sizeof stuck);
-    float bar = bar_of(config, &stuck);
-    bool known = stuck.runs == RUNS_KNOWN, anomalous = known && (float)stuck.run >= bar;
+    float bar = bar_of(config, stuck);
+    bool known = stuck->runs == RUNS_KNOWN, anomalous = known && (float)stuck->run >= bar;
     if (!anomalous && !in->asked)
         return false;
     *verdict = (struct verdict){
@@ -69,7 +67,7 @@ static bool on_reading(const struct detector_input *in, void *state, struct verd
         .anomalous = anomalous,
         .observed = value,
         .low = 1, /* no band */
-        .score = stuck.run,
+        .score = stuck->run,
         .threshold = (double)bar,
     };
     return anomalous;

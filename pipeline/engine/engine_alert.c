@@ -69,7 +69,7 @@ static void close_watch(struct engine *e, struct watch *w, const struct alert *a
         e->free_alert = w->place;
         e->alerts_placed--;
     }
-    w->open = false;
+    w->open = w->live = false;
     w->number = alert->number;
     w->suppressed = engine_suppressed(alert);
 }
@@ -133,6 +133,7 @@ bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *a
     if (place == ENGINE_NONE)
         return false;
     w->open = true;
+    w->live = alert_is_live(alert);
     w->place = place;
     e->alerts[place].alert = *alert;
     return true;
@@ -273,24 +274,31 @@ static bool is_learning(const struct engine *e, const struct series *s, enum det
                            s->span_ms < ops->learning_ms);
 }
 
-/* A usual reading, and the alert only holds its place for what it remembers: mostly so. */
-static bool has_nothing_to_do(const struct engine *e, const struct subject *of)
+/* Mostly the alert only holds its place for what it remembers. */
+void engine_forget_alerts(struct engine *e, uint32_t series)
 {
-    if (!of->watch->open)
-        return false;
-    const struct alert *alert = &e->alerts[of->watch->place].alert;
-    return !alert_is_live(alert) &&
-           !alert_is_over(alert, of->rule, e->t_ms, engine_wall_ms(e));
+    struct series *s = &e->series[series];
+    bool remembers = false;
+    for (uint32_t i = 0; s->remembers && i < s->watch_count; i++) {
+        struct watch *w = &engine_watches(e, series)[i];
+        if (w->open && !w->live) {
+            const struct alert alert = e->alerts[w->place].alert;
+            if (alert_is_over(&alert, &e->config->rules[w->rule], e->t_ms, engine_wall_ms(e)))
+                close_watch(e, w, &alert);
+        }
+        remembers = remembers || w->open;
+    }
+    s->remembers = remembers;
 }
 
 bool engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
                        const struct verdict *verdict, int64_t event_time_ms)
 {
     struct subject of = series_subject(e, series, w);
-    if (!verdict->anomalous && has_nothing_to_do(e, &of))
-        return true;
+    if (!verdict->anomalous && !w->live)
+        return true; /* a usual reading */
     bool learning = is_learning(e, &e->series[series], of.rule->kind);
-    e->series[series].stirred = true;
+    e->series[series].stirred = e->series[series].remembers = true;
     return judge(e, &of, verdict, event_time_ms, learning);
 }
 

@@ -388,7 +388,7 @@ static void load_rule_state(struct loading *l, uint32_t series, uint64_t *loaded
     uint32_t place;
     struct watch *watch = watch_of_rule(e, series, l->rules[saved], &place);
     struct watch gone = { .open = true }; /* load_watch gives its alert no place */
-    e->series[series].stirred = true; /* perhaps */
+    e->series[series].stirred = e->series[series].remembers = true; /* perhaps */
     if (watch != NULL)
         need(l, (*loaded & (uint64_t)1 << place) == 0);
     if (l->r->failed)

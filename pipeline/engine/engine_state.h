@@ -40,6 +40,7 @@ struct __attribute__((packed, aligned(4))) watch {
     uint16_t suppressed;    /* stays at UINT16_MAX */
     uint8_t rule;           /* in config.rules */
     bool open : 1;
+    bool live : 1;          /* and the alert is more than remembered; follows from it */
     bool silence_told : 1;  /* SILENT, also the device's: the present silence had its verdict */
     bool silence_waits : 1; /* SILENT: it found no place, and has its verdict at alerts_again_ms */
 };
@@ -88,7 +89,8 @@ struct series {
     uint8_t source;          /* of the last reading */
     uint8_t watch_count;     /* first those of SILENT, so many: */
     uint8_t silent_count;
-    bool stirred;            /* a watch may be open, or told of a silence. Follows from them */
+    bool stirred;            /* a watch may be live, or told of a silence; */
+    bool remembers;          /* one may be open. Both follow from them */
     uint8_t held;            /* readings held back, sorted by event time */
     uint8_t recent_count;
     struct alarm_days alarms;
@@ -365,6 +367,9 @@ static inline uint16_t engine_suppressed(const struct alert *a)
 
 void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule);
 bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *alert);
+/* What its watches remember of alerts that are over is forgotten in time. */
+void engine_forget_alerts(struct engine *e, uint32_t series);
+
 /* False: there is no place for its alert. */
 bool engine_on_verdict(struct engine *e, uint32_t series, struct watch *w,
                        const struct verdict *verdict, int64_t event_time_ms);

@@ -13,7 +13,7 @@ static bool has_live_alert(const struct engine *e, uint32_t series)
 {
     const struct watch *watches = engine_watches(e, series);
     for (uint32_t i = 0; e->series[series].stirred && i < e->series[series].watch_count; i++)
-        if (watches[i].open && alert_is_live(&e->alerts[watches[i].place].alert))
+        if (watches[i].live)
             return true;
     return false;
 }
@@ -25,6 +25,7 @@ void engine_tell_window(struct engine *e, uint32_t series, const struct window *
         e->counts.results++;
     else
         e->counts.revisions++;
+    engine_forget_alerts(e, series);
     if (e->out == NULL)
         return;
     const struct window_result result = {
@@ -109,7 +110,7 @@ static void feed(struct engine *e, uint32_t series, const struct sample *sample)
         if (rule->ops->on_siblings != NULL)
             engine_siblings_tell(e, series, rule->ops, state, sample->event_time_ms);
         in.config = rule->config;
-        in.asked = stirred && watches[i].open;
+        in.asked = stirred && watches[i].live;
         bool anomalous = rule->ops->on_reading(&in, state, &verdict);
         state += rule->state_bytes;
         if ((anomalous || in.asked) && !tell_verdict(e, series, i, &in, &verdict))
@@ -176,7 +177,7 @@ static void end_silence(struct engine *e, uint32_t series, const struct record *
         return;
     for (uint32_t i = 0; i < e->series[series].silent_count; i++) {
         watches[i].silence_told = watches[i].silence_waits = false;
-        if (watches[i].open)
+        if (watches[i].live)
             (void)engine_on_verdict(e, series, &watches[i], &here, record->event_time_ms);
     }
 }

@@ -141,13 +141,13 @@ void engine_arm_after_reading(struct engine *e, uint32_t series)
 {
     struct series *s = &e->series[series];
     const struct watch *watches = engine_watches(e, series);
-    bool open = false, told = false;
+    bool live = false, told = false;
     for (uint32_t i = 0; s->stirred && i < s->watch_count; i++) {
-        open = open || watches[i].open;
+        live = live || watches[i].live;
         told = told || watches[i].silence_told || watches[i].silence_waits;
     }
-    s->stirred = open || told;
-    if (open || timers_get(e->timers, series) > e->t_ms + e->quiet_ms)
+    s->stirred = live || told;
+    if (live || timers_get(e->timers, series) > e->t_ms + e->quiet_ms)
         engine_arm(e, series);
 }
 

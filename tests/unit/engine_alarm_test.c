@@ -395,10 +395,37 @@ static void what_became_worse_meanwhile_calls_afterwards(void **state)
     }
 }
 
+static bool is_remembered(const struct bench *b)
+{
+    struct alert_view view;
+    return engine_alert_find(b->engine, b->told[0].id, &view);
+}
+
+/* Once its keep_ms has passed, and a window ends. Until then it costs a reading nothing, which nobody sees here. */
+static void what_is_over_is_remembered_for_a_day(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_configure(&b, 4, 4);
+    limit_at(&b, "hot", 80);
+    b.rules[0].keep_ms = 86400000;
+    bench_init_configured(&b);
+    spike(&b, "a");
+    assert_int_equal(b.told[0].what, TOLD_ALERT);
+    for (int minute = 0; minute < 24 * 60 - 2; minute++)
+        bench_next(&b, 60000, "a", 20);
+    assert_true(is_remembered(&b));
+    for (int minute = 0; minute < 5; minute++)
+        bench_next(&b, 60000, "a", 20);
+    assert_false(is_remembered(&b));
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_report_counts_what_was_told),
+        cmocka_unit_test(what_is_over_is_remembered_for_a_day),
         cmocka_unit_test(learning_is_counted_apart),
         cmocka_unit_test(a_device_has_one_incident_a_minute),
         cmocka_unit_test(a_storm_is_one_alert),
