@@ -60,6 +60,7 @@ static void take_messages(struct daemon *d)
 static void reload(struct daemon *d)
 {
     char why[256] = "";
+    (void)daemon_reload_begin(d); /* one that is under way reads the same file */
     int error = daemon_reload_inventory(d, why);
     log_event("inventory_reload", "ok=%d why=\"%s\"", error == 0, why);
     for (uint32_t i = 0; i < d->config.source_count; i++)
@@ -99,6 +100,7 @@ static void take_turn(struct daemon *d)
     inventory_file_turn(d->inventory, d->gateway, d->now.mono_ms);
     if (loop_told_to_reload(d->loop))
         reload(d);
+    daemon_reload_turn(d);
     api_turn(d->api, d->now.mono_ms);
     http_turn(d->http, d->now.mono_ms);
     struct gateway_view view = gateway_view(d->gateway);

@@ -257,7 +257,8 @@ static int open_adapters(struct daemon *d)
         return CLI_PROBLEM;
     }
     api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->credentials, d->listeners,
-                                           d->http, d->recovery, daemon_reload_inventory, d });
+                                           d->http, d->recovery, daemon_reload_inventory,
+                                           daemon_reload_begin, daemon_reload_report, d });
     if (http_open(d->http, d->loop, why) != 0) {
         (void)fprintf(stderr, "weir: %s\n", why);
         return CLI_PROBLEM;
@@ -287,6 +288,7 @@ static void allow_files(void)
 
 int daemon_start(struct daemon *d, const char *config_path)
 {
+    d->config_path = config_path;
     int status = read_configuration(d, config_path);
     if (status != 0)
         return status;

@@ -18,8 +18,18 @@
 #include "firmware/uplink/uplink_mqtt.h"
 #include "hal/linux/hal_linux.h"
 
+struct reload { /* daemon_reload.c */
+    struct config configs[2];
+    bool waits; /* for the gateway */
+    struct config_diff diff;
+    struct api_reload report;
+    char text[32 * 1024];
+};
+
 struct daemon {
-    struct config config;
+    const char *config_path;
+    struct config config; /* of the start: what adapters go by, in all that may not change */
+    struct reload reload;
     struct hal_linux machine;
     struct hal hal;
     struct board board;
@@ -49,5 +59,10 @@ struct daemon {
 int daemon_start(struct daemon *d, const char *config_path);
 /* The inventory's file again; `ctx` is the daemon. */
 int daemon_reload_inventory(void *ctx, char *why);
+
+/* daemon_reload.c: for the API and SIGHUP; `ctx` is the daemon. */
+int daemon_reload_begin(void *ctx);
+const struct api_reload *daemon_reload_report(void *ctx);
+void daemon_reload_turn(struct daemon *d);
 
 #endif

@@ -23,6 +23,7 @@ static const struct cli_command commands[] = {
     { "import", "a journal that was exported, as a store to replay", cli_import },
     { "detect", "the baseline detector over a recorded series", cli_detect },
     { "replay", "the journal once more: the same as then?", cli_replay },
+    { "reload", "the running gateway reads its configuration again", cli_reload },
     { "check", "check a configuration: faults, budgets, what it can lose", cli_check },
     { "contract", "may a contract follow an older one: check, schema", cli_contract },
     { "config", "explain keys, print the reference or what applies", cli_config },

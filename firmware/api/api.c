@@ -372,6 +372,26 @@ static bool answer_export(struct api *api, const struct api_request *r, int64_t 
     return api_ask(api, r, &question, response);
 }
 
+static bool answer_config_reload(struct api *api, const struct api_request *r, int64_t mono_ms,
+                                 struct api_response *response)
+{
+    (void)mono_ms;
+    bool mine = api->reload_request == r->number;
+    if (!mine && (api->reload_request != 0 || api->start.reload_begin(api->start.ctx) != 0))
+        return api_fail(api, response, 409, "another reload is under way; try again");
+    api->reload_request = r->number;
+    const struct api_reload *report = api->start.reload_report(api->start.ctx);
+    if (!report->done)
+        return false;
+    api->reload_request = 0;
+    struct json_writer w = json_writer_over(api->text, API_TEXT_BYTES);
+    json_object(&w);
+    json_put_string(&w, "outcome", report->outcome);
+    json_put_text(&w, "text", report->text);
+    json_object_end(&w);
+    return api_give(response, &w);
+}
+
 static const struct route {
     const char *path;
     bool prefix; /* more follows */
@@ -407,6 +427,7 @@ static const struct route {
     { "/api/v1/credentials/", true, true, api_change_credentials },
     { "/api/v1/commands", false, true, api_command },
     { "/api/v1/inventory/reload", false, true, answer_reload },
+    { "/api/v1/reload", false, true, answer_config_reload },
 };
 
 bool api_answer(struct api *api, const struct api_request *r, int64_t mono_ms,
@@ -439,5 +460,7 @@ void api_forget(struct api *api, uint64_t number)
         api->question.request = 0;
     if (api->change_request == number)
         api->change_request = 0; /* it goes on, and counts */
+    if (api->reload_request == number)
+        api->reload_request = 0; /* likewise */
     api_forget_command(api, number);
 }

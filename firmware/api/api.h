@@ -38,6 +38,8 @@
  * request; the header Weir-Next says where to go on: "BLOCK.N". With
  * &device=&metric= only the readings of that series, of up to 64 blocks a request
  *   POST /api/v1/inventory/reload           read the inventory's file again
+ *   POST /api/v1/reload                     likewise the configuration's; answered when it is in
+ *                                           force, and the journal says so
  *   GET  /api/v1/credentials?after=         devices with a password, or revoked
  *   POST /api/v1/credentials/add | rotate | revoke?device=
  *                                           answered when it is on the disk; the first two with
@@ -62,6 +64,12 @@ struct api; /* opaque */
 /* NULL while the arena only measures. `config` outlives the api. */
 struct api *api_init(const struct config *config, struct arena *arena);
 
+struct api_reload { /* of the configuration */
+    bool done;
+    const char *outcome; /* "taken", "unchanged", "restart", "refused" */
+    struct text text;    /* faults, or what differs; lines */
+};
+
 struct board; /* firmware/board/board.h */
 struct http; /* firmware/api/http.h */
 struct api_start {
@@ -73,6 +81,9 @@ struct api_start {
     struct store_recovery recovery;
     /* reads the inventory's file again; a sentence in `why` (256 bytes) on error */
     int (*reload_inventory)(void *ctx, char *why);
+    /* Reads the configuration's file again. WEIR_EAGAIN: another is under way. */
+    int (*reload_begin)(void *ctx);
+    const struct api_reload *(*reload_report)(void *ctx); /* of the last */
     void *ctx;
 };
 void api_start(struct api *api, const struct api_start *start);

@@ -59,6 +59,7 @@ struct api {
     const struct config *config;
     struct api_start start;
     struct question question;
+    uint64_t reload_request; /* who waits for a reload; 0: nobody */
     uint64_t change_request; /* who waits for a change of credentials; 0: nobody */
     const struct credentials_change *change; /* NULL: not done yet */
     struct waiting_command commands[LISTENER_COMMANDS];

@@ -24,7 +24,7 @@ static void put_identity(const struct api *api, const struct gateway_view *v,
                    (unsigned long long)api->start.recovery.store_id[0],
                    (unsigned long long)api->start.recovery.store_id[1]);
     for (int i = 0; i < 32; i++)
-        (void)snprintf(digest + 2 * i, 3, "%02x", api->config->digest[i]);
+        (void)snprintf(digest + 2 * i, 3, "%02x", gateway_config(api->start.gateway)->digest[i]);
     json_put_string(w, "version", WEIR_VERSION);
     json_put_string(w, "gateway", api->config->gateway_name);
     json_put_string(w, "store_id", id);

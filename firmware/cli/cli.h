@@ -36,6 +36,7 @@ int cli_detect(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_contract(int argc, char **argv);
+int cli_reload(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_update(int argc, char **argv);
 int cli_token(int argc, char **argv);

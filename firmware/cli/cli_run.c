@@ -5,7 +5,8 @@
 static const char help[] =
     "usage: weir run [-c FILE]\n\n"
     "Run the gateway until SIGTERM or SIGINT. SIGHUP reads again what may change\n"
-    "meanwhile: inventory, certificates and keys of sources that listen and of http, tokens.\n\n"
+    "meanwhile: the configuration (as `weir reload`), inventory, certificates and keys of sources\n"
+    "that listen and of http, tokens.\n\n"
     "  -c, --config FILE   the configuration; WEIR_CONFIG, else /etc/weir/weir.yaml\n\n"
     "Exit status: 0 stopped in order, 1 could not start or gave up, 2 not understood, 78 wrong\n"
     "configuration.\n";

@@ -206,6 +206,18 @@ int config_check_budget(const struct config *config, uint64_t total_bytes, FILE 
 int config_check_contracts(const struct config *config, struct store *store, FILE *errors,
                            uint32_t *changed);
 
+/* The same against a configuration that is in force and was accepted so; a contract that it has not
+ * under its name may follow none here. The number of errors, each printed. */
+int config_check_successors(const struct config *before, const struct config *config, FILE *errors);
+
+/* What differs, a line each: "hot" where a running gateway may take it over, else "restart"; and
+ * how many of each. `out` may be NULL. */
+struct config_diff {
+    uint32_t hot, cold;
+};
+struct config_diff config_print_diff(const struct config *before, const struct config *after,
+                                     FILE *out);
+
 /* What `weir check` prints behind the verdict: warnings, budget, promises. One line each. */
 void config_print_warnings(const struct config *config, FILE *out); /* each "warning: ..." */
 void config_print_broker(const struct config *config, FILE *out); /* mosquitto.conf for sources */

@@ -230,6 +230,11 @@ void config_print_reference(FILE *out)
         const struct config_section_doc *doc = &config_sections[section];
         (void)fprintf(out, "\n## %s\n\n%s\n\n", *doc->path != '\0' ? doc->path : "The file",
                       doc->doc);
+        if (section != SECTION_ROOT)
+            (void)fprintf(out, "%s\n\n",
+                          config_section_is_hot((enum config_section)section)
+                              ? "Hot: `weir reload` takes a change over."
+                              : "A change needs a restart.");
         (void)fputs("| Key | Type | Default | Range | Meaning |\n|---|---|---|---|---|\n", out);
         for (uint32_t i = 0; i < config_key_count; i++)
             if (config_keys[i].section == section)

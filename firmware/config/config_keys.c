@@ -80,6 +80,17 @@ const struct config_section_doc config_sections[SECTIONS] = {
     [SECTION_WATCHDOG] = { "watchdog", sizeof(struct config), "The machine's watchdog." },
 };
 
+bool config_section_is_hot(enum config_section section)
+{
+    switch (section) {
+    case SECTION_DETECTOR: case SECTION_USUAL: case SECTION_LEARNING: case SECTION_ALERTS:
+    case SECTION_CONTRACT: case SECTION_METRIC:
+        return true;
+    default:
+        return false;
+    }
+}
+
 const struct config_key *config_key_find(enum config_section section, struct text name)
 {
     for (uint32_t i = 0; i < config_key_count; i++)

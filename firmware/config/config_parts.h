@@ -99,6 +99,8 @@ const struct config_key *config_key_find(enum config_section section, struct tex
 bool config_key_applies(const struct config_key *key, const void *base);
 /* A kind of detector, or the key that makes a source one; NULL past the last. */
 const char *config_kind_name(enum config_section section, uint32_t kind);
+/* Whether `weir reload` takes a change of the section's keys over; else it needs a restart. */
+bool config_section_is_hot(enum config_section section);
 /* "sources[].url", as messages and the reference name it. Returns `to`. */
 enum { CONFIG_KEY_PATH_BYTES = 96 };
 const char *config_key_path(const struct config_key *key, char to[CONFIG_KEY_PATH_BYTES]);

@@ -50,7 +50,7 @@ static bool commit_is_due(const struct gateway *g)
     const struct fill *f = g->filling;
     if (g->committing != NULL)
         return false;
-    if (checkpoint_due(g) && g->stopping)
+    if ((checkpoint_due(g) && g->stopping) || g->reload.state == RELOAD_WANTED)
         return true;
     if (!f->content)
         return false;
@@ -86,6 +86,7 @@ void gateway_schedule(struct gateway *g)
         begin_commit(g);
     } else if (g->committing == NULL && commit_is_due(g)) {
         fill_seal(g);
+        reload_after_seal(g);
         begin_commit(g);
     } else if (g->query_waiting) {
         g->query_waiting = false;

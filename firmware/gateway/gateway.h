@@ -102,6 +102,25 @@ void gateway_on_recovered(struct gateway *g, int64_t took_ms);
  * gateway_recover, where they differ from what the store holds. */
 void gateway_accept_contracts(struct gateway *g);
 
+/* --- another configuration ----------------------------------------------------------------- */
+
+enum reload_state {
+    RELOAD_NONE,
+    RELOAD_WANTED,
+    RELOAD_COMMITTING, /* it is in force, and the journal is about to say so */
+    RELOAD_DONE,
+    RELOAD_FAILED
+};
+
+/* Take over another configuration, which differs in what may (config_diff), with the next batch;
+ * gateway_reload_state says when. What is defined as before keeps its state; on FAILED all is as it
+ * was. `config` stands still until the reload after next is asked for; config->engine.store is
+ * set. On error nothing changed, and `why` (256 bytes) has a sentence:
+ * WEIR_EFULL: it needs more memory than there is; WEIR_EAGAIN: not now. */
+int gateway_reload(struct gateway *g, const struct config *config, char *why);
+enum reload_state gateway_reload_state(const struct gateway *g);
+const struct config *gateway_config(const struct gateway *g); /* that is in force */
+
 /* --- turns ---------------------------------------------------------------------------------------
  * */
 

@@ -43,7 +43,7 @@ static struct envelope envelope_of(const struct gateway *g)
     return (struct envelope){
         .gateway = text_of(g->config->gateway_name),
         .store_id = { g->store_id[0], g->store_id[1] },
-        .config_digest = text_of(g->config_digest_hex),
+        .config_digest = text_of(g->config_digest_hex[g->digest_at]),
         .version = text_of(WEIR_VERSION),
         .offset_ms = g->clock.offset_ms,
         .clock = g->clock.state,

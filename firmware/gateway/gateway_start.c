@@ -45,10 +45,12 @@ static void take_batches(struct gateway *g, const struct parts *p, struct arena 
     g->sender.fetch.rows = arena_take(arena, GATEWAY_FETCH_ROWS, sizeof(struct outbox_row));
 }
 
-static void print_digest(struct gateway *g)
+void start_print_digest(struct gateway *g)
 {
+    /* the one before may be in a batch that is being committed */
+    g->digest_at = 1 - g->digest_at;
     for (int i = 0; i < 32; i++)
-        (void)snprintf(g->config_digest_hex + 2 * i, 3, "%02x", g->config->digest[i]);
+        (void)snprintf(g->config_digest_hex[g->digest_at] + 2 * i, 3, "%02x", g->config->digest[i]);
 }
 
 struct gateway *gateway_init(const struct config *config, const struct gateway_ports *ports,
@@ -80,7 +82,7 @@ struct gateway *gateway_init(const struct config *config, const struct gateway_p
     g->out = fill_engine_out(g);
     shed_init(&g->shed);
     g->pressure.commit_begun_ms = INT64_MAX;
-    print_digest(g);
+    start_print_digest(g);
     return g;
 }
 
@@ -112,7 +114,7 @@ uint32_t gateway_budget(const struct config *config, struct budget_line *lines, 
     n = add_line(lines, n, max, "JSON decoder", decoder.used + config->json_arena_bytes);
     n = add_line(lines, n, max, "inventory", inventory.used);
     n = add_line(lines, n, max, "gateway", whole.used - known);
-    n = add_line(lines, n, max, "configuration", sizeof(struct config));
+    n = add_line(lines, n, max, "configuration, and two to reload", 3 * sizeof(struct config));
     return n;
 }
 
@@ -128,7 +130,7 @@ struct fold { /* what rebuilding takes; lives in memory that main gives back */
     uint64_t readings, bytes;
 };
 
-static void engine_anew(struct gateway *g)
+void start_engine_anew(struct gateway *g)
 {
     memset(g->engine_memory, 0, g->engine_bytes);
     struct arena again = arena_over(g->engine_memory, g->engine_bytes);
@@ -195,7 +197,7 @@ static int load_checkpoint(struct fold *f, const struct store_recovery *recovery
     }
     if (error != 0) {
         g->ports.log(g->ports.ctx, "checkpoint_unreadable", weir_err_text(error));
-        engine_anew(g);
+        start_engine_anew(g);
         return 0;
     }
     if (reset > 0)

@@ -245,6 +245,11 @@ struct gateway {
     struct shed shed;
     struct pressure_watch pressure;
     struct letters letters;
+    struct {
+        const struct config *wanted;
+        enum reload_state state;
+        uint64_t block; /* COMMITTING: that says so */
+    } reload; /* gateway_reload.c */
     struct versions versions[CONFIG_SOURCES_MAX];
     /* time */
     struct hal_time now;
@@ -272,7 +277,8 @@ struct gateway {
     struct histogram commit_times;
     uint64_t commits, commit_failures, bytes_committed, recovered_blocks;
     int64_t recovered_in_ms;
-    char config_digest_hex[65];
+    char config_digest_hex[2][65]; /* the present one, and the one before */
+    int digest_at;
 };
 
 /* gateway.c: applied, and journalled. WEIR_EAGAIN: no room before the next commit. */
@@ -300,6 +306,12 @@ struct engine_out fill_engine_out(struct gateway *g);
 
 /* gateway_start.c */
 void start_tell_loss(struct gateway *g); /* once: what the start could not rebuild */
+
+void start_engine_anew(struct gateway *g); /* empty, under g->config, in the same memory */
+void start_print_digest(struct gateway *g);
+
+/* gateway_reload.c */
+void reload_after_seal(struct gateway *g); /* the batch that fills holds nothing yet */
 
 /* gateway_letters.c */
 void letters_start(struct gateway *g);

@@ -15,7 +15,7 @@ from weir_e2e import ROOT, WEIR, Place, skip_without  # noqa: E402
 
 SIM = os.path.join(os.path.dirname(WEIR), "weir-sim")
 COMMANDS = {WEIR: ["run", "status", "devices", "show", "tail", "alerts", "maintenance", "dlq", "export", "device", "detect", "size",
-                   "bench", "check", "contract", "config", "token", "version"],
+                   "bench", "check", "contract", "reload", "config", "token", "version"],
             SIM: ["fleet", "cloud", "inject", "report", "world"]}
 NO_ID = "0" * 26
 # What asks the gateway: its words, and its exit status while the gateway runs.
@@ -23,7 +23,7 @@ ASKING = [(["status"], 0), (["devices"], 0), (["show", "pump"], 0), (["show", "N
           (["alerts"], 0), (["alerts", "ack", NO_ID], 1), (["alerts", "shelve", NO_ID], 1), (["alerts", "ack", "x"], 1),
           (["maintenance"], 0), (["maintenance", "off", "--all"], 1),
           (["dlq", "list"], 0), (["dlq", "show", "1"], 0), (["dlq", "show", "999"], 1), (["dlq", "show", "x"], 1),
-          (["export"], 0), (["export", "--from", "99999"], 0)]
+          (["reload"], 0), (["export"], 0), (["export", "--from", "99999"], 0)]
 MISUSED = [["show"], ["show", "a", "b"], ["alerts", "eat", NO_ID], ["alerts", "ack"], ["dlq"], ["dlq", "show"],
            ["tail", "-n", "0"], ["tail", "-n", "5x"], ["alerts", "shelve", NO_ID, "--for", "1h"], ["maintenance", "on", "--all"], ["maintenance", "on", "--for", "1h"], ["maintenance", "on", "--all", "--for", "5s"], ["export", "--format", "xml"], ["export", "--from", "x"], ["config"], ["config", "eat"], ["config", "explain", "all", "--json"],
            ["check", "x"], ["version", "x"], ["run", "x"], ["status", "x"], ["devices", "x"], ["tail", "x"], ["export", "x"],

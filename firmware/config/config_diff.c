@@ -1,0 +1,114 @@
+/* config_diff: what is not the same in two configurations, key by key as the table has them, and
+ * which of it may be taken over while the gateway runs. */
+#include "firmware/config/config_parts.h"
+
+enum { VALUE_BYTES = 320, PATH_BYTES = 192 };
+
+struct diff {
+    FILE *out;
+    struct config_diff count;
+};
+
+static void tell(struct diff *d, bool hot, const char *path, const char *before, const char *after)
+{
+    d->count.hot += hot;
+    d->count.cold += !hot;
+    if (d->out != NULL)
+        (void)fprintf(d->out, "%-7s  %s: %s -> %s\n", hot ? "hot" : "restart", path, before, after);
+}
+
+static bool is_given(const struct config_key *key, const char *base)
+{
+    bool given = true;
+    if (key->given != 0 && key->type != KEY_LIST)
+        memcpy(&given, base + key->given, sizeof given);
+    return given && config_key_applies(key, base);
+}
+
+static void print_value(const struct config_key *key, const char *base, char to[VALUE_BYTES])
+{
+    (void)snprintf(to, VALUE_BYTES, "not given");
+    if (is_given(key, base))
+        config_print_value(key, base + key->offset, to, VALUE_BYTES);
+    if (to[0] == '\0')
+        (void)snprintf(to, VALUE_BYTES, "\"\"");
+}
+
+static void diff_section(struct diff *d, enum config_section section, const char *path,
+                         const char *before, const char *after);
+
+static void diff_fields(struct diff *d, const char *path, const char *before, const char *after)
+{
+    const struct json_mapping *a = (const struct json_mapping *)before;
+    const struct json_mapping *b = (const struct json_mapping *)after;
+    bool same = a->field_count == b->field_count;
+    for (uint32_t i = 0; same && i < a->field_count; i++)
+        same = strcmp(a->field_names[i], b->field_names[i]) == 0 &&
+               strcmp(a->field_pointers[i], b->field_pointers[i]) == 0;
+    if (!same)
+        tell(d, false, path, "some fields", "others");
+}
+
+static void diff_list(struct diff *d, const struct config_key *key, const char *path,
+                      const char *before, const char *after)
+{
+    char item[PATH_BYTES];
+    uint32_t a, b;
+    size_t bytes = config_sections[key->child].bytes;
+    memcpy(&a, before + key->count, sizeof a);
+    memcpy(&b, after + key->count, sizeof b);
+    for (uint32_t i = 0; i < a || i < b; i++) {
+        (void)snprintf(item, sizeof item, "%.150s[%u]", path, i);
+        if (i < a && i < b)
+            diff_section(d, key->child, item, before + key->offset + i * bytes,
+                         after + key->offset + i * bytes);
+        else
+            tell(d, config_section_is_hot(key->child), item, i < a ? "there" : "not there",
+                 i < b ? "there" : "not there");
+    }
+}
+
+static void diff_key(struct diff *d, const struct config_key *key, const char *path,
+                     const char *before, const char *after)
+{
+    char a[VALUE_BYTES], b[VALUE_BYTES];
+    bool both = is_given(key, before) && is_given(key, after);
+    if (key->type == KEY_MAP && both) {
+        diff_section(d, key->child, path, before + key->offset, after + key->offset);
+    } else if (key->type == KEY_MAP) {
+        if (is_given(key, before) != is_given(key, after))
+            tell(d, false, path, is_given(key, before) ? "there" : "not there",
+                 is_given(key, after) ? "there" : "not there");
+    } else if (key->type == KEY_LIST) {
+        diff_list(d, key, path, before, after);
+    } else if (key->type == KEY_FIELDS) {
+        diff_fields(d, path, before, after);
+    } else {
+        print_value(key, before, a);
+        print_value(key, after, b);
+        if (strcmp(a, b) != 0)
+            tell(d, config_section_is_hot(key->section), path, a, b);
+    }
+}
+
+/* As deep as the table nests. */
+static void diff_section(struct diff *d, enum config_section section, const char *path,
+                         const char *before, const char *after)
+{
+    char below[PATH_BYTES];
+    for (uint32_t i = 0; i < config_key_count; i++) {
+        const struct config_key *key = &config_keys[i];
+        if (key->section != section)
+            continue;
+        (void)snprintf(below, sizeof below, "%s%s%s", path, path[0] != '\0' ? "." : "", key->name);
+        diff_key(d, key, below, before, after);
+    }
+}
+
+struct config_diff config_print_diff(const struct config *before, const struct config *after,
+                                     FILE *out)
+{
+    struct diff d = { .out = out };
+    diff_section(&d, SECTION_ROOT, "", (const char *)before, (const char *)after);
+    return d.count;
+}

@@ -1,0 +1,114 @@
+/* gateway_reload: another configuration, taken over between two batches. The state goes over by way
+ * of its saved form, as at a start, so what is defined as before keeps what it knows; and the
+ * journal says from which block on, so that a rebuild and a replay go the same way. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "firmware/gateway/gateway_state.h"
+
+static size_t engine_bytes_of(const struct config *config)
+{
+    struct arena measure = arena_measure();
+    (void)engine_init(&config->engine, &measure);
+    return measure.used;
+}
+
+/* All memory was set aside at the start. */
+static bool has_room(const struct gateway *g, const struct config *config)
+{
+    struct fill_limits limits = fill_limits_of(config);
+    return engine_bytes_of(config) <= g->engine_bytes &&
+           engine_save_bytes_max(&config->engine) <= g->checkpoint.shadow_bytes_max &&
+           limits.rows_max <= g->limits.rows_max &&
+           limits.row_bytes_max <= g->limits.row_bytes_max &&
+           limits.step_rows <= g->limits.step_rows &&
+           limits.step_row_bytes <= g->limits.step_row_bytes;
+}
+
+int gateway_reload(struct gateway *g, const struct config *config, char *why)
+{
+    if (gateway_reload_state(g) == RELOAD_WANTED ||
+        gateway_reload_state(g) == RELOAD_COMMITTING || g->stopping || g->failed) {
+        (void)snprintf(why, 256, "not now; try again");
+        return WEIR_EAGAIN;
+    }
+    if (!has_room(g, config)) {
+        (void)snprintf(why, 256, "it needs more memory than was set aside at the start (another "
+                                 "detector, for instance): restart");
+        return WEIR_EFULL;
+    }
+    g->reload.wanted = config;
+    g->reload.state = RELOAD_WANTED;
+    return 0;
+}
+
+enum reload_state gateway_reload_state(const struct gateway *g)
+{
+    bool committed = g->committed_block >= g->reload.block;
+    return g->reload.state == RELOAD_COMMITTING && committed ? RELOAD_DONE : g->reload.state;
+}
+
+const struct config *gateway_config(const struct gateway *g)
+{
+    return g->config;
+}
+
+/* The state that the shadow holds, under this configuration. */
+static int load(struct gateway *g, const struct config *config, size_t bytes, uint32_t *reset)
+{
+    struct byte_reader r = { .at = g->checkpoint.shadow, .bytes = bytes };
+    g->config = config;
+    start_engine_anew(g);
+    return engine_load(g->engine, &r, reset);
+}
+
+static void journal(struct gateway *g)
+{
+    struct record config = {
+        .kind = RECORD_CONFIG,
+        .t_ms = g->t_ms,
+        .digest = { (const char *)g->config->digest, 32 },
+        .content = { g->config->text, g->config->text_bytes },
+    };
+    struct record clock = { .kind = RECORD_CLOCK, .t_ms = g->t_ms, .clock = g->clock };
+    engine_begin_block(g->engine, g->filling->batch.block);
+    fill_append(g, &config);
+    engine_apply(g->engine, &config, &g->out);
+    if (g->clock_known) {
+        fill_append(g, &clock);
+        engine_apply(g->engine, &clock, &g->out);
+    }
+    g->filling->made_wanted = true;
+    g->filling->urgent = true;
+    gateway_accept_contracts(g);
+}
+
+void reload_after_seal(struct gateway *g)
+{
+    struct checkpointer *c = &g->checkpoint;
+    if (g->reload.state != RELOAD_WANTED || c->active || g->carried.next < g->carried.count)
+        return;
+    assert(!g->filling->content);
+    const struct config *old = g->config;
+    uint32_t reset = 0, ignored = 0;
+    struct byte_writer w = { .at = c->shadow, .bytes = c->shadow_bytes_max };
+    engine_save(g->engine, &w);
+    assert(!w.failed);
+    int error = load(g, g->reload.wanted, w.used, &reset);
+    if (error != 0) {
+        int back = load(g, old, w.used, &ignored);
+        assert(back == 0); /* it was saved under that a moment ago */
+        g->reload.state = RELOAD_FAILED;
+        engine_begin_block(g->engine, g->filling->batch.block);
+        return;
+    }
+    start_print_digest(g);
+    memset(g->versions, 0, sizeof g->versions); /* another contract may take them */
+    journal(g);
+    c->wanted = true; /* a fold from before it would go by this configuration, not by the old */
+    g->reload.state = RELOAD_COMMITTING;
+    g->reload.block = g->filling->batch.block;
+    if (reset > 0)
+        g->ports.log(g->ports.ctx, "definitions_changed", "what they define starts empty");
+}

@@ -1,0 +1,163 @@
+/* Goal: another configuration is taken over between two batches with the state of all that is defined as before, the journal
+ * says so first in its block, and one that can't be had leaves everything as it was; what differs is told key by key, and
+ * which of it may be taken over. Method: a gateway over a real store whose clock is moved by hand; tables of differences.
+ * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c
+ * Libs: -lsqlite3 -lz -lcjson -lmbedcrypto -lyaml
+ */
+#include "tests/lib/gateway_bench.h"
+
+#define YAML(devices, high, more) \
+    "clock: {trust: system}\n" \
+    "limits: {devices: " devices ", series: 20}\n" \
+    "sources: [{name: plant, url: \"mqtt://127.0.0.1:1883\", topics: [\"t/{device}/{metric}\"]}]\n" \
+    "usual: {all: false}\n" \
+    "alerts: {storm: 0}\n" \
+    "detectors:\n" \
+    "  - {name: hot, type: limit, device: oven, high: " high ", chatter: false}\n" \
+    "  - {name: other, type: limit, device: pump, high: 90, chatter: false}\n" more \
+    "commit: {max_age: 100ms}\n"
+
+static struct config *another(struct bench *b, const char *yaml)
+{
+    static struct config configs[2];
+    static int at;
+    char text[4096];
+    struct config *config = &configs[at = 1 - at];
+    (void)snprintf(text, sizeof text, "gateway: {name: bench, data_dir: %s}\n%s", b->dir, yaml);
+    assert_int_equal(config_read_text("bench.yaml", text, strlen(text), config, stderr), 0);
+    config->engine.store = b->config->engine.store;
+    return config;
+}
+
+static uint64_t readings_of(const struct bench *b, const char *device)
+{
+    struct series_view series;
+    const struct engine *e = gateway_view(b->gateway).engine;
+    for (uint32_t i = 0; engine_series(e, i, &series); i++)
+        if (text_equal(series.device, text_of(device)))
+            return series.statistics->count;
+    return 0;
+}
+
+static uint32_t alerts_open(const struct bench *b)
+{
+    struct alert_view alert;
+    uint64_t cursor = 0;
+    uint32_t count = 0;
+    while (engine_alert(gateway_view(b->gateway).engine, &cursor, &alert))
+        count++;
+    return count;
+}
+
+static enum reload_state reload(struct bench *b, const struct config *config)
+{
+    assert_int_equal(gateway_reload(b->gateway, config, b->why), 0);
+    assert_int_equal(gateway_reload(b->gateway, config, b->why), WEIR_EAGAIN);
+    bench_turns(b, 20);
+    return gateway_reload_state(b->gateway);
+}
+
+static void publish(struct bench *b, const char *topic, const char *payload)
+{
+    assert_true(bench_publish(b, topic, payload));
+    bench_turns(b, 3);
+}
+
+static void state_goes_over(void **state)
+{
+    (void)state;
+    static struct bench b;
+    bench_open(&b, YAML("10", "50", ""));
+    bench_turns(&b, 5);
+    gateway_on_source(b.gateway, 0, true);
+    publish(&b, "t/pump/temp", "{\"value\":95}");
+    publish(&b, "t/oven/temp", "{\"value\":40}");
+    publish(&b, "t/oven/temp", "{\"value\":41}");
+    assert_int_equal(alerts_open(&b), 1);
+    const struct config *next = another(&b, YAML("10", "30", ""));
+    assert_int_equal(reload(&b, next), RELOAD_DONE);
+    assert_ptr_equal(gateway_config(b.gateway), next);
+    assert_int_equal(readings_of(&b, "oven"), 2);
+    assert_int_equal(alerts_open(&b), 1); /* of a detector that is as before */
+    publish(&b, "t/oven/temp", "{\"value\":42}");
+    assert_int_equal(alerts_open(&b), 2);
+    assert_int_equal(readings_of(&b, "oven"), 3);
+    assert_int_equal(gateway_view(b.gateway).ledger.stored, 4);
+    /* what the restart finds, under the new file */
+    bench_kill(&b);
+    bench_configure(&b, YAML("10", "30", ""));
+    bench_start(&b);
+    assert_int_equal(readings_of(&b, "oven"), 3);
+    assert_int_equal(alerts_open(&b), 2);
+    bench_close(&b);
+}
+
+static void what_can_not_be_had_changes_nothing(void **state)
+{
+    (void)state;
+    static struct bench b;
+    bench_open(&b, YAML("10", "50", ""));
+    bench_turns(&b, 5);
+    gateway_on_source(b.gateway, 0, true);
+    publish(&b, "t/pump/temp", "{\"value\":95}");
+    publish(&b, "t/oven/temp", "{\"value\":40}");
+    const struct config *before = gateway_config(b.gateway);
+    /* a state that does not fit: main would not ask for it, for limits.devices needs a restart */
+    assert_int_equal(reload(&b, another(&b, YAML("1", "30", ""))), RELOAD_FAILED);
+    assert_ptr_equal(gateway_config(b.gateway), before);
+    assert_int_equal(readings_of(&b, "oven"), 1);
+    assert_int_equal(alerts_open(&b), 1);
+    publish(&b, "t/oven/temp", "{\"value\":41}");
+    assert_int_equal(alerts_open(&b), 1); /* by the old limit */
+    /* more memory than there is */
+    const struct config *larger = another(&b, YAML("10", "30", "  - {type: spike}\n  - {type: rate, per_second: 5}\n"));
+    assert_int_equal(gateway_reload(b.gateway, larger, b.why), WEIR_EFULL);
+    assert_non_null(strstr(b.why, "restart"));
+    /* and then it goes */
+    assert_int_equal(reload(&b, another(&b, YAML("10", "30", ""))), RELOAD_DONE);
+    publish(&b, "t/oven/temp", "{\"value\":41}");
+    assert_int_equal(alerts_open(&b), 2);
+    bench_close(&b);
+}
+
+static void differences_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *after, *want;
+    } table[] = {
+        { YAML("10", "50", ""), "" },
+        { YAML("10", "50.5", ""), "hot      detectors[0].high: 50 -> 50.5\n" },
+        { YAML("11", "50", ""), "restart  limits.devices: 10 -> 11\n" },
+        { YAML("10", "50", "  - {type: silent}\n"), "hot      detectors[2]: not there -> there\n" },
+        { YAML("10", "50", "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n"), "restart  uplink: not there -> there\n" },
+        { YAML("10", "50, low: 3", "learning: {readings: 5}\n"),
+          "hot      learning.readings: 300 -> 5\nhot      detectors[0].low: not given -> 3\n" },
+    };
+    static struct bench b;
+    char said[1024];
+    bench_open(&b, YAML("10", "50", ""));
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        memset(said, 0, sizeof said);
+        FILE *out = fmemopen(said, sizeof said, "w");
+        struct config_diff diff = config_print_diff(b.config, another(&b, table[i].after), out);
+        assert_int_equal(fclose(out), 0);
+        assert_string_equal(said, table[i].want);
+        uint32_t lines = 0;
+        for (const char *c = said; *c != '\0'; c++)
+            lines += *c == '\n';
+        assert_int_equal(diff.hot + diff.cold, lines);
+        assert_int_equal(diff.cold, strncmp(said, "restart", 7) == 0);
+    }
+    bench_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(state_goes_over),
+        cmocka_unit_test(what_can_not_be_had_changes_nothing),
+        cmocka_unit_test(differences_are_told),
+    };
+    return cmocka_run_group_tests_name("gateway_reload", tests, NULL, NULL);
+}
