@@ -7,6 +7,7 @@
 #include "firmware/cli/cli.h"
 #include "firmware/cli/detect_csv.h"
 #include "firmware/replay/replay_diff.h"
+#include "firmware/replay/replay_drift.h"
 #include "firmware/replay/replay_file.h"
 #include "firmware/replay/replay_same.h"
 #include "firmware/config/config_parts.h"
@@ -15,6 +16,7 @@ static const char help[] =
     "usage: weir replay [--from T] [--to T] [--store FILE] [--speed X|max] [--out FILE]\n"
     "                   [--json]\n"
     "       weir replay --config NEW.yaml [--warmup SPAN] ...\n"
+    "       weir replay --time event|arrival --compare [--config FILE] ...\n"
     "       weir replay FILE.csv|FILE.jsonl [--config FILE] [--out FILE] [--json]\n\n"
     "The journal through a fresh pipeline, in its order and its time: by the configurations that\n"
     "it holds, and compared, block by block and bit for bit, with what each block says that it\n"
@@ -22,6 +24,8 @@ static const char help[] =
     "or shows the first difference.\n\n"
     "With --config: by that one, as if the gateway had had it, beside what was in force: which\n"
     "alerts and results would appear, vanish and move. What was rejected then stays so.\n\n"
+    "With --time and --compare: by event time or by the time of arrival, beside the other: how\n"
+    "far results that go by when a reading came drift from those by when it was measured.\n\n"
     "With a FILE: what a configuration, else the usual detectors, say of a recorded file; no\n"
     "gateway and no store are needed. A line is a reading: CSV with a first line that names the\n"
     "columns (time, device, metric, value, unit, sequence), or a JSON object a line with such\n"
@@ -50,7 +54,8 @@ static struct config_reader reader;
 
 struct wanted {
     const char *from, *to, *store, *speed, *out, *config, *warmup;
-    bool progress, json;
+    const char *time;
+    bool compare, progress, json;
 };
 
 /* A date is its first moment. */
@@ -87,6 +92,11 @@ static int parse(const struct arguments *a, const struct wanted *w, struct repla
         return arguments_usage(a, "--to is to be after --from, not", w->to);
     if (units_duration(text_of(w->warmup), &range->warmup_ms, hint) != 0)
         return arguments_usage(a, "--warmup wants a span such as 7d, not", w->warmup);
+    if (w->compare != (w->time != NULL))
+        return arguments_usage(a, "--time and --compare go together, and not alone",
+                               w->compare ? "--compare" : "--time");
+    if (w->time != NULL && strcmp(w->time, "event") != 0 && strcmp(w->time, "arrival") != 0)
+        return arguments_usage(a, "--time wants event or arrival, not", w->time);
     if (!parse_speed(w->speed, &range->speed))
         return arguments_usage(a, "--speed wants a number or max, not", w->speed);
     return -1;
@@ -132,6 +142,22 @@ static int diff(const struct wanted *w, const struct replay_range *range)
     return replay_diff(&wanted);
 }
 
+static int drift(const struct wanted *w, const struct replay_range *range)
+{
+    int status = w->config != NULL ? read_new(w->config) : CLI_OK;
+    if (status != CLI_OK)
+        return status;
+    const struct replay_drift wanted = {
+        .store = w->store != NULL ? w->store : was.store_path,
+        .config = { now.text, now.text_bytes },
+        .otherwise = { was.text, was.text_bytes },
+        .time = strcmp(w->time, "arrival") == 0 ? TIME_POLICY_ARRIVAL : TIME_POLICY_DEVICE,
+        .json = w->json,
+        .range = *range,
+    };
+    return replay_drift(&wanted);
+}
+
 static int desk(const struct wanted *w, const char *path)
 {
     int status = w->config != NULL ? read_new(w->config) : CLI_OK;
@@ -158,6 +184,8 @@ int cli_replay(int argc, char **argv)
                                   { "--out", NULL, &w.out, NULL },
                                   { "--config", NULL, &w.config, NULL },
                                   { "--warmup", NULL, &w.warmup, NULL },
+                                  { "--time", NULL, &w.time, NULL },
+                                  { "--compare", NULL, NULL, &w.compare },
                                   { "--progress", NULL, NULL, &w.progress },
                                   { "--json", NULL, NULL, &w.json },
                                   { 0 } };
@@ -172,6 +200,8 @@ int cli_replay(int argc, char **argv)
     status = read_gateway(&w);
     if (status != CLI_OK)
         return status;
+    if (w.time != NULL)
+        return drift(&w, &range);
     if (w.config != NULL)
         return diff(&w, &range);
     const struct replay_same same = {

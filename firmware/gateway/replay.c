@@ -66,6 +66,8 @@ static int read_config(struct replay *r, struct text text, struct config **confi
     if (config_read_text("the journal's configuration", text.at, text.bytes, *to, stderr) != 0)
         return fail(WEIR_EINVAL, why, "a configuration of the journal is not one to this version");
     (*to)->engine.store = r->store;
+    for (uint32_t i = 0; i < (*to)->source_count && r->time_given; i++)
+        (*to)->engine_sources[i].time_policy = r->time;
     *config = *to;
     return 0;
 }
@@ -165,6 +167,7 @@ int replay_begin(struct replay *r, const struct replay_start *start, char *why)
 {
     struct config *config = NULL;
     *r = (struct replay){ .anew = start->anew, .store = start->store, .sink = start->sink,
+                          .time_given = start->time_given, .time = start->time,
                           .clock_told = true };
     for (uint32_t i = 0; i < CONFIG_SOURCES_MAX; i++)
         r->source_now[i] = (int16_t)i;

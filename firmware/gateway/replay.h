@@ -40,7 +40,8 @@ struct replay_counts {
 struct replay { /* read by anybody, written by replay.c */
     const struct config *config; /* in force; NULL: none yet */
     struct engine *engine;       /* its state; NULL likewise */
-    bool anew;
+    bool anew, time_given;
+    enum time_policy time;       /* of all sources, where it is given */
     /* anew, the caller's: readings are passed over, only what is known of the world is followed */
     bool skims;
     struct hash_key store;
@@ -67,6 +68,8 @@ struct replay_start {
     struct hash_key store;       /* that wrote the journal: alerts' ids hang on it */
     struct text config;          /* in force at the first block; empty: that block begins with it */
     bool anew;                   /* then `config` is the one given */
+    bool time_given;             /* anew: every source goes by this, whatever `config` says */
+    enum time_policy time;
     struct text state;           /* a checkpoint as of the block before the first; empty: none */
     struct replay_sink sink;
 };

@@ -152,6 +152,8 @@ static int start(struct replay_run *run)
         .store = { run->copy->recovery.store_id[0], run->copy->recovery.store_id[1] },
         .config = run->anew ? run->config : (struct text){ 0 },
         .anew = run->anew,
+        .time_given = run->time_given,
+        .time = run->time,
         .sink = run->sink,
     };
     if (run->copy->recovery.first_block == 0)

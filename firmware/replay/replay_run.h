@@ -19,6 +19,8 @@ struct replay_run {
     struct replay_range range;
     struct text config;      /* anew: the one; else in force where the journal does not say */
     bool anew;
+    bool time_given;         /* anew: by this, whatever the sources say */
+    enum time_policy time;
     /* as it was, where what was known then is gone: anew, by the configuration that the journal
      * names last, after a warm-up */
     bool may_warm_up;

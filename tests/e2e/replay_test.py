@@ -129,6 +129,36 @@ def a_range_of_time(place):
     assert slow["verdict"] == "identical" and slow["seconds"] > 0.2, slow
 
 
+def event_time_and_arrival(place):
+    """Where the devices send no time both are one; where they send half a minute's readings at once they are far apart."""
+    site = Site(place)
+    site.start()
+    lines = [json.dumps([{"d": f"dev-{i}", "m": "level", "v": n, "n": n} for i in range(DEVICES)]) for n in range(1, 21)]
+    for some in (lines[:10], lines[10:]):  # the second ends the window of the first
+        subprocess.run(["mosquitto_pub", "-p", str(site.port), "-q", "1", "-t", "all", "-l"],
+                       input="\n".join(some).encode() + b"\n", check=True, timeout=60)
+        time.sleep(1.1)
+    place.wait_status("stored", lambda s: s["ledger"]["stored"] == 20 * DEVICES)
+    same = replay_json("--store", site.store, "--time", "arrival", "--compare")
+    assert same["readings"] > 0 and same["readings_in_another_window"] == 0, same
+    assert same["results"]["moved"] == same["results"]["only_so"] == same["results"]["only_otherwise"] == 0, same
+    middle = time.time()
+    site.sent, site.base = 20, int(middle * 1000)  # after all that came, and not too far ahead
+    site.publish(30)
+    place.stop("gateway")
+    apart = replay_json("--store", site.store, "--from", str(middle), "--time", "arrival", "--compare", code=3)
+    assert apart["time"] == "arrival" and apart["results"]["only_otherwise"] > 20 * DEVICES, apart
+    back = replay_json("--store", site.store, "--from", str(middle), "--time", "event", "--compare", code=3)
+    assert back["results"]["only_so"] == apart["results"]["only_otherwise"], (back, apart)
+    assert apart["readings_in_another_window"] == back["readings_in_another_window"] > 20 * DEVICES, (back, apart)
+    assert back["readings_in_another_window"] <= back["readings"] == apart["readings"], (back, apart)
+    assert back["results"]["only_otherwise"] == apart["results"]["only_so"] < back["results"]["only_so"], (back, apart)
+    text = replay("--store", site.store, "--time", "arrival", "--compare", code=3).stdout
+    assert "readings in another window:" in text, text
+    print(text, end="")
+    assert "go together" in replay("--store", site.store, "--time", "arrival", code=2).stderr
+
+
 def what_is_different_is_shown(place):
     """A block that says that it made something else; and one that can't be read."""
     site = Site(place)
@@ -343,8 +373,8 @@ def there_and_back(place):
     assert again.returncode == 1 and b"there already" in again.stderr
 
 
-CASES = [beside_a_gateway_that_runs, a_range_of_time, what_is_different_is_shown, another_configuration, recorded_files,
-         there_and_back]
+CASES = [beside_a_gateway_that_runs, a_range_of_time, event_time_and_arrival, what_is_different_is_shown, another_configuration,
+         recorded_files, there_and_back]
 
 
 def main():
