@@ -14,6 +14,7 @@ DATA_MB = 64        # in the image; grown on the board
 BLOCK = 4096
 ENTRIES_FREE = 4096
 BOOT_MB = 48
+GRUB_MODULES = "memdisk tar normal part_gpt fat ext2 search search_label loadenv regexp test echo linux serial terminal reboot sleep boot minicmd"
 
 
 def same_uuid(*words):
@@ -76,9 +77,12 @@ class Disk:
         os.makedirs(self.path("boot/EFI/BOOT"))
         with open(f"{HERE}/grub.cfg", encoding="utf-8") as f:
             self.write("grub.cfg", fill(f.read(), {"console": self.data["CONSOLE"]}))
-        run("grub-mkstandalone", "-O", "x86_64-efi", "-o", self.path("boot/EFI/BOOT/BOOTX64.EFI"), "--locales=", "--fonts=", "--themes=",
-            "--modules=part_gpt fat ext2", "--install-modules=part_gpt fat ext2 search search_label loadenv regexp test echo normal linux serial terminal reboot configfile sleep",
-            f"boot/grub/grub.cfg={self.path('grub.cfg')}", env=self.env)
+        # Not grub-mkstandalone: the archive that it puts the configuration in bears the time of day.
+        memdisk = self.path("memdisk.tar")
+        run("tar", "-c", "-f", memdisk, f"--mtime=@{self.root.epoch}", "--owner=0", "--group=0", "--numeric-owner", "--format=ustar", "-C", self.work,
+            "--transform=s,^,boot/grub/,", "grub.cfg")
+        run("grub-mkimage", "-O", "x86_64-efi", "-o", self.path("boot/EFI/BOOT/BOOTX64.EFI"), "-p", "(memdisk)/boot/grub", "-m", memdisk, *GRUB_MODULES.split(),
+            env=self.env)
         run("grub-editenv", self.path("boot/grubenv"), "create")
         run("grub-editenv", self.path("boot/grubenv"), "set", "ORDER=A B", "A_OK=1", "A_TRY=0", "B_OK=0", "B_TRY=0")
         with open(self.path("bootstate.bin"), "wb") as f:

@@ -17,7 +17,8 @@ LAYOUT     := gpt
 MEMORY_MB_MIN := 512
 DISK_MB_MIN   := 2048
 
-QEMU      := qemu-system-x86_64 -M q35 -cpu qemu64 -smp 2 -bios /usr/share/ovmf/OVMF.fd
+# One processor: with two its firmware once waited for the second for ever, on a busy machine.
+QEMU      := qemu-system-x86_64 -M q35 -cpu qemu64 -smp 1 -bios /usr/share/ovmf/OVMF.fd
 QEMU_DISK := -device virtio-blk-pci,drive=disk
 QEMU_NET  := -device virtio-net-pci,netdev=net
 QEMU_WATCHDOG := -device i6300esb
