@@ -4,7 +4,7 @@ import struct
 import zlib
 
 WINDOWS, READINGS, STREAMS = 1, 2, 3
-KINDS = ["close", "revision", "retraction"]
+KINDS = ["close", "revision", "retraction", "early"]
 TIMES = ["device", "arrival", "clamped", "coarse"]
 STEP, ITSELF, ZIGZAG = "step", "itself", "zigzag"
 COLUMNS = {

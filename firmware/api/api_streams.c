@@ -59,6 +59,8 @@ static void put_stream(struct json_writer *w, const struct stream_plan *plan,
     json_put_unsigned(w, "forced", c->forced);
     json_put_unsigned(w, "results", c->results);
     json_put_unsigned(w, "revisions", c->revisions);
+    json_put_unsigned(w, "retractions", c->retractions);
+    json_put_unsigned(w, "early", c->early);
     json_put_string(w, "hint", hint_text(hint));
     json_key(w, "lateness_enough_ms");
     if (enough_ms < INT64_MAX)
@@ -109,6 +111,8 @@ void api_put_streams(const struct api *api, const struct engine *engine, struct 
         COUNTED("windows_forced_total", forced, "Windows told early for want of room."),
         COUNTED("results_total", results, "Windows told."),
         COUNTED("revisions_total", revisions, "Windows told again because of late readings."),
+        COUNTED("retractions_total", retractions, "Sessions taken back."),
+        COUNTED("early_total", early, "Windows told while they were open."),
 #undef COUNTED
     };
     const struct stream_set *set = &api->config->engine.streams;

@@ -90,6 +90,8 @@ void config_check_rules(struct config_reader *r)
     const struct config *config = r->config;
     struct config_fault *f;
     for (uint32_t i = 0; i < config->rule_count; i++) {
+        if (i >= config->listed_count && !config->rules[i].usual) /* a stream's */
+            continue;
         check_rule(r, &config->rules[i]);
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(config->rules[i].name, config->rules[j].name) != 0 || config->rules[i].usual

@@ -132,6 +132,12 @@ static bool patterns_meet(const char *a, const char *b)
            && memcmp(tail_a + tail_a_bytes - tail, tail_b + tail_b_bytes - tail, tail) == 0;
 }
 
+/* No reading has a / in its metric's name. */
+static bool is_of_stream(const struct detector_config *rule)
+{
+    return strchr(rule->metric, '/') != NULL;
+}
+
 /* An upper bound: rules that watch one series all meet each other, so they all meet the first. */
 static uint32_t rules_per_series(const struct config *config)
 {
@@ -140,6 +146,7 @@ static uint32_t rules_per_series(const struct config *config)
         uint32_t count = 0;
         for (uint32_t j = 0; j < config->rule_count; j++)
             count += !config->rules[j].off
+                     && is_of_stream(&config->rules[i]) == is_of_stream(&config->rules[j])
                      && patterns_meet(config->rules[i].device, config->rules[j].device)
                      && patterns_meet(config->rules[i].metric, config->rules[j].metric);
         most = count > most ? count : most;
@@ -176,16 +183,36 @@ static void derive_hysteresis(struct detector_config *rule)
         rule->hysteresis = LIMIT_HYSTERESIS * (band > 0 ? band : -band);
 }
 
+/* The watch of what a stream's rule says; a kind that has no limits judges nothing by itself. */
+static void add_stream_rule(struct config *config, const struct stream_config *stream,
+                            const struct stream_rule_config *from)
+{
+    struct detector_config *rule = &config->rules[config->rule_count++];
+    assert(config->rule_count <= ENGINE_RULES_MAX);
+    *rule = detector_defaults(DETECTOR_LIMIT);
+    join(rule->name, sizeof rule->name, from->name, "", "");
+    join(rule->metric, sizeof rule->metric, STREAM_METRIC, stream->name, "");
+    rule->severity = from->alert.severity;
+    rule->for_ms = from->alert.for_ms;
+    rule->clear_after_ms = from->alert.clear_after_ms;
+    rule->cooldown_ms = from->alert.cooldown_ms;
+    rule->escalate_after_ms = from->alert.escalate_after_ms;
+    rule->chatter = from->alert.chatter;
+}
+
 static void derive_rules(struct config *config)
 {
     config->rule_count = config->listed_count;
+    for (uint32_t i = 0; i < config->stream_count; i++)
+        for (uint32_t j = 0; j < config->streams[i].rule_count; j++)
+            add_stream_rule(config, &config->streams[i], &config->streams[i].rules[j]);
     for (int kind = 0; kind < DETECTOR_KINDS; kind++)
         if (config->usual.all && config->usual.on[kind]
             && !is_replaced(config, (enum detector_kind)kind))
             add_usual(config, (enum detector_kind)kind);
     for (uint32_t i = 0; i < config->rule_count; i++) {
         struct detector_config *rule = &config->rules[i];
-        if (rule->kind == DETECTOR_LIMIT)
+        if (rule->kind == DETECTOR_LIMIT && !is_of_stream(rule))
             derive_hysteresis(rule);
         if (rule->name[0] == '\0')
             join(rule->name, sizeof rule->name, detector_ops(rule->kind)->name, "", "");

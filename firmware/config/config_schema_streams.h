@@ -30,6 +30,15 @@
       .fallback = "revisions", .choices = "revisions|final", \
       .doc = "final: a window is told once, when its lateness has passed, for receivers that " \
              "can't revise." }, \
+    { SECTION_STREAM, "early", KEY_DURATION, FIELD(stream_config, early_ms), 100, 1 * DAYS, \
+      .zero_off = true, .fallback = "0", \
+      .doc = "While readings come, windows that are open are told so often; 0: not." }, \
+    { SECTION_STREAM, "derive", KEY_LIST, FIELD(stream_config, derived), \
+      .child = SECTION_STREAM_DERIVED, .count = offsetof(struct stream_config, derived_count), \
+      .items_max = STREAM_DERIVED_MAX, .doc = "Further values of each result." }, \
+    { SECTION_STREAM, "rules", KEY_LIST, FIELD(stream_config, rules), \
+      .child = SECTION_STREAM_RULE, .count = offsetof(struct stream_config, rule_count), \
+      .items_max = STREAM_RULES_MAX, .doc = "Expressions over results that raise alerts." }, \
     { SECTION_STREAM, "keys", KEY_INTEGER, FIELD(stream_config, keys_max), 1, 1000000, \
       .fallback = "1000", .doc = "Keys kept at once; memory is set aside for all of them." }, \
     { SECTION_STREAM, "key_bytes", KEY_INTEGER, FIELD(stream_config, key_bytes), 16, \
@@ -65,7 +74,36 @@
       .doc = "Pieces of a window kept for a key; one too many tells the oldest early. 0: as many " \
              "as lateness needs." }, \
     { SECTION_STREAM_AGGREGATE, "of", KEY_TEXT, FIELD(stream_aggregate_text, text), \
-      .required = true, .doc = "Such as mean, or sum(amount) as spent." }
+      .required = true, .doc = "Such as mean, or sum(amount) as spent." }, \
+    { SECTION_STREAM_DERIVED, "name", KEY_TEXT, FIELD(stream_derived_config, name), \
+      .required = true, .doc = "Its name in results: letters, digits and underscores." }, \
+    { SECTION_STREAM_DERIVED, "of", KEY_TEXT, FIELD(stream_derived_config, of), \
+      .required = true, .doc = "An expression over the aggregates, and what is derived before." }, \
+    { SECTION_STREAM_RULE, "name", KEY_NAME, FIELD(stream_rule_config, name), .required = true, \
+      .doc = "The rule's name, part of an alert's identity." }, \
+    { SECTION_STREAM_RULE, "when", KEY_TEXT, FIELD(stream_rule_config, when), .required = true, \
+      .doc = "An expression over a result: an alert while it is true." }, \
+    { SECTION_STREAM_RULE, "on", KEY_ENUM, FIELD(stream_rule_config, on), .fallback = "close", \
+      .choices = "close|reading|early", \
+      .doc = "close: of windows that close; early: of what is told early; reading: after each " \
+             "reading, of the fullest window that it is in." }, \
+    { SECTION_STREAM_RULE, "observe", KEY_TEXT, FIELD(stream_rule_config, observe), \
+      .fallback = "", .doc = "An expression: the number that the alert shows. Empty: 1." }, \
+    { SECTION_STREAM_RULE, "for", KEY_DURATION, FIELD(stream_rule_config, alert.for_ms), 0, \
+      1 * DAYS, .fallback = "0", .doc = "It must be true for so long before it is an alert." }, \
+    { SECTION_STREAM_RULE, "clear_after", KEY_DURATION, \
+      FIELD(stream_rule_config, alert.clear_after_ms), 0, 1 * DAYS, .fallback = "5s", \
+      .doc = "And not be true for so long before the alert is cleared." }, \
+    { SECTION_STREAM_RULE, "cooldown", KEY_DURATION, FIELD(stream_rule_config, alert.cooldown_ms), \
+      0, 30 * DAYS, .fallback = "0", .doc = "No new alert of the rule and key for so long." }, \
+    { SECTION_STREAM_RULE, "escalate_after", KEY_DURATION, \
+      FIELD(stream_rule_config, alert.escalate_after_ms), 1 * SECONDS, 30 * DAYS, \
+      .zero_off = true, .fallback = "1h", .doc = "A step of severity more after so long." }, \
+    { SECTION_STREAM_RULE, "chatter", KEY_BOOLEAN, FIELD(stream_rule_config, alert.chatter), \
+      .fallback = "true", .doc = "One that comes and goes is flagged, and cleared later." }, \
+    { SECTION_STREAM_RULE, "severity", KEY_ENUM, FIELD(stream_rule_config, alert.severity), \
+      .fallback = "warning", .choices = "info|warning|minor|major|critical", \
+      .doc = "How bad it is." }
 
 #define STORE_TABLE_KEYS \
     { SECTION_STORE, "table_share", KEY_PERCENT, FIELD(config, shares.table), 1, 90, \

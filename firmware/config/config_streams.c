@@ -80,6 +80,32 @@ void config_derive_streams(struct config_reader *r)
             (struct stream_set){ config->stream_count, config->stream_plans };
 }
 
+static bool is_detector(const struct config *config, const char *name)
+{
+    for (uint32_t i = 0; i < config->listed_count; i++)
+        if (strcmp(config->rules[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* State goes by the rules' names, over all of them. */
+static void check_rule_names(struct config_reader *r, uint32_t stream)
+{
+    const struct config *config = r->config;
+    for (uint32_t i = 0; i < config->streams[stream].rule_count; i++) {
+        const char *name = config->streams[stream].rules[i].name;
+        bool taken = is_detector(config, name);
+        for (uint32_t s = 0; s < stream; s++)
+            for (uint32_t j = 0; j < config->streams[s].rule_count; j++)
+                taken = taken || strcmp(config->streams[s].rules[j].name, name) == 0;
+        if (!taken)
+            continue;
+        struct config_fault *f = fault_at(r, name, "two rules are called `%s`", name);
+        fault_why(f, "the name is part of an alert's identity, and detectors have names too");
+        fault_fix(f, "give each a name of its own");
+    }
+}
+
 void config_check_streams(struct config_reader *r)
 {
     const struct config *config = r->config;
@@ -92,6 +118,7 @@ void config_check_streams(struct config_reader *r)
                 fault_why(f, "results and state go by the name");
                 fault_fix(f, "give each a name of its own");
             }
+        check_rule_names(r, i);
         if (s->ttl_ms < s->idle_ms) {
             struct config_fault *f = fault_at(r, &s->ttl_ms, "`ttl` is shorter than `idle`");
             fault_why(f, "a key would be forgotten before its windows are told");

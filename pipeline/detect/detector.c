@@ -75,9 +75,16 @@ struct detector_config detector_defaults(enum detector_kind kind)
     };
 }
 
+/* What streams' rules watch has a metric that no reading has, and no other rule looks at. */
+static bool is_of_stream(struct text metric)
+{
+    return metric.bytes > 0 && memchr(metric.at, '/', metric.bytes) != NULL;
+}
+
 static bool is_about(const struct detector_config *rule, struct text device, struct text metric)
 {
-    return text_matches(rule->device, device) && text_matches(rule->metric, metric);
+    return is_of_stream(metric) == is_of_stream(text_of(rule->metric)) &&
+           text_matches(rule->device, device) && text_matches(rule->metric, metric);
 }
 
 bool detector_watches(const struct detector_config *rules, uint32_t count, uint32_t at,

@@ -149,12 +149,12 @@ struct engine *engine_init(const struct engine_config *config, struct arena *are
  * and, late, has one told again. It releases at most the held readings and itself, each with one
  * verdict a rule, and a verdict tells at most one revision; one of all begins a storm, which is
  * told too; beside them a silence ends (its rule sees no samples), its device's does, and the
- * device's clock is right again. A timer does less. */
+ * device's clock is right again; and the rules of streams have their say. A timer does less. */
 uint32_t engine_out_max(const struct engine_config *config)
 {
     uint32_t samples = 1 + (config->reorder_ms > 0 ? config->reorder_slots : 0);
     return config->window.slots + 2 + samples * config->rules_per_series +
-           config->rules_per_series + 3;
+           config->rules_per_series + 3 + streams_verdicts_max(&config->streams);
 }
 
 void engine_begin_block(struct engine *engine, uint64_t block)
@@ -183,7 +183,8 @@ static uint32_t series_of(struct engine *e, const struct reading *reading)
         return s;
     bool room = e->series_count < e->config->series_max && engine_names_room(e, bytes) &&
                 (d != ENGINE_NONE || e->device_count < e->config->devices_max);
-    assert(room || is_again(e));
+    /* or one of the same message has made a stream's rule take what was left */
+    assert(room || is_again(e) || e->config->streams.count > 0);
     if (!room)
         return ENGINE_NONE;
     if (d == ENGINE_NONE)

@@ -25,7 +25,8 @@
 #include "pipeline/window.h"
 
 enum {
-    ENGINE_RULES_MAX = 40,           /* detectors, the usual ones among them */
+    /* detectors, the usual ones among them, and streams' rules */
+    ENGINE_RULES_MAX = 40 + STREAMS_MAX * STREAM_RULES_MAX,
     /* of them that match one series; more is an error of the configuration */
     ENGINE_RULES_PER_SERIES_MAX = 20,
     ENGINE_ALARM_TOP = 10

@@ -1,7 +1,8 @@
 /* expression: `metric == 'temperature' and value * 1.8 + 32 > 80`, compiled to a bounded program.
  *
  * Operators, loosest first: or, and, not; == != < <= > >= (not chained); + -; * /; unary -.
- * Functions: abs(x), sqrt(x), log(x) (natural), min(x, y), max(x, y), present(x), default(x, y).
+ * Functions: abs(x), sqrt(x), log(x) (natural), min(x, y), max(x, y), present(x), default(x, y);
+ * and where the scope has a memory, previous(NAME) and baseline(NAME), slots of their own.
  * Literals: numbers, 'text' or "text" (the quote doubled stands for itself), true, false. A name
  * with other characters than letters, digits, _ and . stands in backquotes.
  *
@@ -30,7 +31,7 @@ enum {
     EXPRESSION_STEPS_MAX = 64,
     EXPRESSION_STACK_MAX = 16,
     EXPRESSION_NEST_MAX = 24,   /* of parentheses, calls and operators that wait for their right */
-    EXPRESSION_SLOTS_MAX = 64,  /* names in a scope */
+    EXPRESSION_SLOTS_MAX = 80,  /* of a scope */
     EXPRESSION_WHY_BYTES = 240
 };
 
@@ -52,7 +53,10 @@ struct expression_name { /* a name that may stand in an expression, and what it 
 
 struct expression_scope { /* the i-th name is slots[i] of expression_evaluate */
     const struct expression_name *names;
-    uint32_t count;   /* <= EXPRESSION_SLOTS_MAX */
+    uint32_t count;
+    /* names[remembered_from] and behind it may stand in previous(NAME) and baseline(NAME): of the
+     * i-th of them slots[previous_at + i] and slots[baseline_at + i]. previous_at 0: none may */
+    uint32_t remembered_from, previous_at, baseline_at;
 };
 
 struct expression_step {
@@ -67,7 +71,7 @@ struct expression {
     enum expression_type type;
     uint16_t step_count;
     uint16_t is_slot; /* it is a name alone */
-    uint64_t slots;   /* a bit for each slot that it reads */
+    uint64_t slots;   /* a bit for each of the first 64 slots that it reads */
     struct expression_step steps[EXPRESSION_STEPS_MAX];
     char texts[EXPRESSION_BYTES_MAX];
 };

@@ -255,16 +255,32 @@ static struct operand parse_text(struct parser *p, const struct token *token)
     return operand_of(TYPE_TEXT, token);
 }
 
+/* Which of the scope's names; scope->count: none. */
+static uint32_t name_of(const struct parser *p, struct text name)
+{
+    uint32_t i = 0;
+    while (i < p->scope->count &&
+           (name.bytes == 0 || !text_equal(p->scope->names[i].name, name)))
+        i++;
+    return i;
+}
+
+static void emit_slot(struct parser *p, const struct token *token, uint32_t slot)
+{
+    assert(slot < EXPRESSION_SLOTS_MAX);
+    emit(p, token, (struct expression_step){ .op = OP_SLOT, .slot = (uint8_t)slot });
+    if (slot < 64)
+        p->to->slots |= (uint64_t)1 << slot;
+}
+
 static struct operand parse_name(struct parser *p, const struct token *token)
 {
     struct text name = { p->text.at + token->at, token->bytes };
     if (token->quoted)
         name = unquoted(p, token);
-    for (uint32_t i = 0; i < p->scope->count; i++) {
-        if (!text_equal(p->scope->names[i].name, name))
-            continue;
-        emit(p, token, (struct expression_step){ .op = OP_SLOT, .slot = (uint8_t)i });
-        p->to->slots |= (uint64_t)1 << i;
+    uint32_t i = name_of(p, name);
+    if (i < p->scope->count) {
+        emit_slot(p, token, i);
         return operand_of(p->scope->names[i].type, token);
     }
     int shown = name.bytes > 60 ? 60 : (int)name.bytes;
@@ -293,6 +309,29 @@ static enum expression_type type_of_call(struct parser *p, uint8_t op, const str
     need_number(p, &x->whole, x->type);
     need_number(p, &y->whole, y->type);
     return TYPE_NUMBER;
+}
+
+/* previous(NAME), baseline(NAME) */
+static struct operand parse_memory(struct parser *p, const struct token *call, bool previous)
+{
+    const struct expression_scope *scope = p->scope;
+    next_token(p); /* ( */
+    struct text name = { p->text.at + p->token.at, p->token.bytes };
+    uint32_t i = p->token.kind == TOKEN_NAME && !p->token.quoted ? name_of(p, name) : scope->count;
+    if (scope->previous_at == 0)
+        fail(p, call, "only `derive` and `rules` of a stream remember what was before");
+    else if (i >= scope->count || i < scope->remembered_from)
+        fail(p, &p->token, "the name of an aggregate, or of what was derived before, is needed "
+                           "here");
+    next_token(p);
+    if (p->token.kind != TOKEN_CLOSE)
+        fail(p, &p->token, "`)` is missing");
+    if (p->failed)
+        return operand_of(TYPE_NUMBER, call);
+    next_token(p);
+    emit_slot(p, call, (previous ? scope->previous_at : scope->baseline_at) + i -
+                           scope->remembered_from);
+    return operand_of(TYPE_NUMBER, call);
 }
 
 static struct operand parse_call(struct parser *p, const struct token *name)
@@ -362,7 +401,10 @@ static struct operand parse_operand(struct parser *p)
                                                   .number = token_is(p, &token, "true") });
         return operand_of(TYPE_BOOLEAN, &token);
     }
-    if (token.kind == TOKEN_NAME && !token.quoted && p->token.kind == TOKEN_OPEN)
+    bool call = token.kind == TOKEN_NAME && !token.quoted && p->token.kind == TOKEN_OPEN;
+    if (call && (token_is(p, &token, "previous") || token_is(p, &token, "baseline")))
+        return parse_memory(p, &token, token_is(p, &token, "previous"));
+    if (call)
         return parse_call(p, &token);
     if (token.kind == TOKEN_NAME)
         return parse_name(p, &token);

@@ -147,7 +147,8 @@ static int compile_argument(struct stream_plan *plan, const struct stream_aggreg
 {
     struct expression expression;
     struct expression_fault inside;
-    const struct expression_scope scope = { plan->fields->names, plan->fields->count };
+    const struct expression_scope scope = { .names = plan->fields->names,
+                                            .count = plan->fields->count };
     enum expression_type wanted = KINDS[kind].any ? TYPE_ANY : TYPE_NUMBER;
     struct text source = { part.at, part.bytes };
     if (expression_compile(&expression, source, &scope, wanted, &inside) != 0) {

@@ -67,13 +67,15 @@ void stream_keys_init(struct stream *s, const struct stream_plan *plan, struct a
     while (slots < 2 * keys)
         slots *= 2;
     *s = (struct stream){ .plan = plan, .table_mask = slots - 1, .vacant = STREAM_NONE };
-    s->panes_at = align(sizeof(struct entry) + plan->config->key_bytes);
+    s->memories_at = align(sizeof(struct entry) + plan->config->key_bytes);
+    s->panes_at = align(s->memories_at + plan->memory_bytes);
     s->entry_bytes = s->panes_at +
                      (has_sessions(plan) ? stream_sessions_bytes(plan) : panes_bytes(plan));
     s->entries = arena_take(arena, keys, s->entry_bytes);
     s->table = arena_take(arena, slots, sizeof *s->table);
     for (int list = 0; list < LISTS; list++)
         s->lists[list].first = s->lists[list].last = STREAM_NONE;
+    s->early.first = s->early.last = STREAM_NONE;
 }
 
 uint64_t stream_key_bytes(const struct stream_plan *plan)
@@ -190,6 +192,36 @@ void stream_entry_move(struct stream *s, uint32_t index, enum entry_list to)
     append(s, index, to);
 }
 
+void stream_early_add(struct stream *s, uint32_t index, int64_t early_ms)
+{
+    struct entry *e = entry_at(s, index);
+    assert(e->early_ms == INT64_MAX);
+    e->early_ms = early_ms;
+    e->early_before = s->early.last;
+    e->early_after = STREAM_NONE;
+    if (e->early_before != STREAM_NONE)
+        entry_at(s, e->early_before)->early_after = index;
+    else
+        s->early.first = index;
+    s->early.last = index;
+}
+
+void stream_early_remove(struct stream *s, uint32_t index)
+{
+    struct entry *e = entry_at(s, index);
+    if (e->early_ms == INT64_MAX)
+        return;
+    e->early_ms = INT64_MAX;
+    if (e->early_before != STREAM_NONE)
+        entry_at(s, e->early_before)->early_after = e->early_after;
+    else
+        s->early.first = e->early_after;
+    if (e->early_after != STREAM_NONE)
+        entry_at(s, e->early_after)->early_before = e->early_before;
+    else
+        s->early.last = e->early_before;
+}
+
 uint32_t stream_entry_make(const struct streams *all, struct stream *s,
                            const struct stream_key *key)
 {
@@ -200,7 +232,8 @@ uint32_t stream_entry_make(const struct streams *all, struct stream *s,
     else
         index = s->used++;
     struct entry *e = entry_at(s, index);
-    *e = (struct entry){ 0 };
+    *e = (struct entry){ .early_ms = INT64_MAX, .early_from = INT64_MAX };
+    memset(entry_memories(s, e), 0, s->plan->memory_bytes);
     if (has_sessions(s->plan))
         *entry_sessions(s, e) = (struct sessions){ .floor_ms = INT64_MIN };
     else
@@ -220,6 +253,7 @@ void stream_entry_remove(struct stream *s, uint32_t index)
     struct entry *e = entry_at(s, index);
     leave(s, index);
     unlink_entry(s, index);
+    stream_early_remove(s, index);
     e->key_bytes = 0; /* nobody guesses it */
     e->after = s->vacant;
     s->vacant = index;

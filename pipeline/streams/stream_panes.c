@@ -64,19 +64,24 @@ static uint32_t merge(struct streams *all, const struct stream_plan *plan, struc
     return count;
 }
 
+static void bound(const struct stream_plan *plan, int64_t window, struct stream_result *result)
+{
+    result->start_ms = window * plan->pane_ms;
+    result->end_ms = (window + plan->window_panes) * plan->pane_ms;
+}
+
 static void tell_window(struct streams *all, struct stream *s, struct entry *e, int64_t window,
-                        bool forced)
+                        enum stream_result_kind kind)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
-    struct stream_result result = { .forced = forced };
+    struct stream_result result = { .kind = kind };
     if (merge(all, plan, p, window, &result.first_block) == 0)
         return;
-    s->counts.forced += forced;
+    result.forced = all->forced;
+    s->counts.forced += all->forced;
     result.revision = pane_at(plan, p, window)->revision++;
-    result.kind = result.revision == 0 ? STREAM_CLOSE : STREAM_REVISION;
-    result.start_ms = window * plan->pane_ms;
-    result.end_ms = (window + plan->window_panes) * plan->pane_ms;
+    bound(plan, window, &result);
     stream_tell(all, s, e, &result, all->merged);
 }
 
@@ -129,7 +134,7 @@ void panes_advance(struct streams *all, struct stream *s, struct entry *e)
         return;
     }
     for (int64_t window = p->fired; window < next && window < p->end; window += plan->slide_panes)
-        tell_window(all, s, e, window, false);
+        tell_window(all, s, e, window, STREAM_CLOSE);
     p->fired = next > p->fired ? next : p->fired;
     let_go(p, closed_to(plan, e));
     note_due(plan, p);
@@ -139,8 +144,20 @@ static void tell_from(struct streams *all, struct stream *s, struct entry *e, in
 {
     struct panes *p = entry_panes(s, e);
     int64_t window = p->fired > p->low ? p->fired : p->low;
+    all->forced = true;
     for (; window < behind && window < p->end; window += s->plan->slide_panes)
-        tell_window(all, s, e, window, true);
+        tell_window(all, s, e, window, STREAM_CLOSE);
+    all->forced = false;
+}
+
+void panes_early(struct streams *all, struct stream *s, struct entry *e)
+{
+    const struct stream_plan *plan = s->plan;
+    struct panes *p = entry_panes(s, e);
+    int64_t window = window_from(plan, e->early_from - plan->window_panes + 1);
+    int64_t open = p->fired > p->low ? p->fired : p->low;
+    for (window = window > open ? window : open; window < p->end; window += plan->slide_panes)
+        tell_window(all, s, e, window, STREAM_EARLY);
 }
 
 void panes_flush(struct streams *all, struct stream *s, struct entry *e)
@@ -205,6 +222,33 @@ static struct pane *pane_of_reading(const struct stream_plan *plan, struct panes
     return pane_in(plan, p, p->last_place);
 }
 
+/* By the fullest window that the reading is in and that is not closed. */
+static void judge(struct streams *all, struct stream *s, struct entry *e, int64_t number)
+{
+    const struct stream_plan *plan = s->plan;
+    struct panes *p = entry_panes(s, e);
+    struct stream_result result = { .kind = STREAM_EARLY };
+    int64_t window = window_from(plan, number - plan->window_panes + 1);
+    window = window > p->low ? window : p->low;
+    if (window > number || merge(all, plan, p, window, &result.first_block) == 0)
+        return;
+    bound(plan, window, &result);
+    stream_judge_reading(all, s, e, &result, all->merged);
+}
+
+static void revise(struct streams *all, struct stream *s, struct entry *e, int64_t number)
+{
+    const struct stream_plan *plan = s->plan;
+    struct panes *p = entry_panes(s, e);
+    int64_t window = window_from(plan, number - plan->window_panes + 1);
+    s->counts.late_partly += window < p->low;
+    window = window > p->low ? window : p->low;
+    for (; window <= number && window < p->fired; window += plan->slide_panes) {
+        bool first = pane_at(plan, p, window)->revision == 0; /* it was empty when it closed */
+        tell_window(all, s, e, window, first ? STREAM_CLOSE : STREAM_REVISION);
+    }
+}
+
 static int64_t needed_ms(const struct streams *all, const struct stream *s, const struct entry *e)
 {
     if (all->event_ms >= e->watermark_ms)
@@ -228,13 +272,12 @@ void panes_push(struct streams *all, struct stream *s, struct entry *e)
         reach(all, s, e, number);
     add(all, plan, pane_of_reading(plan, p, number));
     int64_t oldest = number - plan->window_panes + 1;
-    if (oldest >= p->fired && oldest >= p->low) /* it is late for none of its windows */
-        return;
-    int64_t window = window_from(plan, oldest);
-    s->counts.late_partly += window < p->low;
-    window = window > p->low ? window : p->low;
-    for (; window <= number && window < p->fired; window += plan->slide_panes)
-        tell_window(all, s, e, window, false);
+    if (oldest < p->fired || oldest < p->low) /* it is late for some of its windows */
+        revise(all, s, e, number);
+    if (plan->early_ms > 0 && number < e->early_from)
+        e->early_from = number;
+    if (plan->judges_readings)
+        judge(all, s, e, number);
 }
 
 /* --- keeping --- */

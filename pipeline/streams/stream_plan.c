@@ -18,7 +18,7 @@ static const struct expression_name OWN[STREAM_OWN_FIELDS] = {
     [FIELD_OF_SOURCE] = { { "source", 6 }, TYPE_TEXT },
 };
 
-static_assert((int)STREAM_FIELDS_MAX <= (int)EXPRESSION_SLOTS_MAX, "each field has a slot");
+static_assert((int)STREAM_FIELDS_MAX <= 64, "each field has a bit");
 
 void stream_fields_begin(struct stream_fields *fields)
 {
@@ -68,7 +68,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct stream_fault *fau
 static int compile_where(struct stream_plan *plan, struct stream_fault *fault)
 {
     const struct stream_config *c = plan->config;
-    const struct expression_scope scope = { plan->fields->names, plan->fields->count };
+    const struct expression_scope scope = { .names = plan->fields->names,
+                                            .count = plan->fields->count };
     struct expression_fault inside;
     plan->has_where = c->where[0] != '\0';
     if (!plan->has_where)
@@ -156,6 +157,13 @@ static int compile_windows(struct stream_plan *plan, struct stream_fault *fault)
     return 0;
 }
 
+/* A key's part, beside its windows. */
+static uint32_t entry_save_bytes(const struct stream_plan *plan)
+{
+    uint32_t memories = plan->memory_count * (plan->judges_readings ? 2 : 1);
+    return ENTRY_SAVE_BYTES + plan->config->key_bytes + memories * MEMORY_SAVE_BYTES;
+}
+
 /* A reading may take back two sessions and tell them as one, with one pushed out for want of room;
  * the watermark may have told each before. */
 static void derive_sessions(struct stream_plan *plan)
@@ -167,7 +175,7 @@ static void derive_sessions(struct stream_plan *plan)
         save += accumulator_save_bytes_max(plan->accumulators[i].accumulator.kind);
     plan->pane_bytes = (uint32_t)sizeof(struct session) + plan->state_bytes;
     plan->windows_max = sessions;
-    plan->save_bytes_max = ENTRY_SAVE_BYTES + plan->config->key_bytes + sessions * save;
+    plan->save_bytes_max = entry_save_bytes(plan) + sessions * save;
     plan->results_max = 2 * sessions + 4;
 }
 
@@ -178,7 +186,7 @@ static void derive_sizes(struct stream_plan *plan)
         save += accumulator_save_bytes_max(plan->accumulators[i].accumulator.kind);
     plan->pane_bytes = (uint32_t)sizeof(struct pane) + plan->state_bytes;
     plan->windows_max = plan->panes / plan->slide_panes + 1;
-    plan->save_bytes_max = ENTRY_SAVE_BYTES + plan->config->key_bytes + plan->panes * save;
+    plan->save_bytes_max = entry_save_bytes(plan) + plan->panes * save;
     /* A reading tells each open window of its key once, by the watermark or pushed out, and again
      * those that it is late for; so are those of a key that gives way to it. A timer does less. */
     uint32_t open = plan->panes / plan->slide_panes + 1;
@@ -186,17 +194,30 @@ static void derive_sizes(struct stream_plan *plan)
     plan->steps_max = plan->where.step_count;
     for (uint32_t i = 0; i < plan->argument_count; i++)
         plan->steps_max += plan->arguments[i].step_count;
+    for (uint32_t i = 0; plan->judges_readings && i < plan->derived_count; i++)
+        plan->steps_max += plan->derived[i].of.step_count;
+    for (uint32_t i = 0; i < plan->rule_count; i++)
+        if (plan->rules[i].config->on == STREAM_ON_READING)
+            plan->steps_max += plan->rules[i].when.step_count + plan->rules[i].observe.step_count;
 }
 
-/* What a state means: everything but how many keys there may be, and when they give way. */
-static uint64_t digest_of(const struct stream_config *c)
+static void add_text(struct hash_state *h, const char *text)
 {
+    hash_add(h, text, strlen(text) + 1);
+}
+
+/* What a state means: everything but how many keys there may be, when they give way, and what the
+ * rules say; but what these remember is a part of it. */
+static uint64_t digest_of(const struct stream_plan *plan)
+{
+    const struct stream_config *c = plan->config;
     static const struct hash_key key = { 0x7765697273747265u, 0x616d646967657374u };
     struct hash_state h;
     const int64_t numbers[] = { c->out_of_orderness_ms, c->lateness_ms, c->idle_ms,
                                 (int64_t)c->window, c->size_ms, c->slide_ms, c->panes_max,
                                 c->gap_ms, c->length_max_ms, c->sessions_max, c->key_bytes,
-                                c->final_only, c->key_count, c->aggregate_count };
+                                c->final_only, c->key_count, c->aggregate_count, c->early_ms,
+                                c->derived_count, plan->judges_readings };
     hash_begin(&h, key, 0);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         uint8_t bytes[8];
@@ -204,11 +225,17 @@ static uint64_t digest_of(const struct stream_config *c)
         put_i64(&w, numbers[i]);
         hash_add(&h, bytes, sizeof bytes);
     }
-    hash_add(&h, c->where, strlen(c->where) + 1);
+    add_text(&h, c->where);
     for (uint32_t i = 0; i < c->key_count; i++)
-        hash_add(&h, c->key[i].name, strlen(c->key[i].name) + 1);
+        add_text(&h, c->key[i].name);
     for (uint32_t i = 0; i < c->aggregate_count; i++)
-        hash_add(&h, c->aggregates[i].text, strlen(c->aggregates[i].text) + 1);
+        add_text(&h, c->aggregates[i].text);
+    for (uint32_t i = 0; i < c->derived_count; i++) {
+        add_text(&h, c->derived[i].name);
+        add_text(&h, c->derived[i].of);
+    }
+    for (uint32_t i = 0; i < plan->memory_count; i++)
+        hash_add(&h, &plan->memories[i].slot, 1);
     return hash_end64(&h);
 }
 
@@ -226,10 +253,12 @@ int stream_compile(struct stream_plan *plan, const struct stream_config *config,
         err = compile_aggregates(plan, fault);
     if (err == 0)
         err = compile_windows(plan, fault);
+    if (err == 0)
+        err = stream_rules_compile(plan, fault);
     if (err != 0)
         return err;
     derive_sizes(plan);
     derive_sessions(plan);
-    plan->digest = digest_of(config);
+    plan->digest = digest_of(plan);
     return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef PIPELINE_STREAMS_STREAM_PLAN_H
 #define PIPELINE_STREAMS_STREAM_PLAN_H
 
+#include "pipeline/detect/detector.h"
 #include "pipeline/reading.h"
 #include "pipeline/streams/accumulator.h"
 #include "pipeline/streams/expression.h"
@@ -15,6 +16,10 @@ enum {
     STREAM_KEY_FIELDS_MAX = 4,
     STREAM_AGGREGATES_MAX = 16,
     STREAM_ARGUMENTS_MAX = 8,    /* different ones of a stream's aggregates */
+    STREAM_DERIVED_MAX = 8,
+    STREAM_VALUES_MAX = STREAM_AGGREGATES_MAX + STREAM_DERIVED_MAX, /* of a result */
+    STREAM_RULES_MAX = 4,
+    STREAM_MEMORIES_MAX = 16,    /* different previous(x) and baseline(x) of a stream */
     STREAM_ACCUMULATORS_MAX = 32,
     STREAM_KEY_BYTES_MAX = 250,  /* of a key, packed */
     STREAM_FIELDS_MAX = 48,      /* names that expressions may use */
@@ -33,6 +38,23 @@ struct stream_name {
 
 struct stream_aggregate_text {
     char text[EXPRESSION_BYTES_MAX + 1]; /* "mean", "sum(amount * 2) as spent" */
+};
+
+struct stream_derived_config {
+    char name[READING_NAME_BYTES_MAX + 1];
+    char of[EXPRESSION_BYTES_MAX + 1];
+};
+
+enum stream_on { STREAM_ON_CLOSE, STREAM_ON_READING, STREAM_ON_EARLY };
+
+/* What is done with its verdicts (`for` and so on) is the engine's: a detector_config of this name
+ * that watches the metric STREAM_METRIC and the stream's name. */
+struct stream_rule_config {
+    char name[DETECTOR_NAME_BYTES_MAX + 1];
+    char when[EXPRESSION_BYTES_MAX + 1];
+    char observe[EXPRESSION_BYTES_MAX + 1]; /* what is told of it; empty: 1 */
+    enum stream_on on;
+    struct detector_config alert; /* severity, for, clear_after, ... */
 };
 
 struct stream_config {
@@ -56,6 +78,11 @@ struct stream_config {
     int64_t ttl_ms;              /* pipeline time; a key without a reading so long is forgotten */
     enum stream_limit at_limit;
     bool final_only;             /* nothing before the lateness has passed, and no revisions */
+    int64_t early_ms;            /* pipeline time; open windows are told so often; 0: not */
+    uint32_t derived_count;
+    struct stream_derived_config derived[STREAM_DERIVED_MAX];
+    uint32_t rule_count;
+    struct stream_rule_config rules[STREAM_RULES_MAX];
 };
 
 /* Names that may stand in expressions: a reading's own, then the further fields of all sources. */
@@ -93,6 +120,31 @@ struct stream_aggregate {
     double parameter;            /* quantile: which, 0 to 1 */
 };
 
+/* Slots of what derived values and rules see: a result. */
+enum stream_slot {
+    SLOT_START, SLOT_END, SLOT_KEY,
+    SLOT_VALUE = SLOT_KEY + STREAM_KEY_FIELDS_MAX,
+    SLOT_PREVIOUS = SLOT_VALUE + STREAM_VALUES_MAX,
+    SLOT_BASELINE = SLOT_PREVIOUS + STREAM_VALUES_MAX,
+    STREAM_SLOTS = SLOT_BASELINE + STREAM_VALUES_MAX
+};
+
+struct stream_derived {
+    char name[READING_NAME_BYTES_MAX + 1];
+    struct expression of;
+};
+
+struct stream_rule {
+    const struct stream_rule_config *config;
+    struct expression when, observe;
+};
+
+struct stream_memory {
+    uint8_t slot;                /* where expressions find it */
+    uint8_t value;               /* of a result: which */
+    bool baseline;               /* a mean of earlier ones; else the one before */
+};
+
 struct stream_plan {
     const struct stream_config *config;
     const struct stream_fields *fields;
@@ -106,6 +158,17 @@ struct stream_plan {
     struct stream_accumulator accumulators[STREAM_ACCUMULATORS_MAX];
     uint32_t aggregate_count;
     struct stream_aggregate aggregates[STREAM_AGGREGATES_MAX];
+    uint32_t derived_count;
+    struct stream_derived derived[STREAM_DERIVED_MAX];
+    uint32_t value_count;        /* of a result: aggregates, then what is derived */
+    struct stream_rule rules[STREAM_RULES_MAX];
+    uint32_t memory_count;
+    struct stream_memory memories[STREAM_MEMORIES_MAX];
+    uint32_t memory_bytes;       /* of a key; twice where readings are judged, which have theirs */
+    /* what each reading looks at stands together: */
+    uint32_t rule_count;
+    bool judges_readings;        /* a rule is on: reading */
+    int64_t early_ms;            /* the configuration's */
     uint64_t slots;              /* a bit for each field that the stream looks at */
     int64_t pane_ms;
     uint32_t window_panes;       /* in one window: 1 when tumbling */
@@ -130,6 +193,15 @@ struct stream_fault {
  * more panes than there may be. `config` and `fields` outlive the plan. */
 int stream_compile(struct stream_plan *plan, const struct stream_config *config,
                    const struct stream_fields *fields, struct stream_fault *fault);
+
+/* Name of the i-th value of a result. */
+const char *stream_value_name(const struct stream_plan *plan, uint32_t value);
+
+/* derive and rules (stream_rules_compile.c) */
+int stream_rules_compile(struct stream_plan *plan, struct stream_fault *fault);
+
+/* A stream's rules watch series of this metric, which no reading has: its name, behind this. */
+#define STREAM_METRIC "stream/"
 
 /* Bytes that one key takes in memory, its place in the tables included. */
 uint64_t stream_key_bytes(const struct stream_plan *plan);

@@ -37,30 +37,45 @@ static void drop(const struct stream_plan *plan, struct sessions *w, uint32_t i)
     w->count--;
 }
 
-static void tell(struct streams *all, struct stream *s, struct entry *e, struct session *session,
-                 bool forced)
+static struct stream_result result_of(const struct stream_plan *plan,
+                                      const struct session *session)
 {
-    struct stream_result result = {
-        .start_ms = session->first_ms, .end_ms = end_of(s->plan, session), .forced = forced,
-        .kind = session->told == 0 ? STREAM_CLOSE : STREAM_REVISION,
-        .revision = session->told, .first_block = session->first_block,
+    return (struct stream_result){
+        .start_ms = session->first_ms, .end_ms = end_of(plan, session),
+        .revision = session->revision, .first_block = session->first_block,
     };
-    session->told++;
-    s->counts.forced += forced;
+}
+
+static void tell(struct streams *all, struct stream *s, struct entry *e, struct session *session,
+                 enum stream_result_kind kind)
+{
+    struct stream_result result = result_of(s->plan, session);
+    result.kind = kind;
+    result.forced = all->forced;
+    session->revision++;
+    session->closed |= kind == STREAM_CLOSE;
+    session->changed = false;
+    s->counts.forced += all->forced;
     stream_tell(all, s, e, &result, state_of(session));
+}
+
+static void tell_forced(struct streams *all, struct stream *s, struct entry *e,
+                        struct session *session)
+{
+    all->forced = true;
+    tell(all, s, e, session, STREAM_CLOSE);
+    all->forced = false;
 }
 
 static void retract(struct streams *all, struct stream *s, struct entry *e,
                     struct session *session)
 {
-    if (session->told == 0)
+    session->closed = false;
+    if (session->revision == 0)
         return;
-    struct stream_result result = {
-        .start_ms = session->first_ms, .end_ms = end_of(s->plan, session),
-        .kind = STREAM_RETRACTION, .revision = session->told,
-        .first_block = session->first_block,
-    };
-    session->told = 0;
+    struct stream_result result = result_of(s->plan, session);
+    result.kind = STREAM_RETRACTION;
+    session->revision = 0;
     stream_tell(all, s, e, &result, NULL);
 }
 
@@ -77,8 +92,8 @@ void stream_sessions_advance(struct streams *all, struct stream *s, struct entry
     struct sessions *w = entry_sessions(s, e);
     for (uint32_t i = 0; i < w->count; i++) {
         struct session *session = session_at(plan, w, i);
-        if (session->told == 0 && end_of(plan, session) <= firing_ms(plan, e))
-            tell(all, s, e, session, false);
+        if (!session->closed && end_of(plan, session) <= firing_ms(plan, e))
+            tell(all, s, e, session, STREAM_CLOSE);
     }
     for (uint32_t i = w->count; i > 0; i--) {
         int64_t end_ms = end_of(plan, session_at(plan, w, i - 1));
@@ -91,8 +106,18 @@ void stream_sessions_flush(struct streams *all, struct stream *s, struct entry *
 {
     struct sessions *w = entry_sessions(s, e);
     for (uint32_t i = 0; i < w->count; i++)
-        if (session_at(s->plan, w, i)->told == 0)
-            tell(all, s, e, session_at(s->plan, w, i), true);
+        if (!session_at(s->plan, w, i)->closed)
+            tell_forced(all, s, e, session_at(s->plan, w, i));
+}
+
+void stream_sessions_early(struct streams *all, struct stream *s, struct entry *e)
+{
+    struct sessions *w = entry_sessions(s, e);
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct session *session = session_at(s->plan, w, i);
+        if (!session->closed && session->changed)
+            tell(all, s, e, session, STREAM_EARLY);
+    }
 }
 
 int64_t stream_sessions_idle_ms(const struct stream *s, struct entry *e)
@@ -102,7 +127,7 @@ int64_t stream_sessions_idle_ms(const struct stream *s, struct entry *e)
     int64_t end_ms = INT64_MIN;
     for (uint32_t i = 0; i < w->count; i++) {
         const struct session *session = session_at(plan, w, i);
-        if (session->told == 0 && end_of(plan, session) > end_ms)
+        if (!session->closed && end_of(plan, session) > end_ms)
             end_ms = end_of(plan, session);
     }
     if (end_ms == INT64_MIN)
@@ -133,8 +158,8 @@ static struct session *insert(struct streams *all, struct stream *s, struct entr
         struct session *oldest = session_at(plan, w, 0);
         if (all->event_ms < oldest->first_ms)
             return NULL;
-        if (oldest->told == 0)
-            tell(all, s, e, oldest, true);
+        if (!oldest->closed)
+            tell_forced(all, s, e, oldest);
         w->floor_ms = oldest->last_ms + 1;
         drop(plan, w, 0);
     }
@@ -211,8 +236,13 @@ void stream_sessions_push(struct streams *all, struct stream *s, struct entry *e
         s->counts.late++;
         return;
     }
+    session->changed = true;
     if (end_of(plan, session) <= firing_ms(plan, e))
-        tell(all, s, e, session, false);
+        tell(all, s, e, session, session->closed ? STREAM_REVISION : STREAM_CLOSE);
+    if (plan->judges_readings) {
+        struct stream_result result = result_of(plan, session);
+        stream_judge_reading(all, s, e, &result, state_of(session));
+    }
 }
 
 /* --- keeping --- */
@@ -228,7 +258,9 @@ void stream_sessions_save(const struct stream *s, struct entry *e, struct byte_w
         put_i64(w, session->first_ms);
         put_i64(w, session->last_ms);
         put_u64(w, session->first_block);
-        put_u32(w, session->told);
+        put_u32(w, session->revision);
+        put_bool(w, session->closed);
+        put_bool(w, session->changed);
         for (uint32_t a = 0; a < plan->accumulator_count; a++)
             accumulator_save(plan->accumulators[a].accumulator.kind,
                              state_of(session) + plan->accumulators[a].offset, w);
@@ -249,7 +281,9 @@ void stream_sessions_load(const struct stream *s, struct entry *e, struct byte_r
         session->first_ms = get_time(r);
         session->last_ms = get_time(r);
         session->first_block = get_u64(r);
-        session->told = get_u32(r);
+        session->revision = get_u32(r);
+        session->closed = get_bool(r);
+        session->changed = get_bool(r);
         for (uint32_t a = 0; a < plan->accumulator_count; a++)
             accumulator_load(plan->accumulators[a].accumulator.kind,
                              state_of(session) + plan->accumulators[a].offset, r);

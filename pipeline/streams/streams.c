@@ -24,9 +24,12 @@ struct streams *streams_init(const struct stream_set *set, struct hash_key key,
     uint8_t *merged = arena_take(arena, widest, 1);
     uint32_t names = set->count > 0 ? STREAM_FIELDS_MAX : 0;
     struct datum *fields = arena_take(arena, names, sizeof *fields);
+    uint32_t results = set->count > 0 ? STREAM_SLOTS : 0;
+    struct datum *result = arena_take(arena, results, sizeof *result);
     if (s != NULL)
         *s = (struct streams){ .set = set, .key = key, .streams = each, .look_ms = INT64_MAX,
-                               .slots = slots, .merged = merged, .fields = fields };
+                               .slots = slots, .merged = merged, .fields = fields,
+                               .result = result };
     return s;
 }
 
@@ -34,7 +37,16 @@ uint32_t streams_values_max(const struct stream_set *set)
 {
     uint32_t most = 0;
     for (uint32_t i = 0; i < set->count; i++)
-        most += set->plans[i].results_max * set->plans[i].aggregate_count;
+        most += set->plans[i].results_max * set->plans[i].value_count;
+    return most;
+}
+
+/* Of the key that the reading has, of one that gives way to it, and of its being forgotten. */
+uint32_t streams_verdicts_max(const struct stream_set *set)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < set->count; i++)
+        most += 3 * set->plans[i].rule_count;
     return most;
 }
 
@@ -42,21 +54,6 @@ struct stream_counts streams_counts(const struct streams *s, uint32_t stream)
 {
     assert(stream < s->set->count);
     return s->streams[stream].counts;
-}
-
-const char *stream_kind_name(enum stream_result_kind kind)
-{
-    switch (kind) {
-    case STREAM_CLOSE:
-        return "close";
-    case STREAM_REVISION:
-        return "revision";
-    case STREAM_RETRACTION:
-        return "retraction";
-    case STREAM_RESULT_KINDS:
-        break;
-    }
-    return "unknown";
 }
 
 /* --- a reading's fields --- */
@@ -153,30 +150,6 @@ void stream_add(struct streams *all, const struct stream_plan *plan, uint8_t *st
     }
 }
 
-void stream_tell(struct streams *all, struct stream *s, struct entry *e,
-                 struct stream_result *result, const uint8_t *state)
-{
-    const struct stream_plan *plan = s->plan;
-    struct stream_value values[STREAM_AGGREGATES_MAX];
-    s->counts.results += result->kind == STREAM_CLOSE;
-    s->counts.revisions += result->kind == STREAM_REVISION;
-    s->counts.retractions += result->kind == STREAM_RETRACTION;
-    if (all->out == NULL)
-        return;
-    for (uint32_t i = 0; i < plan->aggregate_count; i++) {
-        values[i] = (struct stream_value){ .name = text_of(plan->aggregates[i].name) };
-        if (state != NULL)
-            values[i].value = stream_aggregate_value(plan, i, state);
-    }
-    result->plan = plan;
-    result->stream = text_of(plan->config->name);
-    result->key = (struct text){ (const char *)entry_key(e), e->key_bytes };
-    result->count = plan->aggregate_count;
-    result->values = values;
-    result->last_block = all->moment.block;
-    all->out->result(all->out->ctx, result);
-}
-
 void stream_note_delay(struct stream *s, int64_t needed_ms)
 {
     int i = 0;
@@ -202,10 +175,13 @@ static void look_at(struct streams *s, int64_t t_ms)
 
 static void forget(struct streams *all, struct stream *s, uint32_t index)
 {
+    struct entry *e = entry_at(s, index);
     if (has_sessions(s->plan))
-        stream_sessions_flush(all, s, entry_at(s, index));
+        stream_sessions_flush(all, s, e);
     else
-        panes_flush(all, s, entry_at(s, index));
+        panes_flush(all, s, e);
+    stream_judge_end(all, s, e);
+    stream_judge_forgotten(all, s, e);
     stream_entry_remove(s, index);
 }
 
@@ -243,6 +219,15 @@ static void begin(struct streams *s, const struct stream_moment *moment,
     s->out = out;
 }
 
+static void wait_early(struct streams *all, struct stream *s, uint32_t index)
+{
+    int64_t early_ms = all->moment.t_ms + s->plan->config->early_ms;
+    if (entry_at(s, index)->early_ms < INT64_MAX)
+        return;
+    stream_early_add(s, index, early_ms);
+    look_at(all, early_ms);
+}
+
 static void take(struct streams *all, struct stream *s)
 {
     const struct stream_plan *plan = s->plan;
@@ -274,6 +259,10 @@ static void take(struct streams *all, struct stream *s)
         stream_sessions_push(all, s, e);
     else
         panes_push(all, s, e);
+    if (plan->rule_count > 0)
+        stream_judge_end(all, s, e);
+    if (plan->early_ms > 0)
+        wait_early(all, s, index);
     look_at(all, all->moment.t_ms + plan->config->idle_ms);
 }
 
@@ -291,28 +280,34 @@ void streams_take(struct streams *s, const struct record *record,
     s->out = NULL;
 }
 
+enum waiting { WAIT_EARLY, WAIT_IDLE, WAIT_TTL, WAITS };
+
 /* What waits at the head of a stream's list. */
-static int64_t deadline_of(const struct stream *s, enum entry_list list)
+static int64_t deadline_of(const struct stream *s, enum waiting what)
 {
     const struct stream_config *c = s->plan->config;
-    uint32_t first = s->lists[list].first;
+    uint32_t first = what == WAIT_EARLY  ? s->early.first
+                     : what == WAIT_IDLE ? s->lists[LIST_ACTIVE].first : s->lists[LIST_QUIET].first;
     if (first == STREAM_NONE)
         return INT64_MAX;
-    return entry_at(s, first)->last_t_ms + (list == LIST_ACTIVE ? c->idle_ms : c->ttl_ms);
+    const struct entry *e = entry_at(s, first);
+    if (what == WAIT_EARLY)
+        return e->early_ms;
+    return e->last_t_ms + (what == WAIT_IDLE ? c->idle_ms : c->ttl_ms);
 }
 
-/* The earliest; of equal ones the first stream's, and idleness before the end. */
-static int64_t earliest(const struct streams *s, uint32_t *stream, enum entry_list *list)
+/* The earliest; of equal ones the first stream's, and in the order above. */
+static int64_t earliest(const struct streams *s, uint32_t *stream, enum waiting *what)
 {
     int64_t earliest_ms = INT64_MAX;
     for (uint32_t i = 0; i < s->set->count; i++)
-        for (int l = 0; l < LISTS; l++) {
-            int64_t deadline_ms = deadline_of(&s->streams[i], (enum entry_list)l);
+        for (int w = 0; w < WAITS; w++) {
+            int64_t deadline_ms = deadline_of(&s->streams[i], (enum waiting)w);
             if (deadline_ms >= earliest_ms)
                 continue;
             earliest_ms = deadline_ms;
             *stream = i;
-            *list = (enum entry_list)l;
+            *what = (enum waiting)w;
         }
     return earliest_ms;
 }
@@ -320,10 +315,10 @@ static int64_t earliest(const struct streams *s, uint32_t *stream, enum entry_li
 int64_t streams_deadline(const struct streams *s, int64_t t_ms)
 {
     uint32_t stream;
-    enum entry_list list;
+    enum waiting what;
     if (s->look_ms > t_ms)
         return s->look_ms;
-    return earliest(s, &stream, &list);
+    return earliest(s, &stream, &what);
 }
 
 static void on_idle(struct streams *all, struct stream *s, uint32_t index)
@@ -333,27 +328,41 @@ static void on_idle(struct streams *all, struct stream *s, uint32_t index)
     if (to_ms > e->watermark_ms) {
         e->watermark_ms = to_ms;
         advance(all, s, e);
+        stream_judge_end(all, s, e);
     }
     stream_entry_move(s, index, LIST_QUIET);
+}
+
+static void on_early(struct streams *all, struct stream *s, uint32_t index)
+{
+    struct entry *e = entry_at(s, index);
+    stream_early_remove(s, index);
+    if (has_sessions(s->plan))
+        stream_sessions_early(all, s, e);
+    else
+        panes_early(all, s, e);
+    e->early_from = INT64_MAX;
+    stream_judge_end(all, s, e);
 }
 
 void streams_fire(struct streams *s, const struct stream_moment *moment,
                   const struct stream_out *out)
 {
     uint32_t stream = 0;
-    enum entry_list list = LIST_ACTIVE;
-    int64_t deadline_ms = earliest(s, &stream, &list);
+    enum waiting what = WAIT_IDLE;
+    int64_t deadline_ms = earliest(s, &stream, &what);
     assert(deadline_ms <= moment->t_ms);
     (void)deadline_ms;
     begin(s, moment, out);
     struct stream *fired = &s->streams[stream];
-    uint32_t index = fired->lists[list].first;
-    if (list == LIST_ACTIVE) {
-        on_idle(s, fired, index);
+    if (what == WAIT_EARLY) {
+        on_early(s, fired, fired->early.first);
+    } else if (what == WAIT_IDLE) {
+        on_idle(s, fired, fired->lists[LIST_ACTIVE].first);
     } else {
         fired->counts.expired++;
-        forget(s, fired, index);
+        forget(s, fired, fired->lists[LIST_QUIET].first);
     }
-    s->look_ms = earliest(s, &stream, &list);
+    s->look_ms = earliest(s, &stream, &what);
     s->out = NULL;
 }

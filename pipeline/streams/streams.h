@@ -16,6 +16,15 @@
  * by a late reading, it is taken back (a retraction under its bounds, without values) and told
  * under its new bounds.
  *
+ * With `early` a window that is open is told before its end too, so often while readings come
+ * (STREAM_EARLY). `derive` adds values computed of a result's others. Rules judge results: as a
+ * window closes, when it is told early, or after each reading, the fullest window that it is in; of
+ * several that are judged at once, one of which it is true counts. previous(x) and baseline(x) are
+ * of the windows of the key that closed before (the baseline: a mean that forgets, over about
+ * BASELINE_LENGTH of them, null before BASELINE_LEAST), null in revisions; in rules on readings, of
+ * what the earlier readings were judged by. A rule that is null of a result says nothing of it. A
+ * key that is forgotten is well again.
+ *
  * Keys stand in a table of fixed size. A key without a reading for `ttl` is forgotten; at the limit
  * a new one is refused, or the one longest without a reading is told and forgotten (counted, both).
  * A key that comes again begins anew: what was told of it stands, and is not revised.
@@ -40,10 +49,11 @@ enum stream_result_kind {
     STREAM_CLOSE,     /* the watermark, or idleness, has passed the window's end */
     STREAM_REVISION,  /* told before; a late reading came */
     STREAM_RETRACTION, /* told before, and no window any more: its session grew or was joined */
+    STREAM_EARLY,      /* it is open still */
     STREAM_RESULT_KINDS
 };
 
-/* "close", "revision", "retraction" */
+/* "close", "revision", "retraction", "early" */
 const char *stream_kind_name(enum stream_result_kind kind);
 
 struct stream_value {
@@ -84,7 +94,7 @@ struct stream_counts {
     uint64_t refused;     /* for want of room for their key */
     uint64_t evicted, expired; /* keys */
     uint64_t forced;      /* windows */
-    uint64_t results, revisions, retractions;
+    uint64_t results, revisions, retractions, early;
     uint64_t delays[STREAM_DELAYS + 1]; /* of those that had a key with room */
     uint32_t keys;
 };
@@ -95,11 +105,23 @@ struct streams; /* opaque; streams_state.h */
 struct streams *streams_init(const struct stream_set *set, struct hash_key key,
                              struct arena *arena);
 
+/* What a rule says of a key. One that is well is told only after one that was not. */
+struct stream_verdict {
+    const struct stream_plan *plan;
+    uint32_t rule;        /* of the plan */
+    struct text key;      /* packed */
+    bool anomalous;
+    double observed;
+    int64_t event_ms;
+};
+
 /* What else a reading is judged by. */
 struct stream_moment {
     int64_t t_ms;
     int64_t reached_ms;   /* event time that the watermark may follow */
     uint64_t block;
+    void *ctx;
+    void (*verdict)(void *ctx, const struct stream_verdict *verdict); /* in a rebuild too */
 };
 void streams_take(struct streams *s, const struct record *record,
                   const struct stream_moment *moment, const struct stream_out *out);
@@ -110,6 +132,10 @@ int64_t streams_deadline(const struct streams *s, int64_t t_ms);
 void streams_fire(struct streams *s, const struct stream_moment *moment,
                   const struct stream_out *out);
 
+enum { BASELINE_LENGTH = 20, BASELINE_LEAST = 5 };
+
+/* Verdicts of one streams_take, or one streams_fire, at most. */
+uint32_t streams_verdicts_max(const struct stream_set *set);
 /* Values in all results that one streams_take, or one streams_fire, makes at most. */
 uint32_t streams_values_max(const struct stream_set *set);
 

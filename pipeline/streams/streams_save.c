@@ -6,7 +6,7 @@
 
 enum {
     SET_SAVE_BYTES = 16,
-    STREAM_SAVE_BYTES = READING_NAME_BYTES_MAX + 168 + 8 * (STREAM_DELAYS + 1)
+    STREAM_SAVE_BYTES = READING_NAME_BYTES_MAX + 180 + 8 * (STREAM_DELAYS + 1)
 };
 
 size_t streams_part_bytes_max(const struct stream_set *set)
@@ -22,7 +22,7 @@ size_t streams_save_bytes_max(const struct stream_set *set)
     size_t bytes = SET_SAVE_BYTES;
     for (uint32_t i = 0; i < set->count; i++)
         bytes += STREAM_SAVE_BYTES +
-                 (size_t)set->plans[i].config->keys_max * set->plans[i].save_bytes_max;
+                 (size_t)set->plans[i].config->keys_max * (4u + set->plans[i].save_bytes_max);
     return bytes;
 }
 
@@ -30,7 +30,7 @@ static void save_counts(const struct stream_counts *c, struct byte_writer *w)
 {
     const uint64_t all[] = { c->taken, c->without_key, c->late, c->late_partly, c->refused,
                              c->evicted, c->expired, c->forced, c->results, c->revisions,
-                             c->retractions };
+                             c->retractions, c->early };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         put_u64(w, all[i]);
     for (int i = 0; i <= STREAM_DELAYS; i++)
@@ -41,11 +41,16 @@ static void load_counts(struct stream_counts *c, struct byte_reader *r)
 {
     uint64_t *all[] = { &c->taken, &c->without_key, &c->late, &c->late_partly, &c->refused,
                         &c->evicted, &c->expired, &c->forced, &c->results, &c->revisions,
-                        &c->retractions };
+                        &c->retractions, &c->early };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         *all[i] = get_u64(r);
     for (int i = 0; i <= STREAM_DELAYS; i++)
         c->delays[i] = get_u64(r);
+}
+
+static uint32_t memories(const struct stream_plan *plan)
+{
+    return plan->memory_count * (plan->judges_readings ? 2 : 1);
 }
 
 /* Its length goes in first and is set right afterwards. */
@@ -57,6 +62,12 @@ static void save_entry(const struct stream *s, uint32_t index, struct byte_write
     put_i64(w, e->watermark_ms);
     put_i64(w, e->last_t_ms);
     put_text(w, (struct text){ (const char *)entry_key(e), e->key_bytes });
+    put_u8(w, e->alarmed);
+    put_i64(w, e->early_from);
+    for (uint32_t i = 0; i < memories(s->plan); i++) {
+        put_f64(w, entry_memories(s, e)[i].value);
+        put_u32(w, entry_memories(s, e)[i].count);
+    }
     if (has_sessions(s->plan))
         stream_sessions_save(s, e, w);
     else
@@ -74,6 +85,25 @@ static uint32_t list_length(const struct stream *s, enum entry_list list)
     for (uint32_t i = s->lists[list].first; i != STREAM_NONE; i = entry_at(s, i)->after)
         count++;
     return count;
+}
+
+/* Who waits to be told early, by their places among those that were saved, and since when. */
+static void save_early(const struct stream *s, struct byte_writer *w,
+                       void (*part)(void *ctx, struct byte_writer *w), void *ctx)
+{
+    uint32_t count = 0, place = 0;
+    for (int l = 0; l < LISTS; l++)
+        for (uint32_t e = s->lists[l].first; e != STREAM_NONE; e = entry_at(s, e)->after)
+            entry_at(s, e)->place = place++;
+    for (uint32_t e = s->early.first; e != STREAM_NONE; e = entry_at(s, e)->early_after)
+        count++;
+    put_u32(w, count);
+    for (uint32_t e = s->early.first; e != STREAM_NONE; e = entry_at(s, e)->early_after) {
+        put_u32(w, entry_at(s, e)->place);
+        put_i64(w, entry_at(s, e)->early_ms);
+        if (part != NULL)
+            part(ctx, w);
+    }
 }
 
 void streams_save(const struct streams *s, struct byte_writer *w,
@@ -96,6 +126,7 @@ void streams_save(const struct streams *s, struct byte_writer *w,
                 if (part != NULL)
                     part(ctx, w);
             }
+        save_early(stream, w, part, ctx);
     }
 }
 
@@ -116,6 +147,11 @@ static void load_entry(struct streams *all, struct stream *s, enum entry_list li
     need(r, text.bytes > 0 && text.bytes <= s->plan->config->key_bytes);
     if (r->failed)
         return;
+    uint8_t alarmed = get_u8(r);
+    int64_t early_from = get_i64(r);
+    need(r, alarmed >> STREAM_RULES_MAX == 0);
+    if (r->failed)
+        return;
     memcpy(key.bytes, text.at, text.bytes);
     key.used = text.bytes;
     need(r, stream_entry_find(all, s, &key) == STREAM_NONE);
@@ -128,6 +164,13 @@ static void load_entry(struct streams *all, struct stream *s, enum entry_list li
     struct entry *e = entry_at(s, index);
     e->watermark_ms = watermark_ms;
     e->last_t_ms = last_t_ms;
+    e->alarmed = alarmed;
+    e->early_from = early_from;
+    for (uint32_t i = 0; i < memories(s->plan); i++) {
+        struct remembered *to = &entry_memories(s, e)[i];
+        *to = (struct remembered){ get_finite(r), get_u32(r) };
+        need(r, to->count <= BASELINE_LENGTH);
+    }
     if (has_sessions(s->plan))
         stream_sessions_load(s, e, r);
     else
@@ -158,6 +201,27 @@ static void load_list(struct streams *all, struct stream *s, enum entry_list lis
     }
 }
 
+/* Of those that were skipped nobody waits; the others were entered one behind the other. */
+static void load_early(struct stream *s, uint32_t active, uint32_t skip_active,
+                       uint32_t skip_quiet, struct byte_reader *r)
+{
+    uint32_t count = get_u32(r);
+    int64_t before_ms = -TIME_MS_MAX;
+    for (uint32_t i = 0; i < count && !r->failed; i++) {
+        uint32_t place = get_u32(r), list = place < active ? 0 : active;
+        uint32_t skip = place < active ? skip_active : skip_quiet;
+        int64_t early_ms = get_time(r);
+        need(r, early_ms >= before_ms);
+        before_ms = early_ms;
+        if (r->failed || s == NULL || place - list < skip)
+            continue;
+        uint32_t index = place - skip - (list > 0 ? skip_active : 0);
+        need(r, index < s->used && entry_at(s, index)->early_ms == INT64_MAX);
+        if (!r->failed)
+            stream_early_add(s, index, early_ms);
+    }
+}
+
 static void load_stream(struct streams *all, struct byte_reader *r, uint64_t *known,
                         uint32_t *reset)
 {
@@ -183,6 +247,7 @@ static void load_stream(struct streams *all, struct byte_reader *r, uint64_t *kn
         s->counts = counts; /* keys are counted as they come */
     load_list(all, s, LIST_ACTIVE, active, over - over_quiet, r);
     load_list(all, s, LIST_QUIET, quiet, over_quiet, r);
+    load_early(s, active, over - over_quiet, over_quiet, r);
     if (s != NULL)
         s->counts.evicted += over;
 }

@@ -13,8 +13,9 @@
 
 enum {
     PANE_SAVE_BYTES = 20,        /* of a pane's head, saved */
-    SESSION_SAVE_BYTES = 28,     /* of a session, likewise */
-    ENTRY_SAVE_BYTES = 80        /* of an entry, without its key and windows */
+    SESSION_SAVE_BYTES = 30,     /* of a session, likewise */
+    ENTRY_SAVE_BYTES = 104,      /* of an entry, without its key, memories and windows */
+    MEMORY_SAVE_BYTES = 12
 };
 
 struct pane {
@@ -41,8 +42,9 @@ struct panes {
 struct session {
     int64_t first_ms, last_ms;   /* event times of its first and last reading */
     uint64_t first_block;
-    uint32_t told;               /* times, under these bounds */
-    uint32_t unused;
+    uint32_t revision;           /* times told under these bounds */
+    bool closed;                 /* the watermark has passed it */
+    bool changed;                /* since it was told early, or at all */
     /* then the accumulators: plan.state_bytes */
 };
 
@@ -54,21 +56,31 @@ struct sessions { /* of one key, sorted by first_ms */
 
 enum entry_list { LIST_ACTIVE, LIST_QUIET, LISTS };
 
+struct remembered {
+    double value;
+    uint32_t count;              /* of values in it; of what was before: 1, or 0: nothing was */
+};
+
 struct entry {
     int64_t watermark_ms;        /* INT64_MIN before the first reading */
     int64_t last_t_ms;
+    int64_t early_ms;            /* t at which its open windows are told; INT64_MAX: not waiting */
+    int64_t early_from;          /* first pane that changed since they were */
+    uint32_t early_before, early_after; /* in the list of those that wait for that */
+    uint32_t place;              /* among all that are being saved; no state */
     uint32_t before, after;      /* in its list, or the next vacant one */
     uint32_t hash;
     uint32_t guess;              /* who came after this one last time; no state */
     uint8_t list;
     uint8_t key_bytes;
-    /* then the key: config.key_bytes; then struct panes, or struct sessions */
+    uint8_t alarmed;             /* a bit for each rule that told that it is not well */
+    /* then the key: config.key_bytes; what is remembered; struct panes, or struct sessions */
 };
 
 struct stream {
     const struct stream_plan *plan;
     uint8_t *entries;            /* [keys_max][entry_bytes] */
-    size_t entry_bytes, panes_at;
+    size_t entry_bytes, memories_at, panes_at;
     uint32_t *table;             /* index + 1; 0: vacant */
     uint32_t table_mask;
     uint32_t used;               /* entries that were ever taken, the first ones */
@@ -76,7 +88,7 @@ struct stream {
     uint32_t found;              /* the entry found last; no state */
     struct {
         uint32_t first, last;
-    } lists[LISTS];
+    } lists[LISTS], early;       /* sorted by early_ms: all wait equally long */
     struct stream_counts counts;
 };
 
@@ -89,9 +101,16 @@ struct streams {
     uint8_t *merged;             /* a pane's accumulators, of the widest stream */
     /* of the call under way: */
     const struct stream_out *out;
+    bool forced;                 /* windows are told for want of room */
     struct stream_moment moment;
     int64_t event_ms;
     struct datum *fields;        /* [STREAM_FIELDS_MAX]: its reading's */
+    struct datum *result;        /* [STREAM_SLOTS]: the one that is judged */
+    struct judged {              /* by each rule of the stream at hand, since the step began */
+        bool known, anomalous;
+        double observed;
+        int64_t event_ms;
+    } judged[STREAM_RULES_MAX];
 };
 
 static inline struct entry *entry_at(const struct stream *s, uint32_t index)
@@ -102,6 +121,11 @@ static inline struct entry *entry_at(const struct stream *s, uint32_t index)
 static inline uint8_t *entry_key(struct entry *e)
 {
     return (uint8_t *)(e + 1);
+}
+
+static inline struct remembered *entry_memories(const struct stream *s, struct entry *e)
+{
+    return (struct remembered *)((uint8_t *)e + s->memories_at);
 }
 
 static inline struct panes *entry_panes(const struct stream *s, struct entry *e)
@@ -117,11 +141,19 @@ static inline struct sessions *entry_sessions(const struct stream *s, struct ent
 /* streams.c: what all windows share */
 /* Evaluate the aggregates' arguments of the present reading into these accumulators. */
 void stream_add(struct streams *all, const struct stream_plan *plan, uint8_t *state);
+/* The present reading needs this lateness to be in all its windows. */
+void stream_note_delay(struct stream *s, int64_t needed_ms);
+
+/* stream_rules.c: results, what is derived from them, and what the rules say */
 /* Tell a window: bounds, kind and revision are given; state NULL: all its values are null. */
 void stream_tell(struct streams *all, struct stream *s, struct entry *e,
                  struct stream_result *result, const uint8_t *state);
-/* The present reading needs this lateness to be in all its windows. */
-void stream_note_delay(struct stream *s, int64_t needed_ms);
+/* The present reading is in this window, which is judged by the rules that are on: reading. */
+void stream_judge_reading(struct streams *all, struct stream *s, struct entry *e,
+                          const struct stream_result *window, const uint8_t *state);
+/* The step is over for this key: what the rules said goes out. */
+void stream_judge_end(struct streams *all, struct stream *s, struct entry *e);
+void stream_judge_forgotten(struct streams *all, struct stream *s, struct entry *e);
 
 /* stream_keys.c: who is known */
 struct stream_key {
@@ -143,6 +175,8 @@ uint32_t stream_entry_make(const struct streams *all, struct stream *s,
                            const struct stream_key *key);
 void stream_entry_remove(struct stream *s, uint32_t index);
 void stream_entry_move(struct stream *s, uint32_t index, enum entry_list to); /* to its end */
+void stream_early_add(struct stream *s, uint32_t index, int64_t early_ms); /* it is not waiting */
+void stream_early_remove(struct stream *s, uint32_t index); /* also where it is not */
 
 /* stream_panes.c: a key's windows */
 size_t panes_bytes(const struct stream_plan *plan);
@@ -152,6 +186,8 @@ void panes_advance(struct streams *all, struct stream *s, struct entry *e);
 void panes_push(struct streams *all, struct stream *s, struct entry *e);
 /* Where idleness moves the watermark to; INT64_MIN: nothing waits to be told. */
 int64_t panes_idle_ms(const struct stream *s, struct entry *e);
+/* Tell the open windows that changed since they were told so. */
+void panes_early(struct streams *all, struct stream *s, struct entry *e);
 /* Tell all that was not told: the key goes. */
 void panes_flush(struct streams *all, struct stream *s, struct entry *e);
 void panes_save(const struct stream *s, struct entry *e, struct byte_writer *w);
@@ -161,6 +197,7 @@ void panes_load(const struct stream *s, struct entry *e, struct byte_reader *r);
 size_t stream_sessions_bytes(const struct stream_plan *plan);
 void stream_sessions_advance(struct streams *all, struct stream *s, struct entry *e);
 void stream_sessions_push(struct streams *all, struct stream *s, struct entry *e);
+void stream_sessions_early(struct streams *all, struct stream *s, struct entry *e);
 int64_t stream_sessions_idle_ms(const struct stream *s, struct entry *e);
 void stream_sessions_flush(struct streams *all, struct stream *s, struct entry *e);
 void stream_sessions_save(const struct stream *s, struct entry *e, struct byte_writer *w);

@@ -94,7 +94,10 @@ sources:
     payload: {{readings: "", metric: /m, value: /v, time: /t, sequence: /n, unit: /u, fields: {{quality: /q}}}}
 streams:
   - {{name: all, key: [device, metric], where: "metric != 'mode'", window: {{size: 1s}}, lateness: 5s,
-     out_of_orderness: 500ms, idle: 1s, aggregates: [count, mean, min, max]}}
+     out_of_orderness: 500ms, idle: 1s, aggregates: [count, mean, min, max], early: 300ms,
+     derive: [{{name: spread, of: max - min}}, {{name: growth, of: mean / previous(mean)}}],
+     rules: [{{name: wide, when: spread > 90, observe: spread, clear_after: 0s, chatter: false}},
+             {{name: full, when: count > 20, on: reading, severity: minor}}]}}
   - {{name: good, key: [quality, metric], where: "value > 3", window: {{type: hopping, size: 2s, slide: 500ms}},
      lateness: 5s, out_of_orderness: 5s, idle: 1s, aggregates: [count, sum(value) as sum]}}
 commit: {{max_age: 100ms}}
@@ -251,6 +254,22 @@ def check_kept(place, db):
                                             "/api/results?stream=all&from=noon")] == [400, 404, 400, 400]
 
 
+def check_rules(place, db):
+    """Each window that a rule is true of had an alert, and others had none; what was derived is what it is derived of."""
+    kept = [json.loads(line) for line in place.weir("streams", "results", "all", "--json").splitlines()]
+    assert all(r["values"]["spread"] == r["values"]["max"] - r["values"]["min"] for r in kept)
+    assert any(r["values"]["growth"] is not None for r in kept) and all(r["kind"] != "early" for r in kept)
+    wide = {r["key"]["device"] + "/" + r["key"]["metric"] for r in kept if r["values"]["spread"] > 90}
+    told = collections.defaultdict(set)
+    with sqlite3.connect(place.path("cloud.db")) as cloud:
+        for device, rule in cloud.execute("SELECT device, rule FROM alerts WHERE metric = 'stream/all'"):
+            told[rule].add(device)
+    assert wide and told["wide"] == wide, (wide, dict(told))
+    assert told["full"] == {"/".join(r["key"].values()) for r in kept if r["values"]["count"] > 20}, dict(told)
+    early = json.loads(place.weir("streams", "--json").splitlines()[0])["early"]
+    assert early > 0, "nothing was told early"
+
+
 def check_schemas(lines):
     try:
         import jsonschema
@@ -290,6 +309,7 @@ def a_real_run(place):
     windows, hops = check_results(want, db), check_streams(want, db)
     check_streams_command(place, want)
     check_kept(place, db)
+    check_rules(place, db)
     alerts = {row[0]: row[1] for row in db["alerts"] if row[2] == "raised"}
     ours = {a["id"]: a["revision"] for a in map(json.loads, place.weir("alerts", "--json").splitlines())}
     assert alerts == ours, (alerts, ours)

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         { { "metric", 6 }, TYPE_TEXT }, { { "value", 5 }, TYPE_ANY },
         { { "time", 4 }, TYPE_NUMBER }, { { "x", 1 }, TYPE_ANY },
     };
-    const struct expression_scope scope = { names, SLOTS };
+    const struct expression_scope scope = { .names = names, .count = SLOTS };
     if (bytes == 0)
         return 0;
     char *text = malloc(bytes);

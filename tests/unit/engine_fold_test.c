@@ -67,7 +67,10 @@ static void configure_streams(struct bench *b)
         { .name = "hops", .key_count = 1, .key = { { "device" } }, .out_of_orderness_ms = 2000, .lateness_ms = 9000,
           .idle_ms = 15000, .window = STREAM_HOPPING, .size_ms = 10000, .slide_ms = 2500, .keys_max = DEVICES,
           .key_bytes = 64, .ttl_ms = 3600000, .aggregate_count = 4,
-          .aggregates = { { "count" }, { "sum" }, { "stddev" }, { "rate" } } },
+          .aggregates = { { "count" }, { "sum" }, { "stddev" }, { "rate" } }, .early_ms = 4000, .derived_count = 1,
+          .derived = { { "growth", "sum / previous(sum)" } }, .rule_count = 2,
+          .rules = { { .name = "burst", .when = "count > 1.5 * baseline(count)", .observe = "growth", .on = STREAM_ON_CLOSE },
+                     { .name = "apart", .when = "stddev > 9 and growth > 0.1", .observe = "stddev", .on = STREAM_ON_READING } } },
         { .name = "few", .where = "value > 52 or metric == 'state'", .key_count = 2,
           .key = { { "metric" }, { "device" } }, .lateness_ms = 5000, .idle_ms = 5000, .size_ms = 5000, .keys_max = 4,
           .key_bytes = 64, .ttl_ms = 9000, .at_limit = STREAM_EVICT, .aggregate_count = 1,
@@ -80,6 +83,10 @@ static void configure_streams(struct bench *b)
     for (int i = 0; i < 2; i++)
         assert_int_equal(stream_compile(&plans[i], &configs[i], &fields, &fault), 0);
     b->config.streams = (struct stream_set){ 2, plans };
+    for (uint32_t i = 0; i < 2; i++) {
+        bench_rule(b, DETECTOR_LIMIT, configs[0].rules[i].name);
+        strcpy(b->rules[b->config.rule_count - 1].metric, "stream/hops");
+    }
 }
 
 static void mix_late(void *ctx, const struct record *record)
@@ -89,8 +96,7 @@ static void mix_late(void *ctx, const struct record *record)
 
 static void configure(struct bench *b, int64_t reorder_ms)
 {
-    bench_configure(b, DEVICES, DEVICES * METRICS);
-    configure_streams(b);
+    bench_configure(b, DEVICES, DEVICES * METRICS + 2 * DEVICES);
     b->config.reorder_ms = reorder_ms;
     b->config.reorder_slots = 4;
     b->config.idle_ms = 20000;
@@ -120,6 +126,7 @@ static void configure(struct bench *b, int64_t reorder_ms)
     bench_rule(b, DETECTOR_SHIFT, "shift");
     bench_rule(b, DETECTOR_RATE, "rate");
     bench_rule(b, DETECTOR_BASELINE, "baseline");
+    configure_streams(b);
     for (uint32_t i = 0; i < b->config.rule_count; i++) {
         b->rules[i].escalate_after_ms = 1000 * (i % 3);
         b->rules[i].escalate_score = 1.5;

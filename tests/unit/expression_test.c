@@ -17,7 +17,7 @@ static const struct expression_name NAMES[SLOTS] = {
     { { "metric", 6 }, TYPE_TEXT }, { { "value", 5 }, TYPE_ANY },  { { "time", 4 }, TYPE_NUMBER },
     { { "zone.id", 7 }, TYPE_ANY }, { { "odd name", 8 }, TYPE_ANY }, { { "flag", 4 }, TYPE_BOOLEAN },
 };
-static const struct expression_scope SCOPE = { NAMES, SLOTS };
+static const struct expression_scope SCOPE = { .names = NAMES, .count = SLOTS };
 
 static struct datum number(double x)
 {

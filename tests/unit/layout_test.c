@@ -27,7 +27,8 @@ static const struct form states[] = { { 10, 0xe97f724e783209c3 }, { 11, 0x085b38
                                       { 16, 0xff6403bb7bd8877e },
                                       { 17, 0xefb42080b428011b },
                                       { 18, 0xf0b53a572f32090e },
-                                      { 19, 0xcfb2bdf012723412 } };
+                                      { 19, 0xcfb2bdf012723412 },
+                                      { 20, 0xb1468f07222ae7f1 } };
 static const struct form blocks[] = { { 1, 0x7235d7091aa441a2 } };
 
 static uint64_t digest_of(const void *at, size_t bytes)
@@ -57,6 +58,8 @@ static void configure_stream(struct bench *b)
         .window = STREAM_HOPPING, .size_ms = 10000, .slide_ms = 2500, .keys_max = 40, .key_bytes = 64,
         .ttl_ms = 60000, .at_limit = STREAM_EVICT, .aggregate_count = 6,
         .aggregates = { { "count" }, { "sum" }, { "stddev" }, { "range" }, { "first" }, { "last" } },
+        .early_ms = 3000, .derived_count = 1, .derived = { { "growth", "sum / previous(sum)" } }, .rule_count = 1,
+        .rules = { { .name = "burst", .when = "count > baseline(count)", .observe = "growth", .on = STREAM_ON_READING } },
     };
     static struct stream_config visits = {
         .name = "visits", .key_count = 1, .key = { { "device" } }, .lateness_ms = 9000, .idle_ms = 15000,
