@@ -143,6 +143,11 @@ fuzz_libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
 worlds: all ## Live through N seeded worlds from seed FROM (N=10000 FROM=1)
 	$(B)/weir-sim world --count $(N) --from $(FROM)
 
+.PHONY: planted-streams streams-whole
+planted-streams: test-packages ## Plant each bug of tests/unit/planted, which the property test of streams must find
+	@tests/unit/planted_test.py
+streams-whole: test-packages $(B)/tests/streams_test ## 10,000 random streams against the oracle, of which `make test` takes a part
+	@STREAMS=10000 $(B)/tests/streams_test
 planted: all test-packages ## Plant each bug of tests/world/planted and count the worlds until it is found
 	@tests/world/planted_test.py --search
 

@@ -107,7 +107,7 @@ static void run(struct stage *g, int round)
         record.reading.device = (struct text){ device, 9 };
         record.reading.value.number = 20 + (double)(i * 31 % 997) / 100;
         streams_take(g->streams, &record,
-                     &(struct stream_moment){ g->t_ms, record.event_time_ms, (uint64_t)round + 1 }, &out);
+                     &(struct stream_moment){ .t_ms = g->t_ms, .reached_ms = record.event_time_ms, .block = (uint64_t)round + 1 }, &out);
     }
     g->ns[round] = (now_ns() - from) / READINGS;
 }

@@ -883,6 +883,7 @@ static void live(uint64_t seed)
         o.keys[k].known = false;
     int64_t wall_ms = 1700000000000 + (int64_t)rnd_below(&chance, 100000);
     double scale = rnd_below(&chance, 3) == 0 ? 1e6 : 10;
+    int64_t heard[KEYS] = { 0 };
     for (int i = 0; i < 120; i++) {
         int64_t step = rnd_below(&chance, 40) == 0 ? 20000 + (int64_t)rnd_below(&chance, 60000)
                                                    : 1 + (int64_t)rnd_below(&chance, 1500);
@@ -897,6 +898,17 @@ static void live(uint64_t seed)
             event_ms += (int64_t)rnd_below(&chance, 120000);  /* a clock that is ahead */
         if (rnd_below(&chance, 8) == 0)
             event_ms -= event_ms % c.size_ms;                 /* at the bound */
+        if (rnd_below(&chance, 12) == 0 && heard[key] + c.gap_ms <= wall_ms && heard[key] != 0)
+            event_ms = heard[key] + c.gap_ms - (int64_t)rnd_below(&chance, 2); /* of another session, or just not */
+        heard[key] = event_ms;
+        int64_t edge_ms = event_ms - event_ms % c.size_ms + c.out_of_orderness_ms + c.lateness_ms -
+                          (int64_t)rnd_below(&chance, 2);
+        if (rnd_below(&chance, 12) == 0 && edge_ms <= wall_ms) { /* just before what ended there is closed, and then */
+            take_reading(&g, key, edge_ms, wall_ms, scale > 10 ? 1e6 : 1);
+            oracle_take(&o, key, edge_ms, wall_ms, scale > 10 ? 1e6 : 1);
+            readings_in_all++;
+            event_ms -= event_ms % c.size_ms + 1;
+        }
         double value = (double)(int64_t)((rnd_unit(&chance) - 0.3) * 1000) / 1000 * scale + (scale > 10 ? 1e6 : 0);
         int times = rnd_below(&chance, 20) == 0 ? 2 : 1;      /* repeated */
         for (; times > 0; times--) {
