@@ -41,9 +41,10 @@ enum lane { LANE_ALERTS, LANE_RESULTS, LANE_RAW, LANES };
 enum {
     STORE_PIECE_BYTES = 64 * 1024,  /* of a checkpoint, a commit */
     STORE_PAYLOAD_BYTES_MAX = 256 * 1024, /* of one outbox row, before it is compressed */
-    STORE_SCHEMA_VERSION = 6,
+    STORE_SCHEMA_VERSION = 7,
     STORE_TRIES_KEPT = 16,          /* of a dead letter's failed tries; the last ones */
     STORE_CONTRACTS_MAX = 64,       /* kept: the latest accepted */
+    STORE_NUMBERINGS_MAX = 64,      /* kept: the latest */
     STORE_SESSION_BYTES_MAX = 1024  /* of one session's row */
 };
 
@@ -165,6 +166,7 @@ struct batch {
     struct checkpoint_piece checkpoint;
     const struct contract *contracts; /* accepted with this commit */
     uint32_t contract_count;
+    struct text numbering;       /* of this block and those behind it; empty: the one before */
     const struct session_change *sessions; /* made in this order; PUT replaces */
     uint32_t session_count;
     const struct receipt_row *receipts;
@@ -287,6 +289,12 @@ int store_kept_read(struct store *store, const struct kept_query *query, uint8_t
 
 /* The contract of this name as it was last accepted; WEIR_ENOTFOUND, WEIR_ECORRUPT. */
 int store_contract_read(struct store *store, const char *name, struct contract *contract);
+
+/* The numbering by which this block is written, into `to`; *from: the block that began it. *used 0:
+ * none is known.
+ *   WEIR_EFULL  it needs more room than `bytes` */
+int store_numbering_read(struct store *store, uint64_t block, uint8_t *to, size_t bytes,
+                         uint64_t *from, size_t *used);
 
 /* Call back for every session, then for every exchange, in order of their numbers; a slice is valid
  * within its call. Exchanges of a session that has no row do not occur. */

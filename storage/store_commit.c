@@ -59,7 +59,7 @@ static int64_t pages_needed(const struct batch *b)
     if (b->checkpoint.bytes.at != NULL)
         pages += pages_for(b->checkpoint.bytes.bytes);
     pages += b->contract_count * pages_for(CONTRACT_BYTES_MAX);
-    pages += pages_for(sessions_bytes(b));
+    pages += pages_for(sessions_bytes(b)) + (int64_t)pages_for(b->numbering.bytes);
     pages += 2 * b->letter_change_count;
     for (uint32_t i = 0; i < b->kept_count; i++) /* with its places in two indexes */
         pages += 2 + (int64_t)b->kept[i].body.bytes / STORE_PAGE_BYTES;
@@ -171,6 +171,8 @@ static int batch_write(struct store *s, const struct batch *b, int64_t pages)
         err = checkpoint_write(s, &b->checkpoint);
     if (err == 0)
         err = contracts_write(s, b);
+    if (err == 0)
+        err = numbering_write(s, b);
     if (err == 0)
         err = sessions_write(s, b);
     return err == 0 ? store_state_write(s) : err;

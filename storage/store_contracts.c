@@ -34,6 +34,40 @@ int contracts_write(struct store *s, const struct batch *b)
     return sql_run(s, SQL_CONTRACT_TRIM);
 }
 
+int numbering_write(struct store *s, const struct batch *b)
+{
+    if (b->numbering.bytes == 0)
+        return 0;
+    sql_i64(s, SQL_NUMBERING_WRITE, 1, (int64_t)b->block);
+    sql_blob(s, SQL_NUMBERING_WRITE, 2, b->numbering);
+    int err = sql_run(s, SQL_NUMBERING_WRITE);
+    if (err != 0)
+        return err;
+    sql_i64(s, SQL_NUMBERING_TRIM, 1, STORE_NUMBERINGS_MAX);
+    return sql_run(s, SQL_NUMBERING_TRIM);
+}
+
+int store_numbering_read(struct store *s, uint64_t block, uint8_t *to, size_t bytes,
+                         uint64_t *from, size_t *used)
+{
+    int err = store_ready(s);
+    *from = 0;
+    *used = 0;
+    if (err != 0)
+        return err;
+    sql_i64(s, SQL_NUMBERING_READ, 1, block < INT64_MAX ? (int64_t)block : INT64_MAX);
+    int row = sql_next(s, SQL_NUMBERING_READ);
+    if (row != 1)
+        return row;
+    struct text numbering = sql_column_bytes(s, SQL_NUMBERING_READ, 1);
+    *from = (uint64_t)sql_column(s, SQL_NUMBERING_READ, 0);
+    *used = numbering.bytes;
+    if (numbering.bytes <= bytes)
+        memcpy(to, numbering.at, numbering.bytes);
+    sql_end(s, SQL_NUMBERING_READ);
+    return numbering.bytes <= bytes ? 0 : WEIR_EFULL;
+}
+
 int store_contract_read(struct store *s, const char *name, struct contract *contract)
 {
     int err = store_ready(s);

@@ -44,6 +44,7 @@ enum sql {
     SQL_KEPT_DELETE, SQL_KEPT_FORGET, SQL_KEPT_PLACE, SQL_KEPT_WALK, SQL_KEPT_KEYS, SQL_KEPT_READ,
     SQL_PIECE_WRITE, SQL_PIECE_READ, SQL_PIECE_TRIM,
     SQL_CONTRACT_WRITE, SQL_CONTRACT_READ, SQL_CONTRACT_TRIM,
+    SQL_NUMBERING_WRITE, SQL_NUMBERING_READ, SQL_NUMBERING_TRIM,
     SQL_SESSION_WRITE, SQL_SESSION_DELETE, SQL_SESSION_READ, SQL_SESSION_TRIM,
     SQL_EXCHANGE_WRITE, SQL_EXCHANGE_DELETE, SQL_EXCHANGE_READ,
     SQL_RECEIPT_WRITE, SQL_RECEIPT_READ, SQL_RECEIPT_TRIM,
@@ -176,6 +177,7 @@ int results_drop(struct store *s, uint32_t rows);
 
 /* --- store_contracts.c --------------------------------------------------------------------- */
 int contracts_write(struct store *s, const struct batch *b);
+int numbering_write(struct store *s, const struct batch *b);
 
 /* --- store_sessions.c ---------------------------------------------------------------------- */
 int sessions_write(struct store *s, const struct batch *b);

@@ -25,6 +25,7 @@ static const char *const STEPS[STORE_SCHEMA_VERSION] = {
      "CREATE UNIQUE INDEX result_window ON result(stream, start, key, end);"
      "CREATE TABLE latest(stream BLOB, key BLOB, result INTEGER, PRIMARY KEY(stream, key))"
      " WITHOUT ROWID;"),
+    "CREATE TABLE numbering(block INTEGER PRIMARY KEY, bytes BLOB);",
 };
 
 static int migrate_step(struct store *s, const char *step, int version)

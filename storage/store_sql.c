@@ -90,6 +90,11 @@ static const char *const SQL_TEXT[SQLS] = {
     [SQL_CONTRACT_READ] = "SELECT bytes FROM contract WHERE name = ?1",
     [SQL_CONTRACT_TRIM] = "DELETE FROM contract WHERE name NOT IN "
                           "(SELECT name FROM contract ORDER BY block DESC LIMIT ?1)",
+    [SQL_NUMBERING_WRITE] = "INSERT OR REPLACE INTO numbering(block, bytes) VALUES(?1, ?2)",
+    [SQL_NUMBERING_READ] = "SELECT block, bytes FROM numbering WHERE block <= ?1 "
+                           "ORDER BY block DESC LIMIT 1",
+    [SQL_NUMBERING_TRIM] = "DELETE FROM numbering WHERE block NOT IN "
+                           "(SELECT block FROM numbering ORDER BY block DESC LIMIT ?1)",
     [SQL_SESSION_WRITE] = "INSERT OR REPLACE INTO session(id, bytes) VALUES(?1, ?2)",
     [SQL_SESSION_DELETE] = "DELETE FROM session WHERE id = ?1",
     [SQL_SESSION_READ] = "SELECT id, bytes FROM session ORDER BY id",

@@ -32,6 +32,7 @@ struct api *api_init(const struct config *config, struct arena *arena)
                          .bytes_max = bytes_max,
                          .letters = letters,
                          .results = results,
+                         .numbered_from = UINT64_MAX,
                          .tail = tail,
                          .text = text,
                          .store_text = store_text };

@@ -4,6 +4,7 @@
 
 #include "firmware/api/api.h"
 #include "firmware/budget.h"
+#include "firmware/config/numbering.h"
 #include "firmware/api/prometheus.h"
 #include "pipeline/codec/json_writer.h"
 #include "pipeline/pressure/survey.h"
@@ -68,6 +69,8 @@ struct api {
     size_t bytes_max;
     struct dead_letter *letters;
     struct kept_result *results;
+    struct numbering numbering; /* of the block that is exported */
+    uint64_t numbered_from;     /* UINT64_MAX: none was read */
     struct tail_entry *tail;
     char *text;       /* [API_TEXT_BYTES] */
     char *store_text; /* [API_STORE_BYTES] */

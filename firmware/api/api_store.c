@@ -171,7 +171,7 @@ static void put_fields(const struct api *api, struct json_writer *w, const struc
 {
     struct byte_reader in = { .at = (const uint8_t *)reading->extra.at,
                               .bytes = reading->extra.bytes };
-    bool known = reading->source < api->config->source_count;
+    bool known = reading->source < api->numbering.source_count;
     json_key(w, "fields");
     json_object(w);
     while (in.used < in.bytes && !in.failed) {
@@ -184,7 +184,7 @@ static void put_fields(const struct api *api, struct json_writer *w, const struc
         if (in.failed || index >= READING_FIELDS_MAX)
             break;
         const char *name =
-            known ? api->config->sources[reading->source].field_names[index] : "";
+            known ? api->numbering.sources[reading->source].fields[index] : "";
         char numbered[16];
         (void)snprintf(numbered, sizeof numbered, "field%u", index);
         json_key(w, name[0] != '\0' ? name : numbered);
@@ -311,8 +311,8 @@ static size_t print_record(const struct api *api, uint64_t block, uint64_t posit
     if (record->kind == RECORD_READING || record->kind == RECORD_REJECT ||
         record->kind == RECORD_SOURCE || record->kind == RECORD_GONE) {
         json_key(&w, "source");
-        bool known = record->reading.source < api->config->source_count;
-        json_string(&w, known ? api->config->sources[record->reading.source].name : "?");
+        bool known = record->reading.source < api->numbering.source_count;
+        json_string(&w, known ? api->numbering.sources[record->reading.source].name : "?");
     }
     if (record->kind == RECORD_CONFIG)
         put_store(&w, api);
@@ -334,6 +334,24 @@ static bool is_asked_for(const struct question *q, const struct record *record)
            (record->kind == RECORD_READING &&
             text_equal(record->reading.device, text_of(q->device)) &&
             text_equal(record->reading.metric, text_of(q->metric)));
+}
+
+/* By which numbers the block is written; where that is not known, by the present ones. */
+static int learn_numbering(struct api *api, struct store *store, uint64_t block)
+{
+    uint8_t packed[NUMBERING_BYTES_MAX];
+    uint64_t from = 0;
+    size_t bytes = 0;
+    int error = store_numbering_read(store, block, packed, sizeof packed, &from, &bytes);
+    if (error != 0)
+        return error;
+    if (from == api->numbered_from)
+        return 0;
+    api->numbered_from = from;
+    if (bytes == 0 || !numbering_unpack((struct text){ (const char *)packed, (uint32_t)bytes },
+                                        &api->numbering))
+        numbering_of(api->config, &api->numbering);
+    return 0;
 }
 
 /* The block that api->bytes holds, from `skip` on. False: it did not fit, or is damaged. */
@@ -376,6 +394,9 @@ static void ask_export(struct api *api, struct store *store)
             q->next[0] = '\0';
             return;
         }
+        q->error = learn_numbering(api, store, block);
+        if (q->error != 0)
+            return;
         from = block + 1;
         (void)snprintf(q->next, sizeof q->next, "%llu.0", (unsigned long long)from);
         more = export_block(api, block, bytes, block == q->from ? q->skip : 0);

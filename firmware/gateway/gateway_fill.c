@@ -462,6 +462,8 @@ void fill_seal(struct gateway *g)
     b->rows = f->rows;
     b->letters = f->letters;
     b->letter_changes = f->letter_changes;
+    b->numbering = g->numbering_told;
+    g->numbering_told = (struct text){ NULL, 0 };
     b->kept = f->kept;
     b->sessions = f->sessions;
     receipts_seal(g, f);

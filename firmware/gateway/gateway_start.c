@@ -128,6 +128,9 @@ struct fold { /* what rebuilding takes; lives in memory that main gives back */
     uint8_t *block;
     size_t block_bytes;
     uint64_t readings, bytes;
+    struct numbering now;
+    uint64_t numbered_from;      /* first block of the numbering below; UINT64_MAX: none was read */
+    struct renumbering renumbering;
 };
 
 void start_engine_anew(struct gateway *g)
@@ -137,14 +140,43 @@ void start_engine_anew(struct gateway *g)
     g->engine = engine_init(&g->config->engine, &again);
 }
 
+/* How the numbers of this block are meant, in the present ones. */
+static int learn_numbering(struct fold *f, uint64_t block)
+{
+    uint8_t packed[NUMBERING_BYTES_MAX];
+    struct numbering then;
+    uint64_t from = 0;
+    size_t bytes = 0;
+    int error = store_numbering_read(f->store, block, packed, sizeof packed, &from, &bytes);
+    if (error == WEIR_EFULL)
+        bytes = 0;
+    else if (error != 0)
+        return error;
+    if (from == f->numbered_from)
+        return 0;
+    f->numbered_from = from;
+    bool known = bytes > 0 &&
+                 numbering_unpack((struct text){ (const char *)packed, (uint32_t)bytes }, &then);
+    f->renumbering = (struct renumbering){ .same = true };
+    if (known)
+        f->renumbering = renumbering_from(&then, &f->now);
+    return 0;
+}
+
 static int fold_block(struct fold *f, uint64_t number, size_t bytes)
 {
     struct record record;
+    struct decoder *idle = &f->g->decoder; /* it has nothing to decode yet */
+    struct byte_writer room = { idle->extra, idle->extra_bytes, 0, false };
     int error = block_open(f->reader, (struct text){ (const char *)f->block, (uint32_t)bytes });
     if (error != 0)
         return error;
     engine_begin_block(f->g->engine, number);
+    error = learn_numbering(f, number);
+    if (error != 0)
+        return error;
     while ((error = block_next(f->reader, &record)) == 1) {
+        renumber(&f->renumbering, &record, &room);
         engine_apply(f->g->engine, &record, NULL);
         f->readings += record.kind == RECORD_READING;
     }
@@ -270,6 +302,24 @@ static void journal_start(struct gateway *g)
         gateway_on_source(g, source, false);
 }
 
+/* The first batch tells the store by which numbers it and what follows are written, unless it knows
+ * that. */
+static int note_numbering(struct fold *f, const struct store_recovery *recovery)
+{
+    uint8_t packed[NUMBERING_BYTES_MAX];
+    uint64_t from = 0;
+    size_t bytes = 0;
+    int error = store_numbering_read(f->store, recovery->last_block, packed, sizeof packed, &from,
+                                     &bytes);
+    if (error != 0 && error != WEIR_EFULL)
+        return error;
+    struct text now = numbering_pack(&f->now, f->g->numbering);
+    bool same = error == 0 && bytes == now.bytes && memcmp(packed, now.at, bytes) == 0;
+    if (!same)
+        f->g->numbering_told = now;
+    return 0;
+}
+
 int gateway_recover(struct gateway *g, struct store *store, const struct store_recovery *recovery,
                     struct hal_time now, struct fold_memory memory, char *why)
 {
@@ -277,7 +327,9 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
                       .store = store,
                       .reader = memory.reader,
                       .block = memory.block,
-                      .block_bytes = memory.block_bytes };
+                      .block_bytes = memory.block_bytes,
+                      .numbered_from = UINT64_MAX };
+    numbering_of(g->config, &f.now);
     adopt(g, recovery, now);
     assert(g->config->engine.store.k0 == recovery->store_id[0]);
     assert(g->config->engine.store.k1 == recovery->store_id[1]);
@@ -287,6 +339,8 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
         error = fold_journal(&f, block + 1, why);
     if (error == 0)
         error = receipts_load(g, store);
+    if (error == 0)
+        error = note_numbering(&f, recovery);
     if (error != 0)
         return error;
     if (block == 0)

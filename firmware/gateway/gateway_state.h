@@ -2,6 +2,7 @@
 #ifndef FIRMWARE_GATEWAY_STATE_H
 #define FIRMWARE_GATEWAY_STATE_H
 
+#include "firmware/config/numbering.h"
 #include "firmware/gateway/gateway.h"
 #include "pipeline/codec/codec_results.h"
 #include "pipeline/codec/envelope.h"
@@ -279,6 +280,8 @@ struct gateway {
     int64_t recovered_in_ms;
     char config_digest_hex[2][65]; /* the present one, and the one before */
     int digest_at;
+    uint8_t numbering[NUMBERING_BYTES_MAX]; /* the present one, packed */
+    struct text numbering_told; /* by the next batch; empty: the store has it */
 };
 
 /* gateway.c: applied, and journalled. WEIR_EAGAIN: no room before the next commit. */

@@ -866,7 +866,7 @@ static void migrates_a_version_1_file(void **state)
     commit(b, &batch);
     bench_close(b);
     damage(b, "DROP TABLE contract; DROP TABLE session; DROP TABLE exchange; DROP TABLE receipt; "
-              "DROP TABLE letter_try; DROP TABLE result; DROP TABLE latest; ALTER TABLE letters DROP COLUMN device; "
+              "DROP TABLE letter_try; DROP TABLE result; DROP TABLE latest; DROP TABLE numbering; ALTER TABLE letters DROP COLUMN device; "
               "PRAGMA user_version = 1");
     assert_int_equal(bench_open(b), 0);
     assert_true(!b->found.created && !b->found.set_aside && b->found.last_block == 1);
