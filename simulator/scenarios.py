@@ -8,6 +8,7 @@ compared with what oracle.py, which knows nothing of panes and sketches, makes o
 gateway's journal has them: every window of every key, each value. Then the journal is replayed twice, which must come to the
 same bits. Exit 0 when all agree."""
 import argparse
+import datetime
 import glob
 import http.client
 import importlib.util
@@ -135,6 +136,9 @@ class Cloud:
             time.sleep(0.05)
         lanes = self.start(["mosquitto_sub", "-p", port, "-q", "1", "-c", "-i", "cloud", "-F", "%t %x", "-t", f"{topic}/alerts",
                             "-t", f"{topic}/results"], stdout=subprocess.PIPE)
+        self.arrivals = open(os.path.join(directory, "arrivals"), "w+")
+        self.processes.append(self.start(["mosquitto_sub", "-p", port, "-q", "1", "-F", "%U %x", "-t", f"{topic}/alerts"],
+                                         stdout=self.arrivals))
         receiver = self.start([os.path.join(ROOT, "docs", "examples", "receiver.py"), self.database], stdin=lanes.stdout,
                               stdout=subprocess.PIPE)
         receipts = self.start(["mosquitto_pub", "-p", port, "-q", "1", "-r", "-l", "-t", f"{topic}/receipt"], stdin=receiver.stdout)
@@ -148,6 +152,7 @@ class Cloud:
             process.terminate()
             process.wait(20)
         self.log.close()
+        self.arrivals.close()
 
     def rows(self):
         """As Gateway.rows has them, of the table that is upserted."""
@@ -174,6 +179,19 @@ class Cloud:
                         raise Wrong(f"{path}: twice, or not of this hour: {row}")
                     rows[window] = row["values"]
         return rows
+
+
+    def alerts(self):
+        """Who has had one, and the seconds from an alert's making to the cloud, at most."""
+        db, took_s = sqlite3.connect(self.database), 0
+        devices = {device for device, in db.execute("SELECT device FROM alerts WHERE alert_id IS NOT NULL")}
+        db.close()
+        with open(self.arrivals.name) as lines:
+            for arrived, payload in (line.split(" ", 1) for line in lines):
+                event = json.loads(bytes.fromhex(payload))
+                made = datetime.datetime.fromisoformat(event["recordedtime"].replace("Z", "+00:00")).timestamp()
+                took_s = max(took_s, float(arrived) - made) if event["type"] == "dev.weir.alert.v1" else took_s
+        return devices, took_s
 
 
 def differences(rows, expected):
@@ -242,6 +260,16 @@ def compare_cloud(cloud, oracle, expected):
     return ["in the cloud: " + one for one in problems + list(differences(cloud.rows_of_files(oracle.STREAM), expected))]
 
 
+def compare_alerts(cloud, oracle, gateway):
+    """Those of an oracle that knows any: whose they are, what the rule is worth, and when they came."""
+    must, may, wanted = oracle.alarmed(gateway.events())
+    got, took_s = cloud.alerts()
+    problems = [f"no alert for {', '.join(sorted(must - got))}"] if must - got else []
+    problems += [f"alerts that nobody expected for {', '.join(sorted(got - may))}"] if got - may else []
+    return problems, (f"; alerts for {len(got)} keys as the oracle has them, in the cloud within {took_s:.1f} s of being made: "
+                      f"of {len(wanted)} that are bad {len(wanted - got)} missed, {len(got - wanted)} that are not")
+
+
 def replay(directory):
     """Twice, and each time to the same bits: nothing is counted again."""
     for _ in range(2):
@@ -262,6 +290,10 @@ def run(name, options, directory):
         if cloud is not None:
             report["problems"] += compare_cloud(cloud, oracle, expected)
             report["where"] += ", in the cloud's table, and in files by hour"
+        if hasattr(oracle, "alarmed"):
+            problems, said = compare_alerts(cloud, oracle, gateway)
+            report["problems"] += problems
+            report["where"] += said
     finally:
         gateway.stop()
         if cloud is not None:

@@ -44,9 +44,9 @@ def sliding_by(events, key, size_ms, slide_ms, out_of_orderness_ms, lateness_ms)
     return told, late
 
 
-def sessions_by(events, key, gap_ms, out_of_orderness_ms, lateness_ms):
+def sessions_by(events, key, gap_ms, out_of_orderness_ms, lateness_ms, look=None):
     """The same of sessions: events of which none is `gap` or more after the one before it. An event too late for a session of
-    its own still joins one that is open."""
+    its own still joins one that is open. `look` is shown a key and its session as each event makes it."""
     told, late = {}, 0
     for of, all_of_key in by_key(events, key).items():
         watermark_ms, live, done = None, [], []  # lists of events, by time
@@ -60,6 +60,8 @@ def sessions_by(events, key, gap_ms, out_of_orderness_ms, lateness_ms):
                 continue
             joined = sorted([event] + [e for one in near for e in one], key=lambda e: e.t_ms)
             live = [one for one in live if one not in near] + [joined]
+            if look is not None:
+                look(of, joined)
             watermark_ms = max(watermark_ms or 0, event.t_ms - out_of_orderness_ms)
         for one in done + live:
             if one[-1].t_ms + gap_ms <= watermark_ms:

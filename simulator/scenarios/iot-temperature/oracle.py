@@ -14,3 +14,18 @@ def expected(events):
                         "first": exactly(first.number), "last": exactly(last.number),
                         "delta": (last.number - first.number, abs(last.number) / 10**12)}
     return rows, late
+
+
+def alarmed(events):
+    """Devices that must have an alert: with a spike after a hundred readings that came in its turn (what a detector sees of a device
+    goes by event time); those that may; and those with any spike."""
+    must, spiked, seen, newest_ms = set(), set(), {}, {}
+    for e in events:
+        in_turn = e.t_ms > newest_ms.get(e.device, 0)
+        newest_ms[e.device] = max(newest_ms.get(e.device, 0), e.t_ms)
+        seen[e.device] = seen.get(e.device, 0) + 1
+        if e.fields["spike"]:
+            spiked.add(e.device)
+            if in_turn and seen[e.device] > 150:
+                must.add(e.device)
+    return must, spiked, spiked
