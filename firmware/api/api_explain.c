@@ -24,7 +24,11 @@ static void put_explanation(struct json_writer *w, const struct alert_view *view
     const struct alert *a = view->alert;
     char unless[EXPLAIN_BYTES];
     bool band = a->peak.low <= a->peak.high;
+    bool of_stream = view->metric.bytes >= strlen(STREAM_METRIC) &&
+                     memcmp(view->metric.at, STREAM_METRIC, strlen(STREAM_METRIC)) == 0;
     explain_unless(view, unless);
+    if (of_stream)
+        (void)snprintf(unless, sizeof unless, "results that the rule's `when` is not true of");
     json_key(w, "low");
     if (band && a->peak.low > -READING_NUMBER_MAX)
         json_number(w, a->peak.low);

@@ -230,5 +230,11 @@ int cli_explain(int argc, char **argv)
     print_figures(told);
     if (json_view_at(told, "terms").bytes > 0 && print_terms(told) != CLI_OK)
         return CLI_PROBLEM;
+    char metric[80];
+    json_view_text(told, "alert.metric", metric, sizeof metric);
+    if (strncmp(metric, "stream/", 7) == 0) {
+        (void)printf("\n`weir streams results %s` shows what the rule judged\n", metric + 7);
+        return CLI_OK;
+    }
     return print_readings(&around);
 }

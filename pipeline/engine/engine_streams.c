@@ -88,7 +88,8 @@ static bool has_room(const struct engine *e, uint32_t device, uint32_t bytes)
 
 /* A device that is known was heard last by another of its series, also after a restart, which goes
  * by when that was. */
-static uint32_t make_series(struct engine *e, uint32_t device, struct text name, struct text metric)
+static uint32_t make_series(struct engine *e, uint32_t device, struct text name, struct text metric,
+                            int64_t event_ms)
 {
     if (device == ENGINE_NONE)
         device = engine_device_make(e, name);
@@ -98,6 +99,7 @@ static uint32_t make_series(struct engine *e, uint32_t device, struct text name,
         e->devices[device].last_series = heard;
     else
         e->series[series].last_t_ms = e->t_ms;
+    e->series[series].last_event_ms = event_ms;
     return series;
 }
 
@@ -127,7 +129,7 @@ static void on_verdict(void *ctx, const struct stream_verdict *told)
         return;
     }
     if (series == ENGINE_NONE)
-        series = make_series(e, device, device_text, metric_text);
+        series = make_series(e, device, device_text, metric_text, told->event_ms);
     struct watch *w = watch_of(e, series, told->plan->rules[told->rule].config->name);
     if (w == NULL) /* engine_init's caller gave the stream's rules and not their alerts */
         return;

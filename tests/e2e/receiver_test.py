@@ -15,7 +15,7 @@ import time
 import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import ROOT, Place, run_cases, skip_without, wait_until  # noqa: E402
+from weir_e2e import ROOT, WEIR, Place, run_cases, skip_without, wait_until  # noqa: E402
 
 EXAMPLE = os.path.join(ROOT, "docs/examples/receiver.py")
 GUIDE = os.path.join(ROOT, "docs/receiver.md")
@@ -319,6 +319,8 @@ def a_real_run(place):
         lines = f.read().splitlines(keepends=True)
     check_schemas(lines)
     print(f"  {len(db['readings'])} readings, {windows} windows, {hops} of a stream, {raised} alerts in {len(lines)} messages")
+    again = subprocess.run([WEIR, "replay", "--store", place.path("data/weir.db")], capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0 and again.stdout.startswith("identical"), again.stdout + again.stderr
     chance = random.Random(2)
     for round_ in range(3):
         order = lines + chance.choices(lines, k=len(lines) // 2)
