@@ -8,6 +8,7 @@
  * of readings: its mean keeps 0.6 of itself. */
 static const double HOUR_KEPT_LOG = -0.51082562376599068; /* log(0.6) */
 static const float HOUR_S = 3600;
+static const double PART_SMALL = 1.0 / 400; /* 9 s */
 enum { VISITS_MAX = 65000, VISITS_BORROWED = 3 };
 enum { WEEK_HOURS = 7 * SEASON_HOURS, HOUR_OF_1970 = 4 * SEASON_HOURS }; /* a Thursday */
 
@@ -206,11 +207,12 @@ struct season_view season_at(struct season *s, int64_t time_ms, float level, boo
     return (struct season_view){ s->every_day, (uint16_t)(all < VISITS_MAX ? all : VISITS_MAX) };
 }
 
-/* 1 - 0.6^part for 0 < part <= 1: the series of 1 - exp(x), x = part log(0.6), to 1e-12. */
+/* 1 - 0.6^part for 0 < part <= 1: the series of 1 - exp(x), x = part log(0.6), to 1e-12 of it. The
+ * interval is another one at nearly every reading, and each member is a division. */
 static float replaced(double part)
 {
     double x = part * HOUR_KEPT_LOG, sum = 1;
-    for (int n = 12; n >= 2; n--)
+    for (int n = part < PART_SMALL ? 4 : 12; n >= 2; n--)
         sum = 1 + x / n * sum;
     return (float)(-x * sum);
 }

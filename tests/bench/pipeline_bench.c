@@ -85,7 +85,7 @@ static void make_messages(uint64_t second)
     uint64_t chance = second;
     for (uint32_t i = 0; i < MESSAGES; i++) {
         uint64_t n = second + i / DEVICES;
-        int64_t time_ms = EPOCH_MS + (int64_t)n * 1000 + i % DEVICES;
+        int64_t time_ms = EPOCH_MS + (int64_t)n * 1000 + i % DEVICES + (int64_t)(rnd(&chance) % 8);
         double value = 20 + i % 10 + noise(&chance);
         int bytes = snprintf(messages[i].at, MESSAGE_BYTES,
                              "{\"device\":\"dev-%04u\",\"time\":%lld,\"sequence\":%llu,"
