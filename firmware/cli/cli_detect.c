@@ -34,6 +34,8 @@ static const char help[] =
     "Exit status: 0 done, with alarms or without, 1 a file can't be read or written, 2 not\n"
     "understood.\n";
 
+enum { LEARNING_READINGS = 300, LEARNING_MS = 86400000 }; /* of `learning`, by default */
+
 struct alarm {
     struct plot_alarm plot;
     uint32_t line;
@@ -74,8 +76,7 @@ static void *list_add(struct list *list)
 /* As the gateway marks them, by default. */
 static bool is_learning(const struct detection *d, int64_t time_ms)
 {
-    const struct detector_kind_ops *ops = detector_ops(DETECTOR_BASELINE);
-    return d->taken < ops->learning_readings || time_ms - d->first_ms < ops->learning_ms;
+    return d->taken < LEARNING_READINGS || time_ms - d->first_ms < LEARNING_MS;
 }
 
 static struct alarm *alarm_at(const struct detection *d, size_t index)

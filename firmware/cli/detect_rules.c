@@ -130,6 +130,8 @@ static void *make_engine(struct desk *d, const char *names)
         .rules_per_series = RULES_MAX,
         .window = { .size_ms = 3600000, .slots = 2 },
         .idle_ms = 3600000,
+        .learning_readings = 300, /* by default */
+        .learning_ms = 86400000,
         .dedup = { .ranges = 1, .keep = 1 },
         .sources = &d->source,
         .source_count = 1,

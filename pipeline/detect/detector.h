@@ -142,10 +142,6 @@ struct detector_kind_ops {
     const char *name; /* in configurations: "limit", "shift", ... */
     uint32_t state_bytes; /* <= DETECTOR_STATE_BYTES; 0: keeps nothing */
     bool learns;          /* what is usual comes from the series itself; else a person has set it */
-    /* Where it learns: what it must have seen before its alerts are not marked as learning, even
-     * where the configuration asks for less. */
-    uint32_t learning_readings;
-    int64_t learning_ms;
     /* Judge a reading, then learn from it. Returns whether it is anomalous; *verdict is written
      * where it is, and where it was asked for: nearly always nobody wants it. */
     bool (*on_reading)(const struct detector_input *in, void *state, struct verdict *verdict);

@@ -269,9 +269,7 @@ static bool judge(struct engine *e, const struct subject *of, const struct verdi
 
 static bool is_learning(const struct engine *e, const struct series *s, enum detector_kind kind)
 {
-    const struct detector_kind_ops *ops = detector_ops(kind);
-    return ops->learns && (engine_is_learning(e, s) || s->readings < ops->learning_readings ||
-                           s->span_ms < ops->learning_ms);
+    return detector_ops(kind)->learns && engine_is_learning(e, s);
 }
 
 /* Mostly the alert only holds its place for what it remembers. */
