@@ -85,6 +85,7 @@ def faults(place):
     [dead] = [case["dead"] for case in said if "dead" in case]
     print(f"a device that says nothing any more: {100 * dead['found']:.1f} % of {dead['trials']} silent within 3 of its own intervals, or 3 minutes; "
           f"of those that were away for a fifth of their time before, {dead['irregular_found']} of {dead['irregular']}; {dead['silences']} gaps in the series as they are called silence")
+    print(f"  strictly, every device alike: within 3 median gaps {100 * dead['strict']:.1f} %, within 3 of its 95th percentile, with a min_silence of none, {100 * dead['strict_p95']:.1f} %")
     if dead["found"] < 0.99:
         wrong.append("a dead device is found too late")
     for rule in rules:
