@@ -530,8 +530,8 @@ static void learning_ends_for_open_alerts(void **state)
     bench_end(&b);
 }
 
-/* A kind may need longer than the configuration asks for: the baseline 300 readings, and a day. */
-static void a_kind_may_learn_longer(void **state)
+/* As many readings as the configuration asks for, and as long: both. */
+static void learning_takes_readings_and_time(void **state)
 {
     (void)state;
     static const struct {
@@ -546,6 +546,8 @@ static void a_kind_may_learn_longer(void **state)
         struct bench b;
         bench_configure(&b, 4, 4);
         b.config.dedup.keep = 4;
+        b.config.learning_readings = 300;
+        b.config.learning_ms = 86400000;
         bench_rule(&b, DETECTOR_BASELINE, "usual");
         bench_init_configured(&b);
         for (int n = 0; n < CASES[i].readings; n++)
@@ -864,7 +866,7 @@ int main(void)
         cmocka_unit_test(text_moves_the_watermark_only),
         cmocka_unit_test(limit_alert_has_its_context),
         cmocka_unit_test(learning_ends_for_open_alerts),
-        cmocka_unit_test(a_kind_may_learn_longer),
+        cmocka_unit_test(learning_takes_readings_and_time),
         cmocka_unit_test(people_acknowledge_and_shelve),
         cmocka_unit_test(the_next_alert_is_shelved_too),
         cmocka_unit_test(cool_down_keeps_an_alert_from_the_lists),
