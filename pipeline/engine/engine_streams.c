@@ -37,10 +37,40 @@ static void append_number(struct name *name, double number)
     append(name, digits, (uint32_t)bytes);
 }
 
-/* A longer one ends with 32 bits of its hash, so that it stays another than its like. */
-static struct name key_name(const struct stream_verdict *verdict)
+/* What no device may be called becomes '?'. False: there was some, or nothing. */
+static bool is_plain(struct name *name)
+{
+    bool plain = name->bytes > 0;
+    for (uint32_t i = 0; i < name->bytes; i++) {
+        uint8_t c = (uint8_t)name->at[i];
+        bool own = i == 0 && c == '$'; /* such names are the gateway's */
+        if (c >= ' ' && c != 0x7f && !own)
+            continue;
+        name->at[i] = '?';
+        plain = false;
+    }
+    return plain;
+}
+
+/* 32 bits of the key's hash behind as many whole characters as leave room for them. */
+static void mark(struct name *name, const struct stream_verdict *verdict)
 {
     static const struct hash_key plain = { 0x6b65795f6e616d65u, 0x73747265616d7321u };
+    char digits[16];
+    uint64_t hash = hash64(plain, verdict->key.at, verdict->key.bytes);
+    if (name->bytes > READING_NAME_BYTES_MAX - 9) {
+        name->bytes = READING_NAME_BYTES_MAX - 9;
+        while (name->bytes > 0 && ((uint8_t)name->at[name->bytes] & 0xc0) == 0x80)
+            name->bytes--;
+    }
+    (void)snprintf(digits, sizeof digits, "~%08x", (unsigned)(uint32_t)hash);
+    append(name, digits, 9);
+}
+
+/* A key may be any text, and long; a device is called by none such. What can't be its name as it is
+ * has a mark, so that it stays another than its like. */
+static struct name key_name(const struct stream_verdict *verdict)
+{
     struct byte_reader r = { (const uint8_t *)verdict->key.at, verdict->key.bytes, 0, false };
     struct name name = { .bytes = 0 };
     uint32_t whole = 0;
@@ -58,13 +88,8 @@ static struct name key_name(const struct stream_verdict *verdict)
             whole += 1;
         }
     }
-    if (name.bytes == READING_NAME_BYTES_MAX) {
-        char mark[16];
-        uint64_t hash = hash64(plain, verdict->key.at, verdict->key.bytes);
-        name.bytes = READING_NAME_BYTES_MAX - 9;
-        (void)snprintf(mark, sizeof mark, "~%08x", (unsigned)(uint32_t)hash);
-        append(&name, mark, 9);
-    }
+    if (!is_plain(&name) || name.bytes == READING_NAME_BYTES_MAX)
+        mark(&name, verdict);
     return name;
 }
 

@@ -2,11 +2,12 @@
  *   of earlier windows, are null where that is stated; rules over closing windows, early ones and readings raise and clear
  *   the usual alerts, of a series of their own, also where room is short; and all of it is part of the fold.
  * Method: stories of a few readings through an engine; random ones through a checkpoint (a rebuild: engine_fold_test).
- * Links: pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
+ * Links: pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/codec/json_writer.c pipeline/codec/result_body.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/timestamp.c pipeline/window.c */
 #include "tests/lib/engine_bench.h"
 
 #include <math.h>
 
+#include "pipeline/codec/result_body.h"
 #include "pipeline/err.h"
 
 enum { RESULTS = 512, NONE = -1000000 };
@@ -20,9 +21,20 @@ static struct kept {
 } kept[RESULTS];
 static size_t kept_count;
 
+/* As it is kept: within what was set aside for it. */
+static void render(const struct stream_result *r)
+{
+    size_t bytes = result_body_bytes_max(r->plan);
+    char *room = malloc(bytes);
+    assert_non_null(room);
+    assert_true(result_body(r, room, bytes).bytes > 0);
+    free(room);
+}
+
 static void on_stream(void *ctx, const struct stream_result *r)
 {
     (void)ctx;
+    render(r);
     assert_true(kept_count < RESULTS);
     struct kept *k = &kept[kept_count++];
     *k = (struct kept){ .start_ms = r->start_ms - BENCH_EPOCH_MS, .end_ms = r->end_ms - BENCH_EPOCH_MS,
@@ -233,6 +245,28 @@ static void values_are_derived(void **state)
     bench_end(&b);
 }
 
+static void derived_texts_are_set_aside_for(void **state)
+{
+    char key[101] = "", name[16];
+    struct bench b;
+    struct stream_config c = usual_config();
+    (void)state;
+    strcpy(c.key[0].name, "value");
+    c.key_bytes = 120;
+    for (int i = 0; i < STREAM_DERIVED_MAX; i++) {
+        snprintf(name, sizeof name, "who%d", i);
+        derive(&c, name, "value");
+    }
+    begin(&b, &c, 4);
+    memset(key, 1, sizeof key - 1); /* each is six bytes of JSON */
+    struct reading reading = bench_reading("a", "level", 0, BENCH_EPOCH_MS);
+    reading.value = (struct value){ .type = VALUE_TEXT, .text = text_of(key) };
+    assert_int_equal(bench_take(&b, &reading).verdict, ADMIT_STORE);
+    bench_wait(&b, 300000);
+    assert_int_equal(kept_count, 1);
+    bench_end(&b);
+}
+
 /* --- rules --- */
 
 static void closing_windows_raise_and_clear(void **state)
@@ -341,6 +375,47 @@ static void rules_leave_room_for_readings(void **state)
         at(&b, 2000 + i, name, 0);
     }
     assert_int_equal(engine_counts(b.engine).devices, 16);
+    bench_end(&b);
+}
+
+/* A key may be any text that a device says; the device that an alert is about is called by none. */
+static void any_key_has_a_name(void **state)
+{
+    static const struct {
+        const char *key, *name; /* that ends in ~: eight digits of the key's hash follow */
+    } table[] = {
+        { "plain", "plain" }, { "a/b c", "a/b c" }, { "", "~" }, { "$gateway", "?gateway~" }, { "a\033[2J\177b", "a?[2J?b~" },
+        { "0123456789012345678901234567890123456789012345678901234567890123456789",
+          "0123456789012345678901234567890123456789012345678901234~" },
+        { "012345678901234567890123456789012345678901234567890123\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac",
+          "012345678901234567890123456789012345678901234567890123~" },
+    };
+    enum { KEYS = sizeof table / sizeof table[0] };
+    static uint8_t bytes[1 << 16];
+    struct bench b;
+    struct stream_config c = usual_config();
+    (void)state;
+    strcpy(c.key[0].name, "value");
+    c.key_bytes = 120;
+    rule(&c, "any", STREAM_ON_READING, "count > 0", "");
+    begin(&b, &c, 16);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        struct reading reading = bench_reading("a", "level", 0, BENCH_EPOCH_MS + 1000 + i);
+        reading.value = (struct value){ .type = VALUE_TEXT, .text = text_of(table[i].key) };
+        bench_wait(&b, 1);
+        assert_int_equal(bench_take(&b, &reading).verdict, ADMIT_STORE);
+        size_t marked = strlen(table[i].name) - 1;
+        const char *device = alert(&b, i)->device;
+        assert_memory_equal(device, table[i].name, strlen(table[i].name));
+        assert_int_equal(strlen(device), table[i].name[marked] == '~' ? marked + 9 : marked + 1);
+    }
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    engine_save(b.engine, &w);
+    struct byte_reader r = { bytes, w.used, 0, false };
+    uint32_t reset = 0;
+    bench_start(&b);
+    assert_int_equal(engine_load(b.engine, &r, &reset), 0);
+    assert_int_equal(engine_counts(b.engine).alerts_open, KEYS);
     bench_end(&b);
 }
 
@@ -460,10 +535,12 @@ int main(void)
         cmocka_unit_test(of_hopping_windows_those_that_changed),
         cmocka_unit_test(early_sessions_are_taken_back),
         cmocka_unit_test(values_are_derived),
+        cmocka_unit_test(derived_texts_are_set_aside_for),
         cmocka_unit_test(closing_windows_raise_and_clear),
         cmocka_unit_test(readings_are_judged_one_by_one),
         cmocka_unit_test(one_of_many_counts),
         cmocka_unit_test(rules_leave_room_for_readings),
+        cmocka_unit_test(any_key_has_a_name),
         cmocka_unit_test(a_checkpoint_goes_on_the_same),
         cmocka_unit_test(what_can_not_be_is_refused),
     };
