@@ -37,7 +37,7 @@ struct results_builder {
     uint16_t *slots;       /* open addressing; 0: free */
     struct results_place place;
     struct column_size sizes[RESULTS_COLUMNS_MAX];
-    uint16_t fields[STREAM_AGGREGATES_MAX]; /* names of the last result's values */
+    uint16_t fields[STREAM_VALUES_MAX]; /* names of the last result's values */
     uint64_t first_block;  /* of the windows: the oldest; UINT64_MAX while there is none */
     uint32_t contract;     /* version that all windows share; 0: they differ, or have none */
 };

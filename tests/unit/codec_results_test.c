@@ -298,7 +298,7 @@ static void streams_come_back(void **state)
 {
     (void)state;
     uint64_t chance = check_seed();
-    static struct stream_value values[200][STREAM_AGGREGATES_MAX];
+    static struct stream_value values[200][STREAM_VALUES_MAX];
     static struct stream_result want[200];
     struct results_builder *b = builder_made(RESULTS_STREAMS, ITEMS, BYTES);
     for (int round = 0; round < 20; round++) {
@@ -310,7 +310,7 @@ static void streams_come_back(void **state)
                 .start_ms = any_integer(&chance), .end_ms = any_integer(&chance),
                 .revision = (uint32_t)any_integer(&chance), .forced = rnd(&chance) % 2,
                 .kind = (enum stream_result_kind)(rnd(&chance) % STREAM_RESULT_KINDS),
-                .count = 1 + (uint32_t)(rnd(&chance) % STREAM_AGGREGATES_MAX), .values = values[count],
+                .count = 1 + (uint32_t)(rnd(&chance) % STREAM_VALUES_MAX), .values = values[count],
                 .first_block = rnd(&chance), .last_block = rnd(&chance) };
             for (uint32_t i = 0; i < r->count; i++)
                 values[count][i] = (struct stream_value){ any_name(&chance), any_datum(&chance) };
@@ -340,17 +340,22 @@ static void streams_come_back(void **state)
 static void a_result_of_any_size_fits(void **state)
 {
     (void)state;
-    static char fields[STREAM_AGGREGATES_MAX][READING_NAME_BYTES_MAX], key[STREAM_KEY_BYTES_MAX];
-    struct stream_value values[STREAM_AGGREGATES_MAX];
+    static char fields[STREAM_VALUES_MAX][READING_NAME_BYTES_MAX], key[STREAM_KEY_BYTES_MAX];
+    static char texts[STREAM_DERIVED_MAX][STREAM_KEY_BYTES_MAX];
+    struct stream_value values[STREAM_VALUES_MAX];
     struct results_builder *b = builder_made(RESULTS_STREAMS, 128, RESULTS_STREAM_BYTES);
     struct stream_result result = { .stream = { fields[0], sizeof fields[0] }, .key = { key, sizeof key },
                                     .start_ms = INT64_MIN, .end_ms = INT64_MAX, .revision = UINT32_MAX,
-                                    .count = STREAM_AGGREGATES_MAX, .values = values, .last_block = UINT64_MAX / 3 };
+                                    .count = STREAM_VALUES_MAX, .values = values, .last_block = UINT64_MAX / 3 };
     memset(key, 'k', sizeof key);
-    for (int i = 0; i < STREAM_AGGREGATES_MAX; i++) {
+    for (int i = 0; i < STREAM_DERIVED_MAX; i++)
+        memset(texts[i], 'A' + i, sizeof texts[i]);
+    for (int i = 0; i < STREAM_VALUES_MAX; i++) {
         memset(fields[i], 97 + i, sizeof fields[i]);
         values[i] = (struct stream_value){ { fields[i], sizeof fields[i] },
                                            { .kind = DATUM_NUMBER, .number = (i % 2 ? 1 : -1) * 1.2345678901234567e-30 } };
+        if (i >= STREAM_AGGREGATES_MAX) /* derived: also a text */
+            values[i].value = (struct datum){ .kind = DATUM_TEXT, .text = { texts[i - STREAM_AGGREGATES_MAX], sizeof texts[0] } };
     }
     assert_int_equal(results_add_stream(b, &result), 0);
     free((char *)finished(b).at);
