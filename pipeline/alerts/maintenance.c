@@ -40,6 +40,8 @@ int maintenance_begin(struct maintenance_list *list, const struct maintenance_or
         copy(m->device, order->device);
         m->since_ms = wall_ms;
     }
+    if (m->since_ms > wall_ms) /* the clock was ahead */
+        m->since_ms = wall_ms;
     copy(m->reason, order->reason);
     m->until_ms = order->until_ms;
     return 0;

@@ -86,6 +86,18 @@ static void through_store(struct maintenance_list *list)
     }
 }
 
+/* Begun while the clock was ahead, and changed when it had been put back. */
+static void a_clock_that_goes_back_is_survived(void **state)
+{
+    (void)state;
+    struct maintenance_list list = { .count = 0 };
+    assert_int_equal(begin(&list, "pump", 900000, 500000), 0);
+    through_store(&list);
+    assert_int_equal(begin(&list, "pump", 60000, 1000), 0);
+    assert_true(list.count == 1 && list.of[0].since_ms == 1000 && list.of[0].until_ms == 60000);
+    through_store(&list);
+}
+
 static void a_walk_agrees_with_a_model(void **state)
 {
     (void)state;
@@ -125,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns_and_times_decide),
         cmocka_unit_test(what_does_not_fit_changes_nothing),
+        cmocka_unit_test(a_clock_that_goes_back_is_survived),
         cmocka_unit_test(a_walk_agrees_with_a_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
