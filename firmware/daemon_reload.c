@@ -7,6 +7,8 @@
 #include "firmware/log.h"
 #include "pipeline/err.h"
 
+enum { WHY_BYTES = 256 }; /* the last line */
+
 static void end(struct daemon *d, const char *outcome, const char *why)
 {
     struct reload *r = &d->reload;
@@ -31,7 +33,7 @@ static const char *read_and_compare(struct daemon *d, struct config *next)
 {
     struct reload *r = &d->reload;
     const struct config *now = gateway_config(d->gateway);
-    FILE *out = fmemopen(r->text, sizeof r->text, "w"); /* the C library's heap, not ours */
+    FILE *out = fmemopen(r->text, sizeof r->text - WHY_BYTES, "w"); /* on the C library's heap */
     if (out == NULL)
         return "refused";
     const char *outcome = NULL;
@@ -54,7 +56,7 @@ int daemon_reload_begin(void *ctx)
 {
     struct daemon *d = ctx;
     struct reload *r = &d->reload;
-    char why[256] = "";
+    char why[WHY_BYTES] = "";
     if (r->waits)
         return WEIR_EAGAIN;
     struct config *next = spare(d);

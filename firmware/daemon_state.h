@@ -23,7 +23,7 @@ struct reload { /* daemon_reload.c */
     bool waits; /* for the gateway */
     struct config_diff diff;
     struct api_reload report;
-    char text[32 * 1024];
+    char text[API_RELOAD_TEXT_BYTES];
 };
 
 struct daemon {

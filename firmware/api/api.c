@@ -385,6 +385,7 @@ static bool answer_config_reload(struct api *api, const struct api_request *r, i
     if (!report->done)
         return false;
     api->reload_request = 0;
+    static_assert(6 * API_RELOAD_TEXT_BYTES + 256 < API_TEXT_BYTES, "a byte may become \\u0001");
     struct json_writer w = json_writer_over(api->text, API_TEXT_BYTES);
     json_object(&w);
     json_put_string(&w, "outcome", report->outcome);

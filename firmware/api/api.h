@@ -64,10 +64,12 @@ struct api; /* opaque */
 /* NULL while the arena only measures. `config` outlives the api. */
 struct api *api_init(const struct config *config, struct arena *arena);
 
+enum { API_RELOAD_TEXT_BYTES = 10 * 1024 }; /* escaped, whatever it is, it fits an answer */
+
 struct api_reload { /* of the configuration */
     bool done;
     const char *outcome; /* "taken", "unchanged", "restart", "refused" */
-    struct text text;    /* faults, or what differs; lines */
+    struct text text;    /* faults, or what differs; lines; at most API_RELOAD_TEXT_BYTES */
 };
 
 struct board; /* firmware/board/board.h */

@@ -96,6 +96,9 @@ def under_load(place, client, load):
            "nothing was taken over", status=1)
     configure(place, high="much")
     reload(place, "refused", "`detectors[].high`", "much", "nothing was taken over", status=78)
+    with open(place.config, "ab") as file:  # a fault whose line is long, and no text
+        file.write(b"x: \x80" + b"\x80" * 60000)
+    reload(place, "refused", status=78)
     configure(place, high=30, version=2, most=80)
     reload(place, "refused", "range narrowed from [any, 100] to [any, 80]", status=78)
     assert place.status()["config_digest"] == before and load.is_alive()
