@@ -43,6 +43,8 @@ struct reading {
     uint64_t sequence;       /* the device's number for the message */
     /* of the contract that the message says it follows; 0: it does not say. Not journalled */
     uint32_t contract_version;
+    /* whoever hands it in knows that it is no repeat, whatever its number says. Not journalled */
+    bool surely_new;
     /* what dedup_hash says of the rest, kept for who comes next; 0: not asked. Not journalled */
     uint64_t repeat_hash;
     struct text extra;       /* further fields, packed: (u8 index, u8 value_type, f64 or text)...,

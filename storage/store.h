@@ -41,7 +41,7 @@ enum lane { LANE_ALERTS, LANE_RESULTS, LANE_RAW, LANES };
 enum {
     STORE_PIECE_BYTES = 64 * 1024,  /* of a checkpoint, a commit */
     STORE_PAYLOAD_BYTES_MAX = 256 * 1024, /* of one outbox row, before it is compressed */
-    STORE_SCHEMA_VERSION = 7,
+    STORE_SCHEMA_VERSION = 8,
     STORE_TRIES_KEPT = 16,          /* of a dead letter's failed tries; the last ones */
     STORE_CONTRACTS_MAX = 64,       /* kept: the latest accepted */
     STORE_NUMBERINGS_MAX = 64,      /* kept: the latest */
@@ -88,6 +88,9 @@ struct dead_letter {
     uint32_t readings;           /* that it stands for */
     struct text source, topic, payload;
     struct text device;          /* that its connection showed to be; empty: not known */
+    /* what of its message was taken when it came, as firmware/gateway/gateway_letters.c packs it;
+     * empty: not known */
+    struct text taken;
     /* tried again in vain so often; of the last STORE_TRIES_KEPT when (i64 wall_ms) and why (u8),
      * packed, oldest first. Empty and 0 when written */
     uint32_t tries;

@@ -55,7 +55,8 @@ static int64_t pages_needed(const struct batch *b)
     for (uint32_t i = 0; i < b->row_count; i++)
         pages += pages_for(b->rows[i].payload.bytes);
     for (uint32_t i = 0; i < b->letter_count; i++)
-        pages += pages_for((uint64_t)b->letters[i].payload.bytes + b->letters[i].topic.bytes);
+        pages += pages_for((uint64_t)b->letters[i].payload.bytes + b->letters[i].topic.bytes +
+                           b->letters[i].taken.bytes);
     if (b->checkpoint.bytes.at != NULL)
         pages += pages_for(b->checkpoint.bytes.bytes);
     pages += b->contract_count * pages_for(CONTRACT_BYTES_MAX);

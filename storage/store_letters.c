@@ -7,7 +7,7 @@ enum { TRY_BYTES = 9 }; /* of a try: i64, u8 */
 static uint64_t letter_bytes(const struct dead_letter *letter)
 {
     return (uint64_t)letter->source.bytes + letter->topic.bytes + letter->payload.bytes +
-           STORE_ROW_BYTES;
+           letter->taken.bytes + STORE_ROW_BYTES;
 }
 
 int letter_insert(struct store *s, const struct dead_letter *letter)
@@ -22,6 +22,7 @@ int letter_insert(struct store *s, const struct dead_letter *letter)
     sql_blob(s, SQL_LETTER_INSERT, 8, letter->topic);
     sql_blob(s, SQL_LETTER_INSERT, 9, letter->payload);
     sql_blob(s, SQL_LETTER_INSERT, 10, letter->device);
+    sql_blob(s, SQL_LETTER_INSERT, 11, letter->taken);
     int err = sql_run(s, SQL_LETTER_INSERT);
     if (err != 0)
         return err;
@@ -129,9 +130,10 @@ int letters_drop(struct store *s, uint32_t rows)
 static bool letter_take(struct store *s, enum sql q, struct byte_writer *w,
                         struct dead_letter *letter)
 {
-    struct text parts[5];
-    for (int i = 0; i < 5; i++) {
-        struct text from = sql_column_bytes(s, q, 6 + i);
+    static const int columns[] = { 6, 7, 8, 9, 10, 12 };
+    struct text parts[6];
+    for (int i = 0; i < 6; i++) {
+        struct text from = sql_column_bytes(s, q, columns[i]);
         parts[i] = (struct text){ (const char *)w->at + w->used, from.bytes };
         put_raw(w, from.at, from.bytes);
     }
@@ -143,7 +145,7 @@ static bool letter_take(struct store *s, enum sql q, struct byte_writer *w,
         .fault_offset = (uint32_t)sql_column(s, q, 4),
         .readings = (uint32_t)sql_column(s, q, 5),
         .source = parts[0], .topic = parts[1], .payload = parts[2], .device = parts[3],
-        .history = parts[4], .tries = (uint32_t)sql_column(s, q, 11),
+        .history = parts[4], .taken = parts[5], .tries = (uint32_t)sql_column(s, q, 11),
     };
     return !w->failed;
 }

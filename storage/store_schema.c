@@ -26,6 +26,7 @@ static const char *const STEPS[STORE_SCHEMA_VERSION] = {
      "CREATE TABLE latest(stream BLOB, key BLOB, result INTEGER, PRIMARY KEY(stream, key))"
      " WITHOUT ROWID;"),
     "CREATE TABLE numbering(block INTEGER PRIMARY KEY, bytes BLOB);",
+    "ALTER TABLE letters ADD COLUMN taken BLOB;",
 };
 
 static int migrate_step(struct store *s, const char *step, int version)

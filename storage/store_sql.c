@@ -47,19 +47,19 @@ static const char *const SQL_TEXT[SQLS] = {
     [SQL_ALERT_FORGET] = "DELETE FROM alert WHERE newest = ?1 "
                          "AND key = (SELECT key FROM outbox WHERE id = ?1)",
     [SQL_LETTER_INSERT] =
-        "INSERT INTO letters(id, t, wall, reason, fault, readings, source, topic, payload, device) "
-        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    [SQL_LETTER_OLDEST] = "SELECT id, t, length(source) + length(topic) + length(payload) "
-                          "FROM letters ORDER BY id LIMIT 1",
+        "INSERT INTO letters(id, t, wall, reason, fault, readings, source, topic, payload, device, "
+        "taken) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+#define LETTER_BYTES \
+    "length(source) + length(topic) + length(payload) + coalesce(length(taken), 0) "
+    [SQL_LETTER_OLDEST] = "SELECT id, t, " LETTER_BYTES "FROM letters ORDER BY id LIMIT 1",
     [SQL_LETTER_DELETE] = "DELETE FROM letters WHERE id = ?1",
 #define LETTER_COLUMNS                                                                     \
     "SELECT id, t, wall, reason, fault, readings, source, topic, payload, device, history, " \
-    "tries FROM letters LEFT JOIN letter_try USING(id) "
+    "tries, taken FROM letters LEFT JOIN letter_try USING(id) "
     [SQL_LETTERS_AFTER] = LETTER_COLUMNS "WHERE id > ?1 ORDER BY id",
     [SQL_LETTERS_NEWEST] = LETTER_COLUMNS "ORDER BY id DESC",
     [SQL_LETTER_READ] = LETTER_COLUMNS "WHERE id = ?1",
-    [SQL_LETTER_BYTES] =
-        "SELECT length(source) + length(topic) + length(payload) FROM letters WHERE id = ?1",
+    [SQL_LETTER_BYTES] = "SELECT " LETTER_BYTES "FROM letters WHERE id = ?1",
     [SQL_TRY_READ] = "SELECT tries, history FROM letter_try WHERE id = ?1",
     [SQL_TRY_WRITE] = "INSERT OR REPLACE INTO letter_try(id, tries, history) VALUES(?1, ?2, ?3)",
     [SQL_TRY_DELETE] = "DELETE FROM letter_try WHERE id = ?1",

@@ -13,7 +13,8 @@
 struct api *api_init(const struct config *config, struct arena *arena)
 {
     struct block_limits limits = gateway_block_limits_max(); /* blocks of other settings too */
-    size_t letters_bytes = 2 * (size_t)config->json.payload_bytes + 16384;
+    size_t letters_bytes =
+        2 * ((size_t)config->json.payload_bytes + 8 * (size_t)config->json.readings) + 16384;
     size_t bytes_max = letters_bytes > limits.bytes_max ? letters_bytes : limits.bytes_max;
     struct api *api = arena_take(arena, 1, sizeof *api);
     struct block_reader *reader = block_reader_init(&limits, arena);

@@ -206,13 +206,15 @@ bool gateway_looks_ahead(const struct gateway *g);
  * WEIR_EAGAIN: not now. */
 int gateway_on_gone(struct gateway *g, uint32_t source, struct text device, struct text will);
 
-/* A dead letter, read from the store, tried again by the present configuration. All of it or
- * nothing: its readings, and its removal, are in one commit with the last of them; where any of
- * them is rejected again nothing is taken, and that goes into its history. */
+/* A dead letter, read from the store, tried again by the present configuration. All that was
+ * rejected of it or nothing: these readings, and its removal, are in one commit with the last of
+ * them; where any of them is rejected again nothing is taken, and that goes into its history. */
 enum retry_outcome {
     RETRY_STORED,    /* or all of it were repeats */
     RETRY_REJECTED,  /* again */
-    RETRY_PARTIAL,   /* a part of it was stored when it came, and nobody knows which */
+    /* a part of it was stored when it came, and nobody can say which; or whether the rest came
+     * again and was stored then: that is stored when forced */
+    RETRY_PARTIAL,
     RETRY_POISONED,  /* in vain too often: only when forced */
     RETRY_NO_USE,    /* for its reason: cut off, another device's, not a reading */
     RETRY_NO_SOURCE, /* its source is not configured any more */

@@ -217,6 +217,12 @@ static void limit_kept(struct fill_limits *limits, const struct config *config)
     limits->kept_bytes_max = limits->step_kept_bytes + FILL_KEPT_BYTES;
 }
 
+static size_t letter_bytes(const struct config *config)
+{
+    return (size_t)config->json.payload_bytes + TOPIC_BYTES_MAX + READING_NAME_BYTES_MAX +
+           letters_taken_bytes(config);
+}
+
 struct fill_limits fill_limits_of(const struct config *config)
 {
     uint32_t records = config->commit_max_readings + config->json.readings + FILL_RECORDS_SLACK;
@@ -235,7 +241,7 @@ struct fill_limits fill_limits_of(const struct config *config)
         .step_rows = step + streams,
         .step_row_bytes = (size_t)step * ENVELOPE_ALERT_BYTES_MAX +
                           (2 + (size_t)streams) * FILL_RESULTS_BYTES_MAX,
-        .letter_bytes_max = (size_t)config->json.payload_bytes + TOPIC_BYTES_MAX + 64 * 1024,
+        .letter_bytes_max = letter_bytes(config) + 64 * 1024,
     };
     limits.row_bytes_max = 2 * limits.step_row_bytes + 128 * 1024;
     if (limits.block.bytes_max > gateway_block_limits_max().bytes_max)
@@ -339,8 +345,7 @@ bool fill_has_message_room(const struct gateway *g, const struct fill *f)
     const struct json_limits *json = &g->config->json;
     return fill_has_step_room(g, f) && has_session_room(f) &&
            f->batch.letter_count < FILL_LETTERS_MAX &&
-           f->letter_bytes_used + json->payload_bytes + TOPIC_BYTES_MAX <=
-               g->limits.letter_bytes_max &&
+           f->letter_bytes_used + letter_bytes(g->config) <= g->limits.letter_bytes_max &&
            block_records(f->block) + json->readings + 8 <= g->limits.block.records_max &&
            block_bytes(f->block) + message_bytes(json) + 4096 <= g->limits.block.bytes_max;
 }
@@ -403,6 +408,7 @@ void fill_add_letter(struct gateway *g, const struct dead_letter *letter)
     kept->topic = copy_to_letters(f, g->limits.letter_bytes_max, letter->topic);
     kept->payload = copy_to_letters(f, g->limits.letter_bytes_max, letter->payload);
     kept->device = copy_to_letters(f, g->limits.letter_bytes_max, letter->device);
+    kept->taken = copy_to_letters(f, g->limits.letter_bytes_max, letter->taken);
     fill_open(g);
 }
 

@@ -88,20 +88,22 @@ static void journal_reject(struct gateway *g, const struct record *record)
     tail_add(g, &kept, reject_name(kept.reason));
 }
 
-static void keep_letter(struct gateway *g, const struct message *message, enum reject_reason reason,
-                        uint32_t fault_offset, uint32_t readings)
+/* `what`: reason, fault_offset, readings, taken. */
+static void keep_letter(struct gateway *g, const struct message *message,
+                        const struct dead_letter *what)
 {
     uint32_t limit = g->config->json.payload_bytes;
     struct dead_letter letter = {
         .t_ms = g->t_ms,
         .wall_ms = gateway_wall_ms(g),
-        .reason = reason,
-        .fault_offset = fault_offset,
-        .readings = readings,
+        .reason = what->reason,
+        .fault_offset = what->fault_offset,
+        .readings = what->readings,
         .source = text_of(g->config->sources[message->source].name),
         .topic = message->topic,
         .payload = message->payload,
         .device = message->device,
+        .taken = what->taken,
     };
     if (letter.payload.bytes > limit)
         letter.payload.bytes = limit;
@@ -121,7 +123,11 @@ static void reject_message(struct gateway *g, const struct message *message,
     if (record.reading.device.bytes > READING_NAME_BYTES_MAX)
         record.reading.device = (struct text){ 0 };
     journal_reject(g, &record);
-    keep_letter(g, message, reason, fault_offset, 1);
+    keep_letter(g, message,
+                &(struct dead_letter){ .reason = reason,
+                                       .fault_offset = fault_offset,
+                                       .readings = 1,
+                                       .taken = letters_nothing_taken() });
 }
 
 /* Readings of a good message that could not be read, and those that were judged unfit: one letter
@@ -153,7 +159,11 @@ static enum reject_reason reject_readings(struct gateway *g, const struct messag
     /* A reading that was judged unfit, by contract or time, is no longer a place in the payload. */
     uint32_t offset = d->bad_count > 0 ? d->fault_offset : LETTER_NO_OFFSET;
     if (rejected > 0)
-        keep_letter(g, message, first, offset, rejected);
+        keep_letter(g, message,
+                    &(struct dead_letter){ .reason = first,
+                                           .fault_offset = offset,
+                                           .readings = rejected,
+                                           .taken = letters_taken(g) });
     return rejected < d->count + d->bad_count ? REJECT_NONE : first;
 }
 
@@ -323,17 +333,8 @@ static enum reject_reason judge_message(struct gateway *g, const struct message 
 
 /* --- dead letters once more ------------------------------------------------------------------ */
 
-/* So that none of its readings was stored. These reasons are of whole messages only; others may be
- * of one reading among good ones. */
-static bool was_refused_whole(const struct dead_letter *letter, uint32_t readings)
-{
-    bool unread = letter->reason <= REJECT_NUMBER_NOT_FINITE ||
-                  letter->reason == REJECT_TOO_MANY_READINGS;
-    return unread || letter->readings >= readings;
-}
-
-/* REJECT_NONE: all its readings are good, and judged in g->admissions. */
-static enum reject_reason judge_letter(struct gateway *g, const struct message *message)
+/* REJECT_NONE: all of it can be read, and is in g->decoded. */
+static enum reject_reason decode_letter(struct gateway *g, const struct message *message)
 {
     struct topic_match match = { { 0 }, { 0 } };
     struct decoded *d = &g->decoded;
@@ -348,47 +349,61 @@ static enum reject_reason judge_letter(struct gateway *g, const struct message *
     decode_json(&g->decoder, &topic->mapping, (uint16_t)message->source,
                 message->device.bytes > 0 ? message->device : match.device, match.metric,
                 message->payload, d);
-    if (d->reason != REJECT_NONE || d->bad_count > 0)
-        return d->reason != REJECT_NONE ? d->reason : d->bad[0].reason;
-    engine_admit(g->engine, g->t_ms, g->decoder.readings, d->count, g->admissions);
-    for (uint32_t i = 0; i < d->count; i++)
-        if (g->admissions[i].verdict == ADMIT_REJECT)
-            return g->admissions[i].reason;
-    return REJECT_NONE;
+    return d->reason == REJECT_NONE && d->bad_count > 0 ? d->bad[0].reason : d->reason;
 }
 
-void intake_letter(struct gateway *g, const struct message *message,
-                   const struct dead_letter *letter, bool take, struct retried *to)
+/* What is left of it is judged beside what was taken when it came, as a contract may want both;
+ * then it stands first in g->admissions. */
+static uint32_t judge_letter(struct gateway *g, const struct letter_try *how, struct retried *to)
+{
+    bool doubtful;
+    to->outcome = RETRY_PARTIAL;
+    if (!letters_mark(g, how->letter, how->force))
+        return 0;
+    engine_admit(g->engine, g->t_ms, g->decoder.readings, g->decoded.count, g->admissions);
+    uint32_t left = letters_left(g, &doubtful);
+    for (uint32_t i = 0; i < left && to->reason == REJECT_NONE; i++)
+        if (g->admissions[i].verdict == ADMIT_REJECT)
+            to->reason = g->admissions[i].reason;
+    if (to->reason != REJECT_NONE)
+        to->outcome = RETRY_REJECTED;
+    else if (!doubtful && left > 0)
+        to->outcome = RETRY_STORED;
+    return left;
+}
+
+void intake_letter(struct gateway *g, const struct message *message, const struct letter_try *how,
+                   struct retried *to)
 {
     struct decoded *d = &g->decoded;
+    uint32_t left = 0;
     assert(g->carried.next == g->carried.count);
     g->carried.next = g->carried.count = 0;
     struct message copy = own_copy(g, message);
     redact_message(g, &copy, true);
+    to->outcome = RETRY_REJECTED;
     to->reason = g->redacted.unreadable;
     d->count = 0;
     if (to->reason == REJECT_NONE)
-        to->reason = judge_letter(g, &copy);
-    uint32_t count = d->count;
+        to->reason = decode_letter(g, &copy);
+    if (to->reason == REJECT_NONE)
+        left = judge_letter(g, how, to);
     d->bad_count = 0; /* no receipt may say that they are here */
-    to->outcome = to->reason != REJECT_NONE             ? RETRY_REJECTED
-                  : was_refused_whole(letter, count) ? RETRY_STORED
-                                                     : RETRY_PARTIAL;
     if (to->outcome != RETRY_STORED)
         return;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < left; i++) {
         struct record *record = &g->admissions[i].record;
         if (record->time_source == TIME_ARRIVAL || record->time_source == TIME_COARSE)
-            record->event_time_ms = letter->wall_ms; /* it arrived then, not now */
+            record->event_time_ms = how->letter->wall_ms; /* it arrived then, not now */
         to->duplicate += g->admissions[i].verdict == ADMIT_DUPLICATE;
     }
-    to->stored = count - to->duplicate;
-    if (!take)
+    to->stored = left - to->duplicate;
+    if (!how->take)
         return;
     g->carried.source = message->source;
-    g->carried.letter = letter->id;
+    g->carried.letter = how->letter->id;
     g->carried.has_exchange = false;
-    g->carried.count = count;
+    g->carried.count = left;
     intake_continue(g);
 }
 

@@ -6,6 +6,135 @@
 
 #include "firmware/gateway/gateway_state.h"
 
+/* --- what of its message was taken when it came ----------------------------------------------- */
+
+/* A u8, the form, and a u64 for each reading that was not rejected, in the message's order: its
+ * identity, whose lowest bit says whether it was stored, and no repeat. Not by its place in the
+ * message: what could not be read may come to more or fewer readings by a mended mapping. */
+enum { TAKEN_FORM = 1, TAKEN_BYTES = 8 };
+enum taken_mark { TAKEN_NOT, TAKEN_REPEAT, TAKEN_STORED };
+
+size_t letters_taken_bytes(const struct config *config)
+{
+    return 1 + (size_t)TAKEN_BYTES * config->json.readings;
+}
+
+void letters_init(struct letters *l, const struct config *config, struct arena *arena)
+{
+    l->taken = arena_take(arena, letters_taken_bytes(config), 1);
+}
+
+static uint64_t identity(const struct gateway *g, const struct reading *r)
+{
+    uint8_t room[40];
+    struct byte_writer w = { room, sizeof room, 0, false };
+    struct hash_state hash;
+    put_u8(&w, (uint8_t)(r->has_sequence | r->has_device_time << 1));
+    put_u64(&w, r->has_sequence ? r->sequence : 0);
+    put_i64(&w, r->has_device_time ? r->device_time_ms : 0);
+    put_u8(&w, (uint8_t)r->value.type);
+    put_f64(&w, r->value.number);
+    put_u32(&w, r->device.bytes);
+    put_u32(&w, r->metric.bytes);
+    assert(!w.failed);
+    hash_begin(&hash, (struct hash_key){ g->store_id[0], g->store_id[1] }, 0);
+    hash_add(&hash, room, w.used);
+    hash_add(&hash, r->device.at, r->device.bytes);
+    hash_add(&hash, r->metric.at, r->metric.bytes);
+    if (r->value.text.bytes > 0)
+        hash_add(&hash, r->value.text.at, r->value.text.bytes);
+    return hash_end64(&hash) & ~UINT64_C(1);
+}
+
+struct text letters_taken(struct gateway *g)
+{
+    struct byte_writer w = { g->letters.taken, letters_taken_bytes(g->config), 0, false };
+    put_u8(&w, TAKEN_FORM);
+    for (uint32_t i = 0; i < g->decoded.count; i++)
+        if (g->admissions[i].verdict != ADMIT_REJECT)
+            put_u64(&w, identity(g, &g->decoder.readings[i]) |
+                            (g->admissions[i].verdict == ADMIT_STORE ? 1u : 0u));
+    assert(!w.failed);
+    return (struct text){ (const char *)w.at, (uint32_t)w.used };
+}
+
+struct text letters_nothing_taken(void)
+{
+    static const char nothing[] = { TAKEN_FORM };
+    return (struct text){ nothing, sizeof nothing };
+}
+
+/* An older Weir kept the letter. These reasons are of whole messages only; others may be of one
+ * reading among good ones. */
+static bool was_refused_whole(const struct dead_letter *letter, uint32_t readings)
+{
+    bool unread = letter->reason <= REJECT_NUMBER_NOT_FINITE ||
+                  letter->reason == REJECT_TOO_MANY_READINGS;
+    return unread || letter->readings >= readings;
+}
+
+static bool is_numbered(const struct reading *r)
+{
+    return r->has_sequence && r->has_device_time;
+}
+
+/* A reading that was stored has its device and number. */
+static bool is_of_stored(const struct gateway *g, const struct reading *reading)
+{
+    for (uint32_t i = 0; is_numbered(reading) && i < g->decoded.count; i++) {
+        const struct reading *other = &g->decoder.readings[i];
+        if (g->letters.taken[i] == TAKEN_STORED && other->sequence == reading->sequence &&
+            is_numbered(other) && text_equal(other->device, reading->device))
+            return true;
+    }
+    return false;
+}
+
+bool letters_mark(struct gateway *g, const struct dead_letter *letter, bool force)
+{
+    uint8_t *marks = g->letters.taken;
+    uint32_t count = g->decoded.count, i = 0;
+    struct byte_reader r = { (const uint8_t *)letter->taken.at, letter->taken.bytes, 0, false };
+    memset(marks, TAKEN_NOT, count);
+    if (letter->taken.bytes == 0)
+        return was_refused_whole(letter, count);
+    if (get_u8(&r) != TAKEN_FORM)
+        return false;
+    while (r.used < r.bytes) {
+        uint64_t one = get_u64(&r);
+        while (i < count && identity(g, &g->decoder.readings[i]) != (one & ~UINT64_C(1)))
+            i++;
+        if (r.failed || i == count)
+            return false;
+        marks[i++] = (uint8_t)((one & 1) != 0 ? TAKEN_STORED : TAKEN_REPEAT);
+    }
+    for (i = 0; i < count; i++)
+        g->decoder.readings[i].surely_new =
+            force && marks[i] == TAKEN_NOT && is_of_stored(g, &g->decoder.readings[i]);
+    return true;
+}
+
+/* Its number is known, for the part that was stored bears it. That it is known says nothing of this
+ * reading then, which may have come again since. */
+static bool is_doubtful(const struct gateway *g, uint32_t index)
+{
+    return g->letters.taken[index] == TAKEN_NOT &&
+           g->admissions[index].verdict == ADMIT_DUPLICATE &&
+           is_of_stored(g, &g->decoder.readings[index]);
+}
+
+uint32_t letters_left(struct gateway *g, bool *doubtful)
+{
+    uint32_t left = 0;
+    *doubtful = false;
+    for (uint32_t i = 0; i < g->decoded.count; i++) {
+        *doubtful = *doubtful || is_doubtful(g, i);
+        if (g->letters.taken[i] == TAKEN_NOT && left++ != i)
+            g->admissions[left - 1] = g->admissions[i];
+    }
+    return left;
+}
+
 /* --- one of them, once more ------------------------------------------------------------------- */
 
 bool letters_room(const struct gateway *g)
@@ -75,7 +204,7 @@ int gateway_retry(struct gateway *g, const struct dead_letter *letter, bool dry,
         return WEIR_EAGAIN;
     const struct message message = { .source = source, .qos = 1, .topic = letter->topic,
                                      .payload = letter->payload, .device = letter->device };
-    intake_letter(g, &message, letter, !dry, to);
+    intake_letter(g, &message, &(struct letter_try){ letter, !dry, force }, to);
     if (to->outcome == RETRY_REJECTED && !dry)
         change(g, &(struct letter_change){ .id = letter->id, .reason = to->reason,
                                            .wall_ms = gateway_wall_ms(g) });

@@ -75,6 +75,7 @@ struct gateway *gateway_init(const struct config *config, const struct gateway_p
     to->carried.bytes = arena_take(arena, TOPIC_BYTES_MAX + (size_t)config->json.payload_bytes, 1);
     redact_init(&to->redacted, config, arena);
     receipts_init(&to->receipts, config, arena);
+    letters_init(&to->letters, config, arena);
     take_batches(to, &p, arena);
     if (measuring)
         return NULL;

@@ -198,6 +198,9 @@ struct letters { /* gateway_letters.c */
     uint32_t gone_next;
     int64_t told_ms; /* t of the last summary, or of the start */
     uint64_t told[REJECT_REASON_END]; /* rejected by then */
+    /* what of the message under way was taken, packed (letters_taken); or, of one that is tried
+     * again, an enum taken_mark for each of its readings */
+    uint8_t *taken; /* [letters_taken_bytes] */
 };
 
 enum { VERSIONS_TOLD_MAX = 16 };
@@ -317,6 +320,17 @@ void start_print_digest(struct gateway *g);
 void reload_after_seal(struct gateway *g); /* the batch that fills holds nothing yet */
 
 /* gateway_letters.c */
+void letters_init(struct letters *l, const struct config *config, struct arena *arena);
+size_t letters_taken_bytes(const struct config *config); /* at most, of a dead letter */
+/* For its letter: which readings of the decoded and judged message are not rejected. */
+struct text letters_taken(struct gateway *g);
+struct text letters_nothing_taken(void); /* of its message */
+/* Of the letter's message, decoded anew, mark those that were taken when it came. False: nobody can
+ * say which. `force`: the rest is surely new. O(readings). */
+bool letters_mark(struct gateway *g, const struct dead_letter *letter, bool force);
+/* Judged, leave only those that are not marked; how many. `*doubtful`: of one of them nobody can
+ * say whether it was stored meanwhile. O(readings), those in doubt times that. */
+uint32_t letters_left(struct gateway *g, bool *doubtful);
 void letters_start(struct gateway *g);
 /* For one more change, and for that of the letter that may be under way. */
 bool letters_room(const struct gateway *g);
@@ -343,10 +357,14 @@ void receipts_committed(struct gateway *g, const struct batch *batch);
 
 /* gateway_intake.c */
 void intake_continue(struct gateway *g);          /* what is left of the carried message */
-/* A dead letter by the present configuration: what would become of it, in *to. Taken, where all of
- * it is good, and `take`. */
-void intake_letter(struct gateway *g, const struct message *message,
-                   const struct dead_letter *letter, bool take, struct retried *to);
+/* A dead letter by the present configuration: what would become of it, in *to. Taken, where all
+ * that is left of it is good, and `take`. */
+struct letter_try {
+    const struct dead_letter *letter;
+    bool take, force;
+};
+void intake_letter(struct gateway *g, const struct message *message, const struct letter_try *how,
+                   struct retried *to);
 int64_t gateway_wall_ms(const struct gateway *g); /* t + offset */
 
 /* gateway_pressure.c */

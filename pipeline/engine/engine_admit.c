@@ -186,7 +186,7 @@ static void admit_one(const struct engine *e, int64_t t_ms, struct claims *claim
         return;
     }
     uint32_t device = engine_device_find(e, reading->device);
-    if (device != ENGINE_NONE)
+    if (device != ENGINE_NONE && !reading->surely_new)
         judge_repeat(e, device, out, index);
     if (a->verdict == ADMIT_DUPLICATE)
         return;

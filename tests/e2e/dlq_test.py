@@ -156,6 +156,58 @@ def they_are_tried_again(place):
     assert json.loads(replayed(place))["verdict"] == "identical"
 
 
+PARTS = """
+sources:
+  - name: plant
+    url: mqtt://127.0.0.1:{port}
+    topics: [all]
+    contract: plant
+    payload: {{readings: "", device: /d, metric: /m, value: /v, time: /t, sequence: /n}}
+contracts: [{{name: plant, version: {most}, metrics: [{{name: level, max: {most}}}, {{name: heat, max: {most}}}]}}]
+clock: {{trust: system}}
+commit: {{max_age: 100ms}}
+"""
+
+
+def the_rejected_part_is_tried_again(place):
+    """By a wider contract: what was stored of the message when it came is not stored again, also behind a kill -9."""
+    port = place.start_broker("plant")
+
+    def start(most):
+        place.write_config(PARTS.format(port=port, most=most))
+        place.start_gateway()
+        place.wait_status("connected", lambda s: s["sources"][0]["connected"])
+
+    def retry(*arguments):
+        return [(r["outcome"], r["stored"]) for r in lines(place.weir("dlq", "retry", "--all", *arguments, "--json"))]
+
+    start(50)
+    for n in (1, 2):
+        publish(port, "all", json.dumps([
+            {"d": d, "m": m, "v": v, "t": 1790000000 + n, "n": n}
+            for d, m, v in (("oven", "level", 70 + n), ("oven", "heat", n), ("pump", "level", 80 + n), ("pump", "heat", 10 + n))
+        ]).encode())
+    publish(port, "all", json.dumps([{"d": "oven", "m": "level", "v": 3, "t": 1790000003, "n": 3}]).encode())
+    ledger = place.wait_status("all are in", lambda s: s["ledger"]["received"] == 9)["ledger"]
+    assert ledger["stored"] == 5 and retry() == [("rejected", 0)] * 2, ledger
+    place.stop("gateway", 9)
+    start(100)
+    # The oven's level has a newer reading, and its numbers are known: the rest may have come again.
+    assert retry() == [("partial", 0)] * 2
+    assert retry("--force", "--dry-run") == [("stored", 2)] * 2 and place.status()["ledger"]["stored"] == 5
+    assert retry("--force") == [("stored", 2)] * 2
+    place.wait_status("committed", lambda s: s["ledger"]["retried"] == 4)
+    place.stop("gateway", 9)
+    start(100)
+    ledger = place.status()["ledger"]
+    assert ledger["balanced"] and ledger["stored"] == 9 and ledger["duplicate"] == 0 and retry() == [], ledger
+    found = sorted((r["device"], r["metric"], r["sequence"], r["value"]) for r in place.readings())
+    assert found == sorted([("oven", "level", n, 70 + n) for n in (1, 2)] + [("oven", "level", 3, 3)] +
+                           [("pump", "level", n, 80 + n) for n in (1, 2)] +
+                           [(d, "heat", n, v + n) for d, v in (("oven", 0), ("pump", 10)) for n in (1, 2)]), found
+    assert json.loads(replayed(place))["verdict"] == "identical"
+
+
 def replayed(place):
     return subprocess.run([WEIR, "replay", "--store", place.path("data", "weir.db"), "--json"], capture_output=True,
                           text=True, check=True, timeout=60).stdout
@@ -208,7 +260,8 @@ def the_page_is_what_the_program_says(_place):
         assert (text, cause, fix, retry) == (line["text"], line["cause"], line["fix"], command), (reason, line)
 
 
-CASES = [they_are_counted_and_shown, they_are_tried_again, killed_while_they_are_tried, the_page_is_what_the_program_says]
+CASES = [they_are_counted_and_shown, they_are_tried_again, the_rejected_part_is_tried_again,
+         killed_while_they_are_tried, the_page_is_what_the_program_says]
 
 
 def main():

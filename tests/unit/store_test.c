@@ -515,7 +515,7 @@ static void changes_dead_letters_within_a_commit(void **state)
     uint32_t count;
     for (int i = 0; i < 3; i++)
         letters[i] = (struct dead_letter){ .reason = REJECT_JSON_DEPTH, .payload = text_of("[[["),
-                                           .device = text_of("pump") };
+                                           .device = text_of("pump"), .taken = text_of("1part") };
     struct batch batch = batch_of(b, "", 0, 0);
     batch.letters = letters;
     batch.letter_count = 3;
@@ -538,6 +538,7 @@ static void changes_dead_letters_within_a_commit(void **state)
     assert_int_equal(count, 2);
     assert_int_equal(got[0].id, 2);
     assert_true(text_equal(got[0].device, text_of("pump")));
+    assert_true(text_equal(got[0].taken, text_of("1part")));
     assert_int_equal(got[0].tries, STORE_TRIES_KEPT + 4);
     assert_int_equal(got[0].history.bytes, STORE_TRIES_KEPT * 9);
     struct byte_reader r = { (const uint8_t *)got[0].history.at, got[0].history.bytes, 0, false };
@@ -867,6 +868,7 @@ static void migrates_a_version_1_file(void **state)
     bench_close(b);
     damage(b, "DROP TABLE contract; DROP TABLE session; DROP TABLE exchange; DROP TABLE receipt; "
               "DROP TABLE letter_try; DROP TABLE result; DROP TABLE latest; DROP TABLE numbering; ALTER TABLE letters DROP COLUMN device; "
+              "ALTER TABLE letters DROP COLUMN taken; "
               "PRAGMA user_version = 1");
     assert_int_equal(bench_open(b), 0);
     assert_true(!b->found.created && !b->found.set_aside && b->found.last_block == 1);
