@@ -11,26 +11,15 @@ enum {
     ESCAPED = 6               /* bytes of text that one may become */
 };
 
-/* A text is a part of the key, or stands in the expression. */
-static uint32_t derived_bytes_max(const struct stream_plan *plan, const struct stream_derived *of)
-{
-    uint32_t key = plan->config->key_bytes;
-    uint32_t text = key > EXPRESSION_BYTES_MAX ? key : EXPRESSION_BYTES_MAX;
-    bool number = of->of.type == TYPE_NUMBER || of->of.type == TYPE_BOOLEAN;
-    return (uint32_t)strlen(of->name) + MEMBER_BYTES + (number ? NUMBER_BYTES : ESCAPED * text);
-}
-
 uint32_t result_body_bytes_max(const struct stream_plan *plan)
 {
     uint32_t bytes = FRAME_BYTES + ESCAPED * plan->config->key_bytes;
     for (uint32_t i = 0; i < plan->key_count; i++)
         bytes += ESCAPED * (uint32_t)strlen(plan->config->key[i].name) + MEMBER_BYTES +
                  NUMBER_BYTES;
-    for (uint32_t i = 0; i < plan->aggregate_count; i++)
-        bytes += (uint32_t)strlen(plan->aggregates[i].name) + MEMBER_BYTES + NUMBER_BYTES;
-    for (uint32_t i = 0; i < plan->derived_count; i++)
-        bytes += derived_bytes_max(plan, &plan->derived[i]);
-    return bytes;
+    for (uint32_t i = 0; i < plan->value_count; i++)
+        bytes += (uint32_t)strlen(stream_value_name(plan, i)) + MEMBER_BYTES + NUMBER_BYTES;
+    return bytes + ESCAPED * plan->texts_bytes;
 }
 
 static void put_datum(struct json_writer *w, const struct datum *datum)

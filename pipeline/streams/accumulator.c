@@ -6,6 +6,7 @@
 #include "pipeline/streams/logarithm.h"
 #include "pipeline/streams/sketch_distinct.h"
 #include "pipeline/streams/sketch_quantiles.h"
+#include "pipeline/streams/sketch_top.h"
 
 uint32_t accumulator_bytes(enum accumulator_kind kind)
 {
@@ -28,6 +29,11 @@ uint32_t accumulator_bytes(enum accumulator_kind kind)
         return sizeof(struct distinct_state);
     case ACCUMULATOR_DECAYED:
         return sizeof(struct decayed_state);
+    case ACCUMULATOR_FIRST_VALUE:
+    case ACCUMULATOR_LAST_VALUE:
+        return sizeof(struct value_state);
+    case ACCUMULATOR_TOP:
+        return sizeof(struct top_state);
     case ACCUMULATOR_KINDS:
         break;
     }
@@ -41,6 +47,8 @@ uint32_t accumulator_save_bytes_max(enum accumulator_kind kind)
         return QUANTILES_SAVE_BYTES_MAX;
     if (kind == ACCUMULATOR_DISTINCT)
         return 2 * DISTINCT_REGISTERS;
+    if (kind == ACCUMULATOR_TOP)
+        return TOP_SAVE_BYTES_MAX;
     return accumulator_bytes(kind);
 }
 
@@ -112,6 +120,16 @@ static void point_push(struct point_state *s, double x, int64_t event_ms, bool l
         *s = (struct point_state){ event_ms, x, 1 };
 }
 
+static void value_push(struct value_state *s, const struct datum *x, int64_t event_ms, bool last)
+{
+    bool present = s->value.kind != DATUM_NULL;
+    if (x->kind == DATUM_NULL ||
+        (present && (last ? event_ms < s->event_ms : event_ms >= s->event_ms)))
+        return;
+    s->event_ms = event_ms;
+    held_set(&s->value, x);
+}
+
 /* --- weighted by time --- */
 
 static double weight_after(const struct accumulator *a, int64_t span_ms)
@@ -138,6 +156,18 @@ static void decayed_add(const struct accumulator *a, struct decayed_state *s, in
     s->sum += sum * fade;
 }
 
+/* Of those that take texts too. */
+static void push_any(enum accumulator_kind kind, void *state, const struct datum *argument,
+                     int64_t event_ms)
+{
+    if (kind == ACCUMULATOR_DISTINCT)
+        distinct_push(state, argument);
+    else if (kind == ACCUMULATOR_TOP)
+        top_push(state, argument);
+    else
+        value_push(state, argument, event_ms, kind == ACCUMULATOR_LAST_VALUE);
+}
+
 void accumulator_push(const struct accumulator *a, void *state, const struct datum *argument,
                       int64_t event_ms)
 {
@@ -148,8 +178,8 @@ void accumulator_push(const struct accumulator *a, void *state, const struct dat
         *count += argument->kind != DATUM_NULL;
         return;
     }
-    if (kind == ACCUMULATOR_DISTINCT) {
-        distinct_push(state, argument);
+    if (kind == ACCUMULATOR_DISTINCT || kind >= ACCUMULATOR_FIRST_VALUE) {
+        push_any(kind, state, argument, event_ms);
         return;
     }
     if (!datum_number(argument, &x))
@@ -178,9 +208,18 @@ void accumulator_push(const struct accumulator *a, void *state, const struct dat
         break;
     case ACCUMULATOR_DISTINCT:
     case ACCUMULATOR_COUNT:
+    case ACCUMULATOR_FIRST_VALUE:
+    case ACCUMULATOR_LAST_VALUE:
+    case ACCUMULATOR_TOP:
     case ACCUMULATOR_KINDS:
         break;
     }
+}
+
+static void value_merge(struct value_state *into, const struct value_state *from, bool last)
+{
+    struct datum value = held_datum(&from->value);
+    value_push(into, &value, from->event_ms, last);
 }
 
 void accumulator_merge(const struct accumulator *a, void *into, const void *from)
@@ -219,6 +258,13 @@ void accumulator_merge(const struct accumulator *a, void *into, const void *from
         if (decayed->weight > 0)
             decayed_add(a, into, decayed->event_ms, decayed->weight, decayed->sum);
         break;
+    case ACCUMULATOR_FIRST_VALUE:
+    case ACCUMULATOR_LAST_VALUE:
+        value_merge(into, from, kind == ACCUMULATOR_LAST_VALUE);
+        break;
+    case ACCUMULATOR_TOP:
+        top_merge(into, from);
+        break;
     case ACCUMULATOR_KINDS:
         assert(false);
         break;
@@ -234,6 +280,7 @@ void accumulator_save(enum accumulator_kind kind, const void *state, struct byte
     const struct extreme_state *extreme = state;
     const struct point_state *point = state;
     const struct decayed_state *decayed = state;
+    const struct value_state *value = state;
     switch (kind) {
     case ACCUMULATOR_COUNT:
         put_u64(w, *(const uint64_t *)state);
@@ -270,6 +317,14 @@ void accumulator_save(enum accumulator_kind kind, const void *state, struct byte
         put_f64(w, decayed->weight);
         put_f64(w, decayed->sum);
         break;
+    case ACCUMULATOR_FIRST_VALUE:
+    case ACCUMULATOR_LAST_VALUE:
+        put_i64(w, value->event_ms);
+        held_save(&value->value, w);
+        break;
+    case ACCUMULATOR_TOP:
+        top_save(state, w);
+        break;
     case ACCUMULATOR_KINDS:
         assert(false);
         break;
@@ -295,6 +350,12 @@ static void decayed_load(struct decayed_state *s, struct byte_reader *r)
     s->weight = get_finite(r);
     s->sum = get_finite(r);
     r->failed = r->failed || s->weight < 0;
+}
+
+static void value_load(struct value_state *s, struct byte_reader *r)
+{
+    s->event_ms = get_time(r);
+    held_load(&s->value, r);
 }
 
 void accumulator_load(enum accumulator_kind kind, void *state, struct byte_reader *r)
@@ -331,6 +392,13 @@ void accumulator_load(enum accumulator_kind kind, void *state, struct byte_reade
         break;
     case ACCUMULATOR_DECAYED:
         decayed_load(state, r);
+        break;
+    case ACCUMULATOR_FIRST_VALUE:
+    case ACCUMULATOR_LAST_VALUE:
+        value_load(state, r);
+        break;
+    case ACCUMULATOR_TOP:
+        top_load(state, r);
         break;
     case ACCUMULATOR_KINDS:
         assert(false);

@@ -8,7 +8,8 @@
  *   MOMENTS  count, mean, sum of squared deviations (Welford 1962; merged: Chan, Golub and LeVeque
  *            1979)
  *   FIRST, LAST by event time; of equal times the one that came first, and the one that came last
- *   QUANTILES, DISTINCT  sketch_quantiles.h, sketch_distinct.h
+ *   FIRST_VALUE, LAST_VALUE likewise, of texts too (held.h)
+ *   QUANTILES, DISTINCT, TOP  sketch_quantiles.h, sketch_distinct.h, sketch_top.h
  *   DECAYED  sum of x e^(-(T - t) / parameter) and of those weights, t the event time in seconds, T
  *            the greatest: the exponentially weighted mean of readings that come at any times
  *
@@ -18,11 +19,13 @@
 
 #include "pipeline/bytes.h"
 #include "pipeline/streams/expression.h"
+#include "pipeline/streams/held.h"
 
 enum accumulator_kind {
     ACCUMULATOR_COUNT, ACCUMULATOR_SUM, ACCUMULATOR_MIN, ACCUMULATOR_MAX, ACCUMULATOR_MOMENTS,
     ACCUMULATOR_FIRST, ACCUMULATOR_LAST, ACCUMULATOR_QUANTILES, ACCUMULATOR_DISTINCT,
-    ACCUMULATOR_DECAYED, ACCUMULATOR_KINDS
+    ACCUMULATOR_DECAYED, ACCUMULATOR_FIRST_VALUE, ACCUMULATOR_LAST_VALUE, ACCUMULATOR_TOP,
+    ACCUMULATOR_KINDS
 };
 
 struct accumulator {
@@ -48,6 +51,11 @@ struct point_state { /* FIRST, LAST */
     uint64_t present;
 };
 
+struct value_state { /* FIRST_VALUE, LAST_VALUE */
+    int64_t event_ms;
+    struct held value;
+};
+
 struct extreme_state { /* MIN, MAX */
     double value;
     uint64_t present;
@@ -68,7 +76,8 @@ uint32_t accumulator_save_bytes_max(enum accumulator_kind kind);
  */
 void accumulator_push(const struct accumulator *a, void *state, const struct datum *argument,
                       int64_t event_ms);
-/* Add what `from` holds to `into`. Of FIRST and LAST no times are equal. */
+/* Add what `from` holds to `into`. Of FIRST, LAST and their like no times are
+ * equal. */
 void accumulator_merge(const struct accumulator *a, void *into, const void *from);
 
 void accumulator_save(enum accumulator_kind kind, const void *state, struct byte_writer *w);

@@ -8,13 +8,14 @@
 #include "pipeline/err.h"
 #include "pipeline/streams/sketch_distinct.h"
 #include "pipeline/streams/sketch_quantiles.h"
+#include "pipeline/streams/sketch_top.h"
 #include "pipeline/streams/stream_plan.h"
 
 enum aggregate_kind {
     AGGREGATE_COUNT, AGGREGATE_SUM, AGGREGATE_MEAN, AGGREGATE_MIN, AGGREGATE_MAX,
     AGGREGATE_VARIANCE, AGGREGATE_STDDEV, AGGREGATE_FIRST, AGGREGATE_LAST, AGGREGATE_DELTA,
     AGGREGATE_RATE, AGGREGATE_RANGE, AGGREGATE_QUANTILE, AGGREGATE_MEDIAN, AGGREGATE_DISTINCT,
-    AGGREGATE_EWMA, AGGREGATE_KINDS
+    AGGREGATE_EWMA, AGGREGATE_TOP, AGGREGATE_KINDS
 };
 
 static const struct kind {
@@ -25,6 +26,7 @@ static const struct kind {
     /* what stands behind the argument, from (not itself) and to */
     const char *parameter;
     double above, most;
+    bool whole;
 } KINDS[AGGREGATE_KINDS] = {
     [AGGREGATE_COUNT] = { "count", { ACCUMULATOR_COUNT }, .count = 1, .any = true },
     [AGGREGATE_SUM] = { "sum", { ACCUMULATOR_SUM }, .count = 1 },
@@ -33,8 +35,8 @@ static const struct kind {
     [AGGREGATE_MAX] = { "max", { ACCUMULATOR_MAX }, .count = 1 },
     [AGGREGATE_VARIANCE] = { "variance", { ACCUMULATOR_MOMENTS }, .count = 1 },
     [AGGREGATE_STDDEV] = { "stddev", { ACCUMULATOR_MOMENTS }, .count = 1 },
-    [AGGREGATE_FIRST] = { "first", { ACCUMULATOR_FIRST }, .count = 1 },
-    [AGGREGATE_LAST] = { "last", { ACCUMULATOR_LAST }, .count = 1 },
+    [AGGREGATE_FIRST] = { "first", { ACCUMULATOR_FIRST }, .count = 1, .any = true },
+    [AGGREGATE_LAST] = { "last", { ACCUMULATOR_LAST }, .count = 1, .any = true },
     [AGGREGATE_DELTA] = { "delta", { ACCUMULATOR_FIRST, ACCUMULATOR_LAST }, .count = 2 },
     [AGGREGATE_RATE] = { "rate", { ACCUMULATOR_FIRST, ACCUMULATOR_LAST }, .count = 2 },
     [AGGREGATE_RANGE] = { "range", { ACCUMULATOR_MIN, ACCUMULATOR_MAX }, .count = 2 },
@@ -46,6 +48,9 @@ static const struct kind {
     [AGGREGATE_EWMA] = { "ewma", { ACCUMULATOR_DECAYED }, .count = 1,
                          .parameter = "ewma(x, s) needs its time in seconds, above 0",
                          .above = 0, .most = 1e9 },
+    [AGGREGATE_TOP] = { "top", { ACCUMULATOR_TOP }, .count = 1, .any = true,
+                        .parameter = "top(x, k) needs its k, a whole number from 1 to 8",
+                        .above = 0, .most = TOP_MOST, .whole = true },
 };
 
 /* --- compiling --- */
@@ -208,9 +213,45 @@ static int cut_parameter(enum aggregate_kind kind, struct part *argument, double
     copy[bytes] = '\0';
     *parameter = strtod(copy, &end);
     if (end == copy || *skip_space(end) != '\0' ||
-        !(*parameter > KINDS[kind].above && *parameter >= 0 && *parameter <= KINDS[kind].most))
+        !(*parameter > KINDS[kind].above && *parameter >= 0 && *parameter <= KINDS[kind].most) ||
+        (KINDS[kind].whole && *parameter != (double)(int)*parameter))
         return -1;
     argument->bytes = at - 1;
+    return 0;
+}
+
+/* What is known to be a number takes less room than what may be a text. */
+static struct accumulator accumulator_wanted(const struct stream_plan *plan,
+                                             enum aggregate_kind kind, uint32_t i, int argument,
+                                             double parameter)
+{
+    struct accumulator wanted = { KINDS[kind].of[i], kind == AGGREGATE_EWMA ? parameter : 0 };
+    if (kind != AGGREGATE_FIRST && kind != AGGREGATE_LAST)
+        return wanted;
+    enum expression_type type = plan->arguments[argument].type;
+    if (type != TYPE_NUMBER && type != TYPE_BOOLEAN)
+        wanted.kind = kind == AGGREGATE_FIRST ? ACCUMULATOR_FIRST_VALUE : ACCUMULATOR_LAST_VALUE;
+    return wanted;
+}
+
+/* An aggregate's accumulators, and what room its texts need. -1: too many. */
+static int compile_accumulators(struct stream_plan *plan, struct stream_aggregate *to, int argument)
+{
+    enum aggregate_kind kind = (enum aggregate_kind)to->kind;
+    for (uint32_t i = 0; i < KINDS[kind].count; i++) {
+        struct accumulator wanted = accumulator_wanted(plan, kind, i, argument, to->parameter);
+        int of = accumulator_of(plan, wanted, (uint8_t)argument);
+        if (of < 0)
+            return -1;
+        to->of[i] = (uint8_t)of;
+        if (wanted.kind == ACCUMULATOR_FIRST_VALUE || wanted.kind == ACCUMULATOR_LAST_VALUE)
+            to->text_bytes = HELD_TEXT_BYTES;
+    }
+    if (kind != AGGREGATE_TOP)
+        return 0;
+    to->text_bytes = (uint32_t)to->parameter * TOP_TEXT_BYTES;
+    to->told_at = plan->told_bytes;
+    plan->told_bytes += to->text_bytes;
     return 0;
 }
 
@@ -255,15 +296,15 @@ int stream_aggregate_compile(struct stream_plan *plan, const struct stream_aggre
     struct stream_aggregate *to = &plan->aggregates[plan->aggregate_count];
     to->kind = (uint8_t)kind;
     to->parameter = parameter;
-    for (uint32_t i = 0; i < KINDS[kind].count; i++) {
-        struct accumulator wanted = { KINDS[kind].of[i], kind == AGGREGATE_EWMA ? parameter : 0 };
-        int of = accumulator_of(plan, wanted, (uint8_t)index);
-        if (of < 0)
-            return refuse(fault, text, call.at, "the aggregates need too many accumulators");
-        to->of[i] = (uint8_t)of;
-    }
+    if (compile_accumulators(plan, to, index) != 0)
+        return refuse(fault, text, call.at, "the aggregates need too many accumulators");
     plan->aggregate_count++;
     return 0;
+}
+
+bool stream_aggregate_is_text(const struct stream_plan *plan, uint32_t aggregate)
+{
+    return plan->aggregates[aggregate].kind == AGGREGATE_TOP;
 }
 
 /* --- values --- */
@@ -308,15 +349,32 @@ static struct datum of_sum(enum aggregate_kind kind, const struct sum_state *s)
     return s->count > 0 ? number_of(sum_total(s) / (double)s->count) : none();
 }
 
+/* FIRST and LAST, by either accumulator. */
+static struct datum of_point(enum accumulator_kind kind, const void *state)
+{
+    const struct point_state *point = state;
+    const struct value_state *value = state;
+    if (kind == ACCUMULATOR_FIRST_VALUE || kind == ACCUMULATOR_LAST_VALUE)
+        return held_datum(&value->value);
+    return point->present ? number_of(point->value) : none();
+}
+
+static struct datum of_top(const struct stream_aggregate *a, const struct top_state *s, char *told)
+{
+    if (s->used == 0)
+        return none();
+    struct text text = top_tell(s, (uint32_t)a->parameter, told + a->told_at);
+    return (struct datum){ .kind = DATUM_TEXT, .text = text };
+}
+
 struct datum stream_aggregate_value(const struct stream_plan *plan, uint32_t aggregate,
-                                    const uint8_t *state)
+                                    const uint8_t *state, char *told)
 {
     const struct stream_aggregate *a = &plan->aggregates[aggregate];
     enum aggregate_kind kind = (enum aggregate_kind)a->kind;
     const void *one = state + plan->accumulators[a->of[0]].offset;
     const void *two = state + plan->accumulators[a->of[1]].offset;
     const struct extreme_state *extreme = one, *greatest = two;
-    const struct point_state *point = one;
     const struct decayed_state *decayed = one;
     switch (kind) {
     case AGGREGATE_COUNT:
@@ -332,7 +390,7 @@ struct datum stream_aggregate_value(const struct stream_plan *plan, uint32_t agg
         return of_moments(kind, one);
     case AGGREGATE_FIRST:
     case AGGREGATE_LAST:
-        return point->present ? number_of(point->value) : none();
+        return of_point(plan->accumulators[a->of[0]].accumulator.kind, one);
     case AGGREGATE_DELTA:
     case AGGREGATE_RATE:
         return of_points(kind, one, two);
@@ -345,6 +403,8 @@ struct datum stream_aggregate_value(const struct stream_plan *plan, uint32_t agg
         return number_of(distinct_count(one));
     case AGGREGATE_EWMA:
         return decayed->weight > 0 ? number_of(decayed->sum / decayed->weight) : none();
+    case AGGREGATE_TOP:
+        return of_top(a, one, told);
     case AGGREGATE_KINDS:
         break;
     }

@@ -18,6 +18,7 @@ enum {
     STREAM_ARGUMENTS_MAX = 8,    /* different ones of a stream's aggregates */
     STREAM_DERIVED_MAX = 8,
     STREAM_VALUES_MAX = STREAM_AGGREGATES_MAX + STREAM_DERIVED_MAX, /* of a result */
+    STREAM_TEXTS_MAX = 6144,     /* bytes of text in the values of a result */
     STREAM_RULES_MAX = 4,
     STREAM_MEMORIES_MAX = 16,    /* different previous(x) and baseline(x) of a stream */
     STREAM_ACCUMULATORS_MAX = 32,
@@ -118,6 +119,8 @@ struct stream_aggregate {
     uint8_t kind;                /* stream_aggregate.c's */
     uint8_t of[2];               /* in plan.accumulators */
     double parameter;            /* quantile: which, 0 to 1 */
+    uint32_t text_bytes;         /* of its value at most; 0: it is a number */
+    uint32_t told_at;            /* of a text that is made when it is told: in plan.told_bytes */
 };
 
 /* Slots of what derived values and rules see: a result. */
@@ -174,6 +177,8 @@ struct stream_plan {
     uint32_t window_panes;       /* in one window: 1 when tumbling */
     uint32_t slide_panes;        /* from one window to the next */
     uint32_t panes;              /* kept of a key, a ring */
+    uint32_t told_bytes;         /* of room for texts that are made when a result is told */
+    uint32_t texts_bytes;        /* of a result's values at most */
     uint32_t state_bytes;        /* of a pane's accumulators */
     uint32_t pane_bytes;         /* and its head; of sessions: one of them */
     uint32_t windows_max;        /* of one key, kept */
@@ -197,6 +202,9 @@ int stream_compile(struct stream_plan *plan, const struct stream_config *config,
 /* Name of the i-th value of a result. */
 const char *stream_value_name(const struct stream_plan *plan, uint32_t value);
 
+/* Bytes of text that it has at most; 0: it is a number. */
+uint32_t stream_value_text_bytes(const struct stream_plan *plan, uint32_t value);
+
 /* derive and rules (stream_rules_compile.c) */
 int stream_rules_compile(struct stream_plan *plan, struct stream_fault *fault);
 
@@ -211,8 +219,11 @@ uint64_t stream_key_bytes(const struct stream_plan *plan);
 /* One aggregate's text into the plan. */
 int stream_aggregate_compile(struct stream_plan *plan, const struct stream_aggregate_text *text,
                              struct stream_fault *fault);
-/* Its value over a pane's accumulators, or several panes' merged; null where it has none. */
+/* Its values are texts, always. */
+bool stream_aggregate_is_text(const struct stream_plan *plan, uint32_t aggregate);
+/* Its value over a pane's accumulators, or several panes' merged; null where it has none. A text
+ * points into these, or into `told`, which has plan->told_bytes. */
 struct datum stream_aggregate_value(const struct stream_plan *plan, uint32_t aggregate,
-                                    const uint8_t *state);
+                                    const uint8_t *state, char *told);
 
 #endif

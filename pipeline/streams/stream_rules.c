@@ -95,7 +95,7 @@ static void evaluate(struct streams *all, const struct stream *s, struct entry *
 {
     const struct stream_plan *plan = s->plan;
     for (uint32_t i = 0; i < plan->aggregate_count; i++)
-        all->result[SLOT_VALUE + i] = stream_aggregate_value(plan, i, state);
+        all->result[SLOT_VALUE + i] = stream_aggregate_value(plan, i, state, all->told);
     if (plan->derived_count == 0 && plan->rule_count == 0)
         return;
     all->result[SLOT_START] =

@@ -1,4 +1,5 @@
 /* What is derived from a result, and the rules over it: from texts to expressions. */
+#include <assert.h>
 #include <stdio.h>
 
 #include "pipeline/err.h"
@@ -12,11 +13,37 @@ const char *stream_value_name(const struct stream_plan *plan, uint32_t value)
                                          : plan->derived[value - plan->aggregate_count].name;
 }
 
+/* Of a derived value that may be a text: one that it names, or a part of the key, or its own. */
+static uint32_t derived_text_bytes(const struct stream_plan *plan, const struct stream_derived *d)
+{
+    uint32_t most = plan->config->key_bytes > EXPRESSION_BYTES_MAX ? plan->config->key_bytes
+                                                                   : EXPRESSION_BYTES_MAX;
+    if (d->of.type != TYPE_ANY && d->of.type != TYPE_TEXT)
+        return 0;
+    for (uint32_t i = 0; i < plan->aggregate_count; i++)
+        most = plan->aggregates[i].text_bytes > most ? plan->aggregates[i].text_bytes : most;
+    return most;
+}
+
+uint32_t stream_value_text_bytes(const struct stream_plan *plan, uint32_t value)
+{
+    assert(value < plan->value_count);
+    if (value < plan->aggregate_count)
+        return plan->aggregates[value].text_bytes;
+    return derived_text_bytes(plan, &plan->derived[value - plan->aggregate_count]);
+}
+
 static int refuse(struct stream_fault *fault, const void *field, const char *why)
 {
     *fault = (struct stream_fault){ .field = field };
     (void)snprintf(fault->why, sizeof fault->why, "%s", why);
     return WEIR_EINVAL;
+}
+
+static enum expression_type value_type(const struct stream_plan *plan, uint32_t value)
+{
+    bool text = value < plan->aggregate_count && stream_aggregate_is_text(plan, value);
+    return text ? TYPE_TEXT : TYPE_ANY;
 }
 
 /* The names that a result has so far. */
@@ -30,7 +57,7 @@ static void name_slots(const struct stream_plan *plan, struct expression_name *n
         names[SLOT_KEY + i].name = text_of(plan->config->key[i].name);
     for (uint32_t i = 0; i < plan->value_count; i++)
         names[SLOT_VALUE + i] =
-            (struct expression_name){ text_of(stream_value_name(plan, i)), TYPE_ANY };
+            (struct expression_name){ text_of(stream_value_name(plan, i)), value_type(plan, i) };
 }
 
 static bool is_remembered(const struct stream_plan *plan, uint8_t slot)
@@ -104,6 +131,19 @@ static int compile_derived(struct stream_plan *plan, struct stream_fault *fault)
     return 0;
 }
 
+static int check_texts(struct stream_plan *plan, struct stream_fault *fault)
+{
+    for (uint32_t i = 0; i < plan->value_count; i++)
+        plan->texts_bytes += stream_value_text_bytes(plan, i);
+    if (plan->texts_bytes <= STREAM_TEXTS_MAX)
+        return 0;
+    char why[EXPRESSION_WHY_BYTES];
+    (void)snprintf(why, sizeof why, "the texts of a result may take %u bytes, and have room for %d:"
+                                    " a smaller k of `top`, or fewer of them",
+                   (unsigned)plan->texts_bytes, (int)STREAM_TEXTS_MAX);
+    return refuse(fault, plan->config->aggregates, why);
+}
+
 int stream_rules_compile(struct stream_plan *plan, struct stream_fault *fault)
 {
     const struct stream_config *c = plan->config;
@@ -112,7 +152,7 @@ int stream_rules_compile(struct stream_plan *plan, struct stream_fault *fault)
     if (c->rule_count > 0 && strlen(c->name) + strlen(STREAM_METRIC) > READING_NAME_BYTES_MAX)
         return refuse(fault, c->name, "with rules a stream's name has at most 57 bytes, for its "
                                       "alerts have the metric stream/NAME");
-    if (compile_derived(plan, fault) != 0)
+    if (compile_derived(plan, fault) != 0 || check_texts(plan, fault) != 0)
         return WEIR_EINVAL;
     for (uint32_t i = 0; i < c->rule_count; i++) {
         struct stream_rule *to = &plan->rules[i];

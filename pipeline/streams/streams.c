@@ -11,7 +11,7 @@ struct streams *streams_init(const struct stream_set *set, struct hash_key key,
     assert(set->count <= STREAMS_MAX);
     struct streams *s = arena_take(arena, 1, sizeof *s);
     struct stream *each = arena_take(arena, set->count, sizeof *each);
-    uint32_t widest = 0;
+    uint32_t widest = 0, told_bytes = 0;
     uint64_t slots = 0;
     for (uint32_t i = 0; i < set->count; i++) {
         struct stream laid_out;
@@ -19,16 +19,18 @@ struct streams *streams_init(const struct stream_set *set, struct hash_key key,
         if (each != NULL)
             each[i] = laid_out;
         widest = set->plans[i].state_bytes > widest ? set->plans[i].state_bytes : widest;
+        told_bytes = set->plans[i].told_bytes > told_bytes ? set->plans[i].told_bytes : told_bytes;
         slots |= set->plans[i].slots;
     }
     uint8_t *merged = arena_take(arena, widest, 1);
+    char *told = arena_take(arena, told_bytes, 1);
     uint32_t names = set->count > 0 ? STREAM_FIELDS_MAX : 0;
     struct datum *fields = arena_take(arena, names, sizeof *fields);
     uint32_t results = set->count > 0 ? STREAM_SLOTS : 0;
     struct datum *result = arena_take(arena, results, sizeof *result);
     if (s != NULL)
         *s = (struct streams){ .set = set, .key = key, .streams = each, .look_ms = INT64_MAX,
-                               .slots = slots, .merged = merged, .fields = fields,
+                               .slots = slots, .merged = merged, .told = told, .fields = fields,
                                .result = result };
     return s;
 }
@@ -37,7 +39,8 @@ uint32_t streams_values_max(const struct stream_set *set)
 {
     uint32_t most = 0;
     for (uint32_t i = 0; i < set->count; i++)
-        most += set->plans[i].results_max * set->plans[i].value_count;
+        most += set->plans[i].results_max *
+                (set->plans[i].value_count + set->plans[i].texts_bytes / STREAM_TEXT_VALUE_BYTES);
     return most;
 }
 

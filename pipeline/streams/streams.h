@@ -136,7 +136,9 @@ enum { BASELINE_LENGTH = 20, BASELINE_LEAST = 5 };
 
 /* Verdicts of one streams_take, or one streams_fire, at most. */
 uint32_t streams_verdicts_max(const struct stream_set *set);
-/* Values in all results that one streams_take, or one streams_fire, makes at most. */
+/* Values in all results that one streams_take, or one streams_fire, makes at most. So many bytes of
+ * text as STREAM_TEXT_VALUE_BYTES count as one more: they take no more room in a message. */
+enum { STREAM_TEXT_VALUE_BYTES = 64 };
 uint32_t streams_values_max(const struct stream_set *set);
 
 struct stream_counts streams_counts(const struct streams *s, uint32_t stream);

@@ -99,6 +99,7 @@ struct streams {
     int64_t look_ms;             /* no timer is due before this; no state */
     uint64_t slots;              /* fields that some stream looks at */
     uint8_t *merged;             /* a pane's accumulators, of the widest stream */
+    char *told;                  /* texts of a result, likewise */
     /* of the call under way: */
     const struct stream_out *out;
     bool forced;                 /* windows are told for want of room */

@@ -99,7 +99,8 @@ streams:
      rules: [{{name: wide, when: spread > 90, observe: spread, clear_after: 0s, chatter: false}},
              {{name: full, when: count > 20, on: reading, severity: minor}}]}}
   - {{name: good, key: [quality, metric], where: "value > 3", window: {{type: hopping, size: 2s, slide: 500ms}},
-     lateness: 5s, out_of_orderness: 5s, idle: 1s, aggregates: [count, sum(value) as sum]}}
+     lateness: 5s, out_of_orderness: 5s, idle: 1s, keys: 20,
+     aggregates: [count, sum(value) as sum, "top(device, 3) as busy", last(quality)]}}
 commit: {{max_age: 100ms}}
 window: {{size: 1s, lateness: 5s, out_of_orderness: 500ms, idle: 1s, slots: 9}}
 usual: {{all: false}}
@@ -206,13 +207,16 @@ def check_streams(want, db):
     for key, (count, mean, *extremes) in windows.items():
         assert got[key][0] == count and list(got[key][2:]) == extremes and abs(got[key][1] - mean) < 1e-9, key
     hops = collections.defaultdict(list)
-    for (_, metric, time_ms, value), count in want.items():
+    for (device, metric, time_ms, value), count in want.items():
         if not isinstance(value, str) and value > 3:
             for start_ms in range(time_ms // 500 * 500 - 1500, time_ms + 1, 500):
-                hops["good", metric, start_ms] += [value] * count
+                hops["good", metric, start_ms] += [(device, value)] * count
     got = streams_of(db, "good")
     assert got.keys() == hops.keys(), (len(got), len(hops))
-    assert all(got[key] == {"count": len(v), "sum": sum(v)} for key, v in hops.items())
+    for key, v in hops.items():
+        often = sorted(collections.Counter(device for device, _ in v).items(), key=lambda told: (-told[1], told[0]))
+        assert got[key] == {"count": len(v), "sum": sum(value for _, value in v), "last": "good",
+                            "busy": " ".join(f"{device}:{count}" for device, count in often[:3])}, (key, got[key])
     return len(hops)
 
 

@@ -1,9 +1,9 @@
 /* Goal: what a window keeps is right within the stated errors, in any order and merged in any way: counts and extremes
- * exactly, sums within Neumaier's bound, quantiles within 1 %, distinct counts within three standard errors, weights by
- * time as the definition has them; and it comes back from its saved bytes, whatever those are. Method: seeded random
+ * exactly, sums within Neumaier's bound, quantiles within 1 %, distinct counts within three standard errors, the most
+ * frequent values within N/m, weights by time as the definition has them; and it comes back from its saved bytes, whatever those are. Method: seeded random
  * numbers of several shapes, split into parts at random and merged, against sorted lists, sums in 113 bits, and the
  * definition.
- * Links: pipeline/streams/accumulator.c pipeline/streams/sketch_%.c pipeline/streams/logarithm.c pipeline/streams/expression.c pipeline/hash.c pipeline/bytes.c */
+ * Links: pipeline/streams/accumulator.c pipeline/streams/held.c pipeline/streams/sketch_%.c pipeline/streams/logarithm.c pipeline/streams/expression.c pipeline/hash.c pipeline/bytes.c */
 #include "pipeline/streams/accumulator.h"
 
 #include <math.h>
@@ -12,6 +12,7 @@
 #include "pipeline/streams/logarithm.h"
 #include "pipeline/streams/sketch_distinct.h"
 #include "pipeline/streams/sketch_quantiles.h"
+#include "pipeline/streams/sketch_top.h"
 #include "tests/lib/check.h"
 
 enum { MANY = 4000 };
@@ -193,6 +194,120 @@ static void distinct_counts_are_within_their_error(void **state)
     free(none);
 }
 
+/* How often each of the values came that the sketch has; the worst excess, in parts of N / m. */
+static double excess(const struct top_state *s, const uint64_t *came, size_t values, uint64_t n)
+{
+    uint64_t seen = 0, different = 0;
+    double worst = 0, bound = (double)n / TOP_COUNTERS;
+    for (size_t v = 0; v < values; v++) {
+        uint64_t count = 0;
+        for (uint32_t i = 0; i < s->used; i++)
+            if (s->counters[i].value.number == (double)v)
+                count = s->counters[i].count, seen++;
+        if (count < came[v] && (count > 0 || (double)came[v] > bound))
+            fail_msg("%zu came %" PRIu64 " times of %" PRIu64 ", and is told %" PRIu64, v, came[v], n, count);
+        if (count > 0)
+            worst = fmax(worst, (double)(count - came[v]) / bound);
+        different += came[v] > 0;
+    }
+    assert_int_equal(seen, s->used);
+    assert_true(worst <= 1);
+    if (different <= TOP_COUNTERS)
+        assert_true(seen == different && worst == 0);
+    return worst;
+}
+
+static void the_top_is_within_its_bound(void **state)
+{
+    (void)state;
+    enum { VALUES = 4096 };
+    static uint64_t came[VALUES];
+    uint64_t chance = check_seed();
+    const struct accumulator a = { ACCUMULATOR_TOP, 0 };
+    double worst = 0;
+    for (int round = 0; round < 600; round++) {
+        size_t count = draw(&chance, 2), different = 1 + rnd_below(&chance, round % 3 == 0 ? 40 : 2000);
+        double skew = 1 + (double)rnd_below(&chance, 6);
+        size_t shift = rnd_below(&chance, 3) * 11; /* the parts are of different values */
+        memset(came, 0, sizeof came);
+        for (size_t i = 0; i < count; i++) {
+            size_t v = (size_t)((double)different * pow(rnd_unit(&chance), skew)) + i * 5 / count * shift;
+            x[i] = (double)v;
+            came[v]++;
+        }
+        struct top_state *s = merged(&a, x, times, count, &chance);
+        worst = fmax(worst, excess(s, came, VALUES, count));
+        for (size_t i = 0; i < count / 2; i++) { /* and more, to what was merged */
+            struct datum value = number(x[i]);
+            top_push(s, &value);
+            came[(size_t)x[i]]++;
+        }
+        worst = fmax(worst, excess(s, came, VALUES, count + count / 2));
+        free(s);
+    }
+    printf("# worst %.3f of the bound\n", worst);
+    assert_true(worst > 0.5);
+}
+
+/* One part has forgotten a value that the other counts: it may have come there as often as the least of those known. */
+static void what_a_part_forgot_is_counted(void **state)
+{
+    (void)state;
+    enum { VALUES = 300 };
+    for (int turned = 0; turned < 2; turned++) {
+        uint64_t came[VALUES] = { [0] = 101 };
+        struct top_state *knows = state_new(ACCUMULATOR_TOP), *forgot = state_new(ACCUMULATOR_TOP);
+        struct datum value = number(0);
+        for (int i = 0; i < 100; i++)
+            top_push(knows, &value);
+        top_push(forgot, &value);
+        for (int i = 1; i < VALUES; i++, came[i - 1]++) {
+            value = number(i);
+            top_push(forgot, &value);
+        }
+        top_merge(turned ? forgot : knows, turned ? knows : forgot);
+        (void)excess(turned ? forgot : knows, came, VALUES, 101 + VALUES - 1);
+        free(knows);
+        free(forgot);
+    }
+}
+
+static void push_text(struct top_state *s, const char *text, int times_)
+{
+    struct datum value = { .kind = DATUM_TEXT, .text = text_of(text) };
+    while (times_-- > 0)
+        top_push(s, &value);
+}
+
+static void the_top_is_told_in_order(void **state)
+{
+    (void)state;
+    struct top_state *s = state_new(ACCUMULATOR_TOP);
+    char room[TOP_MOST * TOP_TEXT_BYTES];
+    struct datum values[] = { number(21.5), number(0), number(-0.0), { .kind = DATUM_BOOLEAN, .number = 1 }, { 0 } };
+    push_text(s, "San Jose", 2);
+    push_text(s, "50%", 1);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        top_push(s, &values[i]);
+    assert_true(text_equal(top_tell(s, 8, room), text_of("0:2 San%20Jose:2 21.5:1 50%25:1 true:1")));
+    assert_true(text_equal(top_tell(s, 2, room), text_of("0:2 San%20Jose:2")));
+    /* texts that are too long keep whole characters, and all of the longest have room */
+    memset(s, 0, sizeof *s);
+    for (int i = 0; i < 20; i++) {
+        char text[100] = { (char)('a' + i) };
+        for (int n = 0; n < 40; n++)
+            memcpy(text + 1 + 2 * n, "\xc3\xa9", 3);
+        push_text(s, text, 1);
+        assert_int_equal(s->counters[i].value.bytes, HELD_TEXT_BYTES - 1);
+        s->counters[i].value.bytes = HELD_TEXT_BYTES;
+        s->counters[i].count = UINT64_MAX;
+    }
+    char *exact = malloc(TOP_MOST * TOP_TEXT_BYTES);
+    assert_int_equal(top_tell(s, TOP_MOST, exact).bytes, TOP_MOST * TOP_TEXT_BYTES - 1);
+    free(exact);
+    free(s);
+}
+
 static void weights_go_by_event_time(void **state)
 {
     (void)state;
@@ -239,6 +354,9 @@ static void saved_they_come_back(void **state)
         struct accumulator a = { (enum accumulator_kind)(round % ACCUMULATOR_KINDS), 2.5 };
         size_t count = round % 7 == 0 ? 0 : draw(&chance, round % 5);
         void *s = count > 0 ? merged(&a, x, times, count, &chance) : state_new(a.kind), *back = state_new(a.kind);
+        struct datum text = { .kind = DATUM_TEXT, .text = text_of("\xc3\xa9tat") };
+        if (round % 3 != 0)
+            accumulator_push(&a, s, &text, 1800000000000);
         uint32_t most = accumulator_save_bytes_max(a.kind);
         uint8_t *bytes = malloc(most), *again = malloc(most);
         struct byte_writer w = { bytes, most, 0, false }, w2 = { again, most, 0, false };
@@ -283,6 +401,9 @@ int main(void)
         cmocka_unit_test(quantiles_are_within_one_percent),
         cmocka_unit_test(the_low_end_collapses),
         cmocka_unit_test(distinct_counts_are_within_their_error),
+        cmocka_unit_test(the_top_is_within_its_bound),
+        cmocka_unit_test(what_a_part_forgot_is_counted),
+        cmocka_unit_test(the_top_is_told_in_order),
         cmocka_unit_test(weights_go_by_event_time),
         cmocka_unit_test(the_exponential_is_right),
         cmocka_unit_test(saved_they_come_back),

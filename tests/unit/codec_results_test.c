@@ -340,22 +340,23 @@ static void streams_come_back(void **state)
 static void a_result_of_any_size_fits(void **state)
 {
     (void)state;
+    enum { TEXTS = 16 };
     static char fields[STREAM_VALUES_MAX][READING_NAME_BYTES_MAX], key[STREAM_KEY_BYTES_MAX];
-    static char texts[STREAM_DERIVED_MAX][STREAM_KEY_BYTES_MAX];
+    static char texts[TEXTS][STREAM_TEXTS_MAX / TEXTS];
     struct stream_value values[STREAM_VALUES_MAX];
     struct results_builder *b = builder_made(RESULTS_STREAMS, 128, RESULTS_STREAM_BYTES);
     struct stream_result result = { .stream = { fields[0], sizeof fields[0] }, .key = { key, sizeof key },
                                     .start_ms = INT64_MIN, .end_ms = INT64_MAX, .revision = UINT32_MAX,
                                     .count = STREAM_VALUES_MAX, .values = values, .last_block = UINT64_MAX / 3 };
     memset(key, 'k', sizeof key);
-    for (int i = 0; i < STREAM_DERIVED_MAX; i++)
-        memset(texts[i], 'A' + i, sizeof texts[i]);
     for (int i = 0; i < STREAM_VALUES_MAX; i++) {
         memset(fields[i], 97 + i, sizeof fields[i]);
         values[i] = (struct stream_value){ { fields[i], sizeof fields[i] },
                                            { .kind = DATUM_NUMBER, .number = (i % 2 ? 1 : -1) * 1.2345678901234567e-30 } };
-        if (i >= STREAM_AGGREGATES_MAX) /* derived: also a text */
-            values[i].value = (struct datum){ .kind = DATUM_TEXT, .text = { texts[i - STREAM_AGGREGATES_MAX], sizeof texts[0] } };
+        if (i >= TEXTS)
+            continue;
+        memset(texts[i], 65 + i, sizeof texts[i]);
+        values[i].value = (struct datum){ .kind = DATUM_TEXT, .text = { texts[i], sizeof texts[i] } };
     }
     assert_int_equal(results_add_stream(b, &result), 0);
     free((char *)finished(b).at);

@@ -28,7 +28,8 @@ static const struct form states[] = { { 10, 0xe97f724e783209c3 }, { 11, 0x085b38
                                       { 17, 0xefb42080b428011b },
                                       { 18, 0xf0b53a572f32090e },
                                       { 19, 0xcfb2bdf012723412 },
-                                      { 20, 0xb1468f07222ae7f1 } };
+                                      { 20, 0xb1468f07222ae7f1 },
+                                      { 21, 0x2826807dac3cd2ab } };
 static const struct form blocks[] = { { 1, 0x7235d7091aa441a2 } };
 
 static uint64_t digest_of(const void *at, size_t bytes)
@@ -64,8 +65,8 @@ static void configure_stream(struct bench *b)
     static struct stream_config visits = {
         .name = "visits", .key_count = 1, .key = { { "device" } }, .lateness_ms = 9000, .idle_ms = 15000,
         .window = STREAM_SESSION, .gap_ms = 900, .sessions_max = 4, .size_ms = 1, .keys_max = 4, .key_bytes = 64,
-        .ttl_ms = 60000, .aggregate_count = 3,
-        .aggregates = { { "median" }, { "distinct(metric)" }, { "ewma(value, 2)" } },
+        .ttl_ms = 60000, .aggregate_count = 4,
+        .aggregates = { { "median" }, { "distinct(metric)" }, { "ewma(value, 2)" }, { "top(metric, 3)" } },
     };
     static struct stream_fields fields;
     static struct stream_plan plans[2];

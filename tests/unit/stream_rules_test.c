@@ -301,6 +301,31 @@ static void closing_windows_raise_and_clear(void **state)
     bench_end(&b);
 }
 
+static void texts_are_judged(void **state)
+{
+    struct bench b;
+    struct stream_config c = usual_config();
+    (void)state;
+    strcpy(c.key[0].name, "metric");
+    c.aggregate_count = 3;
+    strcpy(c.aggregates[0].text, "count");
+    strcpy(c.aggregates[1].text, "top(device, 2) as busy");
+    strcpy(c.aggregates[2].text, "last(device) as who");
+    rule(&c, "busy", STREAM_ON_CLOSE, "busy == 'b:2 a:1'", "count");
+    rule(&c, "who", STREAM_ON_READING, "who == 'b'", "");
+    begin(&b, &c, 4);
+    at(&b, 1000, "b", 1);
+    expect_alert(&b, 0, "level", ALERT_RAISE, 1);
+    assert_string_equal(alert(&b, 0)->rule, "who");
+    at(&b, 2000, "b", 1);
+    at(&b, 3000, "a", 1);
+    expect_alert(&b, 1, "level", ALERT_CLEAR, 0);
+    at(&b, 11000, "a", 1);
+    expect_alert(&b, 2, "level", ALERT_RAISE, 3);
+    assert_string_equal(alert(&b, 2)->rule, "busy");
+    bench_end(&b);
+}
+
 static void readings_are_judged_one_by_one(void **state)
 {
     struct bench b;
@@ -526,6 +551,11 @@ static void what_can_not_be_is_refused(void **state)
     rule(&c, "r", STREAM_ON_CLOSE, "count > 1", "");
     rule(&c, "r", STREAM_ON_CLOSE, "count > 2", "");
     refuse(&c, 0, "two rules");
+    c = usual_config();
+    c.aggregate_count = 1;
+    strcpy(c.aggregates[0].text, "top(device, 2) as busy");
+    rule(&c, "r", STREAM_ON_CLOSE, "busy > 5", "");
+    refuse(&c, 8, "text can't be compared with a number");
 }
 
 int main(void)
@@ -537,6 +567,7 @@ int main(void)
         cmocka_unit_test(values_are_derived),
         cmocka_unit_test(derived_texts_are_set_aside_for),
         cmocka_unit_test(closing_windows_raise_and_clear),
+        cmocka_unit_test(texts_are_judged),
         cmocka_unit_test(readings_are_judged_one_by_one),
         cmocka_unit_test(one_of_many_counts),
         cmocka_unit_test(rules_leave_room_for_readings),

@@ -3,16 +3,17 @@
  * seeded random streams (late, reordered, repeated, ahead of the clock, idle, churning keys) through tumbling and
  * hopping windows, against an oracle that keeps every reading of every window in a list of its own and adds up in
  * long double; saved and loaded into fresh memory on the way.
- * Links: pipeline/streams/%.c pipeline/hash.c pipeline/bytes.c */
+ * Links: pipeline/streams/%.c pipeline/hash.c pipeline/bytes.c pipeline/codec/result_body.c pipeline/codec/json_writer.c pipeline/timestamp.c */
 #include "pipeline/streams/streams.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "pipeline/codec/result_body.h"
 #include "pipeline/err.h"
 #include "tests/lib/check.h"
 
-enum { KEYS = 6, WINDOWS = 512, VALUES = 256, TOLD = 4096 };
+enum { KEYS = 6, WINDOWS = 512, VALUES = 256, TOLD = 4096, TEXT = 96, NUMBERS = 12 };
 
 /* --- what is told --- */
 
@@ -23,11 +24,19 @@ struct told {
     bool forced;
     enum stream_result_kind kind;
     struct datum values[STREAM_AGGREGATES_MAX];
+    char texts[3][TEXT]; /* of those behind the NUMBERS first */
 };
 struct telling {
     size_t count;
     struct told told[TOLD];
 };
+
+static void keep_text(struct told *to, uint32_t value, struct text text)
+{
+    assert_true(value >= NUMBERS && text.bytes < TEXT);
+    memcpy(to->texts[value - NUMBERS], text.at, text.bytes);
+    to->values[value] = (struct datum){ .kind = DATUM_TEXT, .text = { to->texts[value - NUMBERS], text.bytes } };
+}
 
 static void on_result(void *ctx, const struct stream_result *r)
 {
@@ -39,8 +48,23 @@ static void on_result(void *ctx, const struct stream_result *r)
     assert_true(r->kind == STREAM_RETRACTION || (r->kind == STREAM_CLOSE) == (r->revision == 0));
     assert_true(r->key.bytes == 5 && r->key.at[0] == 0 && r->key.at[1] == VALUE_TEXT); /* 0, type, length, "kN" */
     to->key = r->key.at[4] - '0';
-    for (uint32_t i = 0; i < r->count; i++)
+    for (uint32_t i = 0; i < r->count; i++) {
         to->values[i] = r->values[i].value;
+        if (r->values[i].value.kind == DATUM_TEXT)
+            keep_text(to, i, r->values[i].value.text);
+    }
+}
+
+/* What a reading of this value says of its zone: nothing, a number, or a text. */
+static struct datum zone_of(double value, char room[3])
+{
+    unsigned zone = (unsigned)(llround(fabs(value) * 100) % 9973 % 10);
+    if (zone == 9)
+        return (struct datum){ .kind = DATUM_NULL };
+    if (zone == 8)
+        return (struct datum){ .kind = DATUM_NUMBER, .number = 8 };
+    memcpy(room, (char[]){ 'z', (char)('0' + zone), '\0' }, 3);
+    return (struct datum){ .kind = DATUM_TEXT, .text = { room, 2 } };
 }
 
 /* --- the stage --- */
@@ -108,6 +132,18 @@ static void take_reading(struct stage *g, int key, int64_t event_ms, int64_t wal
     record.reading.device = text_of(name);
     record.reading.metric = text_of("temp");
     record.reading.value.number = value;
+    uint8_t extra[16];
+    char room[3];
+    struct datum zone = zone_of(value, room);
+    struct byte_writer w = { extra, sizeof extra, 0, false };
+    put_u8(&w, 0);
+    put_u8(&w, zone.kind == DATUM_TEXT ? VALUE_TEXT : VALUE_NUMBER);
+    if (zone.kind == DATUM_TEXT)
+        put_text(&w, zone.text);
+    else
+        put_f64(&w, zone.number);
+    if (zone.kind != DATUM_NULL)
+        record.reading.extra = (struct text){ (const char *)extra, (uint32_t)w.used };
     struct stream_moment moment = { .t_ms = g->t_ms, .reached_ms = event_ms < wall_ms ? event_ms : wall_ms,
                                     .block = 7 };
     streams_take(g->streams, &record, &moment, &g->out);
@@ -367,11 +403,77 @@ static void payload_fields_are_keys(void **state)
     free(g.memory);
 }
 
+struct bodies {
+    size_t count;
+    char last[9000];
+};
+
+static void on_text(void *ctx, const struct stream_result *r)
+{
+    struct bodies *to = ctx;
+    size_t room = result_body_bytes_max(r->plan) + 4;
+    char *exact = malloc(room);
+    struct text body = result_body(r, exact, room);
+    assert_true(body.bytes < sizeof to->last);
+    memcpy(to->last, body.at, body.bytes);
+    to->last[body.bytes] = '\0';
+    to->count++;
+    free(exact);
+}
+
+static void take_text(struct stage *g, const char *text, int64_t event_ms)
+{
+    struct record record = { .kind = RECORD_READING, .event_time_ms = event_ms };
+    record.reading.device = text_of("d");
+    record.reading.metric = text_of("state");
+    record.reading.value = (struct value){ .type = VALUE_TEXT, .text = text_of(text) };
+    struct stream_moment moment = { .t_ms = g->t_ms, .reached_ms = event_ms };
+    streams_take(g->streams, &record, &moment, &g->out);
+}
+
+static void texts_are_told_and_kept(void **state)
+{
+    (void)state;
+    static struct stage g;
+    static struct bodies told;
+    struct stream_config c = config_of();
+    c.aggregate_count = 4;
+    strcpy(c.aggregates[0].text, "first");
+    strcpy(c.aggregates[1].text, "last(value) as now");
+    strcpy(c.aggregates[2].text, "top(value, 2) as most");
+    strcpy(c.aggregates[3].text, "last(value * 1) as number");
+    c.derived_count = STREAM_DERIVED_MAX;
+    for (uint32_t i = 0; i < STREAM_DERIVED_MAX; i++) {
+        (void)snprintf(c.derived[i].name, sizeof c.derived[i].name, "derived_%u", i);
+        strcpy(c.derived[i].of, i == 0 ? "now != first" : "default(most, device)");
+    }
+    set_stage(&g, &c);
+    g.out = (struct stream_out){ &told, on_text };
+    take_text(&g, "run", 1000);
+    take_text(&g, "idle", 3000);
+    take_text(&g, "run", 2000);
+    take_text(&g, "run", 12000);
+    assert_int_equal(told.count, 1);
+    assert_non_null(strstr(told.last, "\"values\":{\"first\":\"run\",\"now\":\"idle\",\"most\":\"run:2 idle:1\",\"number\":null,"
+                                      "\"derived_0\":true,\"derived_1\":\"run:2 idle:1\""));
+    char worst[200];
+    memset(worst, 1, sizeof worst - 1); /* each is told by six characters */
+    worst[sizeof worst - 1] = '\0';
+    for (int i = 0; i < 4; i++) {
+        worst[0] = (char)(1 + i);
+        take_text(&g, worst, 22000 + i);
+    }
+    let_time_pass(&g, 60000);
+    assert_int_equal(told.count, 3);
+    assert_true(strlen(told.last) > 9 * 2 * 6 * HELD_TEXT_BYTES);
+    free(g.memory);
+}
+
 static void what_can_not_be_is_refused(void **state)
 {
     (void)state;
-    struct { struct stream_config c; const char *why; uint32_t column; } bad[13];
-    for (size_t i = 0; i < 13; i++)
+    struct { struct stream_config c; const char *why; uint32_t column; } bad[16];
+    for (size_t i = 0; i < 16; i++)
         bad[i].c = config_of();
     strcpy(bad[0].c.where, "value + 1"), bad[0].why = "a boolean is needed", bad[0].column = 1;
     strcpy(bad[1].c.key[0].name, "zonk"), bad[1].why = "no reading has a field `zonk`", bad[1].column = 0;
@@ -386,7 +488,10 @@ static void what_can_not_be_is_refused(void **state)
     strcpy(bad[10].c.aggregates[0].text, "quantile(value)"), bad[10].why = "needs its q", bad[10].column = 1;
     strcpy(bad[11].c.aggregates[0].text, "quantile(value, 2)"), bad[11].why = "needs its q", bad[11].column = 1;
     strcpy(bad[12].c.aggregates[0].text, "ewma(value, 0)"), bad[12].why = "above 0", bad[12].column = 1;
-    for (size_t i = 0; i < 13; i++) {
+    strcpy(bad[13].c.aggregates[0].text, "top(value)"), bad[13].why = "needs its k", bad[13].column = 1;
+    strcpy(bad[14].c.aggregates[0].text, "top(value, 9)"), bad[14].why = "from 1 to 8", bad[14].column = 1;
+    strcpy(bad[15].c.aggregates[0].text, "top(value, 2.5)"), bad[15].why = "a whole number", bad[15].column = 1;
+    for (size_t i = 0; i < 16; i++) {
         struct stream_fields fields;
         struct stream_plan plan;
         struct stream_fault fault = { 0 };
@@ -409,6 +514,12 @@ static void what_can_not_be_is_refused(void **state)
     strcpy(c.aggregates[1].text, "sum( time ) as  seconds ");
     assert_int_equal(stream_compile(&plan, &c, &fields, &fault), 0);
     assert_string_equal(plan.aggregates[1].name, "seconds");
+    c.aggregate_count = STREAM_AGGREGATES_MAX;
+    for (int i = 0; i < STREAM_AGGREGATES_MAX; i++)
+        (void)snprintf(c.aggregates[i].text, sizeof c.aggregates[i].text, "top(value, 8) as top_%d", i);
+    assert_int_equal(stream_compile(&plan, &c, &fields, &fault), WEIR_EINVAL);
+    assert_non_null(strstr(fault.why, "the texts of a result may take 11008 bytes, and have room for 6144"));
+    assert_ptr_equal(fault.field, c.aggregates);
 }
 
 /* --- the oracle: every window has the list of its readings --- */
@@ -447,12 +558,48 @@ static int compare_values(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static bool zone_before(int a, int b, const int *counts) /* 8, a number, before the texts */
+{
+    if (counts[a] != counts[b])
+        return counts[a] > counts[b];
+    return a == 8 || (b != 8 && a < b);
+}
+
+/* first(zone), last(zone) and top(zone, 3) of readings that are sorted by time. */
+static void tell_zones(struct told *t, const struct point *sorted, size_t n)
+{
+    int counts[9] = { 0 };
+    char room[3], top[TEXT] = "";
+    for (size_t i = 0; i < n; i++) {
+        struct datum zone = zone_of(sorted[i].value, room);
+        if (zone.kind == DATUM_NULL)
+            continue;
+        counts[zone.kind == DATUM_NUMBER ? 8 : zone.text.at[1] - '0']++;
+        for (uint32_t v = t->values[NUMBERS].kind == DATUM_NULL ? 0 : 1; v < 2; v++) {
+            t->values[NUMBERS + v] = zone;
+            if (zone.kind == DATUM_TEXT)
+                keep_text(t, NUMBERS + v, zone.text);
+        }
+    }
+    for (int place = 0; place < 3; place++) {
+        int best = 0;
+        for (int zone = 1; zone < 9; zone++)
+            best = zone_before(zone, best, counts) ? zone : best;
+        if (counts[best] > 0)
+            (void)snprintf(top + strlen(top), sizeof top - strlen(top), "%s%s%d:%d", place > 0 ? " " : "",
+                           best == 8 ? "" : "z", best, counts[best]);
+        counts[best] = 0;
+    }
+    if (top[0] != '\0')
+        keep_text(t, NUMBERS + 2, text_of(top));
+}
+
 static void oracle_tell(struct oracle *o, int key, struct oracle_window *w, bool forced)
 {
     struct told *t = &o->telling.told[o->telling.count++];
     assert_true(o->telling.count < TOLD && w->count > 0);
     *t = (struct told){ key, w->start_ms, w->start_ms + o->g->config.size_ms, w->revision, forced,
-                        w->revision == 0 ? STREAM_CLOSE : STREAM_REVISION, { { 0 } } };
+                        w->revision == 0 ? STREAM_CLOSE : STREAM_REVISION, { { 0 } }, { "" } };
     w->revision++;
     static struct point sorted[VALUES];
     memcpy(sorted, w->points, w->count * sizeof sorted[0]);
@@ -487,7 +634,10 @@ static void oracle_tell(struct oracle *o, int key, struct oracle_window *w, bool
     const long double values[] = { n, sum, sum / n, min, max, m2 / (n - 1), sqrtl(m2 / (n - 1)), sorted[first].value,
                                    sorted[last].value, delta, delta / span, (long double)max - min,
                                    by_value[(size_t)(0.9 * (double)(n - 1))], different, weighed / weight };
-    for (size_t i = 0; i < 15; i++) {
+    bool zones = strncmp(o->g->config.aggregates[NUMBERS].text, "first(zone)", 11) == 0;
+    if (zones)
+        tell_zones(t, sorted, n);
+    for (size_t i = 0; i < (zones ? (size_t)NUMBERS : 15); i++) {
         bool is = (i != 5 && i != 6) || n > 1;
         is = is && (i != 10 || span > 0);
         if (is)
@@ -745,7 +895,7 @@ static void take_back(struct oracle *o, int key)
         if (gone == NULL)
             return;
         o->telling.told[o->telling.count++] = (struct told){ key, gone->start_ms, gone->end_ms, gone->revision, false,
-                                                             STREAM_RETRACTION, { { 0 } } };
+                                                             STREAM_RETRACTION, { { 0 } }, { "" } };
         *gone = k->told[--k->told_count];
     }
 }
@@ -804,6 +954,12 @@ static void compare(const struct telling *is, const struct telling *should, uint
         double n = b->values[0].number;
         double scale = n * (fabs(b->values[3].number) + fabs(b->values[4].number)); /* of the sum of all terms */
         for (size_t v = 0; v < aggregates; v++) {
+            if (b->values[v].kind == DATUM_TEXT) {
+                if (a->values[v].kind != DATUM_TEXT || !text_equal(a->values[v].text, b->values[v].text))
+                    fail_msg("seed %" PRIu64 ": %zu, value %zu is %s, not %s", seed, i, v, a->texts[v - NUMBERS],
+                             b->texts[v - NUMBERS]);
+                continue;
+            }
             bool exact = v == 0 || v == 3 || v == 4 || v == 7 || v == 8;
             double off = fabs(a->values[v].number - b->values[v].number);
             double allowed = exact                ? 0
@@ -822,6 +978,8 @@ static void compare(const struct telling *is, const struct telling *should, uint
 
 static const char *const ALL[] = { "count", "sum", "mean", "min", "max", "variance", "stddev", "first", "last",
                                    "delta", "rate", "range", "quantile(value, 0.9)", "distinct", "ewma(value, 5)" };
+
+static const char *const ZONES[] = { "first(zone) as first_zone", "last(zone) as last_zone", "top(zone, 3)" };
 
 static struct stream_config drawn_config(uint64_t *chance)
 {
@@ -842,9 +1000,10 @@ static struct stream_config drawn_config(uint64_t *chance)
         c.sessions_max = 2 + (uint32_t)rnd_below(chance, 6);
     }
     c.ttl_ms = (int64_t)1 << 40;
-    c.aggregate_count = rnd_below(chance, 10) == 0 ? 15 : 12; /* sketches take long here */
+    uint64_t more = rnd_below(chance, 10); /* sketches take long here */
+    c.aggregate_count = more < 2 ? 15 : NUMBERS;
     for (size_t i = 0; i < 15; i++)
-        strcpy(c.aggregates[i].text, ALL[i]);
+        strcpy(c.aggregates[i].text, more == 1 && i >= NUMBERS ? ZONES[i - NUMBERS] : ALL[i]);
     return c;
 }
 
@@ -1000,6 +1159,7 @@ int main(void)
         cmocka_unit_test(keys_come_and_go),
         cmocka_unit_test(lateness_is_weighed),
         cmocka_unit_test(payload_fields_are_keys),
+        cmocka_unit_test(texts_are_told_and_kept),
         cmocka_unit_test(what_can_not_be_is_refused),
         cmocka_unit_test(random_streams_are_as_the_oracle_says),
         cmocka_unit_test(any_bytes_may_be_loaded),
