@@ -1,4 +1,5 @@
-/* `weir import`: what `weir export` wrote, as a store of its own, to be replayed. */
+/* `weir import`: what `weir export` wrote, as a store of its own, to be replayed. A row of CSV
+ * becomes the line that it would have been, behind a configuration and a clock that are given. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,20 +8,30 @@
 
 #include "firmware/cli/arguments.h"
 #include "firmware/cli/cli.h"
-#include "firmware/replay/journal_line.h"
+#include "firmware/config/config_parts.h"
 #include "firmware/gateway/gateway.h"
 #include "firmware/gateway/replay.h"
+#include "firmware/replay/journal_csv.h"
+#include "firmware/replay/journal_line.h"
 #include "pipeline/err.h"
+#include "pipeline/hash.h"
 #include "storage/block.h"
 #include "storage/store.h"
 
 static const char help[] =
-    "usage: weir import FILE.jsonl --store NEW.db\n\n"
+    "usage: weir import FILE.jsonl --store NEW.db [--dry-run]\n"
+    "       weir import FILE.csv --store NEW.db --config FILE [--dry-run]\n\n"
     "What `weir export` wrote, from the first block on, as a new store that holds the same\n"
     "journal, bit for bit, for `weir replay --store NEW.db`. It holds nothing else: no outbox, no\n"
     "dead letters, no checkpoint. It is not to be run: it bears the id of the store it came from.\n"
     "\n"
-    "Exit status: 0 done, 1 a file can't be read or written, 2 not understood.\n";
+    "CSV (`weir export --format csv`) holds readings alone: they are journalled in their blocks,\n"
+    "under an id of their own, by the configuration that --config names, each as if it had\n"
+    "arrived when it was made; for `weir replay --store NEW.db --config FILE`.\n\n"
+    "  --config FILE   CSV: whose sources they came by\n"
+    "  --dry-run       read it all, write nothing; --store may be left out\n\n"
+    "Exit status: 0 done, 1 a file can't be read or written, 2 not understood, 78 wrong\n"
+    "configuration.\n";
 
 struct importing {
     const char *path;
@@ -35,6 +46,7 @@ struct importing {
     struct ledger ledger;
     uint64_t readings, blocks;
     struct config *config;    /* in force; NULL: none yet */
+    bool begun, dry;
     void *memory;
 };
 
@@ -48,6 +60,9 @@ static int complain(const struct importing *m, const char *what)
 
 static int open_store(struct importing *m, const char *to, const struct journal_line *l)
 {
+    m->begun = true;
+    if (m->dry)
+        return CLI_OK;
     char why[256] = "";
     uint64_t entropy[2] = { l->store_id[0], l->store_id[1] };
     const struct store_config config = {
@@ -78,6 +93,8 @@ static int commit(struct importing *m, uint64_t number, struct text journal, uin
         .readings = readings,
         .ledger = m->ledger,
     };
+    if (m->dry)
+        return CLI_OK;
     memcpy(batch.lanes, m->recovery.lanes, sizeof batch.lanes);
     int err = store_commit(m->store, &batch);
     return err == 0 ? CLI_OK : complain(m, store_why(m->store));
@@ -125,9 +142,9 @@ static int take(struct importing *m, const struct journal_line *l, const char *t
 {
     const struct record *record = &l->record;
     int status = CLI_OK;
-    if (m->store == NULL && (!l->has_store || l->block != 1))
+    if (!m->begun && (!l->has_store || l->block != 1))
         return complain(m, "want the first block, which begins with a configuration and store_id");
-    if (m->store == NULL)
+    if (!m->begun)
         status = open_store(m, to, l);
     if (status == CLI_OK && l->block < m->number)
         return complain(m, "blocks only grow");
@@ -166,9 +183,72 @@ static int run(struct importing *m, FILE *file, const char *to)
     }
     if (status == CLI_OK && ferror(file) != 0)
         status = complain(m, strerror(errno));
-    if (status == CLI_OK && m->store == NULL)
+    if (status == CLI_OK && !m->begun)
         status = complain(m, "there is nothing in it");
     return status == CLI_OK ? end_block(m, m->number) : status;
+}
+
+/* --- CSV --- */
+
+/* What an export begins with. The same file makes the same store. */
+static int begin_csv(struct importing *m, const char *to, const struct config *given,
+                     const struct journal_csv *csv, struct text first)
+{
+    static struct journal_line l; /* large */
+    const struct hash_key key = { 1, 2 };
+    l = (struct journal_line){
+        .block = 1, .has_store = true,
+        .store_id = { hash64(key, given->digest, sizeof given->digest),
+                      hash64(key, first.at, first.bytes) },
+        .record = { .kind = RECORD_CONFIG,
+                    .digest = { (const char *)given->digest, sizeof given->digest },
+                    .content = { given->text, (uint32_t)given->text_bytes } },
+    };
+    int status = take(m, &l, to);
+    l.record = (struct record){ .kind = RECORD_CLOCK,
+                                .clock = { .offset_ms = csv->offset_ms, .state = CLOCK_SYNCED,
+                                           .boot = 1 } };
+    return status == CLI_OK ? take(m, &l, to) : status;
+}
+
+static int run_csv(struct importing *m, FILE *file, const char *to, const struct config *given)
+{
+    static struct journal_csv csv;
+    static struct journal_line l;
+    struct text line;
+    int status = CLI_OK, got = journal_csv_open(&csv, file);
+    if (got == 0)
+        got = journal_csv_next(&csv, &line);
+    while (status == CLI_OK && got > 0) {
+        m->line = csv.line;
+        if (!m->begun)
+            status = begin_csv(m, to, given, &csv, line);
+        const char *why = NULL;
+        if (status == CLI_OK)
+            why = journal_line_read(&l, line, m->config);
+        if (status == CLI_OK)
+            status = why != NULL ? complain(m, why) : take(m, &l, to);
+        if (status == CLI_OK)
+            got = journal_csv_next(&csv, &line);
+    }
+    m->line = csv.line;
+    if (status == CLI_OK && got < 0)
+        status = complain(m, csv.fault);
+    if (status == CLI_OK && ferror(file) != 0)
+        status = complain(m, strerror(errno));
+    if (status == CLI_OK && !m->begun)
+        status = complain(m, "there is nothing in it");
+    return status == CLI_OK ? end_block(m, m->number) : status;
+}
+
+static int read_config(const char *path, struct config *config)
+{
+    static struct config_reader reader;
+    config_reader_run(&reader, path, config, false);
+    if (reader.fault_count == 0)
+        return CLI_OK;
+    config_report(&reader, stderr);
+    return CLI_CONFIG;
 }
 
 static int take_memory(struct importing *m)
@@ -187,17 +267,41 @@ static int take_memory(struct importing *m)
     return CLI_OK;
 }
 
+static bool is_csv(const char *path)
+{
+    size_t bytes = strlen(path);
+    return bytes >= 4 && strcmp(path + bytes - 4, ".csv") == 0;
+}
+
+static void print_done(const struct importing *m, const char *to)
+{
+    (void)printf("%s: %" PRIu64 " blocks, %" PRIu64 " readings%s\n", m->dry ? m->path : to,
+                 m->blocks, m->readings, m->dry ? "; nothing was written" : "");
+}
+
 int cli_import(int argc, char **argv)
 {
-    const char *to = NULL;
-    const struct flag flags[] = { { "--store", NULL, &to, NULL }, { 0 } };
+    static struct config given;
+    const char *to = NULL, *config = NULL;
+    bool dry = false;
+    const struct flag flags[] = { { "--store", NULL, &to, NULL },
+                                  { "--config", "-c", &config, NULL },
+                                  { "--dry-run", NULL, NULL, &dry },
+                                  { 0 } };
     struct arguments a = { .help = help, .flags = flags, .words_max = 1 };
     int status = arguments_parse(&a, argc, argv);
     if (status != -1)
         return status;
-    if (a.word_count != 1 || to == NULL)
+    if (a.word_count != 1 || (to == NULL && !dry))
         return arguments_usage(&a, "want a file, and --store NEW.db, after", "import");
-    struct importing m = { .path = a.words[0] };
+    struct importing m = { .path = a.words[0], .dry = dry };
+    bool csv = is_csv(m.path);
+    if (csv != (config != NULL))
+        return arguments_usage(&a, csv ? "want --config FILE, whose sources they came by, with"
+                                       : "--config goes with CSV, not with", m.path);
+    status = csv ? read_config(config, &given) : CLI_OK;
+    if (status != CLI_OK)
+        return status;
     FILE *file = fopen(m.path, "r");
     if (file == NULL) {
         (void)fprintf(stderr, "weir: %s: %s\n", m.path, strerror(errno));
@@ -205,9 +309,9 @@ int cli_import(int argc, char **argv)
     }
     status = take_memory(&m);
     if (status == CLI_OK)
-        status = run(&m, file, to);
+        status = csv ? run_csv(&m, file, to, &given) : run(&m, file, to);
     if (status == CLI_OK)
-        (void)printf("%s: %" PRIu64 " blocks, %" PRIu64 " readings\n", to, m.blocks, m.readings);
+        print_done(&m, to);
     (void)fclose(file); /* it was read only */
     if (m.store != NULL)
         store_close(m.store);

@@ -3,8 +3,11 @@
 runs, without a trace in its directory. Method: the real gateway behind a broker; its store, or a spoilt copy of it, is
 replayed while it runs and after it has stopped."""
 import contextlib
+import csv
+import io
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -348,6 +351,8 @@ def there_and_back(place):
     done = subprocess.run([WEIR, "import", place.path("day.jsonl"), "--store", place.path("copy.db")], capture_output=True,
                           text=True, timeout=60)
     assert done.returncode == 0 and f"{stored} readings" in done.stdout, done.stdout + done.stderr
+    dry = subprocess.run([WEIR, "import", place.path("day.jsonl"), "--dry-run"], capture_output=True, text=True, timeout=60)
+    assert dry.returncode == 0 and f"{stored} readings; nothing was written" in dry.stdout, dry.stdout + dry.stderr
     original, copy = journal_of(site.store), journal_of(place.path("copy.db"))
     assert [row[0] for row in original] == [row[0] for row in copy]
     assert [row[3] for row in original] == [row[3] for row in copy], "the same bits"
@@ -373,8 +378,85 @@ def there_and_back(place):
     assert again.returncode == 1 and b"there already" in again.stderr
 
 
+def csv_there_and_back(place):
+    """An export as CSV, imported and exported again, has the same rows, but for their places among records that CSV has not."""
+    site = Site(place)
+    with open(place.config) as f:
+        text = f.read().replace("sequence: /n}", "sequence: /n, unit: /u, fields: {lot: /lot, ok: /ok, size: /size}}")
+    with open(place.config, "w") as f:
+        f.write(text)
+    site.start()
+    site.publish(31)
+    odd = [{"d": "d\u00e9j\u00e0 \"vu\"", "m": "te,xt", "v": "a\n\\ \"b\",\r\n\u20ac", "t": site.base, "n": 9, "lot": "A,\t1", "ok": True,
+            "size": 1e-7}, {"d": "plain", "m": "flag", "v": False, "u": "m/s"}, {"d": "plain", "m": "tiny", "v": -0.1, "n": (1 << 53) - 1},
+           {"d": "plain", "m": "word", "v": "0x10"}, {"d": "plain", "m": "sum", "v": 0.1 + 0.2, "t": site.base + 7}]
+    subprocess.run(["mosquitto_pub", "-p", str(site.port), "-q", "1", "-t", "all", "-m", json.dumps(odd)], check=True)
+    place.wait_status("all are in", lambda s: s["ledger"]["stored"] == 31 * DEVICES + 5)
+    day, copy = place.path("day.csv"), place.path("copy.db")
+    with open(day, "w", newline="") as f:
+        f.write(csv_of(place))
+    place.stop("gateway")
+    said = place.path("said.jsonl")
+    assert replay_json("--store", site.store, "--out", said)["verdict"] == "identical"
+
+    def imported(*arguments, code=0, file=day):
+        done = subprocess.run([WEIR, "import", file, *arguments], capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, (arguments, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    assert f"{31 * DEVICES + 5} readings; nothing was written" in imported("--config", place.config, "--dry-run")
+    assert f"{31 * DEVICES + 5} readings\n" in imported("--config", place.config, "--store", copy)
+    assert "there already" in imported("--config", place.config, "--store", copy, code=1)
+    live = len(alerts_of(said))
+    assert replay_json("--store", copy, "--config", place.config)["alert_counts"]["same"] == live > 50, live
+    with open(place.config) as f:
+        text = f.read()
+    with open(place.path("new.yaml"), "w") as f:
+        f.write(text.replace("high: 50", "high: 70"))
+    assert replay_json("--store", copy, "--config", place.path("new.yaml"), code=3)["alert_counts"]["vanishes"] > 10
+    with Place() as other:
+        os.makedirs(other.path("data"))
+        shutil.copy(copy, other.path("data", "weir.db"))
+        port = other.start_broker("plant")
+        other.write_config(re.sub(r"127.0.0.1:[0-9]+", f"127.0.0.1:{port}", text[text.index("sources:"):]))
+        other.start_gateway()
+        rows, back = (list(csv.DictReader(io.StringIO(text, newline=""))) for text in (csv_of(place, day), csv_of(other)))
+    assert len(rows) == 31 * DEVICES + 5 and rows[0].keys() == back[0].keys()
+    for row in rows + back:
+        del row["position"]
+    assert rows == back, [pair for pair in zip(rows, back) if pair[0] != pair[1]][:2]
+    imported("--store", place.path("no.db"), code=2)
+    imported("--dry-run", "--config", place.path("none.yaml"), code=78)
+    with open(day, newline="") as f:
+        head, first, *_ = f.read().split("\n")
+    wrong = place.path("wrong.csv")
+    for content, what in (("time,value\n1,2\n", ":1: want the columns of `weir export"), (head + "\n", "nothing in it"),
+                          (head + "\n" + first + "\n1,2\n", ":3: want as many cells"),
+                          (head + "\n" + first.replace(",plant,", ",mill,"), ":2: its source is not"),
+                          (head + "\n" + first.replace(",plant,", ',"pl'), ":2: want a closing quote"),
+                          (head + "\n\n" + re.sub(r",device,[0-9]+,", ",device,-4,", first), ":3: want a sequence"),
+                          (head + "\n" + first + "\n" + "1" + first[first.index(","):], ":3: blocks only grow"),
+                          (head + "\n" + first.replace(",dev-", "," + "x" * 65), ":2: want names of device"),
+                          (head + "\n" + first.replace(",level,", ',"le\nvel",'), ":2: want names of device"),
+                          (head + "\n" + re.sub(r"level,[^,]*,", 'level,"a\n,b",', first) + "\n7", ":4: want as many"),
+                          (head + "\n" + first.replace(",device,", ",guessed,"), ":2: a reading lacks its"),
+                          (head + "\n" + re.sub(r"level,[^,]*,", "level,1e300,", first), ":2: it is out of order, or holds")):
+        with open(wrong, "w", newline="") as f:
+            f.write(content)
+        assert what in imported("--config", place.config, "--dry-run", code=1, file=wrong), (what, content)
+
+
+def csv_of(place, path=None):
+    """As bytes have it: line ends inside of cells are not translated."""
+    if path is not None:
+        with open(path, newline="") as f:
+            return f.read()
+    return subprocess.run([WEIR, "export", "--format", "csv", "-s", place.socket], capture_output=True, check=True,
+                          timeout=60).stdout.decode()
+
+
 CASES = [beside_a_gateway_that_runs, a_range_of_time, event_time_and_arrival, what_is_different_is_shown, another_configuration,
-         recorded_files, there_and_back]
+         recorded_files, there_and_back, csv_there_and_back]
 
 
 def main():
