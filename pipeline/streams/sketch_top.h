@@ -35,13 +35,14 @@ struct top_state { /* all zero: no value */
     struct top_counter counters[TOP_COUNTERS];
 };
 
-/* O(counters): about 60 ns. Null changes nothing. */
+/* O(counters): 0.1 us of few values, 0.3 of many texts. Null changes nothing. */
 void top_push(struct top_state *s, const struct datum *value);
-/* O(counters^2): about 5 us. */
+/* O(counters^2): up to 17 us. */
 void top_merge(struct top_state *into, const struct top_state *from);
 
 /* The `most` (at most TOP_MOST) greatest counts, "press:12 oven:7 21.5:3"; of equal ones numbers
- * first, by size, then texts by their bytes. `to` has room for most * TOP_TEXT_BYTES. */
+ * first, by size, then texts by their bytes. `to` has room for most * TOP_TEXT_BYTES. About 1 us
+ * each, of numbers. */
 struct text top_tell(const struct top_state *s, uint32_t most, char *to);
 
 void top_save(const struct top_state *s, struct byte_writer *w);
