@@ -19,8 +19,8 @@
 
 enum {
     ALERT_ID_BYTES = 26, /* 128 bits in Crockford's base32 */
-    /* Alerts of a triple are numbered from the journal block in which it appeared, times 2^20, so
-     * that no number comes twice, whatever was forgotten: in a block fewer of them are raised. */
+    /* Alerts of a triple are numbered from the journal block in which they are raised, times
+     * 2^20, so that no number comes twice, whatever was forgotten: a block raises fewer. */
     ALERT_NUMBER_SHIFT = 20,
     ALERT_STEPS_LATE_MAX = 2, /* of severity, for how long it lasts */
     ALERT_CHANGES = 5 /* raises and clears remembered; the sixth in an hour is one too many */
@@ -54,7 +54,7 @@ struct alert {
     uint32_t count;         /* anomalous readings since the onset */
     uint32_t suppressed;    /* anomalies that cool-down kept from becoming alerts */
     uint32_t judged;        /* PENDING: the last readings, newest lowest; 1: anomalous */
-    uint64_t number;        /* of the triple's alerts: one more than the one before */
+    uint64_t number;        /* of the triple's alerts: greater than of the one before */
     int64_t since_ms;       /* t when the present state began */
     int64_t raised_ms;      /* t of the first revision */
     int64_t incident_ms;    /* t at which its incident began */

@@ -233,9 +233,19 @@ static void tell(struct engine *e, const struct subject *of, const struct alert 
 
 /* Count, tell and keep what an alert has become. False: there is no place for it, and only the
  * anomaly is counted, a silence that is tried again only once. */
+/* An alert that was told may be unknown to this state: after a crash another configuration finds
+ * others in the journal. Its number is of an older block, so it does not come twice. */
+static void number_by_block(const struct engine *e, struct alert *alert)
+{
+    uint64_t first = (e->block << ALERT_NUMBER_SHIFT) + 1;
+    alert->number = alert->number < first ? first : alert->number;
+}
+
 static bool finish(struct engine *e, const struct subject *of, struct alert *alert,
                    enum alert_transition what)
 {
+    if (what == ALERT_RAISE)
+        number_by_block(e, alert);
     if (!keep(e, of, alert)) {
         bool more = !of->watch->silence_waits && of->watch->suppressed < UINT16_MAX;
         of->watch->suppressed = (uint16_t)(of->watch->suppressed + more);
