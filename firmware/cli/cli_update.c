@@ -94,6 +94,8 @@ static int judge(struct rauc *rauc, const char *path, bool force)
     if (rauc_bundle(rauc, path, &bundle) != 0) { /* RAUC 1.8 says why in its log alone */
         (void)fprintf(stderr, "weir: %s is no bundle that this board trusts (%s); "
                               "journalctl -u rauc says why\n", path, rauc_why(rauc));
+        if (strncmp(path, updates, strlen(updates)) == 0)
+            bring_forget(updates); /* fetched: a part of another file may be in it; begin anew */
         return CLI_PROBLEM;
     }
     if (rauc_state(rauc, &state) != 0)

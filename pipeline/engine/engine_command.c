@@ -22,7 +22,7 @@ static bool parse_time(struct text text, int64_t *ms)
 {
     *ms = 0;
     for (uint32_t i = 0; i < text.bytes; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9' || *ms > TIME_MS_MAX / 16)
+        if (text.at[i] < '0' || text.at[i] > '9' || *ms > (TIME_MS_MAX - 9) / 10)
             return false;
         *ms = *ms * 10 + (text.at[i] - '0');
     }

@@ -341,6 +341,23 @@ static void maintenance_keeps_calls_back(void **state)
     }
 }
 
+/* What was answered as accepted is done: any time that Weir can write, and none beyond. */
+static void maintenance_may_last_long(void **state)
+{
+    (void)state;
+    static const int64_t LAST = INT64_C(1) << 53;
+    const struct maintenance *list;
+    struct bench b;
+    begin_maintenance(&b);
+    maintain(&b, "pump-1", LAST - BENCH_EPOCH_MS - b.t_ms + 10);
+    assert_int_equal(engine_maintenance(b.engine, &list), 0);
+    maintain(&b, "pump-1", LAST - BENCH_EPOCH_MS - b.t_ms - 10);
+    assert_int_equal(engine_maintenance(b.engine, &list), 1);
+    assert_true(list[0].until_ms == LAST - 10);
+    through_store(&b);
+    bench_end(&b);
+}
+
 /* One call for each that stands; those that people have seen, or that another maintenance covers, wait. */
 static void each_kept_call_is_made_once(void **state)
 {
@@ -433,6 +450,7 @@ int main(void)
         cmocka_unit_test(chatter_calls_nobody),
         cmocka_unit_test(what_lasts_is_told_again),
         cmocka_unit_test(maintenance_keeps_calls_back),
+        cmocka_unit_test(maintenance_may_last_long),
         cmocka_unit_test(each_kept_call_is_made_once),
         cmocka_unit_test(what_became_worse_meanwhile_calls_afterwards),
     };
