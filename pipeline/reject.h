@@ -33,7 +33,7 @@
     X(REJECT_TIME_INVALID, 13, "time_invalid", \
       "the time cannot be read") \
     X(REJECT_SEQUENCE_INVALID, 14, "sequence_invalid", \
-      "the sequence is not a whole number from 0 to 2^53") \
+      "the sequence is not a whole number from 0, below 2^53") \
     X(REJECT_UNIT_INVALID, 15, "unit_invalid", \
       "the unit is not a string of at most 64 bytes") \
     X(REJECT_NAME_INVALID, 16, "name_invalid", \
