@@ -112,7 +112,15 @@ struct kept_result {
     uint32_t revision;
     bool retracted;              /* it is told to be no window any more */
     struct text body;            /* the gateway's */
-    uint64_t id;                 /* given by the store, growing; 0 when written */
+};
+
+/* Where a walk through them goes on: behind this window, whether that is still kept or not. */
+enum { STORE_KEPT_KEY_BYTES_MAX = 250 };
+struct kept_place {
+    bool given;                  /* else from the first */
+    int64_t start_ms, end_ms;
+    uint32_t key_bytes;
+    uint8_t key[STORE_KEPT_KEY_BYTES_MAX];
 };
 
 struct lane_state { /* of the one destination */
@@ -275,20 +283,19 @@ int store_letter_read(struct store *store, uint64_t id, uint8_t *to, size_t byte
 
 /* Kept results of a stream whose windows begin at from_ms or later and before to_ms, in order of
  * start, key and end; or, `latest`, of each key the one with the greatest end, in order of key.
- * Those behind row `after` (0: from the first), as far as they fit, of at most looked_max rows that
- * are looked at. A row `after` that is gone meanwhile: from the first again. */
+ * Those behind `after`, as far as they fit, of at most looked_max rows that are looked at. */
 struct kept_query {
     struct text stream;
     int64_t from_ms, to_ms;
     bool latest;
-    uint64_t after;
+    struct kept_place after;
     void *ctx;
     bool (*wanted)(void *ctx, struct text key); /* NULL: all */
     uint32_t rows_max, looked_max;
 };
-/* *next: `after` of what follows; 0: nothing does. Slices point into `to`. */
+/* *next: `after` of what follows; not given: nothing does. Slices point into `to`. */
 int store_kept_read(struct store *store, const struct kept_query *query, uint8_t *to, size_t bytes,
-                    struct kept_result *rows, uint32_t *count, uint64_t *next);
+                    struct kept_result *rows, uint32_t *count, struct kept_place *next);
 
 /* The contract of this name as it was last accepted; WEIR_ENOTFOUND, WEIR_ECORRUPT. */
 int store_contract_read(struct store *store, const char *name, struct contract *contract);

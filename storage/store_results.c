@@ -89,6 +89,25 @@ int results_write(struct store *s, const struct batch *b)
     return err;
 }
 
+struct kept_gone {
+    int64_t id, start_ms;
+};
+
+/* The key's latest is now one that was told after it and begins before it, or there is none. */
+static int note_gone(struct store *s, struct text stream, struct text key, struct kept_gone gone)
+{
+    sql_blob(s, SQL_KEPT_BEFORE, 1, stream);
+    sql_blob(s, SQL_KEPT_BEFORE, 2, key);
+    sql_i64(s, SQL_KEPT_BEFORE, 3, gone.id);
+    sql_i64(s, SQL_KEPT_BEFORE, 4, gone.start_ms);
+    int err = sql_run(s, SQL_KEPT_BEFORE);
+    if (err != 0)
+        return err;
+    sql_blob(s, SQL_KEPT_FORGET, 1, stream);
+    sql_blob(s, SQL_KEPT_FORGET, 2, key);
+    return sql_run(s, SQL_KEPT_FORGET);
+}
+
 /* 1: the oldest went; 0: it may stay, or there is none */
 static int drop_oldest(struct store *s, bool force)
 {
@@ -104,6 +123,7 @@ static int drop_oldest(struct store *s, bool force)
     uint64_t bytes = (uint64_t)sql_column(s, SQL_KEPT_OLDEST, 2) + KEPT_ROW_BYTES;
     struct text stream = sql_column_bytes(s, SQL_KEPT_OLDEST, 3);
     struct text key = sql_column_bytes(s, SQL_KEPT_OLDEST, 4);
+    int64_t start_ms = sql_column(s, SQL_KEPT_OLDEST, 5);
     put_raw(&w, stream.at, stream.bytes);
     put_raw(&w, key.at, key.bytes);
     stream.at = (const char *)copy;
@@ -117,12 +137,8 @@ static int drop_oldest(struct store *s, bool force)
     s->next.table_bytes -= bytes;
     sql_i64(s, SQL_KEPT_DELETE, 1, id);
     int err = sql_run(s, SQL_KEPT_DELETE);
-    if (err != 0)
-        return err;
-    sql_blob(s, SQL_KEPT_FORGET, 1, stream);
-    sql_blob(s, SQL_KEPT_FORGET, 2, key);
-    sql_i64(s, SQL_KEPT_FORGET, 3, id);
-    err = sql_run(s, SQL_KEPT_FORGET);
+    if (err == 0)
+        err = note_gone(s, stream, key, (struct kept_gone){ id, start_ms });
     return err != 0 ? err : 1;
 }
 
@@ -160,7 +176,7 @@ static int read_row(struct store *s, int64_t id, struct byte_writer *w, struct k
         put_raw(w, from.at, from.bytes);
     }
     *kept = (struct kept_result){
-        .stream = copies[0], .key = copies[1], .body = copies[2], .id = (uint64_t)id,
+        .stream = copies[0], .key = copies[1], .body = copies[2],
         .start_ms = sql_column(s, SQL_KEPT_READ, 2), .end_ms = sql_column(s, SQL_KEPT_READ, 3),
         .revision = (uint32_t)sql_column(s, SQL_KEPT_READ, 4),
         .retracted = sql_column(s, SQL_KEPT_READ, 5) != 0,
@@ -170,44 +186,42 @@ static int read_row(struct store *s, int64_t id, struct byte_writer *w, struct k
     return *fits;
 }
 
-/* Bind where the walk goes on: behind row `after`, else at its beginning. `place` holds its key. */
-static int bind_place(struct store *s, const struct kept_query *query, enum sql q,
-                      struct byte_writer *place)
+/* Bind where the walk goes on: behind query->after, else at its beginning. */
+static void bind_place(struct store *s, const struct kept_query *query, enum sql q)
 {
-    int64_t start_ms = query->from_ms, end_ms = INT64_MIN;
-    sql_i64(s, SQL_KEPT_PLACE, 1, query->after < INT64_MAX ? (int64_t)query->after : INT64_MAX);
-    sql_blob(s, SQL_KEPT_PLACE, 2, query->stream);
-    int row = query->after > 0 ? sql_next(s, SQL_KEPT_PLACE) : 0;
-    if (row < 0)
-        return row;
-    if (row == 1) {
-        struct text key = sql_column_bytes(s, SQL_KEPT_PLACE, 1);
-        start_ms = sql_column(s, SQL_KEPT_PLACE, 0);
-        end_ms = sql_column(s, SQL_KEPT_PLACE, 2);
-        put_raw(place, key.at, key.bytes);
-    }
-    sql_end(s, SQL_KEPT_PLACE);
-    struct text key = { (const char *)place->at, (uint32_t)place->used };
+    const struct kept_place *after = &query->after;
+    struct text key = { (const char *)after->key, after->given ? after->key_bytes : 0 };
+    bool within = after->given && after->start_ms >= query->from_ms;
     sql_blob(s, q, 1, query->stream);
-    sql_blob(s, q, query->latest ? 2 : 3, key);
-    if (query->latest)
-        return 0;
-    sql_i64(s, q, 2, start_ms);
-    sql_i64(s, q, 4, end_ms);
+    if (query->latest) {
+        sql_blob(s, q, 2, key);
+        return;
+    }
+    sql_i64(s, q, 2, within ? after->start_ms : query->from_ms);
+    sql_blob(s, q, 3, within ? key : (struct text){ "", 0 });
+    sql_i64(s, q, 4, within ? after->end_ms : INT64_MIN);
     sql_i64(s, q, 5, query->to_ms);
-    return 0;
+}
+
+static void note_place(struct store *s, enum sql q, struct kept_place *place)
+{
+    struct text key = sql_column_bytes(s, q, 1);
+    uint32_t room = sizeof place->key; /* for any that is written; not for any that a file holds */
+    *place = (struct kept_place){ .given = true, .key_bytes = key.bytes < room ? key.bytes : room,
+                                  .start_ms = sql_column(s, q, 2), .end_ms = sql_column(s, q, 3) };
+    memcpy(place->key, key.at, place->key_bytes);
 }
 
 /* A retracted row is told to whoever asks for all, and is nobody's latest. */
 static int take_rows(struct store *s, const struct kept_query *query, enum sql q,
                      struct byte_writer *w, struct kept_result *rows, uint32_t *count,
-                     uint64_t *next)
+                     struct kept_place *next)
 {
     bool fits = true;
     for (uint32_t looked = 0;; looked++) {
         int row = sql_next(s, q);
         if (row != 1) {
-            *next = 0;
+            next->given = false;
             return row;
         }
         int64_t id = sql_column(s, q, 0);
@@ -223,22 +237,22 @@ static int take_rows(struct store *s, const struct kept_query *query, enum sql q
             return row < 0 ? row : *count == 0 ? WEIR_EFULL : 0;
         }
         *count += row == 1 && !(query->latest && rows[*count].retracted);
-        *next = (uint64_t)id;
+        note_place(s, q, next);
     }
     sql_end(s, q);
     return 0;
 }
 
 int store_kept_read(struct store *s, const struct kept_query *query, uint8_t *to, size_t bytes,
-                    struct kept_result *rows, uint32_t *count, uint64_t *next)
+                    struct kept_result *rows, uint32_t *count, struct kept_place *next)
 {
-    uint8_t key[512];
-    struct byte_writer place = { key, sizeof key, 0, false }, w = { to, bytes, 0, false };
+    struct byte_writer w = { to, bytes, 0, false };
     enum sql q = query->latest ? SQL_KEPT_KEYS : SQL_KEPT_WALK;
     *count = 0;
     *next = query->after;
     int err = store_ready(s);
-    if (err == 0)
-        err = bind_place(s, query, q, &place);
-    return err != 0 ? err : take_rows(s, query, q, &w, rows, count, next);
+    if (err != 0)
+        return err;
+    bind_place(s, query, q);
+    return take_rows(s, query, q, &w, rows, count, next);
 }

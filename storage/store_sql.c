@@ -74,13 +74,20 @@ static const char *const SQL_TEXT[SQLS] = {
                         "ON CONFLICT(stream, key) DO UPDATE SET result = ?3 WHERE result <> ?3 "
                         "AND (SELECT end FROM result WHERE id = latest.result) <= ?4",
     [SQL_KEPT_OLDEST] = "SELECT id, t, length(stream) + 2 * length(key) + length(body), stream, "
-                        "key FROM result ORDER BY id LIMIT 1",
+                        "key, start FROM result ORDER BY id LIMIT 1",
     [SQL_KEPT_DELETE] = "DELETE FROM result WHERE id = ?1",
-    [SQL_KEPT_FORGET] = "DELETE FROM latest WHERE stream = ?1 AND key = ?2 AND result = ?3",
-    [SQL_KEPT_PLACE] = "SELECT start, key, end FROM result WHERE id = ?1 AND stream = ?2",
-    [SQL_KEPT_WALK] = "SELECT id, key FROM result WHERE stream = ?1 AND "
-                      "(start, key, end) > (?2, ?3, ?4) AND start < ?5 ORDER BY start, key, end",
-    [SQL_KEPT_KEYS] = "SELECT result, key FROM latest WHERE stream = ?1 AND key > ?2 ORDER BY key",
+    /* A key's windows that are told later than one that goes, and begin before it, are few. */
+    [SQL_KEPT_BEFORE] =
+        "UPDATE latest SET result = coalesce((SELECT id FROM (SELECT id, key, retracted "
+        "FROM result WHERE stream = ?1 AND start < ?4 ORDER BY start DESC LIMIT 1000) "
+        "WHERE key = ?2 AND retracted = 0 LIMIT 1), 0) "
+        "WHERE stream = ?1 AND key = ?2 AND result = ?3",
+    [SQL_KEPT_FORGET] = "DELETE FROM latest WHERE stream = ?1 AND key = ?2 AND result = 0",
+    [SQL_KEPT_WALK] =
+        "SELECT id, key, start, end FROM result WHERE stream = ?1 AND "
+        "(start, key, end) > (?2, ?3, ?4) AND start < ?5 ORDER BY start, key, end",
+    [SQL_KEPT_KEYS] = "SELECT result, key, 0, 0 FROM latest WHERE stream = ?1 AND key > ?2 "
+                      "ORDER BY key",
     [SQL_KEPT_READ] = "SELECT stream, key, start, end, revision, retracted, body FROM result "
                       "WHERE id = ?1",
     [SQL_PIECE_WRITE] = "INSERT OR REPLACE INTO piece(id, bytes) VALUES(?1, ?2)",

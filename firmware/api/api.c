@@ -90,18 +90,23 @@ static bool read_digit(char c, uint32_t *to)
     return true;
 }
 
-static void read_payload(struct api_request *r, const char *value)
+bool api_read_hex(const char *value, uint8_t *to, uint32_t bytes, uint32_t *used)
 {
     uint32_t high, low;
-    r->has_payload = true;
-    r->payload_bytes = 0;
-    for (; *value != '\0' && !r->bad_argument; value += 2) {
-        r->bad_argument = !read_digit(value[0], &high) || !read_digit(value[1], &low);
-        r->payload_too_large |= r->payload_bytes == sizeof r->payload;
-        if (r->bad_argument || r->payload_too_large)
-            return;
-        r->payload[r->payload_bytes++] = (uint8_t)(high << 4 | low);
+    for (*used = 0; *value != '\0'; value += 2, ++*used) {
+        if (!read_digit(value[0], &high) || !read_digit(value[1], &low))
+            return false;
+        if (*used < bytes)
+            to[*used] = (uint8_t)(high << 4 | low);
     }
+    return true;
+}
+
+static void read_payload(struct api_request *r, const char *value)
+{
+    r->has_payload = true;
+    r->bad_argument |= !api_read_hex(value, r->payload, sizeof r->payload, &r->payload_bytes);
+    r->payload_too_large = r->payload_bytes > sizeof r->payload;
 }
 
 /* Of results: RFC 3339 or Unix milliseconds. `from` of an export is a number. */
@@ -179,6 +184,8 @@ void api_argument(struct api_request *r, const char *name, const char *value)
         read_payload(r, value);
     else if (from || strcmp(name, "to") == 0)
         read_time(r, from, value);
+    else if (strcmp(name, "after") == 0 && api_read_place(r, value))
+        return;
     else if (!read_number(value, &number))
         r->bad_argument = true;
     else

@@ -98,6 +98,7 @@ struct api_request {
     bool bad_argument, bad_name;
     bool has_after, has_max;
     uint64_t after, max, from, skip;
+    struct kept_place place; /* `after` of results */
     bool dry, force;
     int64_t until_ms;
     char device[READING_NAME_BYTES_MAX + 1], metric[READING_NAME_BYTES_MAX + 1];

@@ -19,6 +19,7 @@ enum {
     API_SURVEY_SERIES = 8192, /* of one: 0.1 ms; 100,000 series are walked in 13 s */
     API_TAIL_MAX = 128,
     API_RESULTS_MAX = 256,
+    API_PLACE_BYTES = 16 + STORE_KEPT_KEY_BYTES_MAX,
     API_RESULTS_LOOKED = 10000 /* rows, in one request */
 };
 
@@ -41,6 +42,7 @@ struct question { /* to the store; written by its worker while ASKED */
     char metric[READING_NAME_BYTES_MAX + 1];
     /* RESULTS */
     const struct stream_plan *stream;
+    struct kept_place place;
     bool latest;
     int64_t from_ms, to_ms;
     uint32_t key_count;
@@ -96,6 +98,13 @@ bool api_resume(struct api *api, const struct api_request *r, int64_t mono_ms,
 
 /* api.c: accepted, or why not; of an alert where it was not found */
 bool api_done(struct api *api, struct api_response *response, int error);
+
+/* As many bytes as fit; *used: how many there are. False: no hexadecimal digits. */
+bool api_read_hex(const char *value, uint8_t *to, uint32_t bytes, uint32_t *used);
+
+/* api_results.c: where a page ended, as the next is asked for. False: it is none; a number,
+ * perhaps. */
+bool api_read_place(struct api_request *r, const char *value);
 
 /* api_status.c */
 void api_write_status(struct api *api, struct json_writer *w);

@@ -127,7 +127,7 @@ static int print_results(const char *target, const struct client_options *option
 {
     static const char *const headers[] = { "start", "end", ">revision", "kind", "key", "values" };
     struct client_answer answer;
-    char page[3072], next[32] = "";
+    char page[3072], next[640] = "";
     size_t count = 0;
     struct table *table = table_make(headers, 6);
     if (table == NULL)

@@ -255,7 +255,8 @@ def check_kept(place, db):
         pages, after = pages + page["results"], page["next"]
     assert pages == [r for r in kept if r["start"] < middle]
     assert [place.get(path)[0] for path in ("/api/results", "/api/results?stream=none", "/api/latest?stream=all&from=1",
-                                            "/api/results?stream=all&from=noon")] == [400, 404, 400, 400]
+                                            "/api/results?stream=all&from=noon", "/api/results?stream=all&after=7",
+                                            "/api/latest?stream=all&after=12g4")] == [400, 404, 400, 400, 400, 400]
 
 
 def check_rules(place, db):

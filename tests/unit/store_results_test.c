@@ -100,7 +100,7 @@ static void read_all(struct bench *b, struct kept_query query, char *to, size_t 
                                      rows[i].revision, (int)rows[i].body.bytes, rows[i].body.at,
                                      rows[i].retracted ? "!" : "");
         assert_true(used < bytes);
-    } while (query.after != 0);
+    } while (query.after.given);
 }
 
 static void expect(struct bench *b, struct kept_query query, const char *want)
@@ -192,9 +192,63 @@ static void ranges_keys_and_pages(void **state)
     uint8_t little[2];
     struct kept_result row;
     uint32_t count;
-    uint64_t next;
+    struct kept_place next;
     struct kept_query query = { .stream = text_of("s"), .to_ms = 99, .rows_max = 1, .looked_max = 1 };
     assert_int_equal(store_kept_read(b->store, &query, little, sizeof little, &row, &count, &next), WEIR_EFULL);
+}
+
+/* A row that ended a page, and went before the next was asked for: the walk goes on behind it. */
+static void a_walk_goes_on_behind_what_is_gone(void **state)
+{
+    struct bench *b = *state;
+    b->config.table_age_max_ms = 100;
+    store_close(b->store);
+    bench_open(b);
+    struct kept_result rows[] = { row_of("b", 10, 20, 0, "1"), row_of("a", 0, 10, 0, "2"), row_of("b", 0, 10, 0, "3"),
+                                  row_of("c", 20, 30, 0, "4") };
+    uint8_t buffer[1024];
+    struct kept_result row[3];
+    uint32_t count;
+    for (int l = 0; l < 2; l++) {
+        struct kept_query query = { .stream = text_of("s"), .from_ms = INT64_MIN, .to_ms = 99, .rows_max = 2,
+                                    .looked_max = 9, .latest = l > 0 };
+        b->t_ms = 1000 * l;
+        commit(b, rows, 1);
+        b->t_ms += 60;
+        commit(b, rows + 1, 3);
+        query.rows_max = l > 0 ? 2 : 3; /* b@10 is the last of it */
+        assert_int_equal(store_kept_read(b->store, &query, buffer, sizeof buffer, row, &count, &query.after), 0);
+        assert_true(query.after.given && count == query.rows_max && text_equal(row[count - 1].key, text_of("b")));
+        assert_int_equal(row[count - 1].start_ms, 10);
+        b->t_ms += 60;
+        commit(b, NULL, 0);
+        assert_int_equal(store_kept_read(b->store, &query, buffer, sizeof buffer, row, &count, &query.after), 0);
+        assert_true(!query.after.given && count == 1 && text_equal(row[0].key, text_of("c")));
+        b->t_ms += 500;
+        commit(b, NULL, 0);
+    }
+}
+
+/* A window that was told first, and begins last: when it goes the one before it is the latest. */
+static void the_latest_that_goes_gives_way(void **state)
+{
+    struct bench *b = *state;
+    b->config.table_age_max_ms = 100;
+    store_close(b->store);
+    bench_open(b);
+    struct kept_result rows[] = { row_of("a", 20, 30, 0, "1"), row_of("a", 0, 10, 0, "2"), row_of("a", 10, 20, 0, "3"),
+                                  row_of("a", 15, 20, 0, "-"), row_of("b", 15, 25, 0, "4") };
+    rows[3].retracted = true;
+    commit(b, rows, 1);
+    b->t_ms = 60;
+    commit(b, rows + 1, 4);
+    expect(b, latest, "a@20-30#0=1 b@15-25#0=4 ");
+    b->t_ms = 120;
+    commit(b, NULL, 0);
+    expect(b, latest, "a@10-20#0=3 b@15-25#0=4 ");
+    b->t_ms = 1000;
+    commit(b, NULL, 0);
+    expect(b, latest, "");
 }
 
 static void the_old_go(void **state)
@@ -294,6 +348,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_batch_again_counts_once, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_taken_back_is_nobodys_latest, setup, teardown),
         cmocka_unit_test_setup_teardown(ranges_keys_and_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_walk_goes_on_behind_what_is_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_latest_that_goes_gives_way, setup, teardown),
         cmocka_unit_test_setup_teardown(the_old_go, setup, teardown),
         cmocka_unit_test_setup_teardown(random_tellings_are_as_the_model_says, setup, teardown),
     };
