@@ -95,6 +95,7 @@ static void derive_source(struct config_reader *r, uint32_t index)
         join(source->broker.client_id, sizeof source->broker.client_id, config->gateway_name, "-",
              source->name);
     struct engine_source *engine = &config->engine_sources[index];
+    engine->name = text_of(source->name);
     engine->time_policy = source->time_policy;
     for (uint32_t i = 0; i < config->contract_count; i++)
         if (strcmp(config->contracts[i].name, source->contract_name) == 0)

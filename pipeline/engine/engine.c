@@ -29,7 +29,7 @@ static void check_config(const struct engine_config *c)
     assert(c->reorder_ms == 0 || (c->reorder_slots >= 1 && c->reorder_slots <= UINT8_MAX));
     assert(c->window.slots >= 2 && c->window.size_ms > 0 && c->window.lateness_ms >= 0);
     assert(c->out_of_orderness_ms >= 0 && c->idle_ms > 0 && c->max_skew_ms >= 0);
-    assert(c->source_count > 0 && c->source_count <= UINT8_MAX && c->sources != NULL);
+    assert(c->source_count > 0 && c->source_count < UINT8_MAX && c->sources != NULL);
     assert(c->rule_count == 0 || c->rules != NULL);
 }
 
@@ -106,7 +106,7 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
     assert(names < UINT32_MAX);
     e->names_bytes = (uint32_t)names;
     e->names = arena_take(arena, names, 1);
-    e->sources = arena_take(arena, c->source_count, sizeof *e->sources);
+    e->sources = arena_take(arena, c->source_count + 1u, sizeof *e->sources);
     e->withdrawn = arena_take(arena, ENGINE_WITHDRAWN_MAX, sizeof *e->withdrawn);
     e->streams = streams_init(&c->streams, c->store, arena);
 }
@@ -221,7 +221,8 @@ static void note_reading(struct engine *e, uint32_t series, const struct record 
     note_event_time(s, record->event_time_ms);
     if (reading->has_device_time && reading->device_time_ms > s->device_time_max_ms)
         s->device_time_max_ms = reading->device_time_ms;
-    s->source = reading->source < e->config->source_count ? (uint8_t)reading->source : 0;
+    uint32_t none = e->config->source_count;
+    s->source = (uint8_t)(reading->source < none ? reading->source : none);
     if (s->unit == 0 && reading->unit.bytes > 0 && engine_names_room(e, reading->unit.bytes + 1u))
         engine_series_unit(e, series, engine_name_store(e, reading->unit));
 }

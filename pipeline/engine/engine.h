@@ -35,6 +35,7 @@ enum {
 enum time_policy { TIME_POLICY_DEVICE, TIME_POLICY_ARRIVAL, TIME_POLICY_CLAMP };
 
 struct engine_source { /* what the engine must know of a configured source */
+    struct text name;               /* by which a state is taken up again, in whatever order */
     enum time_policy time_policy;
     const struct contract *contract; /* NULL: none */
 };

@@ -20,6 +20,7 @@ struct loading {
     int rules[UINT8_MAX];         /* the present rule of the same name, or RULE_GONE */
     bool same_rule[UINT8_MAX];    /* and whether it is the same all through */
     bool known[ENGINE_RULES_MAX]; /* the present rule stands in the state */
+    struct old_sources sources;
     uint32_t device_count, series_count, withdrawn_count;
     int64_t withdraw_ms;
 };
@@ -110,18 +111,6 @@ static void load_counts(struct engine_counts *c, struct byte_reader *r)
                         &c->storms, &c->dedup_forgotten };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         *all[i] = get_u64(r);
-}
-
-static void load_sources(struct loading *l)
-{
-    uint32_t count = get_u32(l->r);
-    need(l, count <= UINT16_MAX);
-    for (uint32_t i = 0; i < count && !l->r->failed; i++) {
-        struct source_state source = { .connected = get_bool(l->r) };
-        source.since_ms = get_time(l->r);
-        if (i < l->e->config->source_count && !l->r->failed)
-            l->e->sources[i] = source;
-    }
 }
 
 /* What belongs to the rule's name goes on under it: numbers above all, for an alert's identity
@@ -251,7 +240,7 @@ static int load_head(struct loading *l)
     need(l, l->withdraw_ms == INT64_MAX ||
                 (l->withdrawn_count > 0 && l->withdraw_ms >= 0 && l->withdraw_ms <= e->t_ms));
     load_counts(&e->counts, l->r);
-    load_sources(l);
+    engine_sources_load(e, &l->sources, l->r);
     load_rejects(l);
     load_alarm_log(l);
     load_own(l);
@@ -420,8 +409,7 @@ static void load_series(struct loading *l)
     uint32_t index = engine_series_enter(e, device, metric);
     struct series *s = &e->series[index];
     engine_series_unit(e, index, unit);
-    uint16_t source = get_u16(l->r);
-    s->source = source < e->config->source_count ? (uint8_t)source : 0;
+    s->source = engine_source_load(e, &l->sources, l->r);
     s->watermark_ms = get_i64(l->r);
     need(l, s->watermark_ms == INT64_MIN ||
                 (s->watermark_ms > -TIME_MS_MAX && s->watermark_ms < TIME_MS_MAX));

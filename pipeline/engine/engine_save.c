@@ -10,7 +10,6 @@ enum {
                      MAINTENANCE_MAX * MAINTENANCE_BYTES_MAX +
                      ENGINE_RULES_MAX * (DETECTOR_NAME_BYTES_MAX + 11),
     WITHDRAWN_BYTES_MAX = 256,
-    SOURCE_BYTES = 9,
     DEVICE_BYTES_MAX = 768,    /* without what dedup keeps */
     SERIES_BYTES_MAX = 512,    /* without windows, samples, rules */
     WINDOW_BYTES_MAX = 128,
@@ -82,7 +81,7 @@ uint64_t engine_dedup_digest(const struct engine_config *c)
 
 static size_t head_bytes_max(const struct engine_config *c)
 {
-    return HEAD_BYTES_MAX + (size_t)c->source_count * SOURCE_BYTES;
+    return HEAD_BYTES_MAX + (size_t)c->source_count * ENGINE_SOURCE_BYTES;
 }
 
 static size_t device_bytes_max(const struct engine_config *c)
@@ -190,11 +189,7 @@ static void save_head(const struct engine *e, struct byte_writer *w)
     put_i64(w, e->withdraw_ms);
     put_u32(w, e->withdrawn_count);
     save_counts(&e->counts, w);
-    put_u32(w, c->source_count);
-    for (uint32_t i = 0; i < c->source_count; i++) {
-        put_bool(w, e->sources[i].connected);
-        put_i64(w, e->sources[i].since_ms);
-    }
+    engine_sources_save(e, w);
     save_rejects(e, w);
     alarm_log_save(&e->alarm_log, w);
     flood_save(&e->flood, w);

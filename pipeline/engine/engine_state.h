@@ -20,7 +20,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 21,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 22,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -86,7 +86,7 @@ struct series {
     uint32_t sibling;        /* the next series of the device, in a ring as they were made */
     uint32_t readings;       /* of every type; stays at UINT32_MAX */
     uint32_t span_ms;        /* from the first event time to the greatest; likewise */
-    uint8_t source;          /* of the last reading */
+    uint8_t source;          /* of the last reading; source_count: that source is no more */
     uint8_t watch_count;     /* first those of SILENT, so many: */
     uint8_t silent_count;
     bool stirred;            /* a watch may be live, or told of a silence; */
@@ -203,7 +203,7 @@ struct engine {
     uint32_t names_used, names_bytes;
     uint32_t shared[ENGINE_NAMES_SHARED];
     uint32_t shared_next;
-    struct source_state *sources;
+    struct source_state *sources; /* [source_count + 1]; the last one is of those that went */
     struct rejects rejects;
     struct watch own[ENGINE_OWN];
     int64_t lag_ms;               /* that has grown for too long; 0: it does not */
@@ -436,6 +436,18 @@ void engine_fire_shed(struct engine *e);
 void engine_count_reject(struct engine *e);
 int64_t engine_rejects_deadline(const struct engine *e);
 void engine_fire_rejects(struct engine *e);
+
+/* engine_sources.c: by name in a state, for a configuration may order them otherwise */
+enum { ENGINE_SOURCE_BYTES = 11 + READING_NAME_BYTES_MAX }; /* of one, at most */
+struct old_sources {
+    uint32_t count;
+    uint8_t now[UINT8_MAX]; /* the present one of that name; source_count: there is none */
+};
+void engine_sources_save(const struct engine *e, struct byte_writer *w);
+void engine_sources_load(struct engine *e, struct old_sources *old, struct byte_reader *r);
+/* The source of a series, in present numbers. */
+uint8_t engine_source_load(const struct engine *e, const struct old_sources *old,
+                           struct byte_reader *r);
 
 /* engine_withdraw.c: alerts that outlived their rule */
 struct withdrawn *engine_withdraw(struct engine *e, uint32_t device); /* NULL: no room */

@@ -5,6 +5,8 @@
 
 uint32_t engine_contract_version(const struct engine *e, uint16_t source)
 {
+    if (source >= e->config->source_count)
+        return 0; /* it is no more */
     const struct contract *contract = e->config->sources[source].contract;
     return contract != NULL ? contract->version : 0;
 }

@@ -45,8 +45,8 @@ static int64_t idle_deadline(const struct engine *e, uint32_t series)
     return waits ? s->last_t_ms + e->config->idle_ms : INT64_MAX;
 }
 
-/* When the series was last heard of, or could have been: a lost source is no silence of its own,
- * and a whole device's is the device's. */
+/* When the series was last heard of, or could have been: a lost source, or one that is configured
+ * no more, is no silence of its own, and a whole device's is the device's. */
 static int64_t heard_ms(const struct engine *e, const struct series *s)
 {
     int64_t since_ms = e->sources[s->source].since_ms, back_ms = e->devices[s->device].back_ms;
@@ -86,8 +86,8 @@ void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms)
 {
     const struct series *s = &e->series[series];
     int64_t gap_ms = t_ms - heard_ms(e, s);
-    if (s->readings == 0 || gap_ms <= 0)
-        return;
+    if (s->readings == 0 || gap_ms <= 0 || s->source == e->config->source_count)
+        return; /* there was no source that could have brought one */
     uint8_t *state = engine_states(e, series);
     for (uint32_t i = 0; i < s->silent_count; i++) {
         const struct engine_rule *rule = &e->rules[engine_rules(e, series)[i]];

@@ -144,7 +144,8 @@ static inline void bench_on_stream(void *ctx, const struct stream_result *result
 
 static inline void bench_init_configured(struct bench *b)
 {
-    b->config.sources = &b->source;
+    if (b->config.sources == NULL)
+        b->config.sources = &b->source;
     b->config.rules = b->rules;
     b->out = (struct engine_out){ .ctx = b, .alert = bench_on_alert, .result = bench_on_result,
                                   .late = bench_on_late, .stream = bench_on_stream };
@@ -169,6 +170,7 @@ static inline void bench_configure(struct bench *b, uint32_t devices_max, uint32
         .source_count = 1,
         .store = { 11, 22 },
     };
+    b->source.name = text_of("plant");
 }
 
 static inline void bench_init(struct bench *b, uint32_t devices_max, uint32_t series_max)

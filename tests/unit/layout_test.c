@@ -29,7 +29,8 @@ static const struct form states[] = { { 10, 0xe97f724e783209c3 }, { 11, 0x085b38
                                       { 18, 0xf0b53a572f32090e },
                                       { 19, 0xcfb2bdf012723412 },
                                       { 20, 0xb1468f07222ae7f1 },
-                                      { 21, 0x2826807dac3cd2ab } };
+                                      { 21, 0x2826807dac3cd2ab },
+                                      { 22, 0x8b930d24764f8eff } };
 static const struct form blocks[] = { { 1, 0x7235d7091aa441a2 } };
 
 static uint64_t digest_of(const void *at, size_t bytes)
