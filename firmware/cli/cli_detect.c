@@ -8,6 +8,7 @@
 #include "firmware/cli/detect_csv.h"
 #include "firmware/cli/detect_plot.h"
 #include "firmware/cli/detect_rules.h"
+#include "firmware/cli/growing.h"
 #include "firmware/cli/table.h"
 #include "firmware/config/config_parts.h"
 #include "pipeline/detect/detector.h"
@@ -42,36 +43,17 @@ struct alarm {
     struct baseline_finding found; /* when it was raised */
 };
 
-struct list { /* grows */
-    void *at;
-    size_t count, room, item_bytes;
-};
-
 struct detection {
     const char *path;
     struct baseline_setting setting;
     FILE *scores;          /* NULL: not wanted */
     bool plots;
-    struct list readings;  /* struct plot_reading; only when it plots */
-    struct list alarms;    /* struct alarm */
+    struct growing readings;  /* struct plot_reading; only when it plots */
+    struct growing alarms;    /* struct alarm */
     struct baseline baseline;
     uint64_t taken, unordered;
     int64_t first_ms, last_ms;
 };
-
-/* The new item; NULL: no memory. */
-static void *list_add(struct list *list)
-{
-    if (list->count == list->room) {
-        size_t room = list->room == 0 ? 256 : list->room * 2;
-        void *grown = realloc(list->at, room * list->item_bytes);
-        if (grown == NULL)
-            return NULL;
-        list->at = grown;
-        list->room = room;
-    }
-    return (char *)list->at + list->count++ * list->item_bytes;
-}
 
 /* As the gateway marks them, by default. */
 static bool is_learning(const struct detection *d, int64_t time_ms)
@@ -107,7 +89,7 @@ static int note(struct detection *d, const struct detect_csv *row,
                 const struct baseline_finding *f)
 {
     if (d->plots) {
-        struct plot_reading *reading = list_add(&d->readings);
+        struct plot_reading *reading = growing_add(&d->readings);
         if (reading == NULL)
             return -1;
         *reading = (struct plot_reading){ row->time_ms, row->number, f->expected, f->low, f->high };
@@ -115,7 +97,7 @@ static int note(struct detection *d, const struct detect_csv *row,
             reading->low = reading->high + 1;
     }
     if (f->raised) {
-        struct alarm *alarm = list_add(&d->alarms);
+        struct alarm *alarm = growing_add(&d->alarms);
         if (alarm == NULL)
             return -1;
         *alarm = (struct alarm){ { row->time_ms, row->time_ms, row->number, f->reason,
@@ -378,7 +360,7 @@ int cli_detect(int argc, char **argv)
         return arguments_usage(&a, "--without wants seasons, pace, jump, habit or all, not",
                                wanted.without);
     status = detect(&d, &wanted);
-    free(d.readings.at);
-    free(d.alarms.at);
+    growing_free(&d.readings);
+    growing_free(&d.alarms);
     return status;
 }

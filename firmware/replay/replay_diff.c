@@ -113,7 +113,7 @@ static void print_text(const struct replay_diff *wanted, struct side *then, stru
     print_rejected(&now->run.replay.counts);
     (void)putchar('\n');
     replay_tell_groups(&c);
-    free(c.groups);
+    growing_free(&c.groups);
 }
 
 static void print_json(const struct replay_diff *wanted, struct side *then, struct side *now)
@@ -134,7 +134,7 @@ static void print_json(const struct replay_diff *wanted, struct side *then, stru
     (void)printf("]");
     replay_tell_groups(&c);
     (void)printf("}\n");
-    free(c.groups);
+    growing_free(&c.groups);
 }
 
 static void count_change(void *ctx, const struct alert_change *change)

@@ -23,8 +23,7 @@ struct replay_changes { /* replay_tell.c: gathers and prints them */
     bool alone;          /* there is nothing to compare with: what is there, in fewer columns */
     uint64_t alerts[CHANGES], windows[CHANGES];
     struct table *table; /* of alerts; NULL: none yet, or JSON */
-    struct told_group *groups; /* by rule and device; grows */
-    size_t group_count, group_room;
+    struct growing groups; /* struct told_group, by rule and device */
     uint64_t listed_windows;
 };
 

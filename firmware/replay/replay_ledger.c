@@ -11,22 +11,6 @@ static const struct hash_key PLAIN = { 3, 5 };
 
 /* --- lists and where their items stand --- */
 
-/* The new item, zero; NULL: no memory. */
-static void *list_add(struct told_list *list)
-{
-    if (list->count == list->room) {
-        size_t room = list->room == 0 ? 256 : list->room * 2;
-        void *grown = realloc(list->at, room * list->item_bytes);
-        if (grown == NULL)
-            return NULL;
-        list->at = grown;
-        list->room = room;
-    }
-    void *item = (char *)list->at + list->count++ * list->item_bytes;
-    memset(item, 0, list->item_bytes);
-    return item;
-}
-
 static struct told_alert *alert_at(const struct replay_ledger *l, size_t i)
 {
     return (struct told_alert *)l->alerts.at + i;
@@ -115,9 +99,9 @@ void replay_ledger_begin(struct replay_ledger *l)
 
 void replay_ledger_end(struct replay_ledger *l)
 {
-    free(l->alerts.at);
-    free(l->windows.at);
-    free(l->series.at);
+    growing_free(&l->alerts);
+    growing_free(&l->windows);
+    growing_free(&l->series);
     free(l->alert_index.slots);
     free(l->window_index.slots);
     free(l->series_index.slots);
@@ -137,7 +121,7 @@ static struct told_alert *alert_of(struct replay_ledger *l, const struct alert_e
         if (a->key.low == event->key.low && a->key.high == event->key.high)
             return a;
     }
-    struct told_alert *a = list_add(&l->alerts);
+    struct told_alert *a = growing_add(&l->alerts);
     if (a == NULL)
         return NULL;
     *a = (struct told_alert){ .key = event->key, .onset_ms = event->alert->onset_event_ms,
@@ -179,7 +163,7 @@ static uint32_t series_of(struct replay_ledger *l, struct text device, struct te
             text_equal(text_of(series_at(l, i)->metric), metric))
             return i;
     }
-    struct told_series *s = list_add(&l->series);
+    struct told_series *s = growing_add(&l->series);
     if (s == NULL)
         return UINT32_MAX;
     copy_name(s->device, device);
@@ -224,7 +208,7 @@ void replay_ledger_window(struct replay_ledger *l, const struct window_result *r
         uint32_t series = series_of(l, result->device, result->metric);
         bool room = series != UINT32_MAX &&
                     index_grow(&l->window_index, l->windows.count, window_key_at, l);
-        w = room ? list_add(&l->windows) : NULL;
+        w = room ? growing_add(&l->windows) : NULL;
         if (w == NULL) {
             l->full = true;
             return;

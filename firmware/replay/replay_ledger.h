@@ -7,6 +7,7 @@
 #ifndef FIRMWARE_REPLAY_LEDGER_H
 #define FIRMWARE_REPLAY_LEDGER_H
 
+#include "firmware/cli/growing.h"
 #include "pipeline/alerts/alert.h"
 #include "pipeline/window.h"
 
@@ -34,20 +35,15 @@ struct told_window {
     uint32_t series, revision;
 };
 
-struct told_list { /* grows */
-    void *at;
-    size_t count, room, item_bytes;
-};
-
 struct told_index { /* where an item with that key stands; grows */
     uint32_t *slots;        /* item + 1; 0: vacant */
     size_t mask;
 };
 
 struct replay_ledger {
-    struct told_list alerts;  /* struct told_alert */
-    struct told_list windows; /* struct told_window */
-    struct told_list series;  /* struct told_series */
+    struct growing alerts;  /* struct told_alert */
+    struct growing windows; /* struct told_window */
+    struct growing series;  /* struct told_series */
     struct told_index alert_index, window_index, series_index;
     bool full;              /* no memory: what it says is not all */
 };

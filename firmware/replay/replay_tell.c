@@ -17,22 +17,21 @@ struct told_group { /* alerts of one rule and device; of windows the rule is emp
     uint64_t of[CHANGES];
 };
 
+static struct told_group *group_at(const struct replay_changes *c, size_t i)
+{
+    return (struct told_group *)c->groups.at + i;
+}
+
 /* The last that was asked for is mostly the one; alerts come in order of rule and device. */
 static struct told_group *group_of(struct replay_changes *c, const char *rule, const char *device)
 {
-    for (size_t i = c->group_count; i-- > 0;)
-        if (strcmp(c->groups[i].rule, rule) == 0 && strcmp(c->groups[i].device, device) == 0)
-            return &c->groups[i];
-    if (c->group_count == c->group_room) {
-        size_t room = c->group_room == 0 ? 64 : 2 * c->group_room;
-        struct told_group *grown = realloc(c->groups, room * sizeof *grown);
-        if (grown == NULL)
-            return NULL;
-        c->groups = grown;
-        c->group_room = room;
-    }
-    struct told_group *g = &c->groups[c->group_count++];
-    *g = (struct told_group){ 0 };
+    for (size_t i = c->groups.count; i-- > 0;)
+        if (strcmp(group_at(c, i)->rule, rule) == 0 && strcmp(group_at(c, i)->device, device) == 0)
+            return group_at(c, i);
+    c->groups.item_bytes = sizeof(struct told_group);
+    struct told_group *g = growing_add(&c->groups);
+    if (g == NULL)
+        return NULL;
     (void)snprintf(g->rule, sizeof g->rule, "%s", rule);
     (void)snprintf(g->device, sizeof g->device, "%s", device);
     return g;
@@ -196,10 +195,11 @@ static void print_groups(const struct replay_changes *c)
     (void)printf(",\"result_counts\":{");
     print_counts(c->windows);
     (void)printf(",\"by_rule_and_device\":[");
-    for (size_t i = 0; i < c->group_count; i++) {
-        print_names(i > 0 ? ",{\"rule\":" : "{\"rule\":", c->groups[i].rule, c->groups[i].device);
+    for (size_t i = 0; i < c->groups.count; i++) {
+        const struct told_group *g = group_at(c, i);
+        print_names(i > 0 ? ",{\"rule\":" : "{\"rule\":", g->rule, g->device);
         (void)printf(",");
-        print_counts(c->groups[i].of);
+        print_counts(g->of);
     }
     (void)printf("]");
 }
@@ -226,8 +226,8 @@ void replay_tell_groups(struct replay_changes *c)
     if (c->table != NULL)
         table_print(c->table, stdout);
     struct table *table = table_make(headers, 5);
-    for (size_t i = 0; table != NULL && i < c->group_count; i++) {
-        const struct told_group *g = &c->groups[i];
+    for (size_t i = 0; table != NULL && i < c->groups.count; i++) {
+        const struct told_group *g = group_at(c, i);
         uint64_t of = g->of[CHANGE_APPEARS] + g->of[CHANGE_VANISHES] + g->of[CHANGE_MOVES];
         changed += of;
         if (of > 0)
