@@ -141,10 +141,19 @@ static int follow_config(struct replay *r, const struct record *record, char *wh
     return err;
 }
 
-/* Anew: sources keep their names, not their numbers. */
+void replay_number(struct replay *r, const struct numbering *then)
+{
+    struct numbering now;
+    assert(r->anew && r->config != NULL);
+    numbering_of(r->config, &now);
+    r->renumbering = renumbering_from(then, &now);
+}
+
+/* Anew: sources and fields keep their names, not their numbers. */
 static int map_sources(struct replay *r, const struct record *record, char *why)
 {
     struct config *then = NULL;
+    struct numbering numbering;
     int at = r->config_at;
     int err = read_config(r, record->content, &then, why);
     if (err == WEIR_EINVAL)
@@ -152,12 +161,8 @@ static int map_sources(struct replay *r, const struct record *record, char *why)
     r->config_at = at;
     if (err != 0)
         return err;
-    for (uint32_t i = 0; i < CONFIG_SOURCES_MAX; i++) {
-        r->source_now[i] = -1;
-        for (uint32_t k = 0; i < then->source_count && k < r->config->source_count; k++)
-            if (strcmp(then->sources[i].name, r->config->sources[k].name) == 0)
-                r->source_now[i] = (int16_t)k;
-    }
+    numbering_of(then, &numbering);
+    replay_number(r, &numbering);
     return 0;
 }
 
@@ -168,9 +173,7 @@ int replay_begin(struct replay *r, const struct replay_start *start, char *why)
     struct config *config = NULL;
     *r = (struct replay){ .anew = start->anew, .store = start->store, .sink = start->sink,
                           .time_given = start->time_given, .time = start->time,
-                          .clock_told = true };
-    for (uint32_t i = 0; i < CONFIG_SOURCES_MAX; i++)
-        r->source_now[i] = (int16_t)i;
+                          .clock_told = true, .renumbering = { .same = true } };
     if (start->config.bytes == 0)
         return 0;
     int err = read_config(r, start->config, &config, why);
@@ -234,12 +237,12 @@ void replay_record(struct replay *r, const struct record *record)
     assert(r->anew && r->engine != NULL);
     replay_wait(r, now.t_ms);
     if (comes_by_a_source(record)) {
-        int16_t source =
-            now.reading.source < CONFIG_SOURCES_MAX ? r->source_now[now.reading.source] : -1;
-        r->counts.sourceless += source < 0 && now.kind == RECORD_READING;
-        if (source < 0)
+        struct byte_writer room = { r->extra, sizeof r->extra, 0, false };
+        renumber(&r->renumbering, &now, &room);
+        bool gone = now.reading.source >= r->config->source_count;
+        r->counts.sourceless += gone && now.kind == RECORD_READING;
+        if (gone)
             return;
-        now.reading.source = (uint16_t)source;
     }
     r->counts.readings += now.kind == RECORD_READING;
     if (now.kind == RECORD_READING) {

@@ -13,7 +13,7 @@
 #ifndef FIRMWARE_GATEWAY_REPLAY_H
 #define FIRMWARE_GATEWAY_REPLAY_H
 
-#include "firmware/config/config.h"
+#include "firmware/config/numbering.h"
 #include "pipeline/made.h"
 
 enum replay_verdict {
@@ -61,7 +61,8 @@ struct replay { /* read by anybody, written by replay.c */
     void *engine_memory;
     struct made made;
     bool said, says;             /* this block did; blocks of this life do */
-    int16_t source_now[CONFIG_SOURCES_MAX]; /* by number then; -1: there is none of that name */
+    struct renumbering renumbering; /* anew: from the blocks' numbers to those of `config` */
+    uint8_t extra[READING_FIELDS_MAX * (READING_TEXT_BYTES_MAX + 16)]; /* renumbered */
 };
 
 struct replay_start {
@@ -80,6 +81,10 @@ struct replay_start {
  *   WEIR_ECORRUPT, WEIR_EVERSION  the state can't be read
  * replay_end either way. */
 int replay_begin(struct replay *r, const struct replay_start *start, char *why);
+
+/* Anew: the blocks that come mean sources and fields by these numbers, until one of them holds a
+ * configuration. Where nobody says so, by those of the configuration given. */
+void replay_number(struct replay *r, const struct numbering *then);
 
 /* What a record must be for the engine to take it: in order of time, and within its numbers. A
  * journal that a gateway wrote holds nothing else. */

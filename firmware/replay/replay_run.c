@@ -100,10 +100,32 @@ static int try_checkpoint(struct replay_run *run, const struct checkpoint_place 
     return 0;
 }
 
+/* Anew: what the first block's numbers of sources and fields mean, where the store still says so
+ * and the block itself does not. */
+static int learn_numbering(struct replay_run *run)
+{
+    uint8_t packed[NUMBERING_BYTES_MAX];
+    struct numbering then;
+    uint64_t from = 0;
+    size_t bytes = 0;
+    int err = store_numbering_read(run->copy->store, run->copy->recovery.first_block, packed,
+                                   sizeof packed, &from, &bytes);
+    if (err != 0)
+        return complain(store_why(run->copy->store));
+    if (bytes > 0 && numbering_unpack((struct text){ (char *)packed, (uint32_t)bytes }, &then))
+        replay_number(&run->replay, &then);
+    return CLI_OK;
+}
+
+static int begin_anew(struct replay_run *run, const struct replay_start *start)
+{
+    char why[256] = "";
+    return replay_begin(&run->replay, start, why) == 0 ? learn_numbering(run) : complain(why);
+}
+
 /* By the configuration that the journal names last. */
 static int warm_up(struct replay_run *run)
 {
-    char why[256] = "";
     struct text config;
     if (replay_config_at(run->copy, run->copy->recovery.last_block, run->was, &config) != 0)
         return CLI_PROBLEM;
@@ -117,7 +139,7 @@ static int warm_up(struct replay_run *run)
     if (start.config.bytes == 0)
         return complain("the journal no longer holds the configuration that was in force; "
                         "WEIR_CONFIG can name the gateway's own");
-    return replay_begin(&run->replay, &start, why) == 0 ? CLI_OK : complain(why);
+    return begin_anew(run, &start);
 }
 
 /* As it was: the newest checkpoint at or before the range, else the first block of all. Where no
@@ -164,6 +186,8 @@ static int start(struct replay_run *run)
     int status = run->anew ? -1 : start_as_it_was(run);
     if (status != -1)
         return status;
+    if (run->anew)
+        return begin_anew(run, &fresh);
     return replay_begin(&run->replay, &fresh, why) == 0 ? CLI_OK : complain(why);
 }
 

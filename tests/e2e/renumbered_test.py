@@ -3,13 +3,16 @@
 in another order: by a start after kill -9, which folds it again, and by exports.
 Method: orders by country come in, the gateway is killed before any checkpoint, and a configuration that puts another
 source and other fields before the old ones takes over; a stream by country has to go on, not one by anything else."""
+import contextlib
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from lib.weir_e2e import run_cases, skip_without, wait_until  # noqa: E402
+from lib.weir_e2e import WEIR, run_cases, skip_without, wait_until  # noqa: E402
 
 CONFIG = """
 clock: {{trust: system}}
@@ -59,6 +62,28 @@ def a_start_with_other_numbers(place):
     for n, (source, has) in fields.items():
         want = {"country": ("DE", "FR")[int(n) % 2], "card": f"c{int(n)}"}
         assert source == "shop" and has == {**want, **({"amount": n} if n >= 20 else {})}, (n, source, has)
+    place.stop("gateway")
+    replay_by_other_numbers(place, port)
+
+
+def replay_by_other_numbers(place, port):
+    """Another configuration tried over the journal: by name too; where the journal's first configuration is pruned, by the
+    numbering that the store keeps."""
+    rule = '    rules: [{name: busy, when: "count > 15", on: early, for: 0s, clear_after: 0s, cooldown: 0s}]'
+    with open(place.path("new.yaml"), "w") as f:
+        f.write(CONFIG.format(port=port, more=OTHER, fields="{card: /card, country: /country}").replace(
+            "aggregates: [count, sum]}", "aggregates: [count, sum],\n" + rule + "}") + "alerts: {storm: 0}\n")
+    cut = place.path("cut.db")
+    shutil.copy(place.path("data", "weir.db"), cut)
+    with contextlib.closing(sqlite3.connect(cut)) as db:
+        db.execute("DELETE FROM journal WHERE id = (SELECT min(id) FROM journal)")
+        db.commit()
+    for store in (place.path("data", "weir.db"), cut):
+        done = subprocess.run([WEIR, "replay", "--store", store, "--config", place.path("new.yaml"), "--json"],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 3, done.stdout + done.stderr
+        busy = [a for a in json.loads(done.stdout)["alerts"] if a["rule"] == "busy"]
+        assert sorted(a["device"] for a in busy) == ["DE", "FR"], busy
 
 
 if __name__ == "__main__":
