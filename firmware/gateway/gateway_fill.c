@@ -75,7 +75,8 @@ static void on_alert(void *ctx, const struct alert_event *event)
 {
     struct gateway *g = ctx;
     fill_open(g);
-    g->filling->urgent = true;
+    if (event->severity != SEVERITY_LEARNING) /* which calls nobody: young series have many */
+        g->filling->urgent = true;
     made_alert(&g->filling->made, event);
     if (!g->config->uplink.given)
         return;

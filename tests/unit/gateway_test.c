@@ -34,6 +34,20 @@ static const char listening_yaml[] =
     "  - {name: hot, type: limit, metric: \"*\", high: 80, cooldown: 0s}\n"
     "commit: {max_age: 100ms}\n";
 
+static const char learning_yaml[] =
+    "clock: {trust: system}\n"
+    "limits: {devices: 4, series: 128}\n"
+    "sources:\n"
+    "  - name: plant\n"
+    "    url: mqtt://127.0.0.1:1883\n"
+    "    topics:\n"
+    "      - template: t/{device}\n"
+    "        payload: {metrics: /v, time: /ts, sequence: /seq}\n"
+    "usual: {all: false}\ndetectors:\n"
+    "  - {name: lonely, type: spike, metric: \"*\"}\n"
+    "commit: {max_age: 100ms}\n"
+    "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n";
+
 static struct ledger ledger_of(const struct bench *b)
 {
     return gateway_view(b->gateway).ledger;
@@ -357,6 +371,41 @@ static bool fail_for(struct bench *b, int error, int64_t ms)
     return may_remove;
 }
 
+/* Turns of a millisecond between a wild reading and the commit that holds it, as rules that learn so long see it. */
+static int turns_until_a_commit(const char *learning)
+{
+    struct bench b;
+    char text[1024];
+    (void)snprintf(text, sizeof text, "%slearning: {%s}\n", learning_yaml, learning);
+    bench_open(&b, text);
+    bench_turns(&b, 5);
+    for (uint32_t n = 1; n <= 60; n++) {
+        char payload[64];
+        (void)snprintf(payload, sizeof payload, "{\"ts\":%u,\"v\":{\"a\":%u}}", 1790000000 + n, n % 3);
+        assert_true(bench_publish(&b, "t/pump", payload));
+        bench_turn(&b, 200);
+        bench_turn(&b, 1);
+    }
+    assert_int_equal(gateway_view(b.gateway).lanes[LANE_ALERTS].next_sequence, 1);
+    uint64_t acknowledged = b.acknowledged;
+    assert_true(bench_publish(&b, "t/pump", "{\"ts\":1790000061,\"v\":{\"a\":1000}}"));
+    int turns = 0;
+    while (b.acknowledged == acknowledged && turns < 200) {
+        bench_turn(&b, 1);
+        turns++;
+    }
+    assert_int_equal(gateway_view(b.gateway).lanes[LANE_ALERTS].next_sequence, 2);
+    bench_close(&b);
+    return turns;
+}
+
+static void an_alert_hurries_the_commit_unless_it_is_learning(void **state)
+{
+    (void)state;
+    assert_in_range(turns_until_a_commit("readings: 0, time: 0s"), 1, 5);
+    assert_in_range(turns_until_a_commit("readings: 1000, time: 1d"), 95, 105);
+}
+
 static void a_full_disk_is_waited_out(void **state)
 {
     (void)state;
@@ -405,6 +454,7 @@ int main(void)
         cmocka_unit_test(a_receipt_covers_only_what_was_sent),
         cmocka_unit_test(a_retained_receipt_covers_what_is_sent_again),
         cmocka_unit_test(a_hole_is_filled_although_an_older_row_is_under_way),
+        cmocka_unit_test(an_alert_hurries_the_commit_unless_it_is_learning),
         cmocka_unit_test(a_full_disk_is_waited_out),
         cmocka_unit_test(a_failing_disk_ends_the_process),
     };
