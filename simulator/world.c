@@ -227,6 +227,7 @@ struct world_outcome world_run(uint64_t seed, bool trace)
     w->seed = seed;
     w->chance = chance_branch(seed, 1);
     w->pressure_chance = chance_branch(seed, 6);
+    w->maintenance_chance = chance_branch(seed, 8);
     w->trace = trace;
     w->true_ms = 1790000000000;
     world_start(w);

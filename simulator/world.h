@@ -130,6 +130,7 @@
     X(RESTARTED_WHILE_SHEDDING, "restarted_while_shedding")                                        \
     X(ALERT_ACKNOWLEDGED, "alert_acknowledged")                                                    \
     X(ALERT_SHELVED, "alert_shelved")                                                              \
+    X(DEVICE_MAINTAINED, "device_maintained")                                                      \
     X(INVENTORY_RELOADED, "inventory_reloaded")                                                    \
     X(QUESTION_ANSWERED, "question_answered")                                                      \
     /* the cloud */                                                                                \

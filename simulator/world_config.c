@@ -49,6 +49,7 @@ static const char FORMAT[] =
     "  - {name: quiet, type: silent, metric: temp, min_silence: 4s, intervals: 4}\n"
     "  - {name: usual, type: baseline, metric: temp, sensitivity: high, clear_after: 1s}\n"
     "  - {name: surge, type: limit, metric: \"m*\", high: 80, clear_after: 1s, cooldown: 0s}\n"
+    "%s"
     "streams:\n"
     "  - {name: temps, where: \"metric == 'temp'\", key: [device], window: {size: 2s},\n"
     "     lateness: 3s, out_of_orderness: 500ms, idle: 5s, keys: 8}\n"
@@ -72,10 +73,18 @@ static const char FORMAT[] =
     "  refusals_max: %u\n"
     "  receipt_timeout: 3s\n";
 
+static const char MORE_DETECTORS[] =
+    "  - {name: code, type: range, metric: temp, clear_after: 1s}\n"
+    "  - {name: still, type: noise, metric: temp}\n"
+    "  - {name: counts, type: counter, metric: temp}\n"
+    "  - {name: gaps, type: missing, metric: temp}\n"
+    "  - {name: twice, type: limit, metric: temp, high: 80, for_readings: 2, of_readings: 9,\n"
+    "     clear_after: 1s, clear_readings: 2, latch: true}\n";
+
 static struct world_plan draw_plan(uint64_t seed)
 {
     static const uint32_t ranges[] = { 2, 8, DEDUP_RANGES_MAX };
-    uint64_t chance = chance_branch(seed, 5);
+    uint64_t chance = chance_branch(seed, 5), alarms = chance_branch(seed, 7);
     return (struct world_plan){
         .receipts = chance_below(&chance, 4) != 0,
         .raw = chance_below(&chance, 2) == 0,
@@ -85,6 +94,7 @@ static struct world_plan draw_plan(uint64_t seed)
         .short_memory = chance_below(&chance, 3) == 0,
         .ranges = ranges[chance_below(&chance, 3)],
         .refusals_max = chance_below(&chance, 2) == 0 ? 3 : 100,
+        .alarms = chance_below(&alarms, 4) == 0,
     };
 }
 
@@ -120,7 +130,8 @@ void world_configure(struct world *w)
     const char *age = p->short_memory ? "1m" : "1d";
     w->config = the_config();
     int bytes = snprintf(yaml, sizeof yaml, FORMAT, p->storms ? 104 : 16, WORLD_READINGS_MAX,
-                         p->reorder ? "800ms" : "0s", p->ranges, p->small_outbox ? 1 : 10,
+                         p->reorder ? "800ms" : "0s", p->ranges,
+                         p->alarms ? MORE_DETECTORS : "", p->small_outbox ? 1 : 10,
                          p->small_outbox ? 1 : 20, age, age, age,
                          p->receipts ? "true" : "false", p->raw ? "true" : "false",
                          p->refusals_max);

@@ -5,7 +5,7 @@
 
 #include "simulator/world_state.h"
 
-enum { FUTURE_MS = 36000000, BATCH_MAX = 6, BATCH_STEP_MS = 10, METRICS = 4 };
+enum { FUTURE_MS = 36000000, BATCH_MAX = 6, BATCH_STEP_MS = 10, METRICS = 4, SENSOR_BROKEN = 40 };
 
 enum shape { SHAPE_ONE, SHAPE_METRICS, SHAPE_BATCH };
 
@@ -76,6 +76,7 @@ bool message_measure(struct world *w, uint32_t device, struct world_message *m)
         .anomalous = world_chance(w, kind->shape == SHAPE_METRICS ? 3 : 15),
         .noise = chance_next(&w->chance),
     };
+    m->broken = w->plan.alarms && !m->anomalous && m->noise % SENSOR_BROKEN == 0;
     m->time_ms = device_time(w, device);
     if (kind->reboots || kind->shape == SHAPE_METRICS)
         m->kind = MESSAGE_GOOD;
@@ -107,6 +108,8 @@ bool message_reading_is_good(const struct world_message *m, uint32_t index)
 
 static double value_of(const struct world_message *m, uint64_t *noise)
 {
+    if (m->broken)
+        return -127; /* as a sensor says it that is pulled off */
     return 20.0 + chance_between(noise, -1.0, 1.0) + (m->anomalous ? 90.0 : 0.0);
 }
 

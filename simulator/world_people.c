@@ -16,7 +16,7 @@ static bool draw_alert(struct world *w, struct alert_view *view)
     uint32_t seen = 0;
     struct alert_view next;
     while (engine_alert(engine, &cursor, &next))
-        if (chance_below(&w->chance, ++seen) == 0)
+        if (alert_is_open(next.alert) && chance_below(&w->chance, ++seen) == 0)
             *view = next;
     return seen > 0;
 }
@@ -42,6 +42,26 @@ static void command(struct world *w)
         WORLD_COUNT(w, ALERT_ACKNOWLEDGED);
     if (error == 0 && what == 1)
         WORLD_COUNT(w, ALERT_SHELVED);
+}
+
+/* A device, or all of them, worked on for a while, or no longer. */
+static void maintain(struct world *w)
+{
+    char name[8] = "*";
+    uint32_t device = chance_below(&w->maintenance_chance, WORLD_DEVICES + 1);
+    if (device < WORLD_DEVICES)
+        (void)snprintf(name, sizeof name, "d%u", device);
+    int64_t until_ms = world_wall_ms(w) + chance_below(&w->maintenance_chance, 8000);
+    const struct maintenance_order order = { text_of(name), text_of("new seals"), until_ms };
+    bool begins = chance_below(&w->maintenance_chance, 3) != 0;
+    int error = begins ? gateway_maintain(w->gateway, &order)
+                       : gateway_resume(w->gateway, order.device);
+    /* the gateway's clock may be ahead of ours, and few are maintained */
+    bool may_refuse = error == WEIR_EAGAIN || error == (begins ? WEIR_EINVAL : WEIR_ENOTFOUND);
+    if (error != 0 && !may_refuse)
+        world_break(w, "A11: maintenance of %s: %s", name, weir_err_text(error));
+    if (error == 0 && begins)
+        WORLD_COUNT(w, DEVICE_MAINTAINED);
 }
 
 /* --- questions to the store, as the API asks them --- */
@@ -84,6 +104,8 @@ void people_step(struct world *w)
         return;
     if (world_chance(w, 12))
         command(w);
+    if (w->plan.alarms && chance_below(&w->maintenance_chance, 40) == 0)
+        maintain(w);
     if (world_chance(w, 20))
         (void)gateway_query(w->gateway, look, on_answer, w); /* one at a time: or it was refused */
     if (world_chance(w, 50))

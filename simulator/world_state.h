@@ -24,6 +24,7 @@ enum {
 
 struct world_plan { /* what of the configuration a world draws (world_config.c) */
     bool receipts, raw, reorder, storms, small_outbox, short_memory;
+    bool alarms; /* more rules, sensors that break, and people who maintain devices */
     uint32_t ranges, refusals_max;
 };
 
@@ -40,7 +41,7 @@ struct world_message {
     int64_t time_ms;          /* by the device's clock, of its first reading */
     uint32_t readings;        /* in it, in all */
     bool bad_reading;         /* the one with index 1 can't be read */
-    bool anomalous;
+    bool anomalous, broken;   /* it says 110, or -127, instead of 20 */
     uint64_t noise;           /* seed of its values, or of what is wrong with it */
     uint32_t same_as;         /* index of the message that it repeats; its own: of none */
     bool delivered;           /* on the present connection */
@@ -210,7 +211,7 @@ struct world_exchanges {
 
 struct world {
     uint64_t seed, chance;
-    uint64_t pressure_chance; /* of its own, so that pressure moves nothing else */
+    uint64_t pressure_chance, maintenance_chance; /* of their own, so that they move nothing else */
     bool trace;
     struct world_outcome outcome;
     struct world_plan plan;
