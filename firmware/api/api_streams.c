@@ -14,6 +14,21 @@ static const char *hint_text(enum stream_hint hint)
     return "";
 }
 
+static const char *window_text(enum stream_window window)
+{
+    switch (window) {
+    case STREAM_TUMBLING:
+        return "tumbling";
+    case STREAM_HOPPING:
+        return "hopping";
+    case STREAM_SESSION:
+        return "session";
+    case STREAM_SLIDING:
+        return "sliding";
+    }
+    return "";
+}
+
 static void put_delays(struct json_writer *w, const struct stream_counts *c)
 {
     uint64_t all = 0, within = 0;
@@ -42,7 +57,10 @@ static void put_stream(struct json_writer *w, const struct stream_plan *plan,
     uint64_t late = c->late + c->late_partly;
     json_object(w);
     json_put_string(w, "name", config->name);
-    json_put_integer(w, "size_ms", config->size_ms);
+    json_put_string(w, "window", window_text(config->window));
+    json_put_integer(w, "size_ms", config->span_ms > 0 ? config->span_ms : config->size_ms);
+    if (config->last_count > 0)
+        json_put_unsigned(w, "last", config->last_count);
     json_put_integer(w, "slide_ms", (int64_t)plan->slide_panes * plan->pane_ms);
     json_put_integer(w, "lateness_ms", config->lateness_ms);
     json_put_unsigned(w, "keys", c->keys);

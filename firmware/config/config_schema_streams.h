@@ -52,9 +52,9 @@
     { SECTION_STREAM_KEY, "field", KEY_TEXT, FIELD(stream_name, name), .required = true, \
       .doc = "device, metric, unit, value, time, sequence, source, or a further field." }, \
     { SECTION_STREAM_WINDOW, "type", KEY_ENUM, FIELD(stream_config, window), \
-      .fallback = "tumbling", .choices = "tumbling|hopping|session", \
+      .fallback = "tumbling", .choices = "tumbling|hopping|session|sliding", \
       .doc = "tumbling: one behind another; hopping: one begins every `slide`; session: until " \
-             "`gap` passes without a reading." }, \
+             "`gap` passes without a reading; sliding: one ends with each reading." }, \
     { SECTION_STREAM_WINDOW, "gap", KEY_DURATION, FIELD(stream_config, gap_ms), 1, 30 * DAYS, \
       .zero_off = true, .fallback = "0", \
       .doc = "Session: event time without a reading that ends one." }, \
@@ -64,6 +64,20 @@
     { SECTION_STREAM_WINDOW, "sessions", KEY_INTEGER, FIELD(stream_config, sessions_max), 1, 1000, \
       .fallback = "4", \
       .doc = "Session: kept for a key at once; one too many tells the oldest early." }, \
+    { SECTION_STREAM_WINDOW, "last", KEY_INTEGER, FIELD(stream_config, last_count), 1, \
+      STREAM_LAST_MAX, .zero_off = true, .fallback = "0", \
+      .doc = "Sliding: the newest so many readings of a key. Either this or `span`." }, \
+    { SECTION_STREAM_WINDOW, "span", KEY_DURATION, FIELD(stream_config, span_ms), 1, 366 * DAYS, \
+      .zero_off = true, .fallback = "0", \
+      .doc = "Sliding: the readings of so much event time." }, \
+    { SECTION_STREAM_WINDOW, "every", KEY_DURATION, FIELD(stream_config, every_ms), 1, 31 * DAYS, \
+      .zero_off = true, .fallback = "0", \
+      .doc = "Sliding: at most one window ends in so much event time, at its end. 0: with `last` " \
+             "one for each time of a reading; of `span` about a 60th of it." }, \
+    { SECTION_STREAM_WINDOW, "readings", KEY_INTEGER, FIELD(stream_config, readings_max), 2, \
+      STREAM_READINGS_MAX, .zero_off = true, .fallback = "0", \
+      .doc = "Sliding, `last`: readings kept of a key; one too many tells its oldest windows " \
+             "early. 0: 64 more than `last`." }, \
     { SECTION_STREAM_WINDOW, "size", KEY_DURATION, FIELD(stream_config, size_ms), 100, 366 * DAYS, \
       .fallback = "10s", .doc = "Event time in one window." }, \
     { SECTION_STREAM_WINDOW, "slide", KEY_DURATION, FIELD(stream_config, slide_ms), 100, \

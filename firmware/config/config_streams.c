@@ -127,19 +127,44 @@ void config_check_streams(struct config_reader *r)
     }
 }
 
+/* What a key keeps of its windows, and how many. */
+static const char *parts_of(const struct stream_plan *plan, uint32_t *count)
+{
+    *count = plan->config->window == STREAM_SESSION ? plan->windows_max : plan->panes;
+    if (plan->last_count > 0)
+        return "readings";
+    return plan->config->window == STREAM_SESSION ? "sessions" : "panes";
+}
+
+static void print_sliding(const struct stream_plan *plan, FILE *out)
+{
+    char every[32];
+    units_print_duration(plan->pane_ms, every, sizeof every);
+    if (plan->last_count > 0)
+        (void)fprintf(out, "%s: a result is %u readings put together; a late one revises at most "
+                           "as many results, and at most %u wait or may be revised\n",
+                      plan->config->name, plan->last_count, plan->panes - plan->last_count);
+    else
+        (void)fprintf(out, "%s: at most one result every %s, which ends up to %s behind its "
+                           "newest reading and is %u panes put together\n",
+                      plan->config->name, every, every, plan->window_panes);
+}
+
 void config_print_streams(const struct config *config, FILE *out)
 {
     for (uint32_t i = 0; i < config->engine.streams.count; i++) {
         const struct stream_plan *plan = &config->stream_plans[i];
         uint64_t bytes = stream_key_bytes(plan);
-        bool sessions = plan->config->window == STREAM_SESSION;
+        uint32_t count;
+        const char *parts = parts_of(plan, &count);
         (void)fprintf(out,
                       "%s: %" PRIu64 " bytes a key, %u %s of %u bytes in it; %u keys, %.1f KiB; "
                       "at most %u steps of expressions a reading, and %u results at once\n",
-                      plan->config->name, bytes, sessions ? plan->windows_max : plan->panes,
-                      sessions ? "sessions" : "panes", plan->pane_bytes,
+                      plan->config->name, bytes, count, parts, plan->pane_bytes,
                       plan->config->keys_max,
                       (double)bytes * plan->config->keys_max / 1024, plan->steps_max,
                       plan->results_max);
+        if (plan->config->window == STREAM_SLIDING)
+            print_sliding(plan, out);
     }
 }

@@ -69,8 +69,7 @@ void stream_keys_init(struct stream *s, const struct stream_plan *plan, struct a
     *s = (struct stream){ .plan = plan, .table_mask = slots - 1, .vacant = STREAM_NONE };
     s->memories_at = align(sizeof(struct entry) + plan->config->key_bytes);
     s->panes_at = align(s->memories_at + plan->memory_bytes);
-    s->entry_bytes = s->panes_at +
-                     (has_sessions(plan) ? stream_sessions_bytes(plan) : panes_bytes(plan));
+    s->entry_bytes = s->panes_at + windows_of(plan)->bytes(plan);
     s->entries = arena_take(arena, keys, s->entry_bytes);
     s->table = arena_take(arena, slots, sizeof *s->table);
     for (int list = 0; list < LISTS; list++)
@@ -234,10 +233,7 @@ uint32_t stream_entry_make(const struct streams *all, struct stream *s,
     struct entry *e = entry_at(s, index);
     *e = (struct entry){ .early_ms = INT64_MAX, .early_from = INT64_MAX };
     memset(entry_memories(s, e), 0, s->plan->memory_bytes);
-    if (has_sessions(s->plan))
-        *entry_sessions(s, e) = (struct sessions){ .floor_ms = INT64_MIN };
-    else
-        *entry_panes(s, e) = (struct panes){ 0 };
+    windows_of(s->plan)->begin(s, e);
     e->watermark_ms = INT64_MIN;
     e->hash = hash_of(all, key);
     e->key_bytes = (uint8_t)key->used;

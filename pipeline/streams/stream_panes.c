@@ -3,9 +3,14 @@
 
 #include "pipeline/streams/streams_state.h"
 
-size_t panes_bytes(const struct stream_plan *plan)
+static size_t bytes_of(const struct stream_plan *plan)
 {
     return sizeof(struct panes) + (size_t)plan->panes * plan->pane_bytes;
+}
+
+static void panes_begin(const struct stream *s, struct entry *e)
+{
+    *entry_panes(s, e) = (struct panes){ 0 };
 }
 
 static int64_t floor_divide(int64_t a, int64_t b)
@@ -70,12 +75,21 @@ static void bound(const struct stream_plan *plan, int64_t window, struct stream_
     result->end_ms = (window + plan->window_panes) * plan->pane_ms;
 }
 
+/* The window's last pane has a reading, which a sliding one needs. */
+static bool ends_in_reading(const struct stream_plan *plan, struct panes *p, int64_t window)
+{
+    int64_t last = window + plan->window_panes - 1;
+    return last < p->end && pane_at(plan, p, last)->count > 0;
+}
+
 static void tell_window(struct streams *all, struct stream *s, struct entry *e, int64_t window,
                         enum stream_result_kind kind)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
     struct stream_result result = { .kind = kind };
+    if (plan->sparse && !ends_in_reading(plan, p, window))
+        return;
     if (merge(all, plan, p, window, &result.first_block) == 0)
         return;
     result.forced = all->forced;
@@ -120,7 +134,7 @@ static void note_due(const struct stream_plan *plan, struct panes *p)
     p->due_ms = fires_ms < closes_ms ? fires_ms : closes_ms;
 }
 
-void panes_advance(struct streams *all, struct stream *s, struct entry *e)
+static void panes_advance(struct streams *all, struct stream *s, struct entry *e)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
@@ -150,7 +164,7 @@ static void tell_from(struct streams *all, struct stream *s, struct entry *e, in
     all->forced = false;
 }
 
-void panes_early(struct streams *all, struct stream *s, struct entry *e)
+static void panes_early(struct streams *all, struct stream *s, struct entry *e)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
@@ -160,19 +174,21 @@ void panes_early(struct streams *all, struct stream *s, struct entry *e)
         tell_window(all, s, e, window, STREAM_EARLY);
 }
 
-void panes_flush(struct streams *all, struct stream *s, struct entry *e)
+static void panes_flush(struct streams *all, struct stream *s, struct entry *e)
 {
     if (entry_panes(s, e)->begun)
         tell_from(all, s, e, INT64_MAX);
 }
 
-int64_t panes_idle_ms(const struct stream *s, struct entry *e)
+static int64_t panes_idle_ms(const struct stream *s, struct entry *e)
 {
     const struct stream_plan *plan = s->plan;
     const struct panes *p = entry_panes(s, e);
     if (!p->begun || p->end == p->low)
         return INT64_MIN;
     int64_t last = floor_divide(p->end - 1, plan->slide_panes) * plan->slide_panes;
+    if (plan->sparse)
+        last = p->end - plan->window_panes;
     if (last < p->fired)
         return INT64_MIN;
     return (last + plan->window_panes) * plan->pane_ms +
@@ -258,7 +274,7 @@ static int64_t needed_ms(const struct streams *all, const struct stream *s, cons
     return e->watermark_ms - (oldest + s->plan->window_panes) * s->plan->pane_ms + 1;
 }
 
-void panes_push(struct streams *all, struct stream *s, struct entry *e)
+static void panes_push(struct streams *all, struct stream *s, struct entry *e)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
@@ -282,7 +298,7 @@ void panes_push(struct streams *all, struct stream *s, struct entry *e)
 
 /* --- keeping --- */
 
-void panes_save(const struct stream *s, struct entry *e, struct byte_writer *w)
+static void panes_save(const struct stream *s, struct entry *e, struct byte_writer *w)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
@@ -316,7 +332,7 @@ static void load_pane(const struct stream_plan *plan, struct pane *pane, struct 
                          state_of(pane) + plan->accumulators[i].offset, r);
 }
 
-void panes_load(const struct stream *s, struct entry *e, struct byte_reader *r)
+static void panes_load(const struct stream *s, struct entry *e, struct byte_reader *r)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
@@ -337,3 +353,8 @@ void panes_load(const struct stream *s, struct entry *e, struct byte_reader *r)
     for (int64_t number = p->low; number < p->end && !r->failed; number++)
         load_pane(plan, pane_at(plan, p, number), r);
 }
+
+const struct window_ops stream_panes = {
+    bytes_of, panes_begin, panes_advance, panes_push, panes_idle_ms, panes_early, panes_flush,
+    panes_save, panes_load,
+};

@@ -126,9 +126,83 @@ static int64_t common_divisor(int64_t a, int64_t b)
 
 /* Panes are as long as size and slide allow. A key keeps those of windows that are not closed: one
  * window's length, and what lateness and order leave open before it. */
+static int compile_panes(struct stream_plan *plan, const void *field, int64_t size_ms,
+                         int64_t slide_ms, struct stream_fault *fault)
+{
+    const struct stream_config *c = plan->config;
+    plan->pane_ms = common_divisor(size_ms, slide_ms);
+    plan->slide_panes = (uint32_t)(slide_ms / plan->pane_ms);
+    int64_t window = size_ms / plan->pane_ms;
+    int64_t open = (c->lateness_ms + c->out_of_orderness_ms + plan->pane_ms - 1) / plan->pane_ms;
+    int64_t least = window + plan->slide_panes + 1, needed = least + open;
+    if (c->panes_max > 0 && needed > c->panes_max)
+        needed = c->panes_max > least ? c->panes_max : least;
+    if (window > STREAM_WINDOW_PANES_MAX || needed > STREAM_PANES_MAX)
+        return refuse(fault, field,
+                      "a key would need %lld panes of %lld ms, and may have %d, of them %d in a "
+                      "window: choose a longer %s or a shorter lateness, or set `panes`",
+                      (long long)needed, (long long)plan->pane_ms, STREAM_PANES_MAX,
+                      STREAM_WINDOW_PANES_MAX, plan->sparse ? "`every`" : "slide");
+    plan->window_panes = (uint32_t)window;
+    plan->panes = (uint32_t)needed;
+    return 0;
+}
+
+/* About a 60th of the span: the longest that divides it and is not longer. */
+static int64_t usual_every(int64_t span_ms)
+{
+    int64_t every_ms = span_ms / 60 > 0 ? span_ms / 60 : 1;
+    while (span_ms % every_ms != 0)
+        every_ms--;
+    return every_ms;
+}
+
+static int compile_last(struct stream_plan *plan, struct stream_fault *fault)
+{
+    const struct stream_config *c = plan->config;
+    uint32_t kept = c->readings_max > 0 ? c->readings_max : c->last_count + STREAM_READINGS_MORE;
+    if (kept <= c->last_count)
+        return refuse(fault, &c->readings_max,
+                      "`readings` is what is kept of a key, and has to be more than the %u of "
+                      "`last`: each one more lets one more window wait or be revised",
+                      (unsigned)c->last_count);
+    plan->pane_ms = c->every_ms > 0 ? c->every_ms : 1;
+    plan->slide_panes = plan->window_panes = 1;
+    plan->last_count = c->last_count;
+    plan->panes = kept + 1;
+    return 0;
+}
+
+static int compile_sliding(struct stream_plan *plan, struct stream_fault *fault)
+{
+    const struct stream_config *c = plan->config;
+    if ((c->last_count > 0) == (c->span_ms > 0))
+        return refuse(fault, &c->window, "a sliding window has a `last`, which counts readings, or "
+                                         "a `span` of event time: one of them");
+    if (c->slide_ms > 0)
+        return refuse(fault, &c->slide_ms, "a sliding window has no `slide`: it ends with a "
+                                           "reading, and at most one ends in each `every`");
+    if (c->last_count > 0)
+        return compile_last(plan, fault);
+    if (c->readings_max > 0)
+        return refuse(fault, &c->readings_max, "`readings` goes with `last`: of a `span` no "
+                                               "readings are kept, but sums of each `every`");
+    if (c->every_ms > 0 && c->span_ms % c->every_ms != 0)
+        return refuse(fault, &c->every_ms, "`every` has to divide `span`: windows are put together "
+                                           "of pieces that are so long");
+    plan->sparse = true;
+    return compile_panes(plan, &c->span_ms, c->span_ms,
+                         c->every_ms > 0 ? c->every_ms : usual_every(c->span_ms), fault);
+}
+
 static int compile_windows(struct stream_plan *plan, struct stream_fault *fault)
 {
     const struct stream_config *c = plan->config;
+    if (c->window == STREAM_SLIDING)
+        return compile_sliding(plan, fault);
+    if (c->last_count > 0 || c->span_ms > 0 || c->every_ms > 0 || c->readings_max > 0)
+        return refuse(fault, &c->window, "`last`, `span`, `every` and `readings` are of windows of "
+                                         "`type: sliding`");
     if (c->window == STREAM_SESSION && c->gap_ms == 0)
         return refuse(fault, &c->gap_ms, "a session needs its `gap`");
     if (c->window == STREAM_SESSION) {
@@ -139,22 +213,7 @@ static int compile_windows(struct stream_plan *plan, struct stream_fault *fault)
     if (slide_ms > c->size_ms)
         return refuse(fault, &c->slide_ms, "`slide` is longer than `size`: readings would be in no "
                                            "window");
-    plan->pane_ms = common_divisor(c->size_ms, slide_ms);
-    plan->slide_panes = (uint32_t)(slide_ms / plan->pane_ms);
-    int64_t window = c->size_ms / plan->pane_ms;
-    int64_t open = (c->lateness_ms + c->out_of_orderness_ms + plan->pane_ms - 1) / plan->pane_ms;
-    int64_t least = window + plan->slide_panes + 1, needed = least + open;
-    if (c->panes_max > 0 && needed > c->panes_max)
-        needed = c->panes_max > least ? c->panes_max : least;
-    if (window > STREAM_WINDOW_PANES_MAX || needed > STREAM_PANES_MAX)
-        return refuse(fault, &c->size_ms,
-                      "a key would need %lld panes of %lld ms, and may have %d, of them %d in a "
-                      "window: choose a longer slide or a shorter lateness, or set `panes`",
-                      (long long)needed, (long long)plan->pane_ms, STREAM_PANES_MAX,
-                      STREAM_WINDOW_PANES_MAX);
-    plan->window_panes = (uint32_t)window;
-    plan->panes = (uint32_t)needed;
-    return 0;
+    return compile_panes(plan, &c->size_ms, c->size_ms, slide_ms, fault);
 }
 
 /* A key's part, beside its windows. */
@@ -177,6 +236,24 @@ static void derive_sessions(struct stream_plan *plan)
     plan->windows_max = sessions;
     plan->save_bytes_max = entry_save_bytes(plan) + sessions * save;
     plan->results_max = 2 * sessions + 4;
+}
+
+static uint32_t arguments_save_bytes(const struct stream_plan *plan)
+{
+    return plan->argument_count * (3 + HELD_TEXT_BYTES);
+}
+
+/* A reading tells each window of its key once, by the watermark or for want of room, and again the
+ * n that it is late for; so are told those of a key that gives way to it. */
+static void derive_last(struct stream_plan *plan)
+{
+    if (plan->last_count == 0)
+        return;
+    stream_sliding_lay_out(plan);
+    plan->windows_max = plan->panes;
+    plan->save_bytes_max = entry_save_bytes(plan) + KEPT_SAVE_BYTES +
+                           plan->panes * (KEPT_SAVE_BYTES + arguments_save_bytes(plan));
+    plan->results_max = 2 * plan->panes + plan->last_count + 1;
 }
 
 static void derive_sizes(struct stream_plan *plan)
@@ -206,6 +283,22 @@ static void add_text(struct hash_state *h, const char *text)
     hash_add(h, text, strlen(text) + 1);
 }
 
+static void add_number(struct hash_state *h, int64_t number)
+{
+    uint8_t bytes[8];
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    put_i64(&w, number);
+    hash_add(h, bytes, sizeof bytes);
+}
+
+static void add_sliding(struct hash_state *h, const struct stream_config *c)
+{
+    add_number(h, c->last_count);
+    add_number(h, c->span_ms);
+    add_number(h, c->every_ms);
+    add_number(h, c->readings_max);
+}
+
 /* What a state means: everything but how many keys there may be, when they give way, and what the
  * rules say; but what these remember is a part of it. */
 static uint64_t digest_of(const struct stream_plan *plan)
@@ -219,12 +312,10 @@ static uint64_t digest_of(const struct stream_plan *plan)
                                 c->final_only, c->key_count, c->aggregate_count, c->early_ms,
                                 c->derived_count, plan->judges_readings };
     hash_begin(&h, key, 0);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        uint8_t bytes[8];
-        struct byte_writer w = { bytes, sizeof bytes, 0, false };
-        put_i64(&w, numbers[i]);
-        hash_add(&h, bytes, sizeof bytes);
-    }
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        add_number(&h, numbers[i]);
+    if (c->window == STREAM_SLIDING)
+        add_sliding(&h, c);
     add_text(&h, c->where);
     for (uint32_t i = 0; i < c->key_count; i++)
         add_text(&h, c->key[i].name);
@@ -259,6 +350,7 @@ int stream_compile(struct stream_plan *plan, const struct stream_config *config,
         return err;
     derive_sizes(plan);
     derive_sessions(plan);
+    derive_last(plan);
     plan->digest = digest_of(plan);
     return 0;
 }

@@ -27,10 +27,13 @@ enum {
     STREAM_SOURCES_MAX = 32,
     STREAM_PANES_MAX = 4096,     /* of one key */
     STREAM_WINDOW_PANES_MAX = 720, /* of one window */
+    STREAM_LAST_MAX = 512,       /* readings in a sliding window that counts them */
+    STREAM_READINGS_MAX = 2048,  /* kept of one key for those */
+    STREAM_READINGS_MORE = 64,   /* than are in a window, where not said otherwise */
     STREAM_KEYS_MAX = 1 << 20
 };
 
-enum stream_window { STREAM_TUMBLING, STREAM_HOPPING, STREAM_SESSION };
+enum stream_window { STREAM_TUMBLING, STREAM_HOPPING, STREAM_SESSION, STREAM_SLIDING };
 enum stream_limit { STREAM_REFUSE, STREAM_EVICT }; /* at the greatest number of keys */
 
 struct stream_name {
@@ -72,6 +75,11 @@ struct stream_config {
     int64_t gap_ms;              /* session: readings further apart are in different ones */
     int64_t length_max_ms;       /* from its first reading to its last; 0: any */
     uint32_t sessions_max;       /* of a key at once */
+    uint32_t last_count;         /* sliding: readings in a window; 0: it goes by span_ms */
+    int64_t span_ms;             /* sliding: event time in a window; 0: it goes by last_count */
+    int64_t every_ms;            /* sliding: from one end to the next; 0: for last_count each time
+                                  * of a reading, for span_ms about a 60th of it */
+    uint32_t readings_max;       /* last_count: kept of a key; 0: STREAM_READINGS_MORE more */
     uint32_t aggregate_count;    /* 0: count, sum, mean, min, max */
     struct stream_aggregate_text aggregates[STREAM_AGGREGATES_MAX];
     uint32_t keys_max;
@@ -176,11 +184,15 @@ struct stream_plan {
     int64_t pane_ms;
     uint32_t window_panes;       /* in one window: 1 when tumbling */
     uint32_t slide_panes;        /* from one window to the next */
-    uint32_t panes;              /* kept of a key, a ring */
+    uint32_t panes;              /* kept of a key, a ring; of last_count: readings */
+    uint32_t last_count;         /* readings in a window; 0: it is no such */
+    bool sparse;                 /* windows are told that have a reading in their last pane */
+    uint16_t argument_at[STREAM_ARGUMENTS_MAX]; /* last_count: in a kept reading, and */
+    bool argument_texts[STREAM_ARGUMENTS_MAX];  /* whether with the text that it may be */
     uint32_t told_bytes;         /* of room for texts that are made when a result is told */
     uint32_t texts_bytes;        /* of a result's values at most */
     uint32_t state_bytes;        /* of a pane's accumulators */
-    uint32_t pane_bytes;         /* and its head; of sessions: one of them */
+    uint32_t pane_bytes;         /* and its head; of sessions, and of last_count: one of them */
     uint32_t windows_max;        /* of one key, kept */
     uint32_t save_bytes_max;     /* of one key's state, saved */
     uint32_t results_max;        /* that one reading, or one timer, makes at most */

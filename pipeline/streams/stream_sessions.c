@@ -10,9 +10,14 @@ static size_t session_bytes(const struct stream_plan *plan)
     return sizeof(struct session) + plan->state_bytes;
 }
 
-size_t stream_sessions_bytes(const struct stream_plan *plan)
+static size_t bytes_of(const struct stream_plan *plan)
 {
     return sizeof(struct sessions) + plan->config->sessions_max * session_bytes(plan);
+}
+
+static void sessions_begin(const struct stream *s, struct entry *e)
+{
+    *entry_sessions(s, e) = (struct sessions){ .floor_ms = INT64_MIN };
 }
 
 static struct session *session_at(const struct stream_plan *plan, struct sessions *w, uint32_t i)
@@ -86,7 +91,7 @@ static int64_t firing_ms(const struct stream_plan *plan, const struct entry *e)
     return e->watermark_ms - (plan->config->final_only ? plan->config->lateness_ms : 0);
 }
 
-void stream_sessions_advance(struct streams *all, struct stream *s, struct entry *e)
+static void sessions_advance(struct streams *all, struct stream *s, struct entry *e)
 {
     const struct stream_plan *plan = s->plan;
     struct sessions *w = entry_sessions(s, e);
@@ -102,7 +107,7 @@ void stream_sessions_advance(struct streams *all, struct stream *s, struct entry
     }
 }
 
-void stream_sessions_flush(struct streams *all, struct stream *s, struct entry *e)
+static void sessions_flush(struct streams *all, struct stream *s, struct entry *e)
 {
     struct sessions *w = entry_sessions(s, e);
     for (uint32_t i = 0; i < w->count; i++)
@@ -110,7 +115,7 @@ void stream_sessions_flush(struct streams *all, struct stream *s, struct entry *
             tell_forced(all, s, e, session_at(s->plan, w, i));
 }
 
-void stream_sessions_early(struct streams *all, struct stream *s, struct entry *e)
+static void sessions_early(struct streams *all, struct stream *s, struct entry *e)
 {
     struct sessions *w = entry_sessions(s, e);
     for (uint32_t i = 0; i < w->count; i++) {
@@ -120,7 +125,7 @@ void stream_sessions_early(struct streams *all, struct stream *s, struct entry *
     }
 }
 
-int64_t stream_sessions_idle_ms(const struct stream *s, struct entry *e)
+static int64_t sessions_idle_ms(const struct stream *s, struct entry *e)
 {
     const struct stream_plan *plan = s->plan;
     struct sessions *w = entry_sessions(s, e);
@@ -216,7 +221,7 @@ static struct session *extend(struct streams *all, struct stream *s, struct entr
     return session;
 }
 
-void stream_sessions_push(struct streams *all, struct stream *s, struct entry *e)
+static void sessions_push(struct streams *all, struct stream *s, struct entry *e)
 {
     const struct stream_plan *plan = s->plan;
     struct sessions *w = entry_sessions(s, e);
@@ -247,7 +252,7 @@ void stream_sessions_push(struct streams *all, struct stream *s, struct entry *e
 
 /* --- keeping --- */
 
-void stream_sessions_save(const struct stream *s, struct entry *e, struct byte_writer *w)
+static void sessions_save(const struct stream *s, struct entry *e, struct byte_writer *w)
 {
     const struct stream_plan *plan = s->plan;
     struct sessions *sessions = entry_sessions(s, e);
@@ -267,7 +272,7 @@ void stream_sessions_save(const struct stream *s, struct entry *e, struct byte_w
     }
 }
 
-void stream_sessions_load(const struct stream *s, struct entry *e, struct byte_reader *r)
+static void sessions_load(const struct stream *s, struct entry *e, struct byte_reader *r)
 {
     const struct stream_plan *plan = s->plan;
     struct sessions *sessions = entry_sessions(s, e);
@@ -293,3 +298,8 @@ void stream_sessions_load(const struct stream *s, struct entry *e, struct byte_r
     }
     sessions->count = r->failed ? 0 : count;
 }
+
+const struct window_ops stream_sessions = {
+    bytes_of, sessions_begin, sessions_advance, sessions_push, sessions_idle_ms, sessions_early,
+    sessions_flush, sessions_save, sessions_load,
+};

@@ -161,14 +161,6 @@ void stream_note_delay(struct stream *s, int64_t needed_ms)
     s->counts.delays[i]++;
 }
 
-static void advance(struct streams *all, struct stream *s, struct entry *e)
-{
-    if (has_sessions(s->plan))
-        stream_sessions_advance(all, s, e);
-    else
-        panes_advance(all, s, e);
-}
-
 /* --- keys --- */
 
 static void look_at(struct streams *s, int64_t t_ms)
@@ -179,10 +171,7 @@ static void look_at(struct streams *s, int64_t t_ms)
 static void forget(struct streams *all, struct stream *s, uint32_t index)
 {
     struct entry *e = entry_at(s, index);
-    if (has_sessions(s->plan))
-        stream_sessions_flush(all, s, e);
-    else
-        panes_flush(all, s, e);
+    windows_of(s->plan)->flush(all, s, e);
     stream_judge_end(all, s, e);
     stream_judge_forgotten(all, s, e);
     stream_entry_remove(s, index);
@@ -254,14 +243,12 @@ static void take(struct streams *all, struct stream *s)
     struct entry *e = entry_at(s, index);
     int64_t watermark_ms = all->moment.reached_ms - plan->config->out_of_orderness_ms;
     e->last_t_ms = all->moment.t_ms;
+    const struct window_ops *windows = windows_of(plan);
     if (watermark_ms > e->watermark_ms) {
         e->watermark_ms = watermark_ms;
-        advance(all, s, e);
+        windows->advance(all, s, e);
     }
-    if (has_sessions(plan))
-        stream_sessions_push(all, s, e);
-    else
-        panes_push(all, s, e);
+    windows->push(all, s, e);
     if (plan->rule_count > 0)
         stream_judge_end(all, s, e);
     if (plan->early_ms > 0)
@@ -327,10 +314,10 @@ int64_t streams_deadline(const struct streams *s, int64_t t_ms)
 static void on_idle(struct streams *all, struct stream *s, uint32_t index)
 {
     struct entry *e = entry_at(s, index);
-    int64_t to_ms = has_sessions(s->plan) ? stream_sessions_idle_ms(s, e) : panes_idle_ms(s, e);
+    int64_t to_ms = windows_of(s->plan)->idle_ms(s, e);
     if (to_ms > e->watermark_ms) {
         e->watermark_ms = to_ms;
-        advance(all, s, e);
+        windows_of(s->plan)->advance(all, s, e);
         stream_judge_end(all, s, e);
     }
     stream_entry_move(s, index, LIST_QUIET);
@@ -340,10 +327,7 @@ static void on_early(struct streams *all, struct stream *s, uint32_t index)
 {
     struct entry *e = entry_at(s, index);
     stream_early_remove(s, index);
-    if (has_sessions(s->plan))
-        stream_sessions_early(all, s, e);
-    else
-        panes_early(all, s, e);
+    windows_of(s->plan)->early(all, s, e);
     e->early_from = INT64_MAX;
     stream_judge_end(all, s, e);
 }

@@ -16,6 +16,12 @@
  * by a late reading, it is taken back (a retraction under its bounds, without values) and told
  * under its new bounds.
  *
+ * A sliding window ends with a reading: at the first multiple of `every` behind it. One over a span
+ * is a hopping window that is told where it has a reading in its last `every`. One of the last n
+ * holds the n newest before its end, which closes by the rules above; a late reading revises those
+ * that it is among the last n of. Where a key has no room for one more reading, the windows that
+ * its oldest is in are told early and closed.
+ *
  * With `early` a window that is open is told before its end too, so often while readings come
  * (STREAM_EARLY). `derive` adds values computed of a result's others. Rules judge results: as a
  * window closes, when it is told early, or after each reading, the fullest window that it is in; of
@@ -31,7 +37,7 @@
  *
  * Part of the engine's fold: the state follows from the calls alone. Time: t (pipeline time) comes
  * with each call, event time with each reading. Memory: carved once. Cost of a reading: the
- * expressions' steps, a hash of the key, one pane; of a result, its panes. */
+ * expressions' steps, a hash of the key, one pane; of a result, its panes, or its n readings. */
 #ifndef PIPELINE_STREAMS_STREAMS_H
 #define PIPELINE_STREAMS_STREAMS_H
 

@@ -68,10 +68,7 @@ static void save_entry(const struct stream *s, uint32_t index, struct byte_write
         put_f64(w, entry_memories(s, e)[i].value);
         put_u32(w, entry_memories(s, e)[i].count);
     }
-    if (has_sessions(s->plan))
-        stream_sessions_save(s, e, w);
-    else
-        panes_save(s, e, w);
+    windows_of(s->plan)->save(s, e, w);
     assert(w->used - from + 4 <= s->plan->save_bytes_max || w->failed);
     if (w->failed || w->at == NULL)
         return;
@@ -171,10 +168,7 @@ static void load_entry(struct streams *all, struct stream *s, enum entry_list li
         *to = (struct remembered){ get_finite(r), get_u32(r) };
         need(r, to->count <= BASELINE_LENGTH);
     }
-    if (has_sessions(s->plan))
-        stream_sessions_load(s, e, r);
-    else
-        panes_load(s, e, r);
+    windows_of(s->plan)->load(s, e, r);
     need(r, r->used == r->bytes);
 }
 

@@ -14,6 +14,7 @@
 enum {
     PANE_SAVE_BYTES = 20,        /* of a pane's head, saved */
     SESSION_SAVE_BYTES = 30,     /* of a session, likewise */
+    KEPT_SAVE_BYTES = 32,        /* of a kept reading, without its arguments */
     ENTRY_SAVE_BYTES = 104,      /* of an entry, without its key, memories and windows */
     MEMORY_SAVE_BYTES = 12
 };
@@ -52,6 +53,31 @@ struct sessions { /* of one key, sorted by first_ms */
     uint32_t count;
     int64_t floor_ms;            /* an older one was closed early: what is before this is late */
     /* then config.sessions_max sessions */
+};
+
+struct kept_reading {
+    int64_t event_ms;
+    int64_t end_ms;              /* of the first window that it is in; follows from event_ms */
+    uint64_t block;
+    uint32_t revision;           /* times that the window that it ends was told */
+    bool changed;                /* that window, since it was told */
+    /* then its arguments: struct kept_argument at plan.argument_at */
+};
+
+struct kept_argument {
+    uint8_t kind;                /* enum datum_kind */
+    uint8_t bytes;               /* of the text */
+    uint8_t unused[6];
+    double number;
+    /* then, where the argument may be a text, HELD_TEXT_BYTES */
+};
+
+struct sliding { /* newest readings of a key, by event time, of equal ones as they came */
+    uint32_t first, count;       /* in the ring */
+    int64_t fired_ms;            /* windows that end here or before were told, or have no reading */
+    int64_t closed_ms;           /* windows that end here or before are closed */
+    int64_t floor_ms;            /* the newest reading that had to go for want of room */
+    /* then plan.panes of plan.pane_bytes, one more than are kept between steps */
 };
 
 enum entry_list { LIST_ACTIVE, LIST_QUIET, LISTS };
@@ -134,6 +160,11 @@ static inline struct panes *entry_panes(const struct stream *s, struct entry *e)
     return (struct panes *)((uint8_t *)e + s->panes_at);
 }
 
+static inline struct sliding *entry_sliding(const struct stream *s, struct entry *e)
+{
+    return (struct sliding *)((uint8_t *)e + s->panes_at);
+}
+
 static inline struct sessions *entry_sessions(const struct stream *s, struct entry *e)
 {
     return (struct sessions *)((uint8_t *)e + s->panes_at);
@@ -144,6 +175,9 @@ static inline struct sessions *entry_sessions(const struct stream *s, struct ent
 void stream_add(struct streams *all, const struct stream_plan *plan, uint8_t *state);
 /* The present reading needs this lateness to be in all its windows. */
 void stream_note_delay(struct stream *s, int64_t needed_ms);
+
+/* stream_sliding.c: where a kept reading's arguments stand, and its size. */
+void stream_sliding_lay_out(struct stream_plan *plan);
 
 /* stream_rules.c: results, what is derived from them, and what the rules say */
 /* Tell a window: bounds, kind and revision are given; state NULL: all its values are null. */
@@ -179,34 +213,31 @@ void stream_entry_move(struct stream *s, uint32_t index, enum entry_list to); /*
 void stream_early_add(struct stream *s, uint32_t index, int64_t early_ms); /* it is not waiting */
 void stream_early_remove(struct stream *s, uint32_t index); /* also where it is not */
 
-/* stream_panes.c: a key's windows */
-size_t panes_bytes(const struct stream_plan *plan);
-/* Tell what the entry's watermark has passed, and let go of what is closed. */
-void panes_advance(struct streams *all, struct stream *s, struct entry *e);
-/* The present reading, whose watermark has been moved. */
-void panes_push(struct streams *all, struct stream *s, struct entry *e);
-/* Where idleness moves the watermark to; INT64_MIN: nothing waits to be told. */
-int64_t panes_idle_ms(const struct stream *s, struct entry *e);
-/* Tell the open windows that changed since they were told so. */
-void panes_early(struct streams *all, struct stream *s, struct entry *e);
-/* Tell all that was not told: the key goes. */
-void panes_flush(struct streams *all, struct stream *s, struct entry *e);
-void panes_save(const struct stream *s, struct entry *e, struct byte_writer *w);
-void panes_load(const struct stream *s, struct entry *e, struct byte_reader *r);
+/* What a key's windows are: panes (stream_panes.c), sessions (stream_sessions.c), or the last
+ * readings (stream_sliding.c). */
+struct window_ops {
+    size_t (*bytes)(const struct stream_plan *plan); /* of a key's windows */
+    void (*begin)(const struct stream *s, struct entry *e); /* a key without any */
+    /* Tell what the entry's watermark has passed, and let go of what is closed. */
+    void (*advance)(struct streams *all, struct stream *s, struct entry *e);
+    /* The present reading, whose watermark has been moved. */
+    void (*push)(struct streams *all, struct stream *s, struct entry *e);
+    /* Where idleness moves the watermark to; INT64_MIN: nothing waits to be told. */
+    int64_t (*idle_ms)(const struct stream *s, struct entry *e);
+    /* Tell the open windows that changed since they were told so. */
+    void (*early)(struct streams *all, struct stream *s, struct entry *e);
+    /* Tell all that was not told: the key goes. */
+    void (*flush)(struct streams *all, struct stream *s, struct entry *e);
+    void (*save)(const struct stream *s, struct entry *e, struct byte_writer *w);
+    void (*load)(const struct stream *s, struct entry *e, struct byte_reader *r);
+};
+extern const struct window_ops stream_panes, stream_sessions, stream_sliding;
 
-/* stream_sessions.c: the same of sessions */
-size_t stream_sessions_bytes(const struct stream_plan *plan);
-void stream_sessions_advance(struct streams *all, struct stream *s, struct entry *e);
-void stream_sessions_push(struct streams *all, struct stream *s, struct entry *e);
-void stream_sessions_early(struct streams *all, struct stream *s, struct entry *e);
-int64_t stream_sessions_idle_ms(const struct stream *s, struct entry *e);
-void stream_sessions_flush(struct streams *all, struct stream *s, struct entry *e);
-void stream_sessions_save(const struct stream *s, struct entry *e, struct byte_writer *w);
-void stream_sessions_load(const struct stream *s, struct entry *e, struct byte_reader *r);
-
-static inline bool has_sessions(const struct stream_plan *plan)
+static inline const struct window_ops *windows_of(const struct stream_plan *plan)
 {
-    return plan->config->window == STREAM_SESSION;
+    if (plan->last_count > 0)
+        return &stream_sliding;
+    return plan->config->window == STREAM_SESSION ? &stream_sessions : &stream_panes;
 }
 
 #endif

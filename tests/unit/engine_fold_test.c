@@ -63,7 +63,7 @@ static void mix_stream(void *ctx, const struct stream_result *result)
 /* One of all readings by device, and one in which keys are too many and forgotten. */
 static void configure_streams(struct bench *b)
 {
-    static struct stream_config configs[2] = {
+    static struct stream_config configs[4] = {
         { .name = "hops", .key_count = 1, .key = { { "device" } }, .out_of_orderness_ms = 2000, .lateness_ms = 9000,
           .idle_ms = 15000, .window = STREAM_HOPPING, .size_ms = 10000, .slide_ms = 2500, .keys_max = DEVICES,
           .key_bytes = 64, .ttl_ms = 3600000, .aggregate_count = 4,
@@ -75,14 +75,21 @@ static void configure_streams(struct bench *b)
           .key = { { "metric" }, { "device" } }, .lateness_ms = 5000, .idle_ms = 5000, .size_ms = 5000, .keys_max = 4,
           .key_bytes = 64, .ttl_ms = 9000, .at_limit = STREAM_EVICT, .aggregate_count = 1,
           .aggregates = { { "count" } } },
+        { .name = "last", .key_count = 1, .key = { { "device" } }, .out_of_orderness_ms = 1000, .lateness_ms = 5000,
+          .idle_ms = 5000, .window = STREAM_SLIDING, .last_count = 6, .readings_max = 12, .size_ms = 1, .keys_max = 5,
+          .key_bytes = 64, .ttl_ms = 9000, .at_limit = STREAM_EVICT, .early_ms = 900, .aggregate_count = 3,
+          .aggregates = { { "count" }, { "sum" }, { "top(metric, 2)" } } },
+        { .name = "span", .key_count = 1, .key = { { "metric" } }, .lateness_ms = 5000, .idle_ms = 5000,
+          .window = STREAM_SLIDING, .span_ms = 8000, .every_ms = 500, .size_ms = 1, .keys_max = 5, .key_bytes = 64,
+          .ttl_ms = 9000, .aggregate_count = 2, .aggregates = { { "count" }, { "mean" } } },
     };
-    static struct stream_plan plans[2];
+    static struct stream_plan plans[4];
     static struct stream_fields fields;
     struct stream_fault fault;
     stream_fields_begin(&fields);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 4; i++)
         assert_int_equal(stream_compile(&plans[i], &configs[i], &fields, &fault), 0);
-    b->config.streams = (struct stream_set){ 2, plans };
+    b->config.streams = (struct stream_set){ 4, plans };
     for (uint32_t i = 0; i < 2; i++) {
         bench_rule(b, DETECTOR_LIMIT, configs[0].rules[i].name);
         strcpy(b->rules[b->config.rule_count - 1].metric, "stream/hops");

@@ -31,6 +31,8 @@ static const struct form states[] = { { 10, 0xe97f724e783209c3 }, { 11, 0x085b38
                                       { 20, 0xb1468f07222ae7f1 },
                                       { 21, 0x2826807dac3cd2ab },
                                       { 22, 0x8b930d24764f8eff } };
+/* the part that only sliding windows have: of the version that it is in since it changed last */
+static const struct form sliding[] = { { 22, 0x94878e4ff196a9f2 } };
 static const struct form blocks[] = { { 1, 0x7235d7091aa441a2 } };
 
 static uint64_t digest_of(const void *at, size_t bytes)
@@ -151,6 +153,49 @@ static void a_checkpoint_is_what_its_version_says(void **state)
     bench_end(&b);
 }
 
+static void sliding_windows_are_what_their_version_says(void **state)
+{
+    static struct stream_config configs[] = {
+        { .name = "last", .key_count = 1, .key = { { "device" } }, .lateness_ms = 9000, .idle_ms = 15000,
+          .window = STREAM_SLIDING, .last_count = 5, .readings_max = 30, .size_ms = 1, .keys_max = 4, .key_bytes = 64,
+          .ttl_ms = 60000, .early_ms = 700, .aggregate_count = 3, .aggregates = { { "sum" }, { "top(metric, 2)" }, { "last" } } },
+        { .name = "span", .key_count = 1, .key = { { "device" } }, .lateness_ms = 9000, .idle_ms = 15000,
+          .window = STREAM_SLIDING, .span_ms = 5000, .size_ms = 1, .keys_max = 4, .key_bytes = 64, .ttl_ms = 60000 },
+    };
+    static const char *const devices[] = { "press", "oven", "fan" };
+    static struct stream_fields fields;
+    static struct stream_plan plans[2];
+    static const struct stream_set set = { 2, plans };
+    static uint8_t bytes[STATE_BYTES];
+    static _Alignas(64) uint8_t memory[STATE_BYTES];
+    struct stream_fault fault;
+    uint64_t chance = 1;
+    (void)state;
+    stream_fields_begin(&fields);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(stream_compile(&plans[i], &configs[i], &fields, &fault), 0);
+    struct arena arena = arena_over(memory, sizeof memory);
+    struct streams *s = streams_init(&set, (struct hash_key){ 1, 2 }, &arena);
+    assert_non_null(s);
+    for (int n = 0; n < READINGS; n++) {
+        struct record record = { .kind = RECORD_READING, .event_time_ms = BENCH_EPOCH_MS + n * 100 };
+        record.event_time_ms -= (int64_t)rnd_below(&chance, n % 41 == 0 ? 20000 : 500);
+        record.reading = bench_reading(devices[rnd_below(&chance, 3)], n % 4 == 0 ? "flow" : "heat", n * 0.25,
+                                       record.event_time_ms);
+        struct stream_moment moment = { .t_ms = n * 100, .reached_ms = record.event_time_ms, .block = (uint64_t)n };
+        for (int64_t due; (due = streams_deadline(s, moment.t_ms)) <= moment.t_ms;)
+            streams_fire(s, &(struct stream_moment){ .t_ms = due }, NULL);
+        streams_take(s, &record, &moment, NULL);
+    }
+    assert_true(streams_counts(s, 0).late > 0 && streams_counts(s, 1).late > 0 && streams_counts(s, 0).revisions > 0);
+    struct byte_writer w = { bytes, sizeof bytes, 0, false };
+    streams_save(s, &w, NULL, NULL);
+    assert_false(w.failed);
+    size_t count = sizeof sliding / sizeof sliding[0];
+    if (digest_of(bytes, w.used) != sliding[count - 1].digest)
+        check_form("sliding windows", sliding, count, ENGINE_LAYOUT_VERSION, digest_of(bytes, w.used));
+}
+
 /* --- a block --- */
 
 static struct record one_of(enum record_kind kind)
@@ -242,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_checkpoint_is_what_its_version_says),
+        cmocka_unit_test(sliding_windows_are_what_their_version_says),
         cmocka_unit_test(a_block_is_what_its_version_says),
         cmocka_unit_test(numbers_stay),
     };

@@ -86,12 +86,21 @@ static struct day live(const struct stream_config *config)
     return day;
 }
 
-static struct stream_config config_of(enum stream_window window)
+static struct stream_config base_config(enum stream_window window)
 {
     return (struct stream_config){ .name = "s", .key_count = 1, .key = { { "device" } }, .out_of_orderness_ms = 2000,
                                    .lateness_ms = 15000, .idle_ms = 60000, .window = window, .size_ms = 60000,
                                    .slide_ms = window == STREAM_HOPPING ? 15000 : 0, .gap_ms = 30000, .sessions_max = 4,
                                    .keys_max = 2000, .key_bytes = 32, .ttl_ms = 30 * MINUTE_MS, .early_ms = 20000 };
+}
+
+/* The last readings of a key, and those of a span of time, stand behind the other windows. */
+static struct stream_config config_of(int window)
+{
+    struct stream_config c = base_config((enum stream_window)(window > STREAM_SLIDING ? STREAM_SLIDING : window));
+    c.last_count = window == STREAM_SLIDING ? 4 : 0;
+    c.span_ms = window > STREAM_SLIDING ? 60000 : 0;
+    return c;
 }
 
 /* No hour after the first ones holds a twentieth more or less than another. */
@@ -114,8 +123,8 @@ static void check_flat(const struct day *day)
 static void what_is_forgotten_makes_room(void **state)
 {
     (void)state;
-    for (int window = 0; window <= STREAM_SESSION; window++) {
-        struct stream_config c = config_of((enum stream_window)window);
+    for (int window = 0; window <= STREAM_SLIDING + 1; window++) {
+        struct stream_config c = config_of(window);
         struct day day = live(&c);
         check_flat(&day);
         assert_true(day.keys[HOURS - 1] <= NEW_A_MINUTE * 31);
@@ -127,9 +136,9 @@ static void what_is_forgotten_makes_room(void **state)
 static void a_limit_refuses_or_evicts(void **state)
 {
     (void)state;
-    for (int window = 0; window <= STREAM_SESSION; window++)
+    for (int window = 0; window <= STREAM_SLIDING + 1; window++)
         for (int evict = 0; evict < 2; evict++) {
-            struct stream_config c = config_of((enum stream_window)window);
+            struct stream_config c = config_of(window);
             c.keys_max = 300; /* half of what comes before it is forgotten */
             c.at_limit = evict ? STREAM_EVICT : STREAM_REFUSE;
             struct day day = live(&c);

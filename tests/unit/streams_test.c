@@ -13,7 +13,7 @@
 #include "pipeline/err.h"
 #include "tests/lib/check.h"
 
-enum { KEYS = 6, WINDOWS = 512, VALUES = 256, TOLD = 4096, TEXT = 96, NUMBERS = 12 };
+enum { KEYS = 9, WINDOWS = 512, VALUES = 256, TOLD = 8192, TEXT = 96, NUMBERS = 12 };
 
 /* --- what is told --- */
 
@@ -45,7 +45,9 @@ static void on_result(void *ctx, const struct stream_result *r)
     struct told *to = &t->told[t->count++];
     *to = (struct told){ .start_ms = r->start_ms, .end_ms = r->end_ms, .revision = r->revision, .forced = r->forced,
                           .kind = r->kind };
-    assert_true(r->kind == STREAM_RETRACTION || (r->kind == STREAM_CLOSE) == (r->revision == 0));
+    assert_true(r->plan->early_ms > 0 || r->kind == STREAM_RETRACTION || (r->kind == STREAM_CLOSE) == (r->revision == 0));
+    assert_true(r->kind != STREAM_EARLY || r->plan->early_ms > 0);
+    assert_true(r->kind != STREAM_REVISION || r->revision > 0);
     assert_true(r->key.bytes == 5 && r->key.at[0] == 0 && r->key.at[1] == VALUE_TEXT); /* 0, type, length, "kN" */
     to->key = r->key.at[4] - '0';
     for (uint32_t i = 0; i < r->count; i++) {
@@ -271,6 +273,99 @@ static void sessions_grow_join_and_are_taken_back(void **state)
     free(g.memory);
 }
 
+static void expect_sliding(struct stage *g, size_t n, int64_t end_ms, uint32_t revision, double count, double sum)
+{
+    assert_true(n < g->telling.count);
+    const struct told *t = &g->telling.told[n];
+    int64_t length_ms = g->config.span_ms > 0 ? g->config.span_ms : g->plan.pane_ms;
+    assert_int_equal(t->start_ms, end_ms - length_ms);
+    assert_int_equal(t->end_ms, end_ms);
+    assert_int_equal(t->revision, revision);
+    assert_true(t->values[0].number == count && t->values[1].number == sum);
+}
+
+static void the_last_readings_in_order_of_event_time(void **state)
+{
+    (void)state;
+    static struct stage g;
+    struct stream_config c = config_of();
+    c.window = STREAM_SLIDING, c.last_count = 3, c.readings_max = 8;
+    set_stage(&g, &c);
+    for (int i = 1; i <= 4; i++)
+        take(&g, 0, 1000 * i, i); /* the watermark is 2 s behind */
+    assert_int_equal(g.telling.count, 1);
+    expect_sliding(&g, 0, 1001, 0, 1, 1);
+    take(&g, 0, 4500, 10);
+    expect_sliding(&g, 1, 2001, 0, 2, 3);
+    take(&g, 0, 1500, 20);  /* late: of its own window, and of the two behind it */
+    expect_sliding(&g, 2, 1501, 0, 2, 21);
+    expect_sliding(&g, 3, 2001, 1, 3, 23);
+    assert_int_equal(g.telling.count, 4);
+    take(&g, 0, 2000, 30);  /* again at that time: the same window, and it pushes the first out */
+    expect_sliding(&g, 4, 2001, 2, 3, 52);
+    let_time_pass(&g, 30000);
+    expect_sliding(&g, 5, 3001, 0, 3, 35);
+    expect_sliding(&g, 6, 4001, 0, 3, 37);
+    expect_sliding(&g, 7, 4501, 0, 3, 17);
+    take(&g, 0, 30000, 1);  /* the window of 4.5 s ended long ago; but its reading is one of the last three still */
+    take(&g, 0, 32001, 1);
+    expect_sliding(&g, 8, 30001, 0, 3, 15);
+    take(&g, 0, 3999, 40);  /* two newer ones are before all that is open */
+    assert_true(counts_of(&g).late_partly == 0 && counts_of(&g).late == 1);
+    take(&g, 0, 4400, 50);
+    assert_true(counts_of(&g).late_partly == 1 && counts_of(&g).late == 1);
+    expect_sliding(&g, 9, 30001, 1, 3, 61);
+    free(g.memory);
+    c.readings_max = 4; /* a fifth reading closes the windows that the first is in */
+    set_stage(&g, &c);
+    for (int i = 1; i <= 5; i++)
+        take(&g, 0, 1000 + i, i);
+    assert_int_equal(g.telling.count, 3);
+    expect_sliding(&g, 2, 1004, 0, 3, 6);
+    assert_true(g.telling.told[0].forced && g.telling.told[2].forced && counts_of(&g).forced == 3);
+    free(g.memory);
+    c.every_ms = 1000;      /* and of many in one step there is one result */
+    set_stage(&g, &c);
+    for (int i = 1; i <= 12; i++)
+        take(&g, 0, 1000 + i, i);
+    take(&g, 0, 4000, 1);
+    assert_int_equal(g.telling.count, 1);
+    expect_sliding(&g, 0, 2000, 0, 3, 33);
+    free(g.memory);
+}
+
+static void the_last_span_ends_where_readings_are(void **state)
+{
+    (void)state;
+    static struct stage g;
+    struct stream_config c = config_of();
+    c.window = STREAM_SLIDING, c.span_ms = 10000, c.every_ms = 1000, c.out_of_orderness_ms = 0;
+    set_stage(&g, &c);
+    take(&g, 0, 1500, 1);
+    take(&g, 0, 1999, 2);
+    take(&g, 0, 2000, 4);   /* what was before 2 s is over */
+    expect_sliding(&g, 0, 2000, 0, 2, 3);
+    take(&g, 0, 11500, 8);  /* no window ends between 3 s and 11 s */
+    expect_sliding(&g, 1, 3000, 0, 3, 7);
+    take(&g, 0, 11999, 16);
+    take(&g, 0, 5000, 32);  /* late: its own, and none that has no reading at its end */
+    expect_sliding(&g, 2, 6000, 0, 4, 39);
+    take(&g, 0, 12000, 64);
+    expect_sliding(&g, 3, 12000, 0, 4, 60); /* from 2 s on */
+    assert_int_equal(g.telling.count, 4);
+    let_time_pass(&g, 30000);
+    expect_sliding(&g, 4, 13000, 0, 4, 120);
+    take(&g, 0, 10000, 1);  /* the watermark went to 13 s, and no further */
+    expect_sliding(&g, 5, 11000, 0, 5, 40);
+    expect_sliding(&g, 6, 12000, 1, 5, 61);
+    expect_sliding(&g, 7, 13000, 1, 5, 121);
+    free(g.memory);
+    c.every_ms = 0;         /* about a 60th of the span, and a divisor of it */
+    set_stage(&g, &c);
+    assert_int_equal(g.plan.pane_ms, 125);
+    free(g.memory);
+}
+
 static void final_only_tells_once(void **state)
 {
     (void)state;
@@ -472,8 +567,8 @@ static void texts_are_told_and_kept(void **state)
 static void what_can_not_be_is_refused(void **state)
 {
     (void)state;
-    struct { struct stream_config c; const char *why; uint32_t column; } bad[16];
-    for (size_t i = 0; i < 16; i++)
+    struct { struct stream_config c; const char *why; uint32_t column; } bad[24];
+    for (size_t i = 0; i < 24; i++)
         bad[i].c = config_of();
     strcpy(bad[0].c.where, "value + 1"), bad[0].why = "a boolean is needed", bad[0].column = 1;
     strcpy(bad[1].c.key[0].name, "zonk"), bad[1].why = "no reading has a field `zonk`", bad[1].column = 0;
@@ -491,7 +586,17 @@ static void what_can_not_be_is_refused(void **state)
     strcpy(bad[13].c.aggregates[0].text, "top(value)"), bad[13].why = "needs its k", bad[13].column = 1;
     strcpy(bad[14].c.aggregates[0].text, "top(value, 9)"), bad[14].why = "from 1 to 8", bad[14].column = 1;
     strcpy(bad[15].c.aggregates[0].text, "top(value, 2.5)"), bad[15].why = "a whole number", bad[15].column = 1;
-    for (size_t i = 0; i < 16; i++) {
+    for (size_t i = 16; i < 24; i++)
+        bad[i].c.window = STREAM_SLIDING, bad[i].c.last_count = 5, bad[i].column = 0;
+    bad[16].c.last_count = 0, bad[16].why = "one of them";
+    bad[17].c.span_ms = 1000, bad[17].why = "one of them";
+    bad[18].c.slide_ms = 500, bad[18].why = "has no `slide`";
+    bad[19].c.readings_max = 5, bad[19].why = "more than the 5";
+    bad[20].c.last_count = 0, bad[20].c.span_ms = 1000, bad[20].c.readings_max = 9, bad[20].why = "goes with `last`";
+    bad[21].c.last_count = 0, bad[21].c.span_ms = 1000, bad[21].c.every_ms = 300, bad[21].why = "has to divide `span`";
+    bad[22].c.last_count = 0, bad[22].c.span_ms = 60000, bad[22].c.every_ms = 10, bad[22].why = "a longer `every`";
+    bad[23].c.window = STREAM_HOPPING, bad[23].why = "of windows of `type: sliding`";
+    for (size_t i = 0; i < 24; i++) {
         struct stream_fields fields;
         struct stream_plan plan;
         struct stream_fault fault = { 0 };
@@ -527,29 +632,63 @@ static void what_can_not_be_is_refused(void **state)
 struct point {
     int64_t event_ms;
     double value;
+    int group;    /* sessions: which one */
+    bool changed; /* since it was told last; of a session, or of the last n that it ends */
 };
 struct oracle_window {
-    int64_t start_ms;
+    int64_t start_ms, end_ms;
     uint32_t revision;
+    bool fired; /* the watermark has passed it */
     size_t count;
     struct point points[VALUES];
 };
+struct identity { /* of what was told */
+    int64_t start_ms, end_ms;
+    uint32_t revision; /* that it would have next */
+    bool closed;
+};
 struct oracle_key {
     bool known, idle;
-    int64_t watermark_ms, last_t_ms, floor_ms; /* windows that start before are closed */
+    int64_t watermark_ms, last_t_ms, early_ms, early_from_ms;
+    int64_t floor_ms;  /* windows that start before are closed; sessions and readings before are late */
     size_t count;
     struct oracle_window windows[WINDOWS];
+    size_t point_count, told_count, gone; /* sessions and the last n have lists of their own */
+    int64_t fired_ms, closed_ms;
+    int groups;
+    struct point points[VALUES];
+    struct identity told[VALUES];
 };
 struct oracle {
     const struct stage *g;
     struct oracle_key keys[KEYS];
     struct telling telling;
-    uint64_t late, delays[STREAM_DELAYS + 1];
+    uint64_t late, refused, evicted, expired, delays[STREAM_DELAYS + 1];
 };
+
+static int64_t size_of(const struct oracle *o)
+{
+    return o->g->config.span_ms > 0 ? o->g->config.span_ms : o->g->config.size_ms;
+}
 
 static int64_t slide_of(const struct oracle *o)
 {
-    return o->g->config.slide_ms > 0 ? o->g->config.slide_ms : o->g->config.size_ms;
+    const struct stream_config *c = &o->g->config;
+    if (c->window == STREAM_SLIDING)
+        return c->every_ms > 0 ? c->every_ms : 1;
+    return c->slide_ms > 0 ? c->slide_ms : c->size_ms;
+}
+
+static int64_t multiple_above(int64_t x, int64_t step) /* the least that is not below x */
+{
+    int64_t rest = x % step;
+    return rest == 0 ? x : x - rest + (x > 0 ? step : 0);
+}
+
+/* Up to where the watermark lets windows be told. */
+static int64_t firing_of(const struct oracle *o, int64_t watermark_ms)
+{
+    return watermark_ms - (o->g->config.final_only ? o->g->config.lateness_ms : 0);
 }
 
 static int compare_values(const void *a, const void *b)
@@ -594,12 +733,11 @@ static void tell_zones(struct told *t, const struct point *sorted, size_t n)
         keep_text(t, NUMBERS + 2, text_of(top));
 }
 
-static void oracle_tell(struct oracle *o, int key, struct oracle_window *w, bool forced)
+static void oracle_tell(struct oracle *o, int key, struct oracle_window *w, enum stream_result_kind kind, bool forced)
 {
     struct told *t = &o->telling.told[o->telling.count++];
     assert_true(o->telling.count < TOLD && w->count > 0);
-    *t = (struct told){ key, w->start_ms, w->start_ms + o->g->config.size_ms, w->revision, forced,
-                        w->revision == 0 ? STREAM_CLOSE : STREAM_REVISION, { { 0 } }, { "" } };
+    *t = (struct told){ key, w->start_ms, w->end_ms, w->revision, forced, kind, { { 0 } }, { "" } };
     w->revision++;
     static struct point sorted[VALUES];
     memcpy(sorted, w->points, w->count * sizeof sorted[0]);
@@ -645,71 +783,6 @@ static void oracle_tell(struct oracle *o, int key, struct oracle_window *w, bool
     }
 }
 
-/* Fire, oldest first, the windows that were not told and end at or before this (or start before `early`). */
-static void oracle_fire(struct oracle *o, int key, int64_t end_ms, int64_t early_ms)
-{
-    struct oracle_key *k = &o->keys[key];
-    for (;;) {
-        struct oracle_window *next = NULL;
-        for (size_t i = 0; i < k->count; i++) {
-            struct oracle_window *w = &k->windows[i];
-            bool due = w->start_ms + o->g->config.size_ms <= end_ms || w->start_ms < early_ms;
-            if (w->revision == 0 && due && (next == NULL || w->start_ms < next->start_ms))
-                next = w;
-        }
-        if (next == NULL)
-            return;
-        oracle_tell(o, key, next, next->start_ms + o->g->config.size_ms > end_ms);
-    }
-}
-
-struct identity {
-    int64_t start_ms, end_ms;
-    uint32_t revision; /* that it would have next */
-};
-struct session_key {
-    int64_t floor_ms;
-    size_t count, told_count;
-    struct point points[VALUES];
-    struct identity told[VALUES];
-};
-static struct session_key session_keys[KEYS];
-
-static void session_idle(struct oracle *o, int key);
-
-static void oracle_idle(struct oracle *o, int64_t t_ms)
-{
-    for (;;) { /* in order of their last reading; equal ones in the order of arrival, which t tells apart here */
-        int found = -1;
-        for (int k = 0; k < KEYS; k++)
-            if (o->keys[k].known && !o->keys[k].idle && o->keys[k].last_t_ms + o->g->config.idle_ms <= t_ms &&
-                (found < 0 || o->keys[k].last_t_ms < o->keys[found].last_t_ms))
-                found = k;
-        if (found < 0)
-            return;
-        struct oracle_key *k = &o->keys[found];
-        k->idle = true;
-        int64_t end_ms = INT64_MIN;
-        if (o->g->config.window == STREAM_SESSION) {
-            session_idle(o, found);
-            continue;
-        }
-        for (size_t i = 0; i < k->count; i++)
-            if (k->windows[i].revision == 0 && k->windows[i].start_ms + o->g->config.size_ms > end_ms)
-                end_ms = k->windows[i].start_ms + o->g->config.size_ms;
-        if (end_ms > k->watermark_ms) {
-            oracle_fire(o, found, end_ms, INT64_MIN);
-            k->watermark_ms = end_ms;
-        }
-    }
-}
-
-static int64_t multiple_above(int64_t x, int64_t step) /* the least that is not below x */
-{
-    int64_t rest = x % step;
-    return rest == 0 ? x : x - rest + (x > 0 ? step : 0);
-}
-
 static void note_needed(struct oracle *o, int64_t needed_ms)
 {
     int i = 0;
@@ -718,41 +791,84 @@ static void note_needed(struct oracle *o, int64_t needed_ms)
     o->delays[i]++;
 }
 
-static void session_advance(struct oracle *o, int key);
-static void session_take(struct oracle *o, int key, int64_t event_ms, double value);
+/* --- the oracle of windows --- */
 
-static void oracle_take(struct oracle *o, int key, int64_t event_ms, int64_t wall_ms, double value)
+/* A sliding one is told that has a reading in its last piece. */
+static bool is_told(const struct oracle *o, const struct oracle_window *w)
+{
+    bool is = o->g->config.window != STREAM_SLIDING;
+    for (size_t i = 0; i < w->count; i++)
+        is = is || w->points[i].event_ms >= w->end_ms - slide_of(o);
+    return is;
+}
+
+/* Fire, oldest first, the windows that were not and end at or before this (or start before `early`). */
+static void oracle_fire(struct oracle *o, int key, int64_t end_ms, int64_t early_ms)
+{
+    struct oracle_key *k = &o->keys[key];
+    for (;;) {
+        struct oracle_window *next = NULL;
+        for (size_t i = 0; i < k->count; i++) {
+            struct oracle_window *w = &k->windows[i];
+            bool due = w->end_ms <= end_ms || w->start_ms < early_ms;
+            if (!w->fired && due && (next == NULL || w->start_ms < next->start_ms))
+                next = w;
+        }
+        if (next == NULL)
+            return;
+        next->fired = true;
+        if (is_told(o, next))
+            oracle_tell(o, key, next, STREAM_CLOSE, next->end_ms > end_ms);
+    }
+}
+
+static void windows_idle(struct oracle *o, int key)
+{
+    struct oracle_key *k = &o->keys[key];
+    int64_t end_ms = INT64_MIN;
+    for (size_t i = 0; i < k->count; i++)
+        if (!k->windows[i].fired && is_told(o, &k->windows[i]) && k->windows[i].end_ms > end_ms)
+            end_ms = k->windows[i].end_ms;
+    if (end_ms == INT64_MIN)
+        return;
+    oracle_fire(o, key, end_ms, INT64_MIN);
+    end_ms += o->g->config.final_only ? o->g->config.lateness_ms : 0;
+    k->watermark_ms = end_ms > k->watermark_ms ? end_ms : k->watermark_ms;
+}
+
+/* Those open ones that end behind the first reading that came since they were told early last. */
+static void windows_early(struct oracle *o, int key)
+{
+    struct oracle_key *k = &o->keys[key];
+    for (int64_t behind_ms = INT64_MIN;;) {
+        struct oracle_window *next = NULL;
+        for (size_t i = 0; i < k->count; i++) {
+            struct oracle_window *w = &k->windows[i];
+            if (!w->fired && w->start_ms > behind_ms && w->end_ms > k->early_from_ms && is_told(o, w) &&
+                (next == NULL || w->start_ms < next->start_ms))
+                next = w;
+        }
+        if (next == NULL)
+            return;
+        behind_ms = next->start_ms;
+        oracle_tell(o, key, next, STREAM_EARLY, false);
+    }
+}
+
+static void windows_take(struct oracle *o, int key, int64_t event_ms, double value)
 {
     const struct stream_config *c = &o->g->config;
     struct oracle_key *k = &o->keys[key];
-    int64_t slide = slide_of(o), pane = o->g->plan.pane_ms;
-    int64_t watermark = (event_ms < wall_ms ? event_ms : wall_ms) - c->out_of_orderness_ms;
-    if (!k->known && c->window == STREAM_SESSION)
-        session_keys[key] = (struct session_key){ .floor_ms = INT64_MIN };
-    if (!k->known)
-        k->known = true, k->count = 0, k->watermark_ms = k->floor_ms = INT64_MIN;
-    k->last_t_ms = o->g->t_ms;
-    k->idle = false;
-    if (c->window == STREAM_SESSION) {
-        k->watermark_ms = watermark > k->watermark_ms ? watermark : k->watermark_ms;
-        session_advance(o, key);
-        note_needed(o, k->watermark_ms - event_ms - c->gap_ms + 1);
-        session_take(o, key, event_ms, value);
-        return;
-    }
-    if (watermark > k->watermark_ms) {
-        oracle_fire(o, key, watermark, INT64_MIN);
-        k->watermark_ms = watermark;
-    }
+    int64_t size = size_of(o), slide = slide_of(o), pane = o->g->plan.pane_ms;
     /* what it needs to be in the first window that it falls into */
     int64_t needed = 0, first = event_ms - ((event_ms % slide) + slide) % slide;
-    while (first - slide + c->size_ms > event_ms)
+    while (first - slide + size > event_ms)
         first -= slide;
-    if (first + c->size_ms <= k->watermark_ms)
-        needed = k->watermark_ms - first - c->size_ms + 1;
+    if (first + size <= k->watermark_ms)
+        needed = k->watermark_ms - first - size + 1;
     note_needed(o, needed);
     /* the first window that is open: start + size + lateness > watermark */
-    int64_t open = multiple_above(k->watermark_ms - c->size_ms - c->lateness_ms + 1, slide);
+    int64_t open = multiple_above(k->watermark_ms - size - c->lateness_ms + 1, slide);
     open = open > k->floor_ms ? open : k->floor_ms;
     int64_t newest = event_ms - ((event_ms % slide) + slide) % slide;
     if (newest < open) {
@@ -762,7 +878,7 @@ static void oracle_take(struct oracle *o, int key, int64_t event_ms, int64_t wal
     int64_t number = (event_ms - ((event_ms % pane) + pane) % pane) / pane;
     if (number - open / pane >= o->g->plan.panes) { /* no room: the oldest are closed early */
         k->floor_ms = multiple_above((number - o->g->plan.panes + 1) * pane, slide);
-        oracle_fire(o, key, k->watermark_ms, k->floor_ms);
+        oracle_fire(o, key, firing_of(o, k->watermark_ms), k->floor_ms);
         open = k->floor_ms;
     }
     size_t kept = 0; /* those that are closed go */
@@ -774,7 +890,7 @@ static void oracle_take(struct oracle *o, int key, int64_t event_ms, int64_t wal
         }
     k->count = kept;
     int64_t oldest = newest;
-    while (oldest - slide + c->size_ms > event_ms && oldest - slide >= open)
+    while (oldest - slide + size > event_ms && oldest - slide >= open)
         oldest -= slide;
     for (int64_t start = oldest; start <= newest; start += slide) {
         struct oracle_window *w = NULL;
@@ -783,29 +899,24 @@ static void oracle_take(struct oracle *o, int key, int64_t event_ms, int64_t wal
         if (w == NULL) {
             assert_true(k->count < WINDOWS);
             w = &k->windows[k->count++];
-            w->start_ms = start, w->revision = 0, w->count = 0;
+            w->start_ms = start, w->end_ms = start + size, w->revision = 0, w->count = 0;
+            w->fired = w->end_ms <= firing_of(o, k->watermark_ms);
         }
         assert_true(w->count < VALUES);
-        w->points[w->count++] = (struct point){ event_ms, value };
+        w->points[w->count++] = (struct point){ .event_ms = event_ms, .value = value };
     }
     for (int64_t start = oldest; start <= newest; start += slide)
         for (size_t i = 0; i < k->count; i++)
-            if (k->windows[i].start_ms == start && start + c->size_ms <= k->watermark_ms)
-                oracle_tell(o, key, &k->windows[i], false);
+            if (k->windows[i].start_ms == start && k->windows[i].fired && is_told(o, &k->windows[i]))
+                oracle_tell(o, key, &k->windows[i], k->windows[i].revision == 0 ? STREAM_CLOSE : STREAM_REVISION,
+                            false);
+    if (event_ms - ((event_ms % pane) + pane) % pane < k->early_from_ms)
+        k->early_from_ms = event_ms - ((event_ms % pane) + pane) % pane;
 }
 
-/* --- the oracle of sessions: all readings that are not closed, sorted, and cut where a gap is --- */
+/* --- what sessions and the last n share: all readings of a key, sorted, and what was told by its bounds --- */
 
-/* The run of readings that begins at `from`: behind its last. */
-static size_t run_end(const struct session_key *k, size_t from, int64_t gap_ms)
-{
-    size_t to = from + 1;
-    while (to < k->count && k->points[to].event_ms - k->points[to - 1].event_ms < gap_ms)
-        to++;
-    return to;
-}
-
-static struct identity *told_as(struct session_key *k, int64_t start_ms, int64_t end_ms)
+static struct identity *told_as(struct oracle_key *k, int64_t start_ms, int64_t end_ms)
 {
     for (size_t i = 0; i < k->told_count; i++)
         if (k->told[i].start_ms == start_ms && k->told[i].end_ms == end_ms)
@@ -813,82 +924,168 @@ static struct identity *told_as(struct session_key *k, int64_t start_ms, int64_t
     return NULL;
 }
 
-static void tell_run(struct oracle *o, int key, size_t from, size_t to, bool forced)
+static struct identity *identity_of(struct oracle_key *k, int64_t start_ms, int64_t end_ms)
 {
-    struct session_key *k = &session_keys[key];
-    static struct oracle_window w;
-    int64_t start_ms = k->points[from].event_ms, end_ms = k->points[to - 1].event_ms + o->g->config.gap_ms;
     struct identity *id = told_as(k, start_ms, end_ms);
-    if (id == NULL) {
-        id = &k->told[k->told_count++];
-        *id = (struct identity){ start_ms, end_ms, 0 };
-    }
-    w = (struct oracle_window){ .start_ms = start_ms, .revision = id->revision, .count = to - from };
-    memcpy(w.points, k->points + from, w.count * sizeof w.points[0]);
-    oracle_tell(o, key, &w, forced);
-    struct told *t = &o->telling.told[o->telling.count - 1];
-    t->end_ms = end_ms;
-    t->kind = id->revision == 0 ? STREAM_CLOSE : STREAM_REVISION;
-    id->revision++;
+    if (id != NULL)
+        return id;
+    assert_true(k->told_count < VALUES);
+    k->told[k->told_count] = (struct identity){ start_ms, end_ms, 0, false };
+    return &k->told[k->told_count++];
 }
 
-static void forget_run(struct session_key *k, size_t from, size_t to, int64_t gap_ms)
+static size_t add_point(struct oracle_key *k, int64_t event_ms, double value)
 {
-    struct identity *id = told_as(k, k->points[from].event_ms, k->points[to - 1].event_ms + gap_ms);
+    size_t at = k->point_count++;
+    assert_true(k->point_count < VALUES);
+    for (; at > 0 && k->points[at - 1].event_ms > event_ms; at--)
+        k->points[at] = k->points[at - 1];
+    k->points[at] = (struct point){ .event_ms = event_ms, .value = value, .changed = true };
+    return at;
+}
+
+/* A window of these points; forced and kind as they are told. */
+static void tell_points(struct oracle *o, int key, struct identity *id, const struct oracle_window *points,
+                        enum stream_result_kind kind, bool forced)
+{
+    static struct oracle_window w;
+    w = *points;
+    w.start_ms = id->start_ms, w.end_ms = id->end_ms, w.revision = id->revision++;
+    id->closed = id->closed || kind == STREAM_CLOSE;
+    oracle_tell(o, key, &w, kind, forced);
+}
+
+/* --- the oracle of sessions: readings cut where a gap is; with a greatest length each has its group as it comes --- */
+
+struct run {
+    int group;
+    int64_t first_ms, last_ms;
+    size_t count;
+    bool changed;
+};
+
+static void cut(struct oracle_key *k, int64_t gap_ms)
+{
+    for (size_t i = 0; i < k->point_count; i++)
+        k->points[i].group = i == 0 ? 0 : k->points[i - 1].group +
+                             (k->points[i].event_ms - k->points[i - 1].event_ms >= gap_ms);
+}
+
+/* The sessions, in order of their first readings. */
+static size_t list_runs(const struct oracle *o, struct oracle_key *k, struct run *runs)
+{
+    size_t count = 0;
+    if (o->g->config.length_max_ms == 0)
+        cut(k, o->g->config.gap_ms);
+    for (size_t i = 0; i < k->point_count; i++) {
+        const struct point *p = &k->points[i];
+        size_t at = 0;
+        while (at < count && runs[at].group != p->group)
+            at++;
+        if (at == count)
+            runs[count++] = (struct run){ p->group, p->event_ms, p->event_ms, 0, false };
+        runs[at].last_ms = p->event_ms;
+        runs[at].changed = runs[at].changed || p->changed;
+        runs[at].count++;
+    }
+    return count;
+}
+
+static bool may_join(const struct oracle *o, const struct run *run, int64_t first_ms, int64_t last_ms)
+{
+    const struct stream_config *c = &o->g->config;
+    int64_t first = run->first_ms < first_ms ? run->first_ms : first_ms;
+    int64_t last = run->last_ms > last_ms ? run->last_ms : last_ms;
+    bool apart = first_ms - run->last_ms >= c->gap_ms || run->first_ms - last_ms >= c->gap_ms;
+    return !apart && (c->length_max_ms == 0 || last - first <= c->length_max_ms);
+}
+
+static void tell_run(struct oracle *o, int key, const struct run *run, bool early, bool forced)
+{
+    struct oracle_key *k = &o->keys[key];
+    static struct oracle_window w;
+    struct identity *id = identity_of(k, run->first_ms, run->last_ms + o->g->config.gap_ms);
+    w.count = 0;
+    for (size_t i = 0; i < k->point_count; i++)
+        if (k->points[i].group == run->group) {
+            w.points[w.count++] = k->points[i];
+            k->points[i].changed = false;
+        }
+    tell_points(o, key, id, &w, early ? STREAM_EARLY : id->closed ? STREAM_REVISION : STREAM_CLOSE, forced);
+}
+
+static bool is_closed(const struct oracle *o, struct oracle_key *k, const struct run *run)
+{
+    const struct identity *id = told_as(k, run->first_ms, run->last_ms + o->g->config.gap_ms);
+    return id != NULL && id->closed;
+}
+
+static void forget_run(const struct oracle *o, struct oracle_key *k, const struct run *run)
+{
+    struct identity *id = told_as(k, run->first_ms, run->last_ms + o->g->config.gap_ms);
+    size_t kept = 0;
     if (id != NULL)
         *id = k->told[--k->told_count];
-    memmove(k->points + from, k->points + to, (k->count - to) * sizeof k->points[0]);
-    k->count -= to - from;
+    for (size_t i = 0; i < k->point_count; i++)
+        if (k->points[i].group != run->group)
+            k->points[kept++] = k->points[i];
+    k->point_count = kept;
 }
 
 static void session_advance(struct oracle *o, int key)
 {
     const struct stream_config *c = &o->g->config;
-    struct session_key *k = &session_keys[key];
-    int64_t watermark_ms = o->keys[key].watermark_ms;
-    for (size_t from = 0, to; from < k->count; from = to) {
-        to = run_end(k, from, c->gap_ms);
-        int64_t end_ms = k->points[to - 1].event_ms + c->gap_ms;
-        if (end_ms <= watermark_ms && told_as(k, k->points[from].event_ms, end_ms) == NULL)
-            tell_run(o, key, from, to, false);
-    }
-    for (size_t from = 0; from < k->count;) {
-        size_t to = run_end(k, from, c->gap_ms);
-        if (k->points[to - 1].event_ms + c->gap_ms + c->lateness_ms <= watermark_ms)
-            forget_run(k, from, to, c->gap_ms);
-        else
-            from = to;
-    }
+    struct oracle_key *k = &o->keys[key];
+    struct run runs[VALUES];
+    size_t count = list_runs(o, k, runs);
+    for (size_t i = 0; i < count; i++)
+        if (runs[i].last_ms + c->gap_ms <= firing_of(o, k->watermark_ms) && !is_closed(o, k, &runs[i]))
+            tell_run(o, key, &runs[i], false, false);
+    for (size_t i = 0; i < count; i++)
+        if (runs[i].last_ms + c->gap_ms + c->lateness_ms <= k->watermark_ms)
+            forget_run(o, k, &runs[i]);
 }
 
 static void session_idle(struct oracle *o, int key)
 {
-    struct session_key *k = &session_keys[key];
+    struct oracle_key *k = &o->keys[key];
+    struct run runs[VALUES];
     int64_t end_ms = INT64_MIN;
-    for (size_t from = 0, to; from < k->count; from = to) {
-        to = run_end(k, from, o->g->config.gap_ms);
-        int64_t own_ms = k->points[to - 1].event_ms + o->g->config.gap_ms;
-        if (told_as(k, k->points[from].event_ms, own_ms) == NULL)
-            end_ms = own_ms;
-    }
-    if (end_ms <= o->keys[key].watermark_ms)
+    size_t count = list_runs(o, k, runs);
+    for (size_t i = 0; i < count; i++)
+        if (!is_closed(o, k, &runs[i]) && runs[i].last_ms + o->g->config.gap_ms > end_ms)
+            end_ms = runs[i].last_ms + o->g->config.gap_ms;
+    if (end_ms == INT64_MIN)
         return;
-    o->keys[key].watermark_ms = end_ms;
+    end_ms += o->g->config.final_only ? o->g->config.lateness_ms : 0;
+    if (end_ms <= k->watermark_ms)
+        return;
+    k->watermark_ms = end_ms;
     session_advance(o, key);
+}
+
+static void session_all(struct oracle *o, int key, bool early)
+{
+    struct oracle_key *k = &o->keys[key];
+    struct run runs[VALUES];
+    size_t count = list_runs(o, k, runs);
+    for (size_t i = 0; i < count; i++)
+        if (!is_closed(o, k, &runs[i]) && (!early || runs[i].changed))
+            tell_run(o, key, &runs[i], early, !early);
 }
 
 static void take_back(struct oracle *o, int key)
 {
-    struct session_key *k = &session_keys[key];
-    for (;;) { /* the first that was told and is no run any more */
+    struct oracle_key *k = &o->keys[key];
+    struct run runs[VALUES];
+    size_t count = list_runs(o, k, runs);
+    for (;;) { /* the first that was told and is no session any more */
         struct identity *gone = NULL;
         for (size_t i = 0; i < k->told_count; i++) {
             bool is = false;
-            for (size_t from = 0, to; from < k->count; from = to) {
-                to = run_end(k, from, o->g->config.gap_ms);
-                is = is || (k->points[from].event_ms == k->told[i].start_ms &&
-                            k->points[to - 1].event_ms + o->g->config.gap_ms == k->told[i].end_ms);
-            }
+            for (size_t r = 0; r < count; r++)
+                is = is || (runs[r].first_ms == k->told[i].start_ms &&
+                            runs[r].last_ms + o->g->config.gap_ms == k->told[i].end_ms);
             if (!is && (gone == NULL || k->told[i].start_ms < gone->start_ms))
                 gone = &k->told[i];
         }
@@ -903,38 +1100,277 @@ static void take_back(struct oracle *o, int key)
 static void session_take(struct oracle *o, int key, int64_t event_ms, double value)
 {
     const struct stream_config *c = &o->g->config;
-    struct session_key *k = &session_keys[key];
-    size_t runs = 0, at = 0;
-    bool joins = false;
-    for (size_t from = 0, to; from < k->count; from = to, runs++) {
-        to = run_end(k, from, c->gap_ms);
-        joins = joins || (event_ms - k->points[to - 1].event_ms < c->gap_ms &&
-                          k->points[from].event_ms - event_ms < c->gap_ms);
-    }
-    bool closed = event_ms + c->gap_ms + c->lateness_ms <= o->keys[key].watermark_ms || event_ms < k->floor_ms;
-    bool full = !joins && runs == c->sessions_max;
-    if (!joins && (closed || (full && event_ms < k->points[0].event_ms))) {
+    struct oracle_key *k = &o->keys[key];
+    struct run runs[VALUES];
+    size_t count = list_runs(o, k, runs), joined = 0;
+    note_needed(o, k->watermark_ms - event_ms - c->gap_ms + 1);
+    while (joined < count && !may_join(o, &runs[joined], event_ms, event_ms))
+        joined++;
+    bool closed = event_ms + c->gap_ms + c->lateness_ms <= k->watermark_ms || event_ms < k->floor_ms;
+    bool full = joined == count && count == c->sessions_max;
+    if (joined == count && (closed || (full && event_ms < runs[0].first_ms))) {
         o->late++;
         return;
     }
     if (full) {
-        size_t to = run_end(k, 0, c->gap_ms);
-        int64_t last_ms = k->points[to - 1].event_ms;
-        if (told_as(k, k->points[0].event_ms, last_ms + c->gap_ms) == NULL)
-            tell_run(o, key, 0, to, true);
-        k->floor_ms = last_ms + 1;
-        forget_run(k, 0, to, c->gap_ms);
+        if (!is_closed(o, k, &runs[0]))
+            tell_run(o, key, &runs[0], false, true);
+        k->floor_ms = runs[0].last_ms + 1;
+        forget_run(o, k, &runs[0]);
     }
-    assert_true(k->count < VALUES);
-    for (at = k->count++; at > 0 && k->points[at - 1].event_ms > event_ms; at--)
-        k->points[at] = k->points[at - 1];
-    k->points[at] = (struct point){ event_ms, value };
+    int group = joined < count ? runs[joined].group : ++k->groups;
+    if (joined + 1 < count && c->length_max_ms > 0) { /* and the one behind it, where they meet now */
+        int64_t first = runs[joined].first_ms < event_ms ? runs[joined].first_ms : event_ms;
+        int64_t last = runs[joined].last_ms > event_ms ? runs[joined].last_ms : event_ms;
+        bool next = may_join(o, &runs[joined + 1], first, last);
+        for (size_t i = 0; next && i < k->point_count; i++)
+            if (k->points[i].group == runs[joined + 1].group)
+                k->points[i].group = group;
+    }
+    k->points[add_point(k, event_ms, value)].group = group;
     take_back(o, key);
-    for (size_t from = 0, to; from < k->count; from = to) {
-        to = run_end(k, from, c->gap_ms);
-        if (at >= from && at < to && k->points[to - 1].event_ms + c->gap_ms <= o->keys[key].watermark_ms)
-            tell_run(o, key, from, to, false);
+    count = list_runs(o, k, runs);
+    if (c->length_max_ms == 0) /* they were cut anew */
+        for (size_t i = 0; i < k->point_count; i++)
+            group = k->points[i].event_ms == event_ms ? k->points[i].group : group;
+    for (size_t i = 0; i < count; i++)
+        if (runs[i].group == group && runs[i].last_ms + c->gap_ms <= firing_of(o, k->watermark_ms))
+            tell_run(o, key, &runs[i], false, false);
+}
+
+/* --- the oracle of the last n: no reading is ever let go --- */
+
+static int64_t end_of(const struct oracle *o, int64_t event_ms)
+{
+    return multiple_above(event_ms + 1, slide_of(o));
+}
+
+static void tell_last(struct oracle *o, int key, size_t newest, enum stream_result_kind kind, bool forced)
+{
+    struct oracle_key *k = &o->keys[key];
+    static struct oracle_window w;
+    size_t n = o->g->config.last_count, from = newest + 1 > n ? newest + 1 - n : 0;
+    int64_t end_ms = end_of(o, k->points[newest].event_ms);
+    w.count = newest + 1 - from;
+    memcpy(w.points, k->points + from, w.count * sizeof w.points[0]);
+    k->points[newest].changed = false;
+    tell_points(o, key, identity_of(k, end_ms - slide_of(o), end_ms), &w, kind, forced);
+}
+
+static bool is_newest(const struct oracle *o, const struct oracle_key *k, size_t i)
+{
+    return i + 1 == k->point_count || end_of(o, k->points[i + 1].event_ms) > end_of(o, k->points[i].event_ms);
+}
+
+static void last_fire(struct oracle *o, int key, int64_t to_ms, bool forced)
+{
+    struct oracle_key *k = &o->keys[key];
+    for (size_t i = 0; i < k->point_count; i++) {
+        int64_t end_ms = end_of(o, k->points[i].event_ms);
+        if (is_newest(o, k, i) && end_ms > k->fired_ms && end_ms <= to_ms)
+            tell_last(o, key, i, STREAM_CLOSE, forced);
     }
+    k->fired_ms = to_ms > k->fired_ms ? to_ms : k->fired_ms;
+}
+
+static size_t count_closed(const struct oracle *o, const struct oracle_key *k)
+{
+    size_t count = 0;
+    while (count < k->point_count && end_of(o, k->points[count].event_ms) <= k->closed_ms)
+        count++;
+    return count;
+}
+
+static void last_advance(struct oracle *o, int key)
+{
+    const struct stream_config *c = &o->g->config;
+    struct oracle_key *k = &o->keys[key];
+    int64_t closed_ms = k->watermark_ms - c->lateness_ms;
+    last_fire(o, key, firing_of(o, k->watermark_ms), false);
+    k->closed_ms = closed_ms > k->closed_ms ? closed_ms : k->closed_ms;
+    size_t closed = count_closed(o, k);
+    k->gone = closed + 1 > c->last_count + k->gone ? closed + 1 - c->last_count : k->gone;
+}
+
+static void last_take(struct oracle *o, int key, int64_t event_ms, double value)
+{
+    const struct stream_config *c = &o->g->config;
+    struct oracle_key *k = &o->keys[key];
+    int64_t end_ms = end_of(o, event_ms);
+    size_t at = k->point_count, closed = count_closed(o, k);
+    note_needed(o, k->watermark_ms - end_ms + 1);
+    while (at > 0 && k->points[at - 1].event_ms > event_ms)
+        at--;
+    bool needed = end_ms > k->closed_ms || closed + 1 < c->last_count + at;
+    if (!needed || event_ms < k->floor_ms) {
+        o->late++;
+        return;
+    }
+    at = add_point(k, event_ms, value);
+    for (size_t i = at; i < k->point_count && i < at + c->last_count; i++) {
+        int64_t own_ms = end_of(o, k->points[i].event_ms);
+        if (own_ms <= k->closed_ms || !is_newest(o, k, i))
+            continue;
+        k->points[i].changed = true;
+        const struct identity *id = told_as(k, own_ms - slide_of(o), own_ms);
+        if (own_ms <= k->fired_ms)
+            tell_last(o, key, i, id != NULL ? STREAM_REVISION : STREAM_CLOSE, false);
+    }
+    size_t most = c->readings_max > 0 ? c->readings_max : c->last_count + 64;
+    if (k->point_count - k->gone <= most)
+        return;
+    size_t last = k->gone + c->last_count - 1;
+    int64_t room_ms = end_of(o, k->points[last].event_ms) - (is_newest(o, k, last) ? 0 : slide_of(o));
+    last_fire(o, key, room_ms, true);
+    k->closed_ms = room_ms > k->closed_ms ? room_ms : k->closed_ms;
+    k->floor_ms = k->points[k->gone++].event_ms;
+}
+
+static void last_idle(struct oracle *o, int key)
+{
+    struct oracle_key *k = &o->keys[key];
+    int64_t end_ms = k->point_count > 0 ? end_of(o, k->points[k->point_count - 1].event_ms) : INT64_MIN;
+    if (end_ms <= k->fired_ms)
+        return;
+    end_ms += o->g->config.final_only ? o->g->config.lateness_ms : 0;
+    if (end_ms <= k->watermark_ms)
+        return;
+    k->watermark_ms = end_ms;
+    last_advance(o, key);
+}
+
+static void last_early(struct oracle *o, int key)
+{
+    struct oracle_key *k = &o->keys[key];
+    for (size_t i = 0; i < k->point_count; i++)
+        if (is_newest(o, k, i) && end_of(o, k->points[i].event_ms) > k->fired_ms && k->points[i].changed)
+            tell_last(o, key, i, STREAM_EARLY, false);
+}
+
+/* --- the oracle's keys --- */
+
+static void oracle_forget(struct oracle *o, int key)
+{
+    struct oracle_key *k = &o->keys[key];
+    if (o->g->config.window == STREAM_SESSION)
+        session_all(o, key, false);
+    else if (o->g->config.last_count > 0)
+        last_fire(o, key, INT64_MAX, true);
+    else
+        oracle_fire(o, key, INT64_MIN, INT64_MAX);
+    k->known = false;
+}
+
+/* Of those that are known, and idle or not: the one longest without a reading; -1: none. */
+static int longest_quiet(const struct oracle *o, bool idle)
+{
+    int found = -1;
+    for (int k = 0; k < KEYS; k++)
+        if (o->keys[k].known && o->keys[k].idle == idle &&
+            (found < 0 || o->keys[k].last_t_ms < o->keys[found].last_t_ms))
+            found = k;
+    return found;
+}
+
+static int first_early(const struct oracle *o)
+{
+    int found = -1;
+    for (int k = 0; k < KEYS; k++)
+        if (o->keys[k].known && o->keys[k].early_ms < INT64_MAX &&
+            (found < 0 || o->keys[k].early_ms < o->keys[found].early_ms))
+            found = k;
+    return found;
+}
+
+static void on_early(struct oracle *o, int key)
+{
+    o->keys[key].early_ms = INT64_MAX;
+    if (o->g->config.window == STREAM_SESSION)
+        session_all(o, key, true);
+    else if (o->g->config.last_count > 0)
+        last_early(o, key);
+    else
+        windows_early(o, key);
+    o->keys[key].early_from_ms = INT64_MAX;
+}
+
+static void on_idle(struct oracle *o, int key)
+{
+    o->keys[key].idle = true;
+    if (o->g->config.window == STREAM_SESSION)
+        session_idle(o, key);
+    else if (o->g->config.last_count > 0)
+        last_idle(o, key);
+    else
+        windows_idle(o, key);
+}
+
+/* What is due by then, the earliest first; of equal ones early results, then idleness. */
+static void oracle_pass(struct oracle *o, int64_t t_ms)
+{
+    for (;;) {
+        int early = first_early(o), active = longest_quiet(o, false), quiet = longest_quiet(o, true);
+        int64_t early_ms = early >= 0 ? o->keys[early].early_ms : INT64_MAX;
+        int64_t idle_ms = active >= 0 ? o->keys[active].last_t_ms + o->g->config.idle_ms : INT64_MAX;
+        int64_t ttl_ms = quiet >= 0 ? o->keys[quiet].last_t_ms + o->g->config.ttl_ms : INT64_MAX;
+        if (early_ms > t_ms && idle_ms > t_ms && ttl_ms > t_ms)
+            return;
+        if (early_ms <= idle_ms && early_ms <= ttl_ms) {
+            on_early(o, early);
+        } else if (idle_ms <= ttl_ms) {
+            on_idle(o, active);
+        } else {
+            o->expired++;
+            oracle_forget(o, quiet);
+        }
+    }
+}
+
+static bool oracle_admits(struct oracle *o)
+{
+    uint32_t known = 0;
+    for (int k = 0; k < KEYS; k++)
+        known += o->keys[k].known;
+    if (known < o->g->config.keys_max)
+        return true;
+    if (o->g->config.at_limit == STREAM_REFUSE)
+        return false;
+    int quiet = longest_quiet(o, true);
+    o->evicted++;
+    oracle_forget(o, quiet >= 0 ? quiet : longest_quiet(o, false));
+    return true;
+}
+
+static void oracle_take(struct oracle *o, int key, int64_t event_ms, int64_t wall_ms, double value)
+{
+    const struct stream_config *c = &o->g->config;
+    struct oracle_key *k = &o->keys[key];
+    int64_t watermark = (event_ms < wall_ms ? event_ms : wall_ms) - c->out_of_orderness_ms;
+    if (!k->known && !oracle_admits(o)) {
+        o->refused++;
+        return;
+    }
+    if (!k->known) {
+        k->known = true, k->count = k->point_count = k->told_count = k->gone = 0, k->groups = 0;
+        k->watermark_ms = k->floor_ms = k->fired_ms = k->closed_ms = INT64_MIN;
+        k->early_ms = k->early_from_ms = INT64_MAX;
+    }
+    k->last_t_ms = o->g->t_ms;
+    k->idle = false;
+    bool moved = watermark > k->watermark_ms;
+    k->watermark_ms = moved ? watermark : k->watermark_ms;
+    if (c->window == STREAM_SESSION) {
+        session_advance(o, key);
+        session_take(o, key, event_ms, value);
+    } else if (c->last_count > 0) {
+        last_advance(o, key);
+        last_take(o, key, event_ms, value);
+    } else {
+        oracle_fire(o, key, firing_of(o, k->watermark_ms), INT64_MIN);
+        windows_take(o, key, event_ms, value);
+    }
+    if (c->early_ms > 0 && k->early_ms == INT64_MAX)
+        k->early_ms = o->g->t_ms + c->early_ms;
 }
 
 static void compare(const struct telling *is, const struct telling *should, uint32_t aggregates, uint64_t seed)
@@ -981,6 +1417,57 @@ static const char *const ALL[] = { "count", "sum", "mean", "min", "max", "varian
 
 static const char *const ZONES[] = { "first(zone) as first_zone", "last(zone) as last_zone", "top(zone, 3)" };
 
+static void draw_sliding(struct stream_config *c, uint64_t *chance)
+{
+    static const int64_t parts[] = { 1, 2, 5, 10, 20 };
+    c->window = STREAM_SLIDING;
+    if (rnd_below(chance, 2) == 0) {
+        c->span_ms = c->size_ms;
+        c->every_ms = c->size_ms / parts[rnd_below(chance, 5)];
+        return;
+    }
+    c->last_count = 1 + (uint32_t)rnd_below(chance, 8);
+    c->readings_max = rnd_below(chance, 2) == 0 ? c->last_count + 1 + (uint32_t)rnd_below(chance, 6) : 0;
+    c->every_ms = rnd_below(chance, 2) == 0 ? c->size_ms / 5 : 0;
+}
+
+static void draw_window(struct stream_config *c, uint64_t *chance)
+{
+    static const int64_t parts[] = { 2, 3, 4, 5, 10 };
+    switch (rnd_below(chance, 6)) {
+    case 0:
+        break;
+    case 1:
+        c->window = STREAM_HOPPING;
+        c->slide_ms = c->size_ms / parts[rnd_below(chance, 5)];
+        c->slide_ms -= c->slide_ms % 100;
+        break;
+    case 2:
+    case 3:
+        c->window = STREAM_SESSION;
+        c->gap_ms = 1000 + (int64_t)rnd_below(chance, 4) * 4000;
+        c->length_max_ms = rnd_below(chance, 2) == 0 ? (1 + (int64_t)rnd_below(chance, 6)) * c->gap_ms / 2 : 0;
+        c->sessions_max = 2 + (uint32_t)rnd_below(chance, 6);
+        break;
+    default:
+        draw_sliding(c, chance);
+    }
+    if (rnd_below(chance, 4) == 0)
+        c->early_ms = 1000 + (int64_t)rnd_below(chance, 3) * 2000;
+    else
+        c->final_only = rnd_below(chance, 6) == 0;
+}
+
+/* Mostly all have room and stay; else they give way, are refused, or are forgotten. */
+static void draw_keys(struct stream_config *c, uint64_t *chance)
+{
+    c->ttl_ms = rnd_below(chance, 3) == 0 ? c->idle_ms + (int64_t)rnd_below(chance, 20000) : (int64_t)1 << 40;
+    if (rnd_below(chance, 3) != 0)
+        return;
+    c->keys_max = 2 + (uint32_t)rnd_below(chance, 5);
+    c->at_limit = rnd_below(chance, 2) == 0 ? STREAM_REFUSE : STREAM_EVICT;
+}
+
 static struct stream_config drawn_config(uint64_t *chance)
 {
     static const int64_t sizes[] = { 1000, 10000, 10000, 12000, 60000 };
@@ -988,18 +1475,8 @@ static struct stream_config drawn_config(uint64_t *chance)
     c.size_ms = sizes[rnd_below(chance, 5)];
     c.out_of_orderness_ms = (int64_t)rnd_below(chance, 3) * 1500;
     c.lateness_ms = (int64_t)rnd_below(chance, 4) * 5000;
-    if (rnd_below(chance, 2) != 0) {
-        static const int64_t parts[] = { 2, 3, 4, 5, 10 };
-        c.window = STREAM_HOPPING;
-        c.slide_ms = c.size_ms / parts[rnd_below(chance, 5)];
-        c.slide_ms -= c.slide_ms % 100;
-    }
-    if (rnd_below(chance, 3) == 0) {
-        c.window = STREAM_SESSION;
-        c.gap_ms = 1000 + (int64_t)rnd_below(chance, 4) * 4000;
-        c.sessions_max = 2 + (uint32_t)rnd_below(chance, 6);
-    }
-    c.ttl_ms = (int64_t)1 << 40;
+    draw_window(&c, chance);
+    draw_keys(&c, chance);
     uint64_t more = rnd_below(chance, 10); /* sketches take long here */
     c.aggregate_count = more < 2 ? 15 : NUMBERS;
     for (size_t i = 0; i < 15; i++)
@@ -1036,7 +1513,7 @@ static void live(uint64_t seed)
     struct stream_config c = drawn_config(&chance);
     set_stage(&g, &c);
     o.g = &g;
-    o.late = o.telling.count = 0;
+    o.late = o.refused = o.evicted = o.expired = o.telling.count = 0;
     memset(o.delays, 0, sizeof o.delays);
     for (int k = 0; k < KEYS; k++)
         o.keys[k].known = false;
@@ -1047,7 +1524,7 @@ static void live(uint64_t seed)
         int64_t step = rnd_below(&chance, 40) == 0 ? 20000 + (int64_t)rnd_below(&chance, 60000)
                                                    : 1 + (int64_t)rnd_below(&chance, 1500);
         let_time_pass(&g, g.t_ms + step);
-        oracle_idle(&o, g.t_ms);
+        oracle_pass(&o, g.t_ms);
         wall_ms += step;
         int key = (int)rnd_below(&chance, KEYS);
         int64_t event_ms = wall_ms - (int64_t)rnd_below(&chance, 3000);
@@ -1079,9 +1556,11 @@ static void live(uint64_t seed)
             save_and_load(&g);
     }
     let_time_pass(&g, g.t_ms + 100000);
-    oracle_idle(&o, g.t_ms);
+    oracle_pass(&o, g.t_ms);
     compare(&g.telling, &o.telling, c.aggregate_count, seed);
-    assert_int_equal(counts_of(&g).late, o.late);
+    struct stream_counts counts = counts_of(&g);
+    assert_int_equal(counts.late, o.late);
+    assert_true(counts.refused == o.refused && counts.evicted == o.evicted && counts.expired == o.expired);
     assert_memory_equal(counts_of(&g).delays, o.delays, sizeof o.delays);
     told_in_all += g.telling.count, late_in_all += o.late, forced_in_all += counts_of(&g).forced;
     revised_in_all += counts_of(&g).revisions;
@@ -1099,7 +1578,7 @@ static void random_streams_are_as_the_oracle_says(void **state)
         live(seed * 1000003 + i);
     printf("# %" PRIu64 " readings, %" PRIu64 " results told, %" PRIu64 " of them revisions, %" PRIu64 " forced; %" PRIu64
            " late\n", readings_in_all, told_in_all, revised_in_all, forced_in_all, late_in_all);
-    assert_true(late_in_all > readings_in_all / 200 && revised_in_all > told_in_all / 50 && forced_in_all > 0);
+    assert_true(late_in_all > readings_in_all / 200 && revised_in_all > readings_in_all / 100 && forced_in_all > 0);
 }
 
 static void any_bytes_may_be_loaded(void **state)
@@ -1154,6 +1633,8 @@ int main(void)
         cmocka_unit_test(tumbling_windows_close_revise_and_end),
         cmocka_unit_test(hopping_windows_share_panes),
         cmocka_unit_test(sessions_grow_join_and_are_taken_back),
+        cmocka_unit_test(the_last_readings_in_order_of_event_time),
+        cmocka_unit_test(the_last_span_ends_where_readings_are),
         cmocka_unit_test(final_only_tells_once),
         cmocka_unit_test(where_key_and_limits),
         cmocka_unit_test(keys_come_and_go),
