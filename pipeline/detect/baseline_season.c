@@ -78,16 +78,6 @@ static int16_t packed(const struct season *s, float value)
     return (int16_t)(units < 0 ? units - 0.5f : units + 0.5f);
 }
 
-struct reach { /* of all that is put away, and what is to be, in the present units */
-    float least, most;
-};
-
-static void take_in(struct reach *reach, float units)
-{
-    reach->least = units < reach->least ? units : reach->least;
-    reach->most = units > reach->most ? units : reach->most;
-}
-
 static bool is_known(const struct season_row *row, int cell)
 {
     return cell < 2 ? row->visits[cell] > 0 : row->visits[0] + row->visits[1] > 0;
@@ -113,24 +103,60 @@ static void move(struct season *s, int less, int scale)
     s->scale = (int8_t)scale;
 }
 
+struct reach { /* of what is put away, in units; least > most: nothing is */
+    int least, most;
+};
+
+static void take_in(struct reach *reach, int units)
+{
+    reach->least = units < reach->least ? units : reach->least;
+    reach->most = units > reach->most ? units : reach->most;
+}
+
+static struct reach reach_of(const struct season *s)
+{
+    struct reach reach = { UNITS_MAX, -UNITS_MAX };
+    for (int i = 0; i < SEASON_HOURS; i++) {
+        const struct season_row *row = &s->rows[i];
+        if (row->visits[0] > 0)
+            take_in(&reach, row->usual[0]);
+        if (row->visits[1] > 0)
+            take_in(&reach, row->usual[1]);
+        if (row->visits[0] + row->visits[1] > 0)
+            take_in(&reach, row->every_day);
+    }
+    return reach;
+}
+
+static float smaller(float a, float b)
+{
+    return a < b ? a : b;
+}
+
+static float larger(float a, float b)
+{
+    return a > b ? a : b;
+}
+
 /* Units as small as they can be for all that is known and these two; the base goes along with a
  * series that has moved away from it by more than four times as much as it ranges. */
 static void make_fit(struct season *s, float usual, float every_day)
 {
     float unit = power_of_two(s->scale), usual_by = usual - s->base, day_by = every_day - s->base;
-    struct reach reach = { usual_by, usual_by };
-    take_in(&reach, day_by);
-    for (int i = 0; i < SEASON_HOURS * 3; i++)
-        if (is_known(&s->rows[i / 3], i % 3))
-            take_in(&reach, (float)*cell_of(&s->rows[i / 3], i % 3) * unit);
-    float largest = reach.most > -reach.least ? reach.most : -reach.least;
+    float lowest = smaller(usual_by, day_by), highest = larger(usual_by, day_by);
+    struct reach known = reach_of(s);
+    if (known.least <= known.most) {
+        lowest = smaller(lowest, (float)known.least * unit);
+        highest = larger(highest, (float)known.most * unit);
+    }
+    float largest = larger(highest, -lowest);
     int less = 0;
-    if (4 * (reach.most - reach.least) < largest) {
-        float middle = (reach.least + reach.most) / 2 / unit;
+    if (4 * (highest - lowest) < largest) {
+        float middle = (lowest + highest) / 2 / unit;
         less = middle < UNITS_MAX && middle > -UNITS_MAX ? (int)middle : 0;
     }
-    float least = reach.least - (float)less * unit, most = reach.most - (float)less * unit;
-    int exponent = exponent_of(most > -least ? most : -least), scale = exponent - BITS;
+    float least = lowest - (float)less * unit, most = highest - (float)less * unit;
+    int exponent = exponent_of(larger(most, -least)), scale = exponent - BITS;
     scale = scale < NO_SCALE ? NO_SCALE : scale > SCALE_MAX ? SCALE_MAX : scale;
     if (less != 0 || scale != s->scale)
         move(s, less, scale);
