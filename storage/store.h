@@ -18,7 +18,8 @@
  * covered holds them too, none evicted or refused before. Of an outbox lane over its share the
  * oldest rows go, and of results and raw those over their age; of alerts superseded revisions, then
  * cleared ones and notices, never an alert that stands. A gap event takes the place of what went.
- * Of kept results those go that were first told longest ago.
+ * Of kept results those go that were first told longest ago. Checkpoints that are kept for replays
+ * are the first to go where pages are short; one that the journal does not go on from goes too.
  *
  * A file that can't be read (its header, a table, the state's checksum; every page, but only after
  * an earlier run met damage, since that takes minutes on a memory card) is renamed
@@ -41,10 +42,11 @@ enum lane { LANE_ALERTS, LANE_RESULTS, LANE_RAW, LANES };
 enum {
     STORE_PIECE_BYTES = 64 * 1024,  /* of a checkpoint, a commit */
     STORE_PAYLOAD_BYTES_MAX = 256 * 1024, /* of one outbox row, before it is compressed */
-    STORE_SCHEMA_VERSION = 8,
+    STORE_SCHEMA_VERSION = 9,
     STORE_TRIES_KEPT = 16,          /* of a dead letter's failed tries; the last ones */
     STORE_CONTRACTS_MAX = 64,       /* kept: the latest accepted */
     STORE_NUMBERINGS_MAX = 64,      /* kept: the latest */
+    STORE_DAILY_MAX = 31,           /* checkpoints kept beside the two */
     STORE_SESSION_BYTES_MAX = 1024  /* of one session's row */
 };
 
@@ -65,6 +67,9 @@ struct store_config {
     uint32_t letters_max;        /* rows */
     uint64_t table_bytes_max;    /* share of kept results; 0: none are */
     int64_t table_age_max_ms;    /* pipeline time since they were told last */
+    uint32_t daily_max;          /* checkpoints kept; <= STORE_DAILY_MAX; 0: none */
+    uint64_t daily_bytes_max;    /* and their share */
+    int64_t daily_age_max_ms;    /* pipeline time */
     size_t sqlite_heap_bytes;    /* hard limit; a NOMEM is a failed commit */
 };
 
@@ -133,6 +138,8 @@ struct checkpoint_piece { /* bytes NULL: none in this commit */
     uint32_t offset;             /* of this piece */
     uint32_t total_bytes;        /* of the whole state */
     struct text bytes;           /* at most STORE_PIECE_BYTES */
+    int64_t t_ms, wall_ms;       /* of the state */
+    bool daily;                  /* it is kept beside the two, for replays */
     /* with it the slot becomes valid. Offset 0 begins anew; others follow the piece before */
     bool last;
 };
@@ -193,6 +200,7 @@ struct batch {
     uint64_t held, removed[REMOVALS];
     uint64_t disk_bytes, wal_bytes, outbox_bytes[LANES], outbox_rows[LANES];
     uint64_t table_bytes, table_rows;
+    uint32_t daily_count;        /* checkpoints kept beside the two, with those that are going */
     /* rows removed unsent by this commit; a gap event stands in their place */
     uint64_t evicted[LANES];
     uint64_t first_sequence[LANES]; /* of the oldest row still held; next_sequence when empty */
@@ -216,6 +224,7 @@ struct store_recovery { /* what an opened store knows */
     uint64_t checkpoint_block;   /* of the newest valid checkpoint; 0: none */
     uint32_t checkpoint_bytes;
     uint64_t first_block;        /* oldest block held; 0: none */
+    int64_t daily_t_ms;          /* of the newest checkpoint kept for replays; 0: none is */
 };
 
 struct store; /* opaque */
@@ -250,15 +259,16 @@ int store_commit(struct store *store, struct batch *batch);
  *   WEIR_ENOTFOUND  there is none */
 int store_checkpoint_read(struct store *store, uint8_t *to, size_t bytes);
 
-/* Every checkpoint that is held, newest first; their number. What one holds may still turn out to
- * be damaged. */
+/* Every checkpoint that is held and that the journal goes on from, newest first; *count, 0 on
+ * error. What one holds may still turn out to be damaged. */
 struct checkpoint_place {
     uint64_t block;              /* the state is as of its end */
     uint32_t bytes;
+    int64_t wall_ms;             /* of that commit; 0: not known */
 };
-enum { STORE_CHECKPOINTS_MAX = 2 };
-uint32_t store_checkpoints(const struct store *store,
-                           struct checkpoint_place places[STORE_CHECKPOINTS_MAX]);
+enum { STORE_CHECKPOINTS_MAX = 2 + 2 * STORE_DAILY_MAX };
+int store_checkpoints(struct store *store, struct checkpoint_place places[STORE_CHECKPOINTS_MAX],
+                      uint32_t *count);
 /* The state of one of them, into `to`, which has room for it; WEIR_ECORRUPT. */
 int store_checkpoint_read_at(struct store *store, const struct checkpoint_place *place,
                              uint8_t *to);

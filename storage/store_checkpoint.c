@@ -3,10 +3,16 @@
 
 #include "storage/store_internal.h"
 
-/* A piece's key: its slot in the upper 32 bits, its offset below. */
-static int64_t piece_key(int slot, uint32_t offset)
+/* A piece's key: its checkpoint's place in the upper 32 bits, its offset below. */
+static int64_t piece_key(uint32_t place, uint32_t offset)
 {
-    return (int64_t)slot << 32 | (int64_t)offset;
+    return (int64_t)place << 32 | (int64_t)offset;
+}
+
+void checkpoint_bind_place(struct store *s, enum sql q, uint32_t place)
+{
+    sql_i64(s, q, 1, piece_key(place, 0));
+    sql_i64(s, q, 2, piece_key(place, UINT32_MAX));
 }
 
 int checkpoint_newest(const struct store_state *state)
@@ -30,9 +36,21 @@ static int slot_complete(struct store *s, int index)
     assert(slot->written_bytes == slot->total_bytes);
     s->next.prune_limit = before < 0 ? slot->block : s->next.slots[before].block;
     slot->valid = true;
-    sql_i64(s, SQL_PIECE_TRIM, 1, piece_key(index, slot->total_bytes));
-    sql_i64(s, SQL_PIECE_TRIM, 2, piece_key(index, UINT32_MAX));
+    sql_i64(s, SQL_PIECE_TRIM, 1, piece_key(slot->place, slot->total_bytes));
+    sql_i64(s, SQL_PIECE_TRIM, 2, piece_key(slot->place, UINT32_MAX));
     return sql_run(s, SQL_PIECE_TRIM);
+}
+
+static int slot_begin(struct store *s, int index, const struct checkpoint_piece *piece)
+{
+    int place = daily_place(s, index);
+    if (place < 0)
+        return place;
+    s->next.slots[index] = (struct checkpoint_slot){ .block = piece->block,
+                                                     .total_bytes = piece->total_bytes,
+                                                     .place = (uint32_t)place,
+                                                     .wall_ms = piece->wall_ms };
+    return 0;
 }
 
 int checkpoint_write(struct store *s, const struct checkpoint_piece *piece)
@@ -43,36 +61,34 @@ int checkpoint_write(struct store *s, const struct checkpoint_piece *piece)
     int index = newest == 0 ? 1 : 0;
     struct checkpoint_slot *slot = &s->next.slots[index];
 
-    if (piece->offset == 0)
-        *slot = (struct checkpoint_slot){ .block = piece->block,
-                                          .total_bytes = piece->total_bytes };
+    int err = piece->offset == 0 ? slot_begin(s, index, piece) : 0;
+    if (err != 0)
+        return err;
     assert(piece->bytes.bytes > 0 && piece->bytes.bytes <= STORE_PIECE_BYTES);
     assert(!slot->valid);
     assert(slot->block == piece->block && slot->total_bytes == piece->total_bytes);
     assert(slot->written_bytes == piece->offset);
     assert(piece->block <= s->next.block);
-    sql_i64(s, SQL_PIECE_WRITE, 1, piece_key(index, piece->offset));
+    sql_i64(s, SQL_PIECE_WRITE, 1, piece_key(slot->place, piece->offset));
     sql_blob(s, SQL_PIECE_WRITE, 2, piece->bytes);
-    int err = sql_run(s, SQL_PIECE_WRITE);
+    err = sql_run(s, SQL_PIECE_WRITE);
     if (err != 0)
         return err;
     slot->written_bytes += piece->bytes.bytes;
     slot->crc = (uint32_t)crc32(slot->crc, (const Bytef *)piece->bytes.at, piece->bytes.bytes);
-    return piece->last ? slot_complete(s, index) : 0;
+    err = piece->last ? slot_complete(s, index) : 0;
+    return err == 0 && piece->last && piece->daily ? daily_keep(s, slot, piece->t_ms) : err;
 }
 
-/* Its bytes in order; `to` NULL only checks them. */
-static int slot_read(struct store *s, int index, uint8_t *to)
+int checkpoint_read(struct store *s, const struct checkpoint_slot *slot, uint8_t *to)
 {
-    const struct checkpoint_slot *slot = &s->state.slots[index];
     uint32_t used = 0, crc = 0;
 
-    sql_i64(s, SQL_PIECE_READ, 1, piece_key(index, 0));
-    sql_i64(s, SQL_PIECE_READ, 2, piece_key(index, UINT32_MAX));
+    checkpoint_bind_place(s, SQL_PIECE_READ, slot->place);
     int row = sql_next(s, SQL_PIECE_READ);
     for (; row == 1; row = sql_next(s, SQL_PIECE_READ)) {
         struct text bytes = sql_column_bytes(s, SQL_PIECE_READ, 1);
-        if (sql_column(s, SQL_PIECE_READ, 0) != piece_key(index, used) ||
+        if (sql_column(s, SQL_PIECE_READ, 0) != piece_key(slot->place, used) ||
             bytes.bytes > slot->total_bytes - used)
             break;
         crc = (uint32_t)crc32(crc, (const Bytef *)bytes.at, bytes.bytes);
@@ -93,35 +109,13 @@ int checkpoint_verify(struct store *s)
     int index = checkpoint_newest(&s->state);
 
     while (index >= 0) {
-        int err = slot_read(s, index, NULL);
+        int err = checkpoint_read(s, &s->state.slots[index], NULL);
         if (err != WEIR_ECORRUPT)
             return err;
         s->state.slots[index].valid = false;
         index = checkpoint_newest(&s->state);
     }
     return 0;
-}
-
-uint32_t store_checkpoints(const struct store *s,
-                           struct checkpoint_place places[STORE_CHECKPOINTS_MAX])
-{
-    int newest = checkpoint_newest(&s->state);
-    uint32_t count = 0;
-    for (int i = 0; newest >= 0 && i < 2; i++) {
-        const struct checkpoint_slot *slot = &s->state.slots[i == 0 ? newest : 1 - newest];
-        if (slot->valid)
-            places[count++] = (struct checkpoint_place){ slot->block, slot->total_bytes };
-    }
-    return count;
-}
-
-int store_checkpoint_read_at(struct store *s, const struct checkpoint_place *place, uint8_t *to)
-{
-    int err = store_ready(s);
-    for (int i = 0; err == 0 && i < 2; i++)
-        if (s->state.slots[i].valid && s->state.slots[i].block == place->block)
-            return slot_read(s, i, to);
-    return err != 0 ? err : WEIR_ENOTFOUND;
 }
 
 int store_checkpoint_read(struct store *s, uint8_t *to, size_t bytes)
@@ -134,5 +128,5 @@ int store_checkpoint_read(struct store *s, uint8_t *to, size_t bytes)
         return WEIR_ENOTFOUND;
     assert(bytes >= s->state.slots[index].total_bytes);
     (void)bytes;
-    return slot_read(s, index, to);
+    return checkpoint_read(s, &s->state.slots[index], to);
 }

@@ -121,8 +121,13 @@ static int remove_first(struct store *s, const struct batch *b, int64_t pages)
 {
     /* held small, the file's free pages say nothing about the budget */
     int64_t reserve = s->held_small ? 0 : store_reserve_pages(s);
+    int64_t room = s->daily_count > 0 ? store_pages_free(s) : INT64_MAX;
     memcpy(s->next.lanes, b->lanes, sizeof b->lanes);
-    int err = retention_journal(s, pages + reserve, STORE_SLICE_BLOCKS);
+    int went = room >= 0 && room < pages + reserve ? daily_drop(s, STORE_SLICE_BLOCKS) : 0;
+    if (room < 0 || went < 0)
+        return room < 0 ? (int)room : went;
+    /* where a kept checkpoint makes room, no reading has to */
+    int err = retention_journal(s, went > 0 ? 0 : pages + reserve, STORE_SLICE_BLOCKS);
     for (int lane = 0; err == 0 && lane < LANES; lane++)
         err = outbox_drop_covered(s, (enum lane)lane);
     return err;
@@ -170,6 +175,8 @@ static int batch_write(struct store *s, const struct batch *b, int64_t pages)
         err = outbox_retain(s, b);
     if (err == 0)
         err = checkpoint_write(s, &b->checkpoint);
+    if (err == 0 && (!s->daily_settled || b->checkpoint.bytes.at != NULL))
+        err = daily_retain(s);
     if (err == 0)
         err = contracts_write(s, b);
     if (err == 0)
@@ -310,6 +317,7 @@ static int batch_fill(struct store *s, struct batch *b)
     b->checkpoint_wanted = s->checkpoint_wanted;
     b->table_bytes = s->state.table_bytes;
     b->table_rows = s->state.table_rows;
+    b->daily_count = s->daily_count;
     for (int lane = 0; lane < LANES; lane++) {
         b->outbox_bytes[lane] = s->state.outbox_bytes[lane];
         b->outbox_rows[lane] = s->state.outbox_rows[lane];

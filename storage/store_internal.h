@@ -42,7 +42,8 @@ enum sql {
     SQL_TRY_READ, SQL_TRY_WRITE, SQL_TRY_DELETE,
     SQL_KEPT_FIND, SQL_KEPT_INSERT, SQL_KEPT_UPDATE, SQL_KEPT_LATEST, SQL_KEPT_OLDEST,
     SQL_KEPT_DELETE, SQL_KEPT_BEFORE, SQL_KEPT_FORGET, SQL_KEPT_WALK, SQL_KEPT_KEYS, SQL_KEPT_READ,
-    SQL_PIECE_WRITE, SQL_PIECE_READ, SQL_PIECE_TRIM,
+    SQL_PIECE_WRITE, SQL_PIECE_READ, SQL_PIECE_TRIM, SQL_PIECE_PURGE, SQL_PIECE_COUNT,
+    SQL_DAILY_INSERT, SQL_DAILY_READ, SQL_DAILY_MARK, SQL_DAILY_DELETE,
     SQL_CONTRACT_WRITE, SQL_CONTRACT_READ, SQL_CONTRACT_TRIM,
     SQL_NUMBERING_WRITE, SQL_NUMBERING_READ, SQL_NUMBERING_TRIM,
     SQL_SESSION_WRITE, SQL_SESSION_DELETE, SQL_SESSION_READ, SQL_SESSION_TRIM,
@@ -56,6 +57,9 @@ struct checkpoint_slot {
     uint64_t block;
     uint32_t total_bytes, written_bytes;
     uint32_t crc;                 /* CRC-32 of the bytes written */
+    uint32_t place;               /* of its pieces; no other slot's, and no kept one's, unless it is
+                                     kept itself */
+    int64_t wall_ms;              /* of the state; 0: not known */
 };
 
 struct store_state {
@@ -72,6 +76,7 @@ struct store_state {
     uint64_t prune_limit;         /* blocks up to here may go: an older checkpoint holds them */
     uint64_t table_bytes, table_rows;
     uint64_t table_next;          /* id of the next kept result, from 1 */
+    uint64_t pruned;              /* the last block that went; since schema 9 */
 };
 
 struct store {
@@ -96,6 +101,8 @@ struct store {
     bool fresh;                   /* the file holds no state yet */
     uint64_t evicted[LANES];      /* by the present transaction */
     bool checkpoint_wanted;
+    bool daily_settled;           /* of the kept checkpoints none is to go */
+    uint32_t daily_count;
     struct z_stream_s *zip;
     uint8_t *zip_at;              /* zlib's memory, taken at start */
     size_t zip_bytes, zip_used;
@@ -188,6 +195,27 @@ int checkpoint_write(struct store *s, const struct checkpoint_piece *piece);
 /* Read the newest whole one, counting out slots whose bytes are damaged. */
 int checkpoint_verify(struct store *s);
 int checkpoint_newest(const struct store_state *state); /* its slot, or -1 */
+/* Its bytes in order; `to` NULL only checks them. */
+int checkpoint_read(struct store *s, const struct checkpoint_slot *slot, uint8_t *to);
+void checkpoint_bind_place(struct store *s, enum sql q, uint32_t place); /* ?1, ?2: its pieces */
+
+/* --- store_daily.c ------------------------------------------------------------------------- */
+struct daily { /* a checkpoint that is kept */
+    uint32_t place, bytes, crc;
+    uint64_t block;
+    int64_t t_ms, wall_ms;
+    bool going;                   /* its pieces are being removed */
+};
+int daily_read(struct store *s, struct daily rows[2 * STORE_DAILY_MAX]);
+int daily_newest(struct store *s, int64_t *t_ms); /* 0: none */
+/* Where a slot writes next: its place, or a free one where that is kept; negative: an error. */
+int daily_place(struct store *s, int slot);
+int daily_keep(struct store *s, const struct checkpoint_slot *slot, int64_t t_ms); /* whole now */
+/* Mark what is over its number, age or bytes, or has nothing to go on from; remove a piece of what
+ * is marked. */
+int daily_retain(struct store *s);
+/* The oldest goes at once, so many pieces of it at most; how many went, 0: there is nothing. */
+int daily_drop(struct store *s, int pieces_max);
 
 /* --- store_disk.c: files beside the database, through the same VFS ------------------------- */
 int disk_ballast_make(struct store *s);    /* 0: it is whole */

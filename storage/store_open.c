@@ -95,7 +95,8 @@ static int tables_readable(struct store *s)
                             "+ (SELECT max(id) FROM session) IS NULL "
                             "+ (SELECT max(id) FROM exchange) IS NULL "
                             "+ (SELECT max(id) FROM receipt) IS NULL "
-                            "+ (SELECT max(id) FROM letter_try) IS NULL",
+                            "+ (SELECT max(id) FROM letter_try) IS NULL "
+                            "+ (SELECT max(place) FROM daily) IS NULL",
                             &rows);
 }
 
@@ -185,7 +186,7 @@ static int recovery_fill(struct store *s, struct store_recovery *r)
     int64_t id = 0;
     int row = err == 0 ? sql_one(s, SQL_BLOCK_OLDEST, &id) : err;
     r->first_block = (uint64_t)id;
-    return row < 0 ? row : 0;
+    return row < 0 ? row : daily_newest(s, &r->daily_t_ms);
 }
 
 static int open_file(struct store *s, const uint64_t entropy[2], struct store_recovery *r)

@@ -54,6 +54,7 @@ static int block_remove(struct store *s, const struct block_row *row, bool aged)
         return err;
     assert(l->held >= row->readings);
     assert(s->next.journal_bytes >= row->bytes);
+    s->next.pruned = row->block;
     l->held -= row->readings;
     l->removed[why] += row->readings;
     s->next.journal_bytes -= row->bytes;
@@ -87,11 +88,14 @@ int retention_journal(struct store *s, int64_t pages_wanted, uint32_t blocks_max
     return 0;
 }
 
-/* Oldest raw blocks, then dead letters, kept results, raw forwarding, results, and of alerts what
- * may go: each only when those before it have nothing left to give. */
+/* Kept checkpoints, oldest raw blocks, then dead letters, kept results, raw forwarding, results,
+ * and of alerts what may go: each only when those before it have nothing left to give. */
 static int remove_next(struct store *s, const struct batch *b, int64_t pages_wanted)
 {
-    int err = retention_journal(s, pages_wanted, ROOM_BLOCKS);
+    int err = daily_drop(s, STORE_SLICE_ROWS);
+    if (err != 0)
+        return err < 0 ? err : 0;
+    err = retention_journal(s, pages_wanted, ROOM_BLOCKS);
     if (err != 0 || s->next.journal_bytes < s->state.journal_bytes)
         return err;
     if (s->next.letters_rows > 0)

@@ -27,6 +27,8 @@ static const char *const STEPS[STORE_SCHEMA_VERSION] = {
      " WITHOUT ROWID;"),
     "CREATE TABLE numbering(block INTEGER PRIMARY KEY, bytes BLOB);",
     "ALTER TABLE letters ADD COLUMN taken BLOB;",
+    ("CREATE TABLE daily(place INTEGER PRIMARY KEY, block INTEGER, t INTEGER, wall INTEGER,"
+     " bytes INTEGER, crc INTEGER, going INTEGER);"),
 };
 
 static int migrate_step(struct store *s, const char *step, int version)

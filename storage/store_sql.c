@@ -93,6 +93,15 @@ static const char *const SQL_TEXT[SQLS] = {
     [SQL_PIECE_WRITE] = "INSERT OR REPLACE INTO piece(id, bytes) VALUES(?1, ?2)",
     [SQL_PIECE_READ] = "SELECT id, bytes FROM piece WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
     [SQL_PIECE_TRIM] = "DELETE FROM piece WHERE id BETWEEN ?1 AND ?2",
+    [SQL_PIECE_PURGE] = "DELETE FROM piece WHERE id IN "
+                        "(SELECT id FROM piece WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3)",
+    [SQL_PIECE_COUNT] = "SELECT count(*) FROM piece WHERE id BETWEEN ?1 AND ?2",
+    [SQL_DAILY_INSERT] = "INSERT INTO daily(place, block, t, wall, bytes, crc, going) "
+                         "VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0)",
+    [SQL_DAILY_READ] = "SELECT place, block, t, wall, bytes, crc, going FROM daily "
+                       "ORDER BY block DESC",
+    [SQL_DAILY_MARK] = "UPDATE daily SET going = 1 WHERE place = ?1",
+    [SQL_DAILY_DELETE] = "DELETE FROM daily WHERE place = ?1",
     [SQL_CONTRACT_WRITE] = "INSERT OR REPLACE INTO contract(name, block, bytes) VALUES(?1, ?2, ?3)",
     [SQL_CONTRACT_READ] = "SELECT bytes FROM contract WHERE name = ?1",
     [SQL_CONTRACT_TRIM] = "DELETE FROM contract WHERE name NOT IN "

@@ -50,6 +50,11 @@ static void state_save(const struct store_state *state, struct byte_writer *w)
     put_varint(w, state->table_bytes);
     put_varint(w, state->table_rows);
     put_varint(w, state->table_next);
+    for (int i = 0; i < 2; i++) {
+        put_varint(w, state->slots[i].place);
+        put_zigzag(w, state->slots[i].wall_ms);
+    }
+    put_varint(w, state->pruned);
 }
 
 static bool state_take(struct store_state *state, struct byte_reader *r)
@@ -82,6 +87,12 @@ static bool state_take(struct store_state *state, struct byte_reader *r)
     state->table_bytes = table ? get_varint(r) : 0;
     state->table_rows = table ? get_varint(r) : 0;
     state->table_next = table ? get_varint(r) : 1;
+    bool daily = r->used < r->bytes; /* since schema 9 */
+    for (uint32_t i = 0; i < 2; i++) {
+        state->slots[i].place = daily ? (uint32_t)get_varint(r) : i;
+        state->slots[i].wall_ms = daily ? get_zigzag(r) : 0;
+    }
+    state->pruned = daily ? get_varint(r) : 0;
     return !r->failed;
 }
 
@@ -130,7 +141,7 @@ int store_state_write(struct store *s)
 int store_state_begin(struct store *s, const uint64_t entropy[2])
 {
     s->state = (struct store_state){ .store_id = { entropy[0], entropy[1] }, .letter_next = 1,
-                                     .table_next = 1 };
+                                     .table_next = 1, .slots = { [1] = { .place = 1 } } };
     for (int lane = 0; lane < LANES; lane++)
         s->state.lanes[lane].next_sequence = 1;
     int err = store_begin(s);

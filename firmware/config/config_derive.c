@@ -225,6 +225,18 @@ static void derive_rules(struct config *config)
     config->engine.rejects_per_minute_max = config->reject_rate_max;
 }
 
+/* Of what no share takes, half: the rest is for the two checkpoints of a start, and indexes. */
+static void derive_daily(struct config *config, uint64_t room)
+{
+    struct store_config *store = &config->store;
+    const struct config_shares *s = &config->shares;
+    uint32_t given = s->journal + s->alerts + s->results + s->raw + s->letters;
+    uint64_t half = given < 100 ? room / 100 * (100 - given) / 2 : 0;
+    uint64_t all = store->daily_max * (uint64_t)engine_save_bytes_max(&config->engine);
+    store->daily_bytes_max = all < half ? all : half;
+    store->daily_age_max_ms = (int64_t)store->daily_max * 86400000;
+}
+
 static void derive_store(struct config *config)
 {
     struct store_config *store = &config->store;
@@ -241,6 +253,7 @@ static void derive_store(struct config *config)
     if (config->stream_count > 0)
         store->table_bytes_max = store->journal_bytes_max / 100 * shares->table;
     store->journal_bytes_max -= store->table_bytes_max;
+    derive_daily(config, room);
 }
 
 static void derive_inventory(struct config *config)
@@ -278,8 +291,8 @@ void config_derive(struct config_reader *r)
     config->engine.source_count = config->source_count;
     derive_uplink(config);
     derive_rules(config);
-    derive_store(config);
     derive_inventory(config);
     derive_block(config);
     config_derive_streams(r);
+    derive_store(config);
 }

@@ -65,6 +65,8 @@ const struct config_section_doc config_sections[SECTIONS] = {
     [SECTION_COMMIT] = { "commit", sizeof(struct config),
       "When readings are written and acknowledged." },
     [SECTION_RECOVERY] = { "recovery", sizeof(struct config), "How fast a restart must be." },
+    [SECTION_CHECKPOINT] = { "checkpoint", sizeof(struct config),
+                             "States that are kept for replays." },
     [SECTION_STORE] = { "store", sizeof(struct config),
                         "The disk budget. Shares are percent of disk_max without wal_max and "
                         "ballast." },

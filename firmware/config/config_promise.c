@@ -221,7 +221,7 @@ void config_print_disk(const struct config *config, FILE *out)
     const struct store_config *s = &config->store;
     char text[128];
     uint64_t spare = s->disk_bytes_max - s->wal_bytes_max - s->ballast_bytes - s->journal_bytes_max
-                     - s->letters_bytes_max - s->table_bytes_max;
+                     - s->letters_bytes_max - s->table_bytes_max - s->daily_bytes_max;
     (void)snprintf(text, sizeof text, "%.3g million readings in small commits to %.3g, at most %s",
                    (double)s->journal_bytes_max / JOURNAL_BYTES_AT_LEAST / 1e6,
                    (double)s->journal_bytes_max / JOURNAL_BYTES_A_READING / 1e6,
@@ -243,6 +243,12 @@ void config_print_disk(const struct config *config, FILE *out)
                    duration(s->table_age_max_ms).text);
     if (s->table_bytes_max > 0)
         disk_line(out, "kept results", s->table_bytes_max, text);
+    uint64_t largest = engine_save_bytes_max(&config->engine);
+    (void)snprintf(text, sizeof text, "one a day for %u days, the first to go; one has at most %s",
+                   s->daily_max,
+                   size(largest).text);
+    if (s->daily_max > 0)
+        disk_line(out, "kept checkpoints", s->daily_bytes_max, text);
     for (uint32_t lane = 0; lane < LANES; lane++)
         spare -= s->outbox_bytes_max[lane];
     disk_line(out, "checkpoints, spare", spare, "two checkpoints, indexes, half-filled pages");

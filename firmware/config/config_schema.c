@@ -84,6 +84,7 @@ const struct config_key config_keys[] = {
       .doc = "Readings put together by any key, into any windows." },
     MAP("commit", SECTION_COMMIT, config, path, "When readings are written and acknowledged."),
     MAP("recovery", SECTION_RECOVERY, config, path, "How fast a restart must be."),
+    MAP("checkpoint", SECTION_CHECKPOINT, config, path, "States that are kept for replays."),
     MAP("store", SECTION_STORE, config, path, "The disk budget."),
     MAP("shed", SECTION_SHED, config, path, "What is left out under pressure."),
     MAP("scale", SECTION_SCALE, config, path, "How many gateways the load wants."),
@@ -333,6 +334,11 @@ const struct config_key config_keys[] = {
              "lets old raw readings make room instead." },
     { SECTION_RECOVERY, "max", KEY_DURATION, FIELD(config, recovery_max_ms), 100, 10 * MINUTES,
       .fallback = "2s", .doc = "Checkpoints are taken often enough for a restart within this." },
+
+    { SECTION_CHECKPOINT, "keep_daily", KEY_INTEGER, FIELD(config, store.daily_max), 1,
+      STORE_DAILY_MAX, .zero_off = true, .fallback = "7",
+      .doc = "One state a day is kept for so many days, for `weir replay --from`; where room is "
+             "short they are the first to go. 0: none." },
 
     { SECTION_STORE, "disk_max", KEY_SIZE, FIELD(config, store.disk_bytes_max), 8 * MIB, 1024 * GIB,
       .fallback = "256MiB", .doc = "Store, WAL and ballast together." },

@@ -1,12 +1,11 @@
 /* gateway_checkpoint: a copy of the state, taken between two turns and written a piece a commit.
  * The copy is as of the block that is being sealed; the marker goes with the last piece, so a slot
- * is whole
- * or not there. */
+ * is whole or not there. The first of each day that the gateway runs is kept for replays. */
 #include <assert.h>
 
 #include "firmware/gateway/gateway_state.h"
 
-enum { CHECKPOINT_JOURNAL_RATIO = 4 };
+enum { CHECKPOINT_JOURNAL_RATIO = 4, DAY_MS = 86400000 };
 
 /* Half of recovery.max: until this copy is on disk a fold begins at the one before, and the machine
  * may be busier then. */
@@ -17,6 +16,12 @@ static bool grown_enough(const struct gateway *g)
     uint64_t size = c->total_bytes > 0 ? c->total_bytes : STORE_PIECE_BYTES;
     return c->journal_bytes_since > CHECKPOINT_JOURNAL_RATIO * size ||
            fold_ms > (uint64_t)g->config->recovery_max_ms / 2;
+}
+
+/* Days of pipeline time, which no clock turns back. */
+static bool day_is_over(const struct gateway *g)
+{
+    return g->config->store.daily_max > 0 && g->t_ms / DAY_MS > g->checkpoint.daily_t_ms / DAY_MS;
 }
 
 bool checkpoint_due(const struct gateway *g)
@@ -37,13 +42,18 @@ static void take_copy(struct gateway *g, uint64_t block)
     c->offset = 0;
     c->journal_bytes_since = 0;
     c->readings_since = 0;
+    c->t_ms = g->t_ms;
+    c->wall_ms = gateway_wall_ms(g);
+    c->daily = day_is_over(g);
+    if (c->daily)
+        c->daily_t_ms = g->t_ms;
 }
 
 void checkpoint_at_seal(struct gateway *g, struct batch *batch)
 {
     struct checkpointer *c = &g->checkpoint;
     c->journal_bytes_since += batch->journal.bytes;
-    if (!c->active && (c->wanted || grown_enough(g)))
+    if (!c->active && (c->wanted || grown_enough(g) || day_is_over(g)))
         take_copy(g, batch->block);
     if (!c->active)
         return;
@@ -54,6 +64,9 @@ void checkpoint_at_seal(struct gateway *g, struct batch *batch)
         .offset = c->offset,
         .total_bytes = c->total_bytes,
         .bytes = { (const char *)c->shadow + c->offset, bytes },
+        .t_ms = c->t_ms,
+        .wall_ms = c->wall_ms,
+        .daily = c->daily,
         .last = bytes == left,
     };
 }

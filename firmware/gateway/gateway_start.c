@@ -257,6 +257,7 @@ static void adopt(struct gateway *g, const struct store_recovery *recovery, stru
     g->clock = (struct clock_record){ .offset_ms = recovery->wall_ms - g->t_ms };
     g->now = now;
     g->checkpoint.fold_ns_per_reading = FOLD_NS_ASSUMED;
+    g->checkpoint.daily_t_ms = recovery->daily_t_ms;
 }
 
 /* Without a checkpoint the state is what is left of the journal. Where that does not begin with the

@@ -119,6 +119,9 @@ struct checkpointer {
     size_t shadow_bytes_max;
     bool active;
     uint64_t block; /* that the copy is as of */
+    int64_t t_ms, wall_ms; /* likewise */
+    bool daily;            /* it is kept */
+    int64_t daily_t_ms;    /* t of the last that was; 0: the store's beginning */
     uint32_t total_bytes, offset;
     uint64_t journal_bytes_since; /* bytes journalled since the last copy */
     uint64_t readings_since;

@@ -173,7 +173,8 @@ int replay_begin(struct replay *r, const struct replay_start *start, char *why)
     struct config *config = NULL;
     *r = (struct replay){ .anew = start->anew, .store = start->store, .sink = start->sink,
                           .time_given = start->time_given, .time = start->time,
-                          .clock_told = true, .renumbering = { .same = true } };
+                          .clock_told = true, .says = start->says,
+                          .renumbering = { .same = true } };
     if (start->config.bytes == 0)
         return 0;
     int err = read_config(r, start->config, &config, why);

@@ -71,6 +71,7 @@ struct replay_start {
     bool anew;                   /* then `config` is the one given */
     bool time_given;             /* anew: every source goes by this, whatever `config` says */
     enum time_policy time;
+    bool says;                   /* who wrote the first block says what its blocks make */
     struct text state;           /* a checkpoint as of the block before the first; empty: none */
     struct replay_sink sink;
 };

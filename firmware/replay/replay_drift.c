@@ -40,15 +40,15 @@ static int run_side(struct side *s, const struct replay_drift *wanted, struct jo
                     enum time_policy time)
 {
     static char text[CONFIG_FILE_BYTES_MAX];
-    struct text config = wanted->config;
-    if (config.bytes == 0 &&
-        replay_config_at(copy, copy->recovery.last_block, text, &config) != 0)
+    struct replay_then then = { .config = wanted->config };
+    if (then.config.bytes == 0 &&
+        replay_then_at(copy, copy->recovery.last_block, text, &then) != 0)
         return CLI_PROBLEM;
     replay_ledger_begin(&s->ledger);
     s->run = (struct replay_run){
         .copy = copy,
         .range = wanted->range,
-        .config = config.bytes > 0 ? config : wanted->otherwise,
+        .config = then.config.bytes > 0 ? then.config : wanted->otherwise,
         .anew = true,
         .time_given = true,
         .time = time,

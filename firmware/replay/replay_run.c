@@ -32,28 +32,31 @@ static int64_t now_us(void)
 
 /* --- where to start --- */
 
-/* The last that the block holds, if any. */
-static int note_config(struct journal_copy *copy, struct text bytes, char *to, struct text *config)
+/* The last that the block holds, if any; and whether its process says what its blocks make. */
+static int note_config(struct journal_copy *copy, struct text bytes, char *to,
+                       struct replay_then *then)
 {
     struct record record;
     int more = block_open(copy->reader, bytes);
     more = more == 0 ? 1 : more;
-    while (more == 1 && (more = block_next(copy->reader, &record)) == 1)
+    while (more == 1 && (more = block_next(copy->reader, &record)) == 1) {
+        then->says = record.kind != RECORD_CONFIG && (then->says || record.kind == RECORD_MADE);
         if (record.kind == RECORD_CONFIG && record.content.bytes <= CONFIG_FILE_BYTES_MAX) {
             memcpy(to, record.content.at, record.content.bytes);
-            *config = (struct text){ to, record.content.bytes };
+            then->config = (struct text){ to, record.content.bytes };
         }
+    }
     return more;
 }
 
-int replay_config_at(struct journal_copy *copy, uint64_t block, char *to, struct text *config)
+int replay_then_at(struct journal_copy *copy, uint64_t block, char *to, struct replay_then *then)
 {
     uint64_t number = 0;
     struct text bytes;
     int more;
-    *config = (struct text){ 0 };
+    *then = (struct replay_then){ 0 };
     while ((more = journal_copy_block(copy, number + 1, &number, &bytes)) == 1 && number <= block) {
-        int err = note_config(copy, bytes, to, config);
+        int err = note_config(copy, bytes, to, then);
         if (err < 0) {
             (void)complain(weir_err_text(err));
             return -1;
@@ -66,12 +69,12 @@ int replay_config_at(struct journal_copy *copy, uint64_t block, char *to, struct
 static int try_checkpoint(struct replay_run *run, const struct checkpoint_place *place, bool last)
 {
     char why[256] = "";
-    struct text config;
-    if (replay_config_at(run->copy, place->block, run->was, &config) != 0)
+    struct replay_then then;
+    if (replay_then_at(run->copy, place->block, run->was, &then) != 0)
         return -1;
-    if (config.bytes == 0)
-        config = run->config;
-    if (config.bytes == 0) {
+    if (then.config.bytes == 0)
+        then.config = run->config;
+    if (then.config.bytes == 0) {
         (void)complain("the journal no longer holds the configuration that was in force at its "
                        "start; WEIR_CONFIG can name the gateway's own");
         return 0;
@@ -84,7 +87,8 @@ static int try_checkpoint(struct replay_run *run, const struct checkpoint_place 
         return 0;
     const struct replay_start start = {
         .store = { run->copy->recovery.store_id[0], run->copy->recovery.store_id[1] },
-        .config = config,
+        .config = then.config,
+        .says = then.says,
         .state = { (const char *)state, place->bytes },
         .sink = run->sink,
     };
@@ -126,13 +130,13 @@ static int begin_anew(struct replay_run *run, const struct replay_start *start)
 /* By the configuration that the journal names last. */
 static int warm_up(struct replay_run *run)
 {
-    struct text config;
-    if (replay_config_at(run->copy, run->copy->recovery.last_block, run->was, &config) != 0)
+    struct replay_then then;
+    if (replay_then_at(run->copy, run->copy->recovery.last_block, run->was, &then) != 0)
         return CLI_PROBLEM;
     run->anew = run->warmed_up = true;
     const struct replay_start start = {
         .store = { run->copy->recovery.store_id[0], run->copy->recovery.store_id[1] },
-        .config = config.bytes > 0 ? config : run->config,
+        .config = then.config.bytes > 0 ? then.config : run->config,
         .anew = true,
         .sink = run->sink,
     };
@@ -147,9 +151,13 @@ static int warm_up(struct replay_run *run)
 static int start_as_it_was(struct replay_run *run)
 {
     struct checkpoint_place places[STORE_CHECKPOINTS_MAX];
-    uint32_t count = store_checkpoints(run->copy->store, places);
+    uint32_t count = 0;
+    if (store_checkpoints(run->copy->store, places, &count) != 0)
+        return complain(store_why(run->copy->store));
     bool whole = run->copy->recovery.first_block == 1, given = run->range.from_ms != INT64_MIN;
     for (uint32_t i = 0; i < count && (given || !whole); i++) {
+        if (given && places[i].wall_ms > run->range.from_ms)
+            continue;
         int tried = try_checkpoint(run, &places[i], !given && i + 1 == count);
         if (tried != 0)
             return tried > 0 ? CLI_OK : CLI_PROBLEM;
@@ -250,6 +258,13 @@ static void enter(struct replay_run *run, int64_t wall_ms)
                         wall_ms < range->from_ms - range->warmup_ms;
 }
 
+static void note_before(struct replay_run *run)
+{
+    run->before.blocks++;
+    run->before.alerts += run->replay.now.alerts;
+    run->before.results += run->replay.now.results;
+}
+
 static void note_block(struct replay_run *run)
 {
     if (run->first_block == 0) {
@@ -280,6 +295,8 @@ static int take_blocks(struct replay_run *run)
             return complain(why);
         if (run->in_range)
             note_block(run);
+        else
+            note_before(run);
         if (run->in_range && paced_us == 0) {
             paced_us = now_us();
             paced_t_ms = engine_t_ms(run->replay.engine);

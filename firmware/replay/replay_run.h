@@ -33,6 +33,9 @@ struct replay_run {
     bool warmed_up;          /* it came to that */
     bool in_range;           /* now: what is said is of the range */
     uint64_t start_block;    /* as of whose end the state was taken from a checkpoint; 0: none */
+    struct {
+        uint64_t blocks, alerts, results;
+    } before;                /* the range: made on the way to it, and compared with nothing */
     uint64_t first_block, last_block;   /* of the range */
     int64_t first_ms, last_ms;
     int64_t took_us, core_us; /* from the first block to the last; time of a core in it */
@@ -44,8 +47,12 @@ struct replay_run {
 int replay_run(struct replay_run *run);
 void replay_run_close(struct replay_run *run);
 
-/* The configuration in force at the end of a block, into `to` ([CONFIG_FILE_BYTES_MAX]); empty: the
- * journal does not say. -1 told on stderr. */
-int replay_config_at(struct journal_copy *copy, uint64_t block, char *to, struct text *config);
+/* What the journal says of the end of a block. O(blocks before it). */
+struct replay_then {
+    struct text config; /* in force; empty: it does not say */
+    bool says;          /* who wrote it says what its blocks make, as far as is known */
+};
+/* `config` goes into `to` ([CONFIG_FILE_BYTES_MAX]). -1 told on stderr. */
+int replay_then_at(struct journal_copy *copy, uint64_t block, char *to, struct replay_then *then);
 
 #endif

@@ -152,6 +152,10 @@ static void print_text(const struct same *s)
         (void)printf("started from the checkpoint of block %" PRIu64 "\n", run->start_block);
     else
         (void)printf("started from the first block\n");
+    if (run->before.blocks > 0)
+        (void)printf("on the way to --from: %" PRIu64 " blocks, %" PRIu64 " alerts and %" PRIu64
+                     " results, compared with nothing\n", run->before.blocks, run->before.alerts,
+                     run->before.results);
     (void)printf("%" PRIu64 " readings in %.2f s, of which %.2f s of a core: %.0f a second\n",
                  run->replay.counts.readings, (double)run->took_us / 1e6,
                  (double)run->core_us / 1e6, rate_of(s));
@@ -184,10 +188,13 @@ static void print_json(const struct same *s)
                  verdict_of(s), s->alerts, s->results, run->first_block, run->last_block,
                  s->blocks[REPLAY_SAME], s->blocks[REPLAY_DIFFERENT], s->blocks[REPLAY_UNTOLD]);
     (void)printf(",\"untold\":{\"alerts\":%" PRIu64 ",\"results\":%" PRIu64
-                 "},\"checkpoint_block\":%" PRIu64 ",\"first_ms\":%" PRId64 ",\"last_ms\":%" PRId64
+                 "},\"before\":{\"blocks\":%" PRIu64 ",\"alerts\":%" PRIu64
+                 ",\"results\":%" PRIu64 "},\"checkpoint_block\":%" PRIu64
+                 ",\"first_ms\":%" PRId64 ",\"last_ms\":%" PRId64
                  ",\"readings\":%" PRIu64 ",\"seconds\":%.6f,\"core_seconds\":%.6f"
                  ",\"readings_per_second\":%.0f",
-                 s->silent_alerts, s->silent_results, run->start_block, run->first_ms, run->last_ms,
+                 s->silent_alerts, s->silent_results, run->before.blocks, run->before.alerts,
+                 run->before.results, run->start_block, run->first_ms, run->last_ms,
                  run->replay.counts.readings, (double)run->took_us / 1e6,
                  (double)run->core_us / 1e6, rate_of(s));
     if (s->first.block > 0)

@@ -107,6 +107,8 @@ def a_range_of_time(place):
     assert late["alerts"] + early["alerts"] == whole["alerts"] and 0 < early["alerts"] < whole["alerts"]
     assert late["readings"] == whole["readings"], "those before are what is known"
     assert early["readings"] == 20 * DEVICES
+    assert late["before"]["blocks"] > 0 and late["before"]["alerts"] == early["alerts"], late
+    assert early["before"]["blocks"] == whole["before"]["blocks"] == 0, (early, whole)
     assert place.stop("gateway") == 0  # with a checkpoint
     site.configure(30)
     site.start()

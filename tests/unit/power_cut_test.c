@@ -6,7 +6,7 @@
  *   checkpoints, retention, WAL checkpoints) on the faulty disk, cut at operation 1, 2, 3, ... with several seeds
  *   each; then the file is opened again and compared with a plain model in which every byte follows
  *   from a block's number.
- * Links: simulator/faulty_medium.c simulator/faulty_vfs.c storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_results.c storage/store_retention.c storage/store_checkpoint.c storage/store_contracts.c storage/store_sessions.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/contract.c pipeline/codec/envelope.c pipeline/codec/json_writer.c pipeline/reject.c pipeline/alerts/%.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
+ * Links: simulator/faulty_medium.c simulator/faulty_vfs.c storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_results.c storage/store_retention.c storage/store_checkpoint.c storage/store_daily.c storage/store_contracts.c storage/store_sessions.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/contract.c pipeline/codec/envelope.c pipeline/codec/json_writer.c pipeline/reject.c pipeline/alerts/%.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
  * Libs: -lsqlite3 -lz
  */
 #include "tests/lib/check.h"
@@ -181,6 +181,7 @@ static struct checkpoint_piece piece_at(struct material *m, uint64_t block)
     return (struct checkpoint_piece){ .block = of, .offset = index * PIECE_BYTES,
                                       .total_bytes = PIECES * PIECE_BYTES,
                                       .bytes = { (const char *)m->piece, PIECE_BYTES },
+                                      .daily = of % 10 == 0, .t_ms = (int64_t)of,
                                       .last = index == PIECES - 1 };
 }
 
@@ -236,6 +237,7 @@ static struct store_config config_of(bool normal)
         .disk_bytes_max = 8 * 1024 * 1024, .wal_bytes_max = 160 * 1024, .ballast_bytes = 65536,
         .journal_bytes_max = 24 * 1024, .outbox_bytes_max = { 1 << 20, 1 << 20, 1 << 20 },
         .letters_bytes_max = 1 << 20, .letters_max = 4, .sqlite_heap_bytes = 8 * 1024 * 1024,
+        .daily_max = 2, .daily_bytes_max = 1 << 20, .daily_age_max_ms = 1 << 30,
     };
 }
 
@@ -338,6 +340,17 @@ static void check_checkpoint(struct store *store, const struct store_recovery *f
         assert_memory_equal(got + i * PIECE_BYTES, wanted, PIECE_BYTES);
     }
     assert_true(found->first_block <= newest + 1); /* foldable from the newest on */
+    struct checkpoint_place places[STORE_CHECKPOINTS_MAX];
+    uint32_t count; /* with those that are kept */
+    assert_int_equal(store_checkpoints(store, places, &count), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(store_checkpoint_read_at(store, &places[i], got), 0);
+        for (uint32_t k = 0; k < PIECES; k++) {
+            fill(wanted, PIECE_BYTES, places[i].block * 100 + k);
+            assert_memory_equal(got + k * PIECE_BYTES, wanted, PIECE_BYTES);
+        }
+    }
+    assert_in_range(count, 1, 2 + 2);
 }
 
 static void check_pages(void)

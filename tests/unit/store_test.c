@@ -3,7 +3,7 @@
  *   full, foreign, newer and damaged files are met as the header says.
  * Method: a real file under a temporary directory. Examples first, then a month of small commits
  *   in faked time under small budgets, in which every figure is checked against a plain model.
- * Links: storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_results.c storage/store_retention.c storage/store_checkpoint.c storage/store_contracts.c storage/store_sessions.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/contract.c pipeline/codec/envelope.c pipeline/codec/json_writer.c pipeline/reject.c pipeline/alerts/%.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
+ * Links: storage/store_open.c storage/store_schema.c storage/store_sql.c storage/store_state.c storage/store_commit.c storage/store_outbox.c storage/store_letters.c storage/store_results.c storage/store_retention.c storage/store_checkpoint.c storage/store_daily.c storage/store_contracts.c storage/store_sessions.c storage/store_disk.c storage/store_deflate.c storage/ledger.c pipeline/bytes.c pipeline/contract.c pipeline/codec/envelope.c pipeline/codec/json_writer.c pipeline/reject.c pipeline/alerts/%.c pipeline/hash.c pipeline/err.c pipeline/timestamp.c
  * Libs: -lsqlite3 -lz
  */
 #include "tests/lib/check.h"
@@ -560,7 +560,7 @@ static void write_checkpoint(struct bench *b, uint64_t mark, uint32_t pieces)
         fill_noise(piece, sizeof piece, &seed);
         batch.checkpoint = (struct checkpoint_piece){
             of, i * STORE_PIECE_BYTES, pieces * STORE_PIECE_BYTES, { piece, sizeof piece },
-            i == pieces - 1 };
+            .last = i == pieces - 1 };
         commit(b, &batch);
     }
 }
@@ -867,7 +867,7 @@ static void migrates_a_version_1_file(void **state)
     commit(b, &batch);
     bench_close(b);
     damage(b, "DROP TABLE contract; DROP TABLE session; DROP TABLE exchange; DROP TABLE receipt; "
-              "DROP TABLE letter_try; DROP TABLE result; DROP TABLE latest; DROP TABLE numbering; ALTER TABLE letters DROP COLUMN device; "
+              "DROP TABLE letter_try; DROP TABLE result; DROP TABLE latest; DROP TABLE numbering; DROP TABLE daily; ALTER TABLE letters DROP COLUMN device; "
               "ALTER TABLE letters DROP COLUMN taken; "
               "PRAGMA user_version = 1");
     assert_int_equal(bench_open(b), 0);
