@@ -12,15 +12,24 @@ static bool is_progress(const struct board_judgement *j, const struct board_sigh
     return readings || proof || full;
 }
 
+bool board_stands_still(const struct board_judgement *j, int64_t mono_ms)
+{
+    return j->begun && mono_ms - j->progress_ms > j->limit_ms / 2;
+}
+
 static bool feed_is_due(const struct board_judgement *j, int64_t mono_ms)
 {
     if (!j->proved || mono_ms - j->fed_ms < FEED_LEAST_MS)
         return false;
     if (j->progress_ms > j->fed_ms)
         return true;
+    /* Not ours yet, as what started the system feeds it still: it is opened as soon as that lets
+     * go, since what is left of its time may be shorter than a silence. */
+    if (j->granted_ms == 0)
+        return !board_stands_still(j, mono_ms);
     /* A watchdog that can't count as far as was asked for is fed on the progress of before, as
      * long as the machine would still restart in time. */
-    return j->granted_ms > 0 && mono_ms - j->fed_ms >= j->granted_ms / 3 &&
+    return mono_ms - j->fed_ms >= j->granted_ms / 3 &&
            mono_ms - j->progress_ms + j->granted_ms <= j->limit_ms;
 }
 
@@ -30,11 +39,6 @@ static bool test_is_due(const struct board_judgement *j, const struct board_sigh
     if (s->waiting || s->mono_ms - j->tested_ms < silence_ms)
         return false;
     return !j->proved || s->mono_ms - j->progress_ms >= silence_ms;
-}
-
-bool board_stands_still(const struct board_judgement *j, int64_t mono_ms)
-{
-    return j->begun && mono_ms - j->progress_ms > j->limit_ms / 2;
 }
 
 static enum led_pattern pattern_of(const struct board_judgement *j, const struct board_sight *s)

@@ -18,6 +18,7 @@ struct bench {
     struct board_wish wish;
     struct hal_sim machine;
     struct hal hal;
+    bool held;        /* somebody else holds the watchdog */
     bool store_works; /* a self-test that is wished for comes back as a commit at the next look */
     bool tested;
     uint32_t self_tests;
@@ -38,7 +39,9 @@ static void bench_init(struct bench *b, uint32_t watchdog_most_s)
 static void do_what_is_wished(struct bench *b)
 {
     uint32_t granted_s;
-    if (b->wish.feed && b->machine.watchdog_running) {
+    if (b->wish.feed && b->held) {
+        /* tried in vain */
+    } else if (b->wish.feed && b->machine.watchdog_running) {
         assert_int_equal(b->hal.watchdog_feed(b->hal.ctx), 0);
     } else if (b->wish.feed) {
         assert_int_equal(b->hal.watchdog_start(b->hal.ctx, LIMIT_S, &granted_s), 0);
@@ -129,6 +132,29 @@ static void readings_that_wait_are_not_silence(void **state)
     }
     assert_int_equal(seconds_to_reset(&b, last_ms), LIMIT_S);
     assert_int_equal(b.self_tests, tests);
+}
+
+static void watchdog_that_somebody_held_is_taken_at_once(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 15);
+    b.held = true;
+    seconds(&b, 3 * SILENCE_S + SILENCE_S / 2, 0);
+    b.held = false;
+    second(&b, 0); /* no progress in this second */
+    assert_int_equal(b.machine.starts, 1);
+
+    /* but not on the word of a process that stands still */
+    bench_init(&b, 15);
+    b.held = true;
+    seconds(&b, 10, 1);
+    b.sight.waiting = true;
+    b.store_works = false;
+    seconds(&b, LIMIT_S / 2 + 1, 0);
+    b.held = false;
+    seconds(&b, 10, 0);
+    assert_int_equal(b.machine.starts, 0);
 }
 
 static void process_that_never_made_progress_feeds_nothing(void **state)
@@ -284,6 +310,7 @@ int main(void)
         cmocka_unit_test(silence_is_tested),
         cmocka_unit_test(store_that_stops_committing_resets_the_machine),
         cmocka_unit_test(readings_that_wait_are_not_silence),
+        cmocka_unit_test(watchdog_that_somebody_held_is_taken_at_once),
         cmocka_unit_test(process_that_never_made_progress_feeds_nothing),
         cmocka_unit_test(the_past_is_no_progress),
         cmocka_unit_test(short_watchdog_is_bridged_but_not_longer_than_the_limit),
