@@ -2,11 +2,14 @@
 """Goal: `weir replay` says of a store's journal that it comes to the same, or where it does not; beside a gateway that
 runs, without a trace in its directory. Method: the real gateway behind a broker; its store, or a spoilt copy of it, is
 replayed while it runs and after it has stopped."""
+import collections
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
+import random
 import re
 import shutil
 import sqlite3
@@ -27,6 +30,9 @@ clock: {{trust: system}}
 window: {{size: 1s, lateness: 0s, out_of_orderness: 0s}}
 commit: {{max_age: 100ms}}
 detectors: [{{type: limit, name: high, metric: "*", high: {high}, hysteresis: 0, for: 0s, clear_after: 0s, cooldown: 0s, chatter: false}}]
+streams:
+  - {{name: last, key: [device], window: {{type: sliding, last: 3}}, aggregates: [count, sum, "top(value, 2)"]}}
+  - {{name: span, key: [metric], window: {{type: sliding, span: 5s, every: 1s}}, out_of_orderness: 0s}}
 """
 DEVICES = 10
 
@@ -162,6 +168,81 @@ def event_time_and_arrival(place):
     assert "readings in another window:" in text, text
     print(text, end="")
     assert "go together" in replay("--store", site.store, "--time", "arrival", code=2).stderr
+
+
+DAY_MS, WINDOW_MS = 86400000, 600000
+
+
+def a_days_readings(chance, base):
+    """(arrival, event, device, value), as they arrive: some seconds after they were measured, some of them many minutes; half of
+    the devices can't send for two hours and send it all at once afterwards, one of them the newest first."""
+    readings = []
+    for device in range(20):
+        for n in range(DAY_MS // 60000):
+            event = base + n * 60000 + chance.randrange(60000)
+            arrival = event + int(chance.expovariate(1 / 15000)) + (chance.randrange(30 * 60000) if chance.random() < 0.02 else 0)
+            cut_off = base + 3 * 3600000, base + 5 * 3600000
+            if device < 10 and cut_off[0] <= arrival < cut_off[1]:
+                arrival = cut_off[1] + (n if device > 0 else 1000 - n)
+            readings.append((arrival, event, f"dev-{device:02}", n + device / 100))
+    return sorted(readings)
+
+
+def windows_of(readings, by):
+    """The readings in each window, by arrival (0) or event time (1)."""
+    windows = collections.defaultdict(list)
+    for reading in readings:
+        windows[reading[2], reading[by] - reading[by] % WINDOW_MS].append(reading)
+    return windows
+
+
+def told_windows(path, device):
+    """How many readings each window had in its last revision."""
+    counts = {}
+    with open(path) as f:
+        for line in map(json.loads, f):
+            if line["type"] == "window" and line["device"].startswith(device):
+                counts[line["device"], line["start_ms"]] = line["count"]
+    return counts
+
+
+def event_time_and_arrival_over_a_day(place):
+    """Windows by event time hold what was measured in them, whenever it came; windows by arrival do not, and `--compare` says by
+    how many readings. The oracle adds up what was generated."""
+    base, chance = 1790000400000, random.Random(int(os.environ.get("SEED", "1")))
+    place.write_config("clock: {trust: system}\nsources: [{name: plant, url: mqtt://127.0.0.1:1, topics: ['t/{device}/{metric}']}]\n"
+                       "window: {size: 10m, lateness: 5h, out_of_orderness: 30s, idle: 10m, slots: 48}\nusual: {all: false}\n"
+                       "alerts: {storm: 0}\n")
+    readings = a_days_readings(chance, base)
+    with open(place.config, "rb") as f:
+        text = f.read()
+    first = {"block": 1, "kind": "config", "t_ms": 0, "digest": hashlib.sha256(text).hexdigest(), "store_id": "5" * 32,
+             "content": text.decode()}
+    with open(place.path("day.jsonl"), "w") as f:
+        f.write(json.dumps(first) + "\n")
+        f.write(json.dumps({"block": 1, "kind": "clock", "t_ms": 0, "offset_ms": base, "state": "synced", "boot": 1}) + "\n")
+        end = readings[-1][0] + 3600000  # all windows have been told by then
+        for i, (arrival, event, device, value) in enumerate(readings + [(end, end, "end", 0)]):
+            f.write(json.dumps({"block": 2 + i // 2000, "kind": "reading", "t_ms": arrival - base, "source": "plant",
+                                "device": device, "metric": "level", "value": value, "event_time_ms": event,
+                                "time_source": "device", "device_time_ms": event, "index": 0}) + "\n")
+    done = subprocess.run([WEIR, "import", place.path("day.jsonl"), "--store", place.path("day.db")], capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    by_arrival, by_event = windows_of(readings, 0), windows_of(readings, 1)
+    keys = by_arrival.keys() | by_event.keys()
+    report = replay_json("--store", place.path("day.db"), "--time", "event", "--compare", code=3)
+    print(report)
+    apart = sum(max(0, len(by_event[key]) - len(by_arrival[key])) for key in keys)
+    assert report["readings"] == len(readings) and report["readings_in_another_window"] == apart, (report, apart)
+    assert report["results"]["only_so"] == sum(not by_arrival[key] for key in keys), report
+    assert report["results"]["only_otherwise"] == sum(not by_event[key] for key in keys), report
+    same = [key for key in keys if by_event[key] == by_arrival[key] and all(
+        end(by_event[key], key=lambda r: r[1]) == end(by_event[key]) for end in (min, max))]  # first and last, too
+    assert report["results"]["same"] == len(same), (report, len(same))
+    assert apart > len(readings) / 20, "a day on which nothing was late shows nothing"
+    replay("--store", place.path("day.db"), "--config", place.config, "--out", place.path("said.jsonl"))
+    assert told_windows(place.path("said.jsonl"), "dev-") == {key: len(by_event[key]) for key in keys if by_event[key]}
 
 
 def what_is_different_is_shown(place):
@@ -457,7 +538,7 @@ def csv_of(place, path=None):
                           timeout=60).stdout.decode()
 
 
-CASES = [beside_a_gateway_that_runs, a_range_of_time, event_time_and_arrival, what_is_different_is_shown, another_configuration,
+CASES = [beside_a_gateway_that_runs, a_range_of_time, event_time_and_arrival, event_time_and_arrival_over_a_day, what_is_different_is_shown, another_configuration,
          recorded_files, there_and_back, csv_there_and_back]
 
 

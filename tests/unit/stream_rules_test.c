@@ -468,9 +468,11 @@ static void a_checkpoint_goes_on_the_same(void **state)
     static uint8_t bytes[1 << 20];
     struct bench b;
     (void)state;
-    for (int window = 0; window < 3; window++) {
+    for (int window = 0; window < 5; window++) { /* the last two slide: over readings, and over a span */
         struct stream_config c = usual_config();
-        c.window = window == 0 ? STREAM_TUMBLING : window == 1 ? STREAM_HOPPING : STREAM_SESSION;
+        c.window = window == 0 ? STREAM_TUMBLING : window == 1 ? STREAM_HOPPING : window == 2 ? STREAM_SESSION : STREAM_SLIDING;
+        c.last_count = window == 3 ? 6 : 0;
+        c.span_ms = window == 4 ? 30000 : 0;
         c.slide_ms = window == 1 ? 5000 : 0;
         c.gap_ms = 8000;
         c.early_ms = 3000;

@@ -1461,6 +1461,7 @@ static void draw_window(struct stream_config *c, uint64_t *chance)
 /* Mostly all have room and stay; else they give way, are refused, or are forgotten. */
 static void draw_keys(struct stream_config *c, uint64_t *chance)
 {
+    c->keys_max = KEYS;
     c->ttl_ms = rnd_below(chance, 3) == 0 ? c->idle_ms + (int64_t)rnd_below(chance, 20000) : (int64_t)1 << 40;
     if (rnd_below(chance, 3) != 0)
         return;
