@@ -108,7 +108,7 @@ const struct config_key config_keys[] = {
     { SECTION_GATEWAY, "pii_key", KEY_PATH, FIELD(config, pii_key_file), .fallback = "",
       .doc = "File that holds the key for `pii: hmac`, at least 32 characters, mode 0600." },
     { SECTION_GATEWAY, "memory_max", KEY_SIZE, FIELD(config, memory_bytes_max), 4 * MIB, 16 * GIB,
-      .fallback = "64MiB", .doc = "Refuse to start when the memory budget is above this." },
+      .fallback = "96MiB", .doc = "Refuse to start when the memory budget is above this." },
 
     { SECTION_CLOCK, "trust", KEY_ENUM, FIELD(config, clock_trusted), .fallback = "kernel",
       .choices = "kernel|system",

@@ -73,6 +73,17 @@ def without_a_gateway(place):
     check(WEIR, ["config", "explain", "window.size"], 0)
 
 
+def the_usual_gateway_has_room(place):
+    """Devices over TLS, and a cloud: what most write, with no limits of their own."""
+    place.pki("guest")
+    pki, config = place.path("pki"), place.path("usual.yaml")
+    with open(config, "w", encoding="utf-8") as f:
+        f.write("gateway: {name: guest}\nsources:\n  - {name: devices, listen: 'mqtts://0.0.0.0:8883', topics: ['telemetry/{device}/{metric}'], "
+                f"cert: {pki}/server.crt, key: {pki}/server.key, client_ca: {pki}/ca.crt}}\n"
+                f"uplink: {{url: 'mqtts://localhost:8883', ca: {pki}/ca.crt, cert: {pki}/guest.crt, key: {pki}/guest.key}}\n")
+    check(WEIR, ["check", "-c", config], 0)
+
+
 def with_a_gateway(place):
     port = place.start_broker("plant")
     place.write_config(CONFIG.format(port=port))
@@ -131,6 +142,7 @@ def main():
     help_and_version()
     with Place() as place:
         without_a_gateway(place)
+        the_usual_gateway_has_room(place)
         with_a_gateway(place)
         further_fields_are_columns(place)
         nothing_steers_the_terminal(place)
