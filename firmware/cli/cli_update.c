@@ -249,8 +249,8 @@ static int from_elsewhere(struct rauc *rauc, const struct wish *wish)
     if (rauc_state(rauc, &state) != 0)
         return problem(rauc, "no word from the updater");
     const char *board = strncmp(state.compatible, "weir-", 5) == 0 ? state.compatible + 5 : "";
-    int err = url ? bring_url(wish->bundle, updates, authority, path, why)
-                  : bring_stick(board, path, why);
+    const struct bring_source from = { wish->bundle, authority, bring_room_bytes(updates) };
+    int err = url ? bring_url(&from, updates, path, why) : bring_stick(board, path, why);
     if (err != 0) {
         (void)fprintf(stderr, "weir: %s: %s\n", wish->bundle, why);
         return CLI_PROBLEM;

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -30,13 +32,13 @@ bool bring_is_url(const char *word)
 /* Of the disk: what would leave this much free for the gateway's store. */
 enum { KEEP_FREE_MB = 32 };
 
-static unsigned long long room_bytes(const char *folder)
+uint64_t bring_room_bytes(const char *folder)
 {
     struct statvfs s;
-    const unsigned long long kept = KEEP_FREE_MB * 1048576ULL;
+    const uint64_t kept = KEEP_FREE_MB * UINT64_C(1048576);
     if (statvfs(folder, &s) != 0)
         return 0;
-    unsigned long long available = (unsigned long long)s.f_bavail * s.f_frsize;
+    uint64_t available = (uint64_t)s.f_bavail * s.f_frsize;
     return available > kept ? available - kept : 0;
 }
 
@@ -61,46 +63,76 @@ static void begin(const char *url, const char *folder, const char *path)
     (void)fclose(file); /* likewise */
 }
 
-static int run_curl(const char *url, const char *path, const char *authority, const char *room)
+enum { CURL_TOO_LARGE = 63 };
+
+/* An answer in chunks does not say how long it is, and curl's --max-filesize does not hold for it:
+ * the kernel stops the child's file at `end` bytes. 0, or -1 and there is no child. */
+static int spawn_bounded(pid_t *child, char *const words[], uint64_t end)
 {
+    struct rlimit before, bound;
+    if (getrlimit(RLIMIT_FSIZE, &before) != 0)
+        return -1;
+    bound = before;
+    if (end < bound.rlim_cur) /* RLIM_INFINITY is the greatest */
+        bound.rlim_cur = end;
+    if (setrlimit(RLIMIT_FSIZE, &bound) != 0)
+        return -1;
+    int error = posix_spawnp(child, words[0], NULL, NULL, words, environ);
+    (void)setrlimit(RLIMIT_FSIZE, &before); /* back up to what it was can't fail */
+    return error == 0 ? 0 : -1;
+}
+
+static uint64_t bytes_there(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 ? (uint64_t)s.st_size : 0;
+}
+
+static int run_curl(const struct bring_source *from, const char *path)
+{
+    char room[32];
     const char *words[24] = { "curl", "--fail", "--silent", "--show-error", "--location",
                               "--proto", "=http,https", "--connect-timeout", "30",
                               "--speed-limit", "100", "--speed-time", "60", "--retry", "3",
                               "--continue-at", "-", "--max-filesize", room, "--output", path };
     int count = 21, status;
     pid_t child;
-    if (access(authority, R_OK) == 0) {
+    (void)snprintf(room, sizeof room, "%llu", (unsigned long long)from->room_bytes);
+    if (access(from->authority, R_OK) == 0) {
         words[count++] = "--cacert";
-        words[count++] = authority;
+        words[count++] = from->authority;
     }
     char *all[26];
     for (int i = 0; i < count; i++)
         all[i] = (char *)(uintptr_t)words[i]; /* posix_spawn does not write to them */
-    all[count++] = (char *)(uintptr_t)url;
+    all[count++] = (char *)(uintptr_t)from->url;
     all[count] = NULL;
-    if (posix_spawnp(&child, "curl", NULL, NULL, all, environ) != 0)
+    if (spawn_bounded(&child, all, bytes_there(path) + from->room_bytes) != 0)
         return -1;
-    if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
+    if (waitpid(child, &status, 0) != child)
         return -1;
-    return WEXITSTATUS(status);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
+        return CURL_TOO_LARGE;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-int bring_url(const char *url, const char *folder, const char *authority,
-              char path[BRING_PATH_BYTES], char why[BRING_WHY_BYTES])
+int bring_url(const struct bring_source *from, const char *folder, char path[BRING_PATH_BYTES],
+              char why[BRING_WHY_BYTES])
 {
-    char room[32];
     (void)snprintf(path, BRING_PATH_BYTES, "%s/update.raucb", folder);
-    begin(url, folder, path);
-    (void)snprintf(room, sizeof room, "%llu", room_bytes(folder));
-    int status = run_curl(url, path, authority, room);
+    begin(from->url, folder, path);
+    int status = run_curl(from, path);
     if (status == 0)
         return 0;
     if (status < 0 || status == 127)
         (void)snprintf(why, BRING_WHY_BYTES, "curl can't be run");
-    else if (status == 63)
-        (void)snprintf(why, BRING_WHY_BYTES, "there is no room for it: %s bytes are left", room);
+    else if (status == CURL_TOO_LARGE)
+        (void)snprintf(why, BRING_WHY_BYTES, "there is no room for it: %llu bytes are left",
+                       (unsigned long long)from->room_bytes);
     else
         (void)snprintf(why, BRING_WHY_BYTES, "it can't be fetched (curl: %d)", status);
+    if (status == CURL_TOO_LARGE)
+        bring_forget(folder); /* to go on with it is no use, and the room is the store's */
     return WEIR_EIO;
 }
 

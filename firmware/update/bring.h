@@ -5,16 +5,26 @@
 #define FIRMWARE_UPDATE_BRING_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { BRING_PATH_BYTES = 512, BRING_WHY_BYTES = 256 };
 
 bool bring_is_url(const char *word);
 
-/* With the program curl, which goes on where an earlier try of the same URL ended. HTTPS trusts the
- * certificates of `authority` (PEM) where that file is there, else the system's. Into
- * `folder`/update.raucb; no more than the disk can hold. 0, or WEIR_EIO and `why`. */
-int bring_url(const char *url, const char *folder, const char *authority,
-              char path[BRING_PATH_BYTES], char why[BRING_WHY_BYTES]);
+struct bring_source {
+    const char *url;
+    const char *authority;       /* PEM that HTTPS trusts, where it is there */
+    uint64_t room_bytes;         /* the most that is written, whatever the server says or sends */
+};
+
+/* What the disk of `folder` has left, less what the store keeps free; 0 also where that can't be
+ * told. */
+uint64_t bring_room_bytes(const char *folder);
+
+/* With the program curl, which goes on where an earlier try of the same URL ended. Into
+ * `folder`/update.raucb. What does not fit is taken away again. 0, or WEIR_EIO and `why`. */
+int bring_url(const struct bring_source *from, const char *folder, char path[BRING_PATH_BYTES],
+              char why[BRING_WHY_BYTES]);
 /* It was installed: the next one starts from nothing. */
 void bring_forget(const char *folder);
 
