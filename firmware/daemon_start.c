@@ -167,6 +167,10 @@ static int open_store(struct daemon *d)
     }
     d->config.engine.store =
         (struct hash_key){ d->recovery.store_id[0], d->recovery.store_id[1] };
+    if (d->recovery.newer)
+        log_event("store_newer",
+                  "file=%s what=\"a newer Weir took it further; this one goes on with it\"",
+                  d->config.store.path);
     if (d->recovery.created && d->recovery.set_aside > 0)
         log_event("store_set_aside", "file=%s what=\"it was damaged; a new one begins\"",
                   d->config.store.path);

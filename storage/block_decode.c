@@ -311,8 +311,10 @@ static void get_whole(struct block_reader *r, struct record *record)
     uint64_t fields = whole_get(r, FIELDS_END - 1);
     if (fields & FIELD_COUNT)
         record->count = whole_get(r, UINT64_MAX);
-    if (fields & FIELD_REASON)
-        record->reason = (enum reject_reason)whole_get(r, REJECT_REASON_END - 1);
+    if (fields & FIELD_REASON) { /* a newer Weir has more of them */
+        uint64_t reason = whole_get(r, UINT8_MAX);
+        record->reason = reason < REJECT_REASON_END ? (enum reject_reason)reason : REJECT_NONE;
+    }
     if (fields & FIELD_SOURCE)
         record->reading.source = (uint16_t)whole_get(r, UINT16_MAX);
     if (fields & FIELD_DEVICE)

@@ -66,14 +66,20 @@ static void put_list(struct byte_writer *w, const uint64_t *counts, uint32_t cou
         put_varint(w, counts[i]);
 }
 
-/* A list longer than ours was written by a newer Weir: its counts have no place here. */
-static void get_list(struct byte_reader *r, uint64_t *counts, uint32_t room)
+/* A list longer than ours was written by a newer Weir: what it counted there has no place here,
+ * or goes to `others`. */
+static void get_list(struct byte_reader *r, uint64_t *counts, uint32_t room, uint64_t *others)
 {
     uint32_t count = get_u8(r);
-    if (count > room)
-        r->failed = true;
     for (uint32_t i = 0; i < room; i++)
         counts[i] = i < count ? get_varint(r) : 0;
+    for (uint32_t i = room; i < count; i++) {
+        uint64_t more = get_varint(r);
+        if (others != NULL)
+            *others += more;
+        else if (more != 0)
+            r->failed = true;
+    }
 }
 
 void ledger_save(const struct ledger *l, struct byte_writer *w)
@@ -103,10 +109,10 @@ void ledger_load(struct ledger *l, struct byte_reader *r)
     l->retried = get_varint(r);
     l->stored = get_varint(r);
     l->duplicate = get_varint(r);
-    get_list(r, l->rejected, REJECT_REASON_END);
-    get_list(r, l->shed, SHED_REASONS);
+    get_list(r, l->rejected, REJECT_REASON_END, &l->rejected[REJECT_NONE]);
+    get_list(r, l->shed, SHED_REASONS, NULL);
     l->held = get_varint(r);
-    get_list(r, l->removed, REMOVALS);
+    get_list(r, l->removed, REMOVALS, NULL);
     l->sequence_restart = get_varint(r);
     l->late = get_varint(r);
     l->enrichment_left_out = get_varint(r);

@@ -32,7 +32,7 @@ struct ledger {
     uint64_t retried;
     uint64_t stored;
     uint64_t duplicate;
-    uint64_t rejected[REJECT_REASON_END];
+    uint64_t rejected[REJECT_REASON_END]; /* at REJECT_NONE: for reasons of a newer Weir */
     uint64_t shed[SHED_REASONS];
     uint64_t held;              /* the store's own; so is removed[] */
     uint64_t removed[REMOVALS];

@@ -42,7 +42,9 @@ enum lane { LANE_ALERTS, LANE_RESULTS, LANE_RAW, LANES };
 enum {
     STORE_PIECE_BYTES = 64 * 1024,  /* of a checkpoint, a commit */
     STORE_PAYLOAD_BYTES_MAX = 256 * 1024, /* of one outbox row, before it is compressed */
-    STORE_SCHEMA_VERSION = 9,
+    STORE_SCHEMA_VERSION = 10,
+    STORE_SCHEMA_READER = 9,        /* the oldest schema whose Weir may open and write our file */
+    STORE_SCHEMA_BEFORE = 9,        /* of the release before, to which an update is rolled back */
     STORE_TRIES_KEPT = 16,          /* of a dead letter's failed tries; the last ones */
     STORE_CONTRACTS_MAX = 64,       /* kept: the latest accepted */
     STORE_NUMBERINGS_MAX = 64,      /* kept: the latest */
@@ -214,6 +216,7 @@ struct batch {
 struct store_recovery { /* what an opened store knows */
     uint64_t store_id[2];        /* random, made with the file */
     bool created;                /* the file is new */
+    bool newer;                  /* a newer Weir took it further; it is good for us too */
     uint64_t set_aside;          /* damaged files so far, at this path */
     uint64_t last_block;         /* 0: none */
     int64_t t_ms;                /* pipeline time reached */
@@ -233,10 +236,11 @@ struct envelope;
 /* What went wrong last, for the log: a sentence with SQLite's own words. "" at first. */
 const char *store_why(const struct store *store);
 
-/* Open or make the file, check it, lock it, migrate its schema.
+/* Open or make the file, check it, lock it, migrate its schema. One that a newer Weir took further
+ * is opened where that one left it readable for us; it is never set aside, nor condemned.
  * `why` (256 bytes) receives the sentence for people on error.
  *   WEIR_EBUSY     another process has it
- *   WEIR_EVERSION  a newer Weir's
+ *   WEIR_EVERSION  a newer Weir's, and not readable by this one
  *   WEIR_EINVAL    another program's database
  *   WEIR_EIO, WEIR_ENOSPC, WEIR_EFULL (no memory) */
 int store_open(const struct store_config *config, uint64_t entropy[2], struct store **store,

@@ -99,6 +99,7 @@ struct store {
     bool alert_pass_cleared;      /* it looks for cleared ones, after a pass for superseded ... */
     bool alert_pass_found;        /* ... that found none */
     bool fresh;                   /* the file holds no state yet */
+    bool newer;                   /* a newer Weir wrote to it: what we can't read is no damage */
     uint64_t evicted[LANES];      /* by the present transaction */
     bool checkpoint_wanted;
     bool daily_settled;           /* of the kept checkpoints none is to go */
@@ -135,9 +136,7 @@ int store_ready(struct store *s);     /* connected, again if need be */
 uint32_t store_pages_max(const struct store_config *config); /* what the budget leaves the file */
 
 /* --- store_schema.c ------------------------------------------------------------------------ */
-/* steps[i] takes version i to i + 1, each in one transaction with the number. */
-int store_migrate(struct store *s, const char *const *steps, int count);
-int store_schema(struct store *s);
+int store_schema(struct store *s); /* migrates it, each step in one transaction with its number */
 
 /* --- store_state.c ------------------------------------------------------------------------- */
 int store_state_load(struct store *s);

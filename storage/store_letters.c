@@ -126,6 +126,11 @@ int letters_drop(struct store *s, uint32_t rows)
     return went < 0 ? went : 0;
 }
 
+static enum reject_reason reason_of(int64_t number) /* a newer Weir has more of them */
+{
+    return number > 0 && number < REJECT_REASON_END ? (enum reject_reason)number : REJECT_NONE;
+}
+
 /* Copy the row's text to the buffer; false: no room. */
 static bool letter_take(struct store *s, enum sql q, struct byte_writer *w,
                         struct dead_letter *letter)
@@ -141,7 +146,7 @@ static bool letter_take(struct store *s, enum sql q, struct byte_writer *w,
         .id = (uint64_t)sql_column(s, q, 0),
         .t_ms = sql_column(s, q, 1),
         .wall_ms = sql_column(s, q, 2),
-        .reason = (enum reject_reason)sql_column(s, q, 3),
+        .reason = reason_of(sql_column(s, q, 3)),
         .fault_offset = (uint32_t)sql_column(s, q, 4),
         .readings = (uint32_t)sql_column(s, q, 5),
         .source = parts[0], .topic = parts[1], .payload = parts[2], .device = parts[3],

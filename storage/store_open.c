@@ -169,6 +169,7 @@ static int recovery_fill(struct store *s, struct store_recovery *r)
 {
     r->store_id[0] = s->state.store_id[0];
     r->store_id[1] = s->state.store_id[1];
+    r->newer = s->newer;
     r->last_block = s->state.block;
     r->set_aside = disk_set_aside_count(s);
     r->t_ms = s->state.t_ms;
@@ -196,6 +197,8 @@ static int open_file(struct store *s, const uint64_t entropy[2], struct store_re
         disk_ballast_release(s);
         err = store_connect(s);
     }
+    if (err == WEIR_ECORRUPT && s->newer)
+        return WEIR_EVERSION; /* s->why says what; the newer Weir may read it */
     if (err == WEIR_ECORRUPT) {
         disk_set_aside(s);
         err = store_connect(s);
@@ -269,7 +272,8 @@ void store_close(struct store *s)
 
 void store_condemn(struct store *s)
 {
-    disk_doubt(s, DOUBT_ALL);
+    if (!s->newer)
+        disk_doubt(s, DOUBT_ALL);
 }
 
 const char *store_why(const struct store *s)

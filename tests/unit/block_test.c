@@ -338,6 +338,26 @@ static void a_large_text_fits_or_is_refused(void **state)
     free(r);
 }
 
+/* Rolled back to, this Weir still reads what one with more reasons rejected. */
+static void a_reason_that_is_not_known_is_none(void **state)
+{
+    (void)state;
+    struct block_builder *b = arena_made(&usual, false);
+    struct block_reader *r = arena_made(&usual, true);
+    struct record record = { .kind = RECORD_REJECT, .reason = (enum reject_reason)(REJECT_REASON_END + 3) };
+    block_builder_reset(b);
+    assert_int_equal(block_append(b, &record), 0);
+    struct text block = finished(b);
+    assert_int_equal(block_open(r, block), 0);
+    assert_int_equal(block_next(r, &record), 1);
+    assert_int_equal(record.kind, RECORD_REJECT);
+    assert_int_equal(record.reason, REJECT_NONE);
+    assert_int_equal(block_next(r, &record), 0);
+    free((char *)block.at);
+    free(b);
+    free(r);
+}
+
 static void the_checksum_is_castagnolis(void **state)
 {
     (void)state;
@@ -446,6 +466,7 @@ static void damage_never_harms(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reason_that_is_not_known_is_none),
         cmocka_unit_test(the_checksum_is_castagnolis),
         cmocka_unit_test(every_field_comes_back),
         cmocka_unit_test(a_full_block_says_so_and_stays_as_it_was),

@@ -5,11 +5,14 @@
  *   written of them is hashed and compared with what stands below, beside its version. Whoever
  *   changes those bytes on purpose counts the version up and adds a line; a line that is there is
  *   never changed.
+ * A store knows by its schema's version that a newer Weir wrote to it, and that what can't be read there is no damage: so
+ *   whatever stored form gains something, the schema gains a step.
  * Links: pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/%.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/reject.c storage/block_encode.c pipeline/packing.c storage/block_chains.c storage/crc32c.c
  */
 #include "pipeline/engine/engine_state.h"
 #include "storage/block.h"
 #include "storage/block_columns.h"
+#include "storage/store.h"
 #include "tests/lib/check.h"
 #include "tests/lib/engine_bench.h"
 
@@ -283,6 +286,20 @@ static void numbers_stay(void **state)
     assert_int_equal(REJECT_REASON_END, sizeof reasons / sizeof reasons[0] + 1);
 }
 
+/* Of all that is stored, with the schema's version since which it is so. Add a line behind, and a step to
+ * storage/store_schema.c, an empty one if it needs no SQL: else a Weir that is rolled back to sets the store aside. */
+static void a_schema_knows_of_every_form(void **state)
+{
+    static const struct {
+        int schema, block, kinds, reasons, removals, shed, lanes;
+    } forms[] = { { 10, 1, 12, 31, 4, 1, 3 } }, *last = &forms[sizeof forms / sizeof forms[0] - 1];
+    (void)state;
+    assert_in_range(last->schema, 10, STORE_SCHEMA_VERSION);
+    if (last->block != BLOCK_VERSION || last->kinds != RECORD_KIND_LAST || last->reasons != REJECT_REASON_END - 1 ||
+        last->removals != REMOVALS || last->shed != SHED_REASONS || last->lanes != LANES)
+        fail_msg("a stored form gained something since schema %d: add a step to it, and a line here", last->schema);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +307,7 @@ int main(void)
         cmocka_unit_test(sliding_windows_are_what_their_version_says),
         cmocka_unit_test(a_block_is_what_its_version_says),
         cmocka_unit_test(numbers_stay),
+        cmocka_unit_test(a_schema_knows_of_every_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

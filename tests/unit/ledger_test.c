@@ -86,7 +86,8 @@ static void a_newer_form_is_refused_and_an_older_one_read(void **state)
     (void)state;
     static const uint8_t older[] = { 1, 9, 0, 4, 0, 2, 0, 5, 0, 4, 0, 0, 0, 0, 0 };
     static const uint8_t newer_version[] = { 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
-    static const uint8_t more_reasons[600] = { 1, 0, 0, 0, 0, REJECT_REASON_END + 1 };
+    static const uint8_t more_removals[600] = { 1, 0, 0, 0, 0, 0, 0, 0, REMOVALS + 1, 0, 0, 0, 0, 9 };
+    static uint8_t more_reasons[600] = { 1, 9, 0, 4, 0, REJECT_REASON_END + 2 };
     struct ledger l;
     struct byte_reader r = { .at = older, .bytes = sizeof older };
     ledger_load(&l, &r);
@@ -96,9 +97,17 @@ static void a_newer_form_is_refused_and_an_older_one_read(void **state)
     struct byte_reader version = { .at = newer_version, .bytes = sizeof newer_version };
     ledger_load(&l, &version);
     assert_true(version.failed);
+    struct byte_reader removals = { .at = more_removals, .bytes = sizeof more_removals };
+    ledger_load(&l, &removals);
+    assert_true(removals.failed);
+    more_reasons[6 + REJECT_REASON_END] = 2; /* what a newer Weir rejected for reasons of its own is not lost */
+    more_reasons[6 + REJECT_REASON_END + 1] = 3;
+    more_reasons[6 + REJECT_REASON_END + 2 + 1] = 4; /* held, behind an empty list */
     struct byte_reader reasons = { .at = more_reasons, .bytes = sizeof more_reasons };
     ledger_load(&l, &reasons);
-    assert_true(reasons.failed);
+    assert_false(reasons.failed);
+    assert_int_equal(l.rejected[REJECT_NONE], 5);
+    assert_true(ledger_balances(&l));
 }
 
 static void every_count_has_its_own_name(void **state)
