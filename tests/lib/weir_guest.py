@@ -17,8 +17,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "boards", "build"))
 import board as boards  # noqa: E402
 from weir_e2e import free_port  # noqa: E402
+from weir_wire import Wire  # noqa: E402
 
 OUTSIDE = "10.0.2.100"  # the guest's name for what is passed on to this machine
+ADDRESS = "10.0.2.15"  # the guest's own
+UNWANTED = 7777  # a port that no configuration opens
 MEMORY_MB = 512
 MEDIUM_MB = 4096  # a power of two: QEMU's cards want that
 
@@ -28,12 +31,13 @@ class Guest:
         """`passed_on`: {the guest's port at OUTSIDE: a port of this machine's loopback}."""
         self.board, self.place, self.config = boards.read(name), place, config
         self.passed_on = passed_on or {}
-        self.ports = {8883: free_port(), 22: free_port()}
+        self.ports = {8883: free_port(), 22: free_port(), UNWANTED: free_port()}
         self.medium = medium or place.path("medium.img")
         self.key = place.path("ssh-key")
         self.seen = self.began_at = 0
         self.expects_failures = False
         self.more = []  # words for QEMU
+        self.wire = Wire(place)
         self.disk = None  # instead of the medium: what QEMU calls it
         self.began = time.monotonic()
 
@@ -73,13 +77,13 @@ class Guest:
     # --- the machine ---
 
     def command(self):
-        net = "user,id=net,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items())
+        net = "user,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items())
         net += "".join(f",guestfwd=tcp:{OUTSIDE}:{there}-cmd:socat - TCP:127.0.0.1:{here}" for there, here in self.passed_on.items())
         data = self.board
         memory = [] if "raspi" in data["QEMU"] else ["-m", str(MEMORY_MB)]  # that machine has its own
         return [*data["QEMU"].split(), *memory, "-nographic", "-monitor", "none",
                 "-drive", f"if=none,id=disk,file={self.disk or self.medium},format=raw,cache=writeback", *data["QEMU_DISK"].split(),
-                "-netdev", net, *data["QEMU_NET"].split(), *data["QEMU_WATCHDOG"].split(), "-action", "watchdog=reset", *self.more]
+                *self.wire.options(net), *data["QEMU_NET"].split(), *data["QEMU_WATCHDOG"].split(), "-action", "watchdog=reset", *self.more]
 
     def start(self):
         self.began, self.began_at = time.monotonic(), len(self.console())
@@ -120,14 +124,17 @@ class Guest:
             time.sleep(0.1)
         raise AssertionError(f"the console did not say {pattern} within {seconds} s")
 
-    def ssh_command(self):
-        return ["ssh", "-p", str(self.ports[22]), "-i", self.key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60", "root@127.0.0.1"]
+    def ssh_command(self, key=None):
+        return ["ssh", "-p", str(self.ports[22]), "-i", key or self.key, "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no",
+                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60", "root@127.0.0.1"]
 
     def ssh(self, *command, check=True, seconds=60):
         done = subprocess.run([*self.ssh_command(), *command], capture_output=True, text=True, timeout=seconds + 60, stdin=subprocess.DEVNULL)
         assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def put(self, data, path):
+        subprocess.run([*self.ssh_command(), f"cat >{path}"], input=data, check=True, timeout=120)
 
 
 def issue(place, name, usage, names):
