@@ -63,6 +63,10 @@ bundle: boards-packages ## Make a signed update out of a board's image (BOARD=na
 update-test: boot-packages boards-packages ## Offer a board in QEMU updates good and bad while devices publish (BOARD=name)
 	@tests/boards/slow/update_test.py $(BOARD)
 
+.PHONY: power-cut-test
+power-cut-test: boot-packages boards-packages ## Cut the power of a board in QEMU during an update (BOARD=name BOOTS=30 LOOKS=300 SEED=1)
+	@SEED=$(or $(SEED),1) tests/boards/slow/power_cut_test.py $(BOARD) $(or $(BOOTS),30) $(or $(LOOKS),300)
+
 flash: ## Write an image onto a medium, named twice (BOARD=rpi DEV=/dev/sdX AGAIN=/dev/sdX CONFIG= SSH_KEY= WIFI=NAME:FILE COUNTRY=DE)
 	@boards/build/flash.py --board $(BOARD) --dev "$(DEV)" --again "$(AGAIN)" $(if $(CONFIG),--config "$(CONFIG)") \
 	$(if $(SSH_KEY),--ssh-key "$(SSH_KEY)") $(if $(WIFI),--wifi "$(WIFI)" --country "$(COUNTRY)")
