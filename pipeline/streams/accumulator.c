@@ -271,6 +271,30 @@ void accumulator_merge(const struct accumulator *a, void *into, const void *from
     }
 }
 
+/* The cheap ones: a call would cost as much again. */
+void accumulator_merge_each(const struct accumulator *a, void *into, const uint8_t *const *from,
+                            uint32_t count, uint32_t offset)
+{
+    enum accumulator_kind kind = a->kind;
+    if (kind == ACCUMULATOR_SUM) {
+        struct sum_state sum = *(struct sum_state *)into;
+        for (uint32_t i = 0; i < count; i++)
+            sum_merge(&sum, (const struct sum_state *)(const void *)(from[i] + offset));
+        *(struct sum_state *)into = sum;
+    } else if (kind == ACCUMULATOR_MIN || kind == ACCUMULATOR_MAX) {
+        struct extreme_state extreme = *(struct extreme_state *)into;
+        for (uint32_t i = 0; i < count; i++) {
+            const struct extreme_state *of = (const void *)(from[i] + offset);
+            if (of->present)
+                extreme_push(&extreme, of->value, kind == ACCUMULATOR_MAX);
+        }
+        *(struct extreme_state *)into = extreme;
+    } else {
+        for (uint32_t i = 0; i < count; i++)
+            accumulator_merge(a, into, from[i] + offset);
+    }
+}
+
 /* --- keeping --- */
 
 void accumulator_save(enum accumulator_kind kind, const void *state, struct byte_writer *w)

@@ -50,7 +50,8 @@ static uint32_t merge(struct streams *all, const struct stream_plan *plan, struc
                       int64_t window, uint64_t *first_block)
 {
     int64_t behind = window + plan->window_panes < p->end ? window + plan->window_panes : p->end;
-    uint32_t count = 0, place = place_of(plan, window);
+    const uint8_t *states[STREAM_WINDOW_PANES_MAX];
+    uint32_t count = 0, used = 0, place = place_of(plan, window);
     for (int64_t number = window; number < behind; number++) {
         struct pane *pane = pane_in(plan, p, place);
         place = place + 1 == plan->panes ? 0 : place + 1;
@@ -58,13 +59,16 @@ static uint32_t merge(struct streams *all, const struct stream_plan *plan, struc
             continue;
         *first_block = count == 0 || pane->first_block < *first_block ? pane->first_block
                                                                       : *first_block;
-        if (count == 0)
-            memcpy(all->merged, state_of(pane), plan->state_bytes);
-        for (uint32_t i = 0; count > 0 && i < plan->accumulator_count; i++) {
-            const struct stream_accumulator *a = &plan->accumulators[i];
-            accumulator_merge(&a->accumulator, all->merged + a->offset, state_of(pane) + a->offset);
-        }
+        states[used++] = state_of(pane);
         count += pane->count;
+    }
+    if (used == 0)
+        return 0;
+    memcpy(all->merged, states[0], plan->state_bytes);
+    for (uint32_t i = 0; used > 1 && i < plan->accumulator_count; i++) {
+        const struct stream_accumulator *a = &plan->accumulators[i];
+        accumulator_merge_each(&a->accumulator, all->merged + a->offset, states + 1, used - 1,
+                               a->offset);
     }
     return count;
 }

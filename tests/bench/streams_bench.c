@@ -32,6 +32,8 @@ static struct stage stages[] = {
     { .name = "tumbling-where", .config = { .where = "metric == 'temperature' and value > -100", .size_ms = 10000 } },
     { .name = "tumbling-1m", .config = { .size_ms = 60000 } },
     { .name = "hopping-1m-5s", .config = { .window = STREAM_HOPPING, .size_ms = 60000, .slide_ms = 5000 } },
+    { .name = "sliding-last-20", .config = { .window = STREAM_SLIDING, .last_count = 20, .size_ms = 1 } },
+    { .name = "sliding-span-1m", .config = { .window = STREAM_SLIDING, .span_ms = 60000, .size_ms = 1 } },
 };
 enum { STAGES = sizeof stages / sizeof stages[0] };
 static struct stream_fields fields;

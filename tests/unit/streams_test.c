@@ -1582,29 +1582,61 @@ static void random_streams_are_as_the_oracle_says(void **state)
     assert_true(late_in_all > readings_in_all / 200 && revised_in_all > readings_in_all / 100 && forced_in_all > 0);
 }
 
-static void any_bytes_may_be_loaded(void **state)
+/* What is loaded of spoilt bytes, and not refused, is gone on with. */
+static void load_spoilt(struct stage *g, const uint8_t *bytes, size_t count)
 {
-    (void)state;
-    static struct stage g;
     uint64_t chance = check_seed();
-    struct stream_config c = config_of();
-    set_stage(&g, &c);
-    for (int i = 0; i < 60; i++)
-        take(&g, i % 5, 1000 * i, i);
-    size_t most = streams_save_bytes_max(&g.set);
-    uint8_t *bytes = malloc(most), *bad = malloc(most);
-    assert_true(bytes != NULL && bad != NULL);
-    struct byte_writer w = { bytes, most, 0, false };
-    streams_save(g.streams, &w, NULL, NULL);
+    uint8_t *bad = malloc(count);
+    assert_non_null(bad);
     for (int i = 0; i < 3000; i++) {
-        size_t used = rnd_below(&chance, 4) == 0 ? rnd_below(&chance, w.used) : w.used;
+        size_t used = rnd_below(&chance, 4) == 0 ? rnd_below(&chance, count) : count;
         memcpy(bad, bytes, used);
         for (size_t n = rnd_below(&chance, 3); used > 0 && n > 0; n--)
             bad[rnd_below(&chance, used)] = (uint8_t)rnd(&chance);
         struct byte_reader r = { bad, used, 0, false };
         uint32_t reset = 0;
-        make_streams(&g);
-        streams_load(g.streams, &r, &reset);
+        make_streams(g);
+        streams_load(g->streams, &r, &reset);
+        g->out = (struct stream_out){ NULL, NULL };
+        for (int n = 0; n < 20 && !r.failed; n++) {
+            struct record record = { .kind = RECORD_READING, .event_time_ms = 50000 + 997 * n };
+            char name[3] = { 'k', (char)('0' + n % 5), '\0' };
+            record.reading.device = text_of(name);
+            record.reading.metric = text_of("temp");
+            struct stream_moment moment = { .t_ms = g->t_ms, .reached_ms = record.event_time_ms, .block = 7 };
+            streams_take(g->streams, &record, &moment, NULL);
+        }
+    }
+    g->out = (struct stream_out){ &g->telling, on_result };
+    free(bad);
+}
+
+static void any_bytes_may_be_loaded(void **state)
+{
+    (void)state;
+    static struct stage g;
+    struct stream_config c = config_of();
+    size_t most;
+    uint8_t *bytes;
+    struct byte_writer w;
+    for (int sliding = 1; sliding >= 0; sliding--) { /* the tumbling one is gone on with below */
+        c = config_of();
+        c.window = sliding ? STREAM_SLIDING : STREAM_TUMBLING;
+        c.last_count = sliding ? 4 : 0;
+        c.aggregate_count = sliding ? NUMBERS + 3 : 0;
+        for (uint32_t i = 0; i < c.aggregate_count; i++)
+            strcpy(c.aggregates[i].text, i < NUMBERS ? ALL[i] : ZONES[i - NUMBERS]);
+        set_stage(&g, &c);
+        for (int i = 0; i < 60; i++)
+            take(&g, i % 5, 1000 * i, i);
+        most = streams_save_bytes_max(&g.set);
+        bytes = malloc(most);
+        assert_non_null(bytes);
+        w = (struct byte_writer){ bytes, most, 0, false };
+        streams_save(g.streams, &w, NULL, NULL);
+        load_spoilt(&g, bytes, w.used);
+        if (sliding)
+            free(bytes), free(g.memory);
     }
     /* of another definition it is left out, and said so */
     c.size_ms = 5000;
@@ -1624,7 +1656,6 @@ static void any_bytes_may_be_loaded(void **state)
     streams_load(g.streams, &r, &reset);
     assert_true(!r.failed && reset == 0 && counts_of(&g).keys == 2 && counts_of(&g).evicted == 3);
     free(bytes);
-    free(bad);
     free(g.memory);
 }
 
