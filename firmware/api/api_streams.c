@@ -58,7 +58,9 @@ static void put_stream(struct json_writer *w, const struct stream_plan *plan,
     json_object(w);
     json_put_string(w, "name", config->name);
     json_put_string(w, "window", window_text(config->window));
-    json_put_integer(w, "size_ms", config->span_ms > 0 ? config->span_ms : config->size_ms);
+    json_put_integer(w, "size_ms", config->window == STREAM_SLIDING
+                                       ? (int64_t)plan->window_panes * plan->pane_ms
+                                       : config->size_ms);
     if (config->last_count > 0)
         json_put_unsigned(w, "last", config->last_count);
     json_put_integer(w, "slide_ms", (int64_t)plan->slide_panes * plan->pane_ms);
