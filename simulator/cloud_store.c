@@ -60,7 +60,9 @@ static const char *const SQL[STATEMENTS] = {
         " event_ms = excluded.event_ms, arrived_ms = excluded.arrived_ms,"
         " envelope = excluded.envelope"
         " WHERE excluded.revision > alerts.revision",
-    [ALERT_HELD] = "SELECT revision, envelope = ?2 FROM alerts WHERE alert_id = ?1",
+    /* Apart from where it stands: source, which names the lane, id and sequence precede time. */
+    [ALERT_HELD] = "SELECT revision, substr(envelope, instr(envelope, '\"time\":'))"
+                   " = substr(?2, instr(?2, '\"time\":')) FROM alerts WHERE alert_id = ?1",
     /* A window's revision holds the whole window, so the greatest one wins. */
     [RESULT_UPSERT] =
         "INSERT INTO results(store, device, metric, start_ms, end_ms, revision, unit, count,"

@@ -283,7 +283,7 @@ int store_block_read(struct store *store, uint64_t from, uint8_t *to, size_t byt
                      uint64_t *number, size_t *used);
 
 /* Rows of a lane from a sequence on, oldest first, as many as fit into `to` and `rows_max`; payload
- * slices point into `to`. Alerts and gap events come as they were given; results and raw as zlib
+ * slices point into `to`. Events (JSON) come as they were given, batches of results and raw as zlib
  * (RFC 1950). *count 0: none.
  *   WEIR_EFULL  the first does not fit */
 int store_outbox_read(struct store *store, enum lane lane, uint64_t from, uint8_t *to, size_t bytes,

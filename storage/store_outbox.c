@@ -39,9 +39,9 @@ static int row_write(struct store *s, const struct outbox_row *row, uint64_t gap
     uint8_t key[KEY_BYTES];
     struct text payload = row->payload;
     bool keyed = row->key.low != 0 || row->key.high != 0;
-    /* A gap event is the same JSON in every lane: its receiver tells it from a batch by its first
+    /* An event is the same JSON in every lane: its receiver tells it from a batch by its first
      * byte. */
-    bool packed = row->lane != LANE_ALERTS && gap_from == 0;
+    bool packed = row->lane != LANE_ALERTS && (payload.bytes == 0 || payload.at[0] != '{');
     int err = packed ? store_deflate(s, row->payload, &payload) : 0;
 
     if (err != 0)

@@ -23,6 +23,7 @@ struct api *api_init(const struct config *config, struct arena *arena)
     uint32_t results_max = config->stream_count > 0 ? API_RESULTS_MAX : 0;
     struct kept_result *results = arena_take(arena, results_max, sizeof *results);
     struct tail_entry *tail = arena_take(arena, API_TAIL_MAX, sizeof *tail);
+    uint8_t *backfill = arena_take(arena, GATEWAY_BACKFILL_BYTES, 1);
     char *text = arena_take(arena, API_TEXT_BYTES, 1);
     char *store_text = arena_take(arena, API_STORE_BYTES, 1);
     if (api == NULL)
@@ -35,6 +36,7 @@ struct api *api_init(const struct config *config, struct arena *arena)
                          .results = results,
                          .numbered_from = UINT64_MAX,
                          .tail = tail,
+                         .backfill = { .bytes = backfill },
                          .text = text,
                          .store_text = store_text };
     return api;
@@ -436,6 +438,7 @@ static const struct route {
     { "/api/v1/credentials", false, false, api_list_credentials },
     { "/api/v1/credentials/", true, true, api_change_credentials },
     { "/api/v1/commands", false, true, api_command },
+    { API_BACKFILL_PATH, false, true, api_take_backfill },
     { "/api/v1/inventory/reload", false, true, answer_reload },
     { "/api/v1/reload", false, true, answer_config_reload },
 };
@@ -472,5 +475,7 @@ void api_forget(struct api *api, uint64_t number)
         api->change_request = 0; /* it goes on, and counts */
     if (api->reload_request == number)
         api->reload_request = 0; /* likewise */
+    if (api->backfill.request == number)
+        api->backfill.request = 0; /* what was taken is told */
     api_forget_command(api, number);
 }

@@ -48,6 +48,10 @@
  *                                           sent to the device now, or not at all; at QoS 1 it is
  *                                           answered with the device's PUBACK, or after wait_ms
  *
+ *   POST /api/v1/backfill                   with a body: what was told before, made again from the
+ *                                           journal; answered when it is on disk, or with 503: not
+ *                                           now
+ *
  * What needs the store waits for its worker: api_answer then says false and is asked again in a
  * later turn. One thread, within a turn. */
 #ifndef FIRMWARE_API_H
@@ -56,6 +60,8 @@
 #include "firmware/gateway/gateway.h"
 #include "firmware/listener/credentials.h"
 #include "firmware/listener/listener.h"
+
+#define API_BACKFILL_PATH "/api/v1/backfill"
 
 enum { API_PATH_BYTES = 128, API_TAIL_WAIT_MS = 10000, API_COMMAND_WAIT_MS = 10000 };
 
@@ -122,6 +128,9 @@ struct api_request api_request_begin(uint64_t number, bool post, int64_t mono_ms
 /* One argument of the query string; an unknown one, or one that is no number, makes the request
  * bad. */
 void api_argument(struct api_request *request, const char *name, const char *value);
+
+/* A piece of the request's body, before it is answered; kept where the path wants one. */
+void api_body(struct api *api, const struct api_request *request, const char *at, size_t bytes);
 
 struct api_response {
     uint32_t status;  /* of HTTP */

@@ -52,6 +52,15 @@ struct question { /* to the store; written by its worker while ASKED */
     char next[48];
 };
 
+struct backfill {
+    uint64_t request; /* whose; 0: nobody's */
+    uint8_t *bytes;   /* [GATEWAY_BACKFILL_BYTES] */
+    size_t used;
+    bool too_large;
+    uint32_t count;   /* items that were taken; 0: none yet */
+    uint64_t block;   /* that holds them */
+};
+
 struct waiting_command { /* for PUBACK */
     uint64_t request;    /* whose; 0: free */
     struct listener *listener;
@@ -65,6 +74,7 @@ struct api {
     uint64_t reload_request; /* who waits for a reload; 0: nobody */
     uint64_t change_request; /* who waits for a change of credentials; 0: nobody */
     const struct credentials_change *change; /* NULL: not done yet */
+    struct backfill backfill;
     struct waiting_command commands[LISTENER_COMMANDS];
     struct block_reader *reader;
     uint8_t *bytes; /* a block or letters as they come from the store */
@@ -87,6 +97,10 @@ struct api {
 bool api_command(struct api *api, const struct api_request *r, int64_t mono_ms,
                  struct api_response *response);
 void api_forget_command(struct api *api, uint64_t request);
+
+/* api_backfill.c: as api_answer */
+bool api_take_backfill(struct api *api, const struct api_request *r, int64_t mono_ms,
+                       struct api_response *response);
 
 /* api_maintenance.c: as api_answer */
 bool api_list_maintenance(struct api *api, const struct api_request *r, int64_t mono_ms,

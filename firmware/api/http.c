@@ -43,14 +43,16 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
 {
     struct door *door = ctx;
     struct call *call = *call_of;
-    (void)version, (void)upload;
+    (void)version;
     if (call == NULL) {
         call = call_begin(door, connection, url, method);
         *call_of = call;
         return call != NULL ? MHD_YES : MHD_NO;
     }
     if (*upload_bytes > 0) {
-        *upload_bytes = 0; /* no request has a body that means anything */
+        if (call->refused == 0)
+            api_body(door->http->api, &call->request, upload, *upload_bytes);
+        *upload_bytes = 0;
         return MHD_YES;
     }
     visitor_turn(connection, true, door->http->now_ms);

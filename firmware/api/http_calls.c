@@ -44,11 +44,12 @@ static bool is_open_to_all(const char *url)
 }
 
 /* Whoever stole a token could make himself a device with it, which outlives the token's revocation.
- * So that is for those who may open the socket. */
-static bool makes_credentials(const char *url)
+ * And what he tells upstream again passes for the gateway's. So that is for those who may open the
+ * socket. */
+static bool is_for_the_socket(const char *url)
 {
     static const char at[] = "/api/v1/credentials/";
-    return strncmp(url, at, sizeof at - 1) == 0;
+    return strncmp(url, at, sizeof at - 1) == 0 || strcmp(url, API_BACKFILL_PATH) == 0;
 }
 
 /* A status of HTTP, or 0: go on. */
@@ -70,7 +71,7 @@ static uint32_t refuse(struct door *door, struct MHD_Connection *connection, con
     enum token_role role = role_of(door->http, connection);
     if (role == TOKEN_NONE)
         return MHD_HTTP_UNAUTHORIZED;
-    return post && (role != TOKEN_ENGINEER || makes_credentials(url)) ? MHD_HTTP_FORBIDDEN : 0;
+    return post && (role != TOKEN_ENGINEER || is_for_the_socket(url)) ? MHD_HTTP_FORBIDDEN : 0;
 }
 
 static void count_refusal(struct door *door, struct call *call)

@@ -5,7 +5,7 @@
 
 #include "firmware/cli/client.h"
 
-enum { ARGUMENTS_WORDS_MAX = 6, ARGUMENTS_FLAGS_MAX = 11 };
+enum { ARGUMENTS_WORDS_MAX = 6, ARGUMENTS_FLAGS_MAX = 14 };
 
 struct flag {           /* of one command; ended by a NULL name */
     const char *name;   /* "--from" */

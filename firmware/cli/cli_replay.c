@@ -15,6 +15,7 @@
 static const char help[] =
     "usage: weir replay [--from T] [--to T] [--store FILE] [--speed X|max] [--out FILE]\n"
     "                   [--json]\n"
+    "       weir replay --emit [--from T] [--to T] [--socket PATH] [--json]\n"
     "       weir replay --config NEW.yaml [--warmup SPAN] ...\n"
     "       weir replay --time event|arrival --compare [--config FILE] ...\n"
     "       weir replay FILE.csv|FILE.jsonl [--config FILE] [--out FILE] [--json]\n\n"
@@ -26,6 +27,10 @@ static const char help[] =
     "alerts and results would appear, vanish and move. What was rejected then stays so.\n\n"
     "With --time and --compare: by event time or by the time of arrival, beside the other: how\n"
     "far results that go by when a reading came drift from those by when it was measured.\n\n"
+    "With --emit: what is made again, and identical, is told upstream once more by the running\n"
+    "gateway whose journal it is, for a receiver that has lost it: under the same identities and\n"
+    "revisions, so that a receiver that has it changes nothing, behind all that waits in the lane\n"
+    "of results. Broken off, it is repeated. The gateway's state knows nothing of it.\n\n"
     "With a FILE: what a configuration, else the usual detectors, say of a recorded file; no\n"
     "gateway and no store are needed. A line is a reading: CSV with a first line that names the\n"
     "columns (time, device, metric, value, unit, sequence), or a JSON object a line with such\n"
@@ -43,10 +48,13 @@ static const char help[] =
     "                    (WEIR_CONFIG, else /etc/weir/weir.yaml)\n"
     "  --speed X         so many times as fast as it was; max (default): as fast as it goes\n"
     "  --out FILE        what is made again, a JSON object a line\n"
+    "  --emit            told upstream once more; not with --config, --time or a FILE\n"
+    "  --socket PATH     with it: where the gateway listens, else as its configuration says\n"
     "  --progress        a line a second on stderr, also where that is no terminal\n"
     "  --json            one JSON object\n\n"
     "Exit status: 0 identical (with --config: nothing would be otherwise), 1 it can't be read,\n"
-    "or nothing could be compared, 2 not understood, 3 different, 78 wrong configuration.\n";
+    "nothing could be compared, or not all was told once more, 2 not understood, 3 different\n"
+    "(and nothing was told), 78 wrong configuration.\n";
 
 static struct config now; /* --config */
 static struct config was; /* the gateway's: where its store is, and what the journal may lack */
@@ -54,8 +62,8 @@ static struct config_reader reader;
 
 struct wanted {
     const char *from, *to, *store, *speed, *out, *config, *warmup;
-    const char *time;
-    bool compare, progress, json;
+    const char *time, *socket;
+    bool compare, emit, progress, json;
 };
 
 /* A date is its first moment. */
@@ -97,6 +105,13 @@ static int parse(const struct arguments *a, const struct wanted *w, struct repla
                                w->compare ? "--compare" : "--time");
     if (w->time != NULL && strcmp(w->time, "event") != 0 && strcmp(w->time, "arrival") != 0)
         return arguments_usage(a, "--time wants event or arrival, not", w->time);
+    if (w->emit && (w->config != NULL || w->time != NULL || a->word_count > 0))
+        return arguments_usage(a, "--emit tells what was made, and nothing else; not with",
+                               w->config != NULL ? "--config"
+                               : w->time != NULL ? "--time"
+                                                 : "FILE");
+    if (w->socket != NULL && !w->emit)
+        return arguments_usage(a, "--socket goes with --emit, and not alone", w->socket);
     if (!parse_speed(w->speed, &range->speed))
         return arguments_usage(a, "--speed wants a number or max, not", w->speed);
     return -1;
@@ -186,6 +201,8 @@ int cli_replay(int argc, char **argv)
                                   { "--warmup", NULL, &w.warmup, NULL },
                                   { "--time", NULL, &w.time, NULL },
                                   { "--compare", NULL, NULL, &w.compare },
+                                  { "--socket", NULL, &w.socket, NULL },
+                                  { "--emit", NULL, NULL, &w.emit },
                                   { "--progress", NULL, NULL, &w.progress },
                                   { "--json", NULL, NULL, &w.json },
                                   { 0 } };
@@ -204,7 +221,13 @@ int cli_replay(int argc, char **argv)
         return drift(&w, &range);
     if (w.config != NULL)
         return diff(&w, &range);
+    struct client_options gateway = { 0 };
+    if (w.emit && was.text_bytes > 0 && w.socket == NULL)
+        w.socket = was.socket_path;
+    if (w.emit)
+        (void)client_find(&gateway, w.socket, NULL); /* a configuration was read before */
     const struct replay_same same = {
+        .socket = w.emit ? gateway.socket_path : NULL,
         .store = w.store != NULL ? w.store : was.store_path,
         .config = { was.text, was.text_bytes },
         .out = w.out,

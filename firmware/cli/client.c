@@ -130,8 +130,8 @@ static bool send_all(int fd, const char *at, size_t bytes)
     return true;
 }
 
-int client_call(const char *socket_path, const char *method, const char *target,
-                struct client_answer *answer, char *why)
+static int exchange(const char *socket_path, const char *method, const char *target,
+                    struct text body, struct client_answer *answer, char *why)
 {
     static char bytes[CLIENT_ANSWER_BYTES];
     char request[1536];
@@ -139,12 +139,13 @@ int client_call(const char *socket_path, const char *method, const char *target,
     if (fd < 0)
         return WEIR_EIO;
     int length = snprintf(request, sizeof request,
-                          "%s %s HTTP/1.1\r\nHost: weir\r\nContent-Length: 0\r\n"
+                          "%s %s HTTP/1.1\r\nHost: weir\r\nContent-Length: %u\r\n"
                           "Connection: close\r\n\r\n",
-                          method, target);
+                          method, target, body.bytes);
     size_t used = 0;
     ssize_t got = 1;
-    bool sent = (size_t)length < sizeof request && send_all(fd, request, (size_t)length);
+    bool sent = (size_t)length < sizeof request && send_all(fd, request, (size_t)length) &&
+                send_all(fd, body.at, body.bytes);
     while (sent && used < sizeof bytes - 1) {
         got = read(fd, bytes + used, sizeof bytes - 1 - used);
         if (got < 0 && errno == EINTR)
@@ -160,6 +161,18 @@ int client_call(const char *socket_path, const char *method, const char *target,
         return WEIR_EIO;
     }
     return 0;
+}
+
+int client_call(const char *socket_path, const char *method, const char *target,
+                struct client_answer *answer, char *why)
+{
+    return exchange(socket_path, method, target, (struct text){ 0 }, answer, why);
+}
+
+int client_send(const char *socket_path, const char *target, struct text body,
+                struct client_answer *answer, char *why)
+{
+    return exchange(socket_path, "POST", target, body, answer, why);
 }
 
 static int call(const struct client_options *options, const char *method, const char *target,

@@ -23,6 +23,10 @@ int client_parse(char *at, size_t bytes, struct client_answer *answer);
 int client_call(const char *socket_path, const char *method, const char *target,
                 struct client_answer *answer, char *why);
 
+/* As client_call, a POST with a body. */
+int client_send(const char *socket_path, const char *target, struct text body,
+                struct client_answer *answer, char *why);
+
 /* --- what all commands that ask the gateway share --- */
 
 struct client_options {

@@ -275,6 +275,16 @@ int gateway_resume(struct gateway *g, struct text device);
  * gateway_view().commits. Costs a row's write and a flush. */
 void gateway_self_test(struct gateway *g);
 
+/* What was made and told once before, and was made again from the journal (`weir replay --emit`):
+ * events of alerts and batches of results of this store, into the lane of results behind all that
+ * waits there. The pipeline knows nothing of it. All or none of them; *block: they are on disk when
+ * that is committed (gateway_view().block).
+ *   WEIR_EAGAIN    not now: too much waits already, or the gateway is behind
+ *   WEIR_EINVAL    one is not what this store may tell
+ *   WEIR_ENOTFOUND there is no uplink */
+enum { GATEWAY_BACKFILL_ROWS = 16, GATEWAY_BACKFILL_BYTES = 96 * 1024 }; /* at once */
+int gateway_backfill(struct gateway *g, struct text *items, uint32_t count, uint64_t *block);
+
 /* A store query for the API; false: one is already waiting. */
 bool gateway_query(struct gateway *g, void (*query)(void *, struct store *), void (*done)(void *),
                    void *ctx);

@@ -308,6 +308,7 @@ void fill_open(struct gateway *g); /* something waits from here on */
 void fill_append(struct gateway *g, const struct record *record);
 void fill_add_letter(struct gateway *g, const struct dead_letter *letter);
 void fill_add_session(struct gateway *g, const struct session_change *change);
+void fill_told_before(struct gateway *g, struct text payload);
 void fill_notice(struct gateway *g, const char *kind, const struct notice *notice);
 /* hands the filling batch over and turns to the other one */
 void fill_seal(struct gateway *g);
@@ -388,6 +389,9 @@ void sender_on_poisoned(struct gateway *g);
 
 /* gateway.c */
 void gateway_schedule(struct gateway *g);
+
+/* gateway_backfill.c: in place; WEIR_EINVAL: it is nothing that this gateway's store may tell */
+int backfill_number(const struct gateway *g, void *at, size_t bytes, uint64_t sequence);
 
 /* gateway_checkpoint.c */
 void checkpoint_at_seal(struct gateway *g, struct batch *batch);

@@ -34,6 +34,8 @@ static void on_stream(void *ctx, const struct stream_result *result)
 {
     struct replay *r = ctx;
     made_stream(&r->made, result);
+    if (r->sink.stream != NULL)
+        r->sink.stream(r->sink.ctx, result);
 }
 
 static void on_late(void *ctx, const struct record *record)

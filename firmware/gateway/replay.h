@@ -27,6 +27,7 @@ struct replay_sink { /* within the call that makes them; NULL where nobody wants
     void (*alert)(void *ctx, const struct alert_event *event);
     void (*result)(void *ctx, const struct window_result *result);
     void (*inventory)(void *ctx, struct text content);
+    void (*stream)(void *ctx, const struct stream_result *result);
 };
 
 struct replay_counts {

@@ -45,7 +45,7 @@ void replay_out_inventory(struct replay_out *o, struct text content)
 {
     static _Alignas(16) uint8_t json[JSON_BYTES];
     char why[256] = "";
-    if (o->file == NULL)
+    if (o->file == NULL && !o->renders)
         return;
     replay_out_start(o);
     struct arena arena = arena_measure();
@@ -77,17 +77,25 @@ static struct envelope envelope_of(const struct replay *r, char digest[65])
     };
 }
 
-void replay_out_alert(struct replay_out *o, const struct alert_event *event)
+struct text replay_out_render(const struct replay_out *o, uint32_t lane,
+                              const struct alert_event *event, char *to)
 {
-    char text[ENVELOPE_ALERT_BYTES_MAX], digest[65];
-    if (o->file == NULL)
-        return;
+    char digest[65];
     struct envelope envelope = envelope_of(o->replay, digest);
+    envelope.alerts_lane = lane;
     bool enriched = engine_shed_level(o->replay->engine) < SHED_ENRICHMENT;
     const struct inventory_entry *device = enriched && o->inventory != NULL
                                                ? inventory_find(o->inventory, event->device)
                                                : NULL;
-    struct text line = envelope_alert(&envelope, 0, event, device, enriched, text, sizeof text);
+    return envelope_alert(&envelope, 0, event, device, enriched, to, ENVELOPE_ALERT_BYTES_MAX);
+}
+
+void replay_out_alert(struct replay_out *o, const struct alert_event *event)
+{
+    char text[ENVELOPE_ALERT_BYTES_MAX];
+    if (o->file == NULL)
+        return;
+    struct text line = replay_out_render(o, 0, event, text);
     (void)fprintf(o->file, "%.*s\n", (int)line.bytes, line.at); /* the close tells of errors */
 }
 

@@ -10,6 +10,7 @@
 struct inventory;
 struct replay_out {
     FILE *file;             /* NULL: nothing is written */
+    bool renders;           /* for somebody else, then: it keeps what that needs */
     const char *path;
     const struct replay *replay;
     struct inventory *inventory; /* as the journal says; made when it first does */
@@ -18,6 +19,9 @@ struct replay_out {
 
 /* CLI_OK, or CLI_PROBLEM told on stderr. `path` NULL: nothing is to be written. */
 int replay_out_open(struct replay_out *o, const char *path, const struct replay *replay);
+/* As it leaves a gateway, in that lane; into `to` ([ENVELOPE_ALERT_BYTES_MAX]). */
+struct text replay_out_render(const struct replay_out *o, uint32_t lane,
+                              const struct alert_event *event, char *to);
 void replay_out_alert(struct replay_out *o, const struct alert_event *event);
 void replay_out_result(struct replay_out *o, const struct window_result *result);
 void replay_out_inventory(struct replay_out *o, struct text content);

@@ -36,11 +36,14 @@ static int64_t now_us(void)
 static int note_config(struct journal_copy *copy, struct text bytes, char *to,
                        struct replay_then *then)
 {
+    const struct replay_sink *sink = then->sink;
     struct record record;
     int more = block_open(copy->reader, bytes);
     more = more == 0 ? 1 : more;
     while (more == 1 && (more = block_next(copy->reader, &record)) == 1) {
         then->says = record.kind != RECORD_CONFIG && (then->says || record.kind == RECORD_MADE);
+        if (record.kind == RECORD_INVENTORY && sink != NULL && sink->inventory != NULL)
+            sink->inventory(sink->ctx, record.content);
         if (record.kind == RECORD_CONFIG && record.content.bytes <= CONFIG_FILE_BYTES_MAX) {
             memcpy(to, record.content.at, record.content.bytes);
             then->config = (struct text){ to, record.content.bytes };
@@ -54,7 +57,7 @@ int replay_then_at(struct journal_copy *copy, uint64_t block, char *to, struct r
     uint64_t number = 0;
     struct text bytes;
     int more;
-    *then = (struct replay_then){ 0 };
+    *then = (struct replay_then){ .sink = then->sink };
     while ((more = journal_copy_block(copy, number + 1, &number, &bytes)) == 1 && number <= block) {
         int err = note_config(copy, bytes, to, then);
         if (err < 0) {
@@ -69,7 +72,7 @@ int replay_then_at(struct journal_copy *copy, uint64_t block, char *to, struct r
 static int try_checkpoint(struct replay_run *run, const struct checkpoint_place *place, bool last)
 {
     char why[256] = "";
-    struct replay_then then;
+    struct replay_then then = { .sink = &run->sink };
     if (replay_then_at(run->copy, place->block, run->was, &then) != 0)
         return -1;
     if (then.config.bytes == 0)
@@ -130,7 +133,7 @@ static int begin_anew(struct replay_run *run, const struct replay_start *start)
 /* By the configuration that the journal names last. */
 static int warm_up(struct replay_run *run)
 {
-    struct replay_then then;
+    struct replay_then then = { 0 };
     if (replay_then_at(run->copy, run->copy->recovery.last_block, run->was, &then) != 0)
         return CLI_PROBLEM;
     run->anew = run->warmed_up = true;

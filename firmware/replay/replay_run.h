@@ -49,6 +49,7 @@ void replay_run_close(struct replay_run *run);
 
 /* What the journal says of the end of a block. O(blocks before it). */
 struct replay_then {
+    const struct replay_sink *sink; /* in: hears of inventories; NULL: nobody does */
     struct text config; /* in force; empty: it does not say */
     bool says;          /* who wrote it says what its blocks make, as far as is known */
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "firmware/cli/cli.h"
+#include "firmware/replay/replay_emit.h"
 #include "firmware/replay/replay_out.h"
 #include "firmware/config/config_parts.h"
 #include "pipeline/timestamp.h"
@@ -31,6 +32,7 @@ struct same {
     uint64_t alerts, results;      /* compared, and the same */
     uint64_t silent_alerts, silent_results; /* in blocks that do not say */
     struct first first;
+    bool emitted;                  /* it came to that, and was done */
     /* of the block that is being taken */
     uint32_t item_count;
     struct item items[ITEMS_MAX];
@@ -136,6 +138,8 @@ static void print_first(const struct first *f)
         (void)printf("  ...\n");
 }
 
+static struct replay_emit emit; /* large */
+
 static void print_text(const struct same *s)
 {
     char from[TIMESTAMP_BYTES], to[TIMESTAMP_BYTES];
@@ -159,6 +163,9 @@ static void print_text(const struct same *s)
     (void)printf("%" PRIu64 " readings in %.2f s, of which %.2f s of a core: %.0f a second\n",
                  run->replay.counts.readings, (double)run->took_us / 1e6,
                  (double)run->core_us / 1e6, rate_of(s));
+    if (s->emitted)
+        (void)printf("told again: %" PRIu64 " alerts and %" PRIu64 " results, in %" PRIu64
+                     " messages of the lane results\n", emit.alerts, emit.results, emit.messages);
     if (s->first.block > 0)
         print_first(&s->first);
 }
@@ -197,6 +204,9 @@ static void print_json(const struct same *s)
                  run->before.results, run->start_block, run->first_ms, run->last_ms,
                  run->replay.counts.readings, (double)run->took_us / 1e6,
                  (double)run->core_us / 1e6, rate_of(s));
+    if (s->emitted)
+        (void)printf(",\"emitted\":{\"alerts\":%" PRIu64 ",\"results\":%" PRIu64
+                     ",\"messages\":%" PRIu64 "}", emit.alerts, emit.results, emit.messages);
     if (s->first.block > 0)
         print_first_json(&s->first);
     (void)printf("}\n");
@@ -213,6 +223,32 @@ static int tell(const struct same *s)
     return s->blocks[REPLAY_SAME] > 0 ? CLI_OK : CLI_PROBLEM;
 }
 
+/* Once more over the same stretch, now that all of it is proved: nothing is told that is not what
+ * was made then. */
+static int emit_again(struct same *s)
+{
+    static struct replay_run run;
+    if (s->wanted->socket == NULL || s->blocks[REPLAY_DIFFERENT] > 0 || s->blocks[REPLAY_SAME] == 0)
+        return CLI_OK; /* that is told and shown */
+    if (s->silent_alerts + s->silent_results > 0) {
+        (void)fprintf(stderr, "weir: %" PRIu64 " alerts and %" PRIu64 " results are of blocks "
+                      "that do not say what they made, so that it can't be proved; leave them out "
+                      "with --from and --to\n", s->silent_alerts, s->silent_results);
+        return CLI_PROBLEM;
+    }
+    run = (struct replay_run){ .copy = s->run.copy, .range = s->run.range,
+                               .config = s->wanted->config };
+    run.range.speed = 0;
+    emit = (struct replay_emit){ .socket = s->wanted->socket, .progress = s->run.range.progress };
+    int status = replay_emit_begin(&emit, &run);
+    if (status == CLI_OK)
+        status = replay_run(&run);
+    int ended = replay_emit_end(&emit);
+    replay_run_close(&run);
+    s->emitted = status == CLI_OK && ended == CLI_OK;
+    return s->emitted ? CLI_OK : CLI_PROBLEM;
+}
+
 int replay_same(const struct replay_same *wanted)
 {
     static struct same s; /* large */
@@ -222,7 +258,7 @@ int replay_same(const struct replay_same *wanted)
         .copy = &copy,
         .range = wanted->range,
         .config = wanted->config,
-        .sink = { &s, on_alert, on_result, on_inventory },
+        .sink = { &s, on_alert, on_result, on_inventory, NULL },
         .on_block = on_block,
         .ctx = &s,
     };
@@ -231,6 +267,8 @@ int replay_same(const struct replay_same *wanted)
         status = replay_out_open(&s.out, wanted->out, &s.run.replay);
     if (status == CLI_OK)
         status = replay_run(&s.run);
+    if (status == CLI_OK)
+        status = emit_again(&s);
     if (status == CLI_OK)
         status = tell(&s);
     int closed = replay_out_close(&s.out);

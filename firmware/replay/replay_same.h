@@ -8,6 +8,7 @@ struct replay_same {
     const char *store;   /* its file */
     struct text config;  /* in force where the journal does not say; may be empty */
     const char *out;     /* a file for what is made again; NULL: none */
+    const char *socket;  /* of the gateway, which tells it once more; NULL: nobody does */
     bool json;
     struct replay_range range;
 };

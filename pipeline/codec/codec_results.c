@@ -450,3 +450,18 @@ int results_next_stream(struct results_reader *r, struct stream_row *value)
         error = find_name(r, names.text, &value->value.text);
     return end_at_error(r, error);
 }
+
+/* The sequence stands behind magic, version, kind and store id. */
+int results_renumber(uint8_t *at, size_t bytes, const uint64_t store_id[2], uint64_t sequence)
+{
+    enum { SEQUENCE_AT = 20 };
+    struct results_reader r;
+    int err = results_open(&r, (struct text){ (const char *)at, (uint32_t)bytes });
+    const struct results_header *h = &r.header;
+    if (err == 0 && (h->store_id[0] != store_id[0] || h->store_id[1] != store_id[1]))
+        err = WEIR_ECORRUPT;
+    struct byte_writer w = { at, bytes, SEQUENCE_AT, false };
+    if (err == 0)
+        put_u64(&w, sequence);
+    return err;
+}

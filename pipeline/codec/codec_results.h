@@ -34,7 +34,8 @@ enum {
     RESULTS_ITEMS_MAX = 20000,    /* of items_max */
     RESULTS_COLUMNS_MAX = 20,
     RESULTS_NAME_MARKS = 128,
-    RESULTS_STREAM_BYTES = 16 * 1024
+    RESULTS_STREAM_BYTES = 16 * 1024,
+    RESULTS_KIND_AT = 3           /* of a finished batch: its byte that says which kind it is */
 };
 
 struct results_builder; /* opaque */
@@ -51,6 +52,10 @@ uint32_t results_count(const struct results_builder *b);
  * the oldest block of the windows. */
 void results_finish(struct results_builder *b, struct results_header *header,
                     struct byte_writer *w);
+
+/* A finished batch of that store gets its place in the lane, at `at`. 0, or WEIR_ECORRUPT,
+ * WEIR_EVERSION: it is none. */
+int results_renumber(uint8_t *at, size_t bytes, const uint64_t store_id[2], uint64_t sequence);
 
 /* Decoding, for receivers, tests and the simulator. Slices point into `bytes`.
  *   WEIR_ECORRUPT, WEIR_EVERSION */

@@ -57,13 +57,20 @@ static void put_subject(struct json_writer *w, const struct text parts[2])
     json_put_text(w, "subject", (struct text){ subject, used });
 }
 
-void envelope_attributes(struct json_writer *w, const struct envelope *e,
-                         const struct envelope_attributes *attributes)
+/* All that stands before the id. */
+static void put_head(struct json_writer *w, const struct envelope *e, const char *kind,
+                     uint32_t lane)
 {
     json_object(w);
     json_put_string(w, "specversion", "1.0");
-    put_type(w, attributes->kind);
-    put_source(w, e, attributes->lane);
+    put_type(w, kind);
+    put_source(w, e, lane);
+}
+
+void envelope_attributes(struct json_writer *w, const struct envelope *e,
+                         const struct envelope_attributes *attributes)
+{
+    put_head(w, e, attributes->kind, attributes->lane);
     json_put_string(w, "id", attributes->id);
     put_sequence(w, attributes->sequence);
     json_put_time(w, "time", attributes->time_ms);
@@ -134,4 +141,33 @@ struct text envelope_notice(const struct envelope *e, uint64_t sequence, const c
     json_object_end(&w);
     json_object_end(&w);
     return json_done(&w);
+}
+
+static bool is_ahead(const char *at, size_t bytes, size_t used, const char *word)
+{
+    size_t length = strlen(word);
+    return bytes - used >= length && memcmp(at + used, word, length) == 0;
+}
+
+bool envelope_alert_renumber(char *at, size_t bytes, struct hash_key store_id, uint32_t lane,
+                             uint64_t sequence)
+{
+    static const char before_id[] = ",\"id\":\"", behind_id[] = "\",\"sequence\":\"";
+    char head[ENVELOPE_EVENT_BYTES_MAX], digits[21];
+    struct json_writer w = json_writer_over(head, sizeof head);
+    put_head(&w, &(struct envelope){ .store_id = store_id }, "alert", lane);
+    size_t used = w.out.used;
+    if (bytes < used || memcmp(at, head, used) != 0 || !is_ahead(at, bytes, used, before_id))
+        return false;
+    for (used += sizeof before_id - 1; used < bytes && at[used] != '"'; used++)
+        if (at[used] == '\\')
+            return false;
+    if (!is_ahead(at, bytes, used, behind_id))
+        return false;
+    used += sizeof behind_id - 1;
+    (void)snprintf(digits, sizeof digits, "%020" PRIu64, sequence);
+    if (bytes - used <= 20 || at[used + 20] != '"' || at[bytes - 1] != '}')
+        return false;
+    memcpy(at + used, digits, 20);
+    return true;
 }

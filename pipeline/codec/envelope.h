@@ -24,6 +24,7 @@ struct envelope { /* what all events of one gateway share */
     struct text version;          /* Weir's */
     int64_t offset_ms;            /* wall time = t + offset */
     enum clock_state clock;
+    uint32_t alerts_lane;         /* that alerts stand in: 0, or 1 where they are told once more */
 };
 
 /* The lanes' names outside: 0 "alerts", 1 "results", 2 "raw". */
@@ -34,6 +35,10 @@ const char *lane_name(uint32_t lane);
 struct text envelope_alert(const struct envelope *e, uint64_t sequence,
                            const struct alert_event *event, const struct inventory_entry *device,
                            bool enriched, void *to, size_t bytes);
+
+/* A rendered alert of that store and lane gets its place in it, at `at`; false: it is none. */
+bool envelope_alert_renumber(char *at, size_t bytes, struct hash_key store_id, uint32_t lane,
+                             uint64_t sequence);
 
 /* Rows from..to of a lane will never come; stands in the lane at `to_sequence`. */
 struct text envelope_gap(const struct envelope *e, uint32_t lane, uint64_t from_sequence,

@@ -181,7 +181,7 @@ struct text envelope_alert(const struct envelope *e, uint64_t sequence,
     (void)snprintf(id, sizeof id, "%s.%" PRIu32, event->id, event->alert->revision); /* fits */
     struct json_writer w = json_writer_over(to, bytes);
     const struct envelope_attributes attributes = {
-        .kind = "alert", .id = id, .lane = 0, .sequence = sequence,
+        .kind = "alert", .id = id, .lane = e->alerts_lane, .sequence = sequence,
         .time_ms = event->event_time_ms, .recorded_ms = wall_ms,
         .subject = { event->device, event->metric },
     };

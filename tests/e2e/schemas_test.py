@@ -22,7 +22,7 @@ BROKEN = [
     ("alert-raised", "specversion", "0.3"),
     ("alert-raised", "type", "dev.weir.gap.v1"),
     ("alert-raised", "source", "urn:weir:0123:alerts"),
-    ("alert-raised", "source", "urn:weir:0123456789abcdeffedcba9876543210:results"),
+    ("alert-raised", "source", "urn:weir:0123456789abcdeffedcba9876543210:raw"),
     ("alert-raised", "id", "01J8Q4W3ZK5T8N2V6R0B7D1F9H"),
     ("alert-raised", "id", "01J8Q4W3ZK5T8N2V6R0B7D1F9H.0"),
     ("alert-raised", "sequence", 17),

@@ -412,6 +412,29 @@ static void the_header_speaks_for_its_windows(void **state)
     free(b);
 }
 
+/* As if it had been finished there; and nothing else is taken for one. */
+static void a_batch_gets_its_place(void **state)
+{
+    (void)state;
+    struct results_builder *b = builder_made(RESULTS_WINDOWS, 10, RESULTS_BYTES_MIN);
+    struct window_result w = { .device = text_of("d"), .metric = text_of("m"), .first_block = 40, .last_block = 41 };
+    uint64_t store[2] = { 0x0123456789abcdef, 0xfedcba9876543210 }, other[2] = { 0x0123456789abcdef, 1 };
+    assert_int_equal(results_add_window(b, &w), 0);
+    struct text message = finished_as(b, 0), wanted = finished_as(b, UINT64_MAX - 5);
+    uint8_t *at = (uint8_t *)message.at;
+    assert_int_equal(results_renumber(at, message.bytes, other, 3), WEIR_ECORRUPT);
+    for (uint32_t bytes = 0; bytes < message.bytes; bytes++)
+        assert_int_not_equal(results_renumber(at, bytes, store, 3), 0);
+    assert_int_equal(results_renumber(at, message.bytes, store, UINT64_MAX - 5), 0);
+    assert_true(text_equal(message, wanted));
+    assert_int_equal(at[RESULTS_KIND_AT], RESULTS_WINDOWS);
+    at[0] ^= 1;
+    assert_int_equal(results_renumber(at, message.bytes, store, 3), WEIR_ECORRUPT);
+    free(at);
+    free((char *)wanted.at);
+    free(b);
+}
+
 /* A number with device time, number and a further field; a boolean of a clock that is ahead; a text without either, under a
  * clock that was not synced. */
 static void raw_readings_are_the_vector(void **state)
@@ -571,6 +594,7 @@ int main(void)
         cmocka_unit_test(readings_come_back),
         cmocka_unit_test(the_documented_example_holds),
         cmocka_unit_test(the_header_speaks_for_its_windows),
+        cmocka_unit_test(a_batch_gets_its_place),
         cmocka_unit_test(raw_readings_are_the_vector),
         cmocka_unit_test(what_a_window_costs),
         cmocka_unit_test(damage_never_harms),

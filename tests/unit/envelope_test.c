@@ -88,6 +88,36 @@ static void alerts_are_the_vectors(void **state)
     }
 }
 
+/* As if it had been rendered there; and nothing else is taken for one. */
+static void an_alert_gets_its_place(void **state)
+{
+    (void)state;
+    struct envelope e = envelope_example();
+    struct detector_config rule = rule_example();
+    struct alert alert = alert_example();
+    struct alert_event event = event_example(&alert, &rule);
+    char room[ENVELOPE_ALERT_BYTES_MAX], there[ENVELOPE_ALERT_BYTES_MAX];
+    e.alerts_lane = 1;
+    struct text text = envelope_alert(&e, 0, &event, &pump, true, room, sizeof room);
+    struct text wanted = envelope_alert(&e, UINT64_MAX, &event, &pump, true, there, sizeof there);
+    assert_non_null(strstr(wanted.at, ":results\""));
+    struct hash_key other = e.store_id;
+    other.k1++;
+    assert_false(envelope_alert_renumber(room, text.bytes, other, 1, 5));
+    assert_false(envelope_alert_renumber(room, text.bytes, e.store_id, 0, 5));
+    for (uint32_t bytes = 0; bytes < text.bytes; bytes++) {
+        char *cut = malloc(bytes + 1); /* the sanitizer sees who reads past it */
+        memcpy(cut, room, bytes);
+        cut = realloc(cut, bytes > 0 ? bytes : 1);
+        assert_true(!envelope_alert_renumber(cut, bytes, e.store_id, 1, 5) || cut[bytes - 1] == '}');
+        free(cut);
+    }
+    assert_true(envelope_alert_renumber(room, text.bytes, e.store_id, 1, UINT64_MAX));
+    assert_true(text_equal(text, wanted));
+    text = envelope_gap(&e, 1, 8, 12, "outbox_full", 1790000100000, room, sizeof room);
+    assert_false(envelope_alert_renumber(room, text.bytes, e.store_id, 1, 5));
+}
+
 /* An alert of the device itself: of no metric, and so without a band, a unit and recent readings. */
 static void an_alert_of_a_device_is_the_vector(void **state)
 {
@@ -227,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alerts_are_the_vectors),
+        cmocka_unit_test(an_alert_gets_its_place),
         cmocka_unit_test(an_alert_of_a_device_is_the_vector),
         cmocka_unit_test(a_gap_and_a_notice_are_the_vectors),
         cmocka_unit_test(the_state_is_told_as_it_is),
