@@ -238,9 +238,13 @@ static void derive_sessions(struct stream_plan *plan)
     plan->results_max = 2 * sessions + 4;
 }
 
+/* A kept reading's: a number, or an empty text, where no aggregate asks for texts. */
 static uint32_t arguments_save_bytes(const struct stream_plan *plan)
 {
-    return plan->argument_count * (3 + HELD_TEXT_BYTES);
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < plan->argument_count; i++)
+        bytes += plan->argument_texts[i] ? 3 + HELD_TEXT_BYTES : 9;
+    return bytes;
 }
 
 /* A reading tells each window of its key once, by the watermark or for want of room, and again the
