@@ -89,7 +89,7 @@ void windows_init(struct windows *w, const struct window_config *config)
     memset(w->slots, 0, config->slots * sizeof w->slots[0]);
 }
 
-static int64_t start_of(int64_t event_time_ms, int64_t size_ms)
+int64_t window_start(int64_t event_time_ms, int64_t size_ms)
 {
     int64_t rest = event_time_ms % size_ms;
     return event_time_ms - (rest < 0 ? rest + size_ms : rest);
@@ -123,7 +123,7 @@ int windows_push(struct windows *w, const struct window_config *config, int64_t 
                  int64_t event_time_ms, double value, uint64_t block, struct window *forced)
 {
     assert(event_time_ms > -TIME_MS_MAX && event_time_ms < TIME_MS_MAX);
-    int64_t start_ms = start_of(event_time_ms, config->size_ms);
+    int64_t start_ms = window_start(event_time_ms, config->size_ms);
     forced->open = false;
     if (start_ms < w->floor_ms || is_closed(start_ms, config, watermark_ms))
         return WEIR_ELATE;

@@ -69,6 +69,9 @@ struct window_result {
     uint32_t contract_version;
 };
 
+/* Of the window that the reading falls into. */
+int64_t window_start(int64_t event_time_ms, int64_t size_ms);
+
 void aggregate_push(struct aggregate *a, int64_t event_time_ms, double value);
 
 size_t windows_bytes(const struct window_config *config);

@@ -94,6 +94,22 @@ static void gap_read(struct cloud_event *e, const cJSON *data)
         fault_set(e, "a gap ends before it begins");
 }
 
+static void correction_read(struct cloud_event *e, const cJSON *root, const cJSON *data)
+{
+    const cJSON *window = cJSON_GetObjectItemCaseSensitive(data, "window");
+    word_copy(e, root, "id", e->id);
+    word_copy(e, data, "device", e->device);
+    word_copy(e, data, "metric", e->metric);
+    if (text_is(data, "kind", "stream"))
+        word_copy(e, data, "stream", e->stream);
+    else if (!text_is(data, "kind", "series"))
+        fault_set(e, "a correction is neither of a stream nor of a series");
+    e->start_ms = number_get(e, window, "start_ms");
+    e->end_ms = number_get(e, window, "end_ms");
+    if (cJSON_GetObjectItemCaseSensitive(data, "value") == NULL)
+        fault_set(e, "a correction has no value");
+}
+
 static void data_read(struct cloud_event *e, const cJSON *root)
 {
     const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "type"));
@@ -106,6 +122,9 @@ static void data_read(struct cloud_event *e, const cJSON *root)
     } else if (strcmp(type, "dev.weir.gap.v1") == 0) {
         e->kind = CLOUD_GAP;
         gap_read(e, data);
+    } else if (strcmp(type, "dev.weir.correction.v1") == 0) {
+        e->kind = CLOUD_CORRECTION;
+        correction_read(e, root, data);
     } else if (strcmp(type, "dev.weir.notice.v1") == 0) {
         e->kind = CLOUD_NOTICE;
         word_copy(e, data, "kind", e->transition);

@@ -28,23 +28,22 @@ static const char SCHEMA[] =
     " store TEXT NOT NULL, stream TEXT NOT NULL, key BLOB NOT NULL, start_ms INTEGER NOT NULL,"
     " end_ms INTEGER NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, value,"
     " PRIMARY KEY (store, stream, key, start_ms, end_ms, name)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS lanes("
-    " store TEXT NOT NULL, lane TEXT NOT NULL, gateway TEXT NOT NULL,"
-    " contiguous INTEGER NOT NULL, moved_ms INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS corrections(store TEXT NOT NULL, id TEXT NOT NULL,"
+    " envelope TEXT NOT NULL, PRIMARY KEY (store, id)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS lanes(store TEXT NOT NULL, lane TEXT NOT NULL,"
+    " gateway TEXT NOT NULL, contiguous INTEGER NOT NULL, moved_ms INTEGER NOT NULL,"
     " PRIMARY KEY (store, lane)) WITHOUT ROWID;"
     /* ranges that arrived ahead of a hole */
-    "CREATE TABLE IF NOT EXISTS ahead("
-    " store TEXT NOT NULL, lane TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,"
-    " PRIMARY KEY (store, lane, first)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS faulty("
-    " arrived_ms INTEGER NOT NULL, gateway TEXT NOT NULL, fault TEXT NOT NULL,"
-    " payload BLOB NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS counters(name TEXT PRIMARY KEY, count INTEGER NOT NULL)"
-    " WITHOUT ROWID;";
+    "CREATE TABLE IF NOT EXISTS ahead(store TEXT NOT NULL, lane TEXT NOT NULL,"
+    " first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (store, lane, first))"
+    " WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS faulty(arrived_ms INTEGER NOT NULL, gateway TEXT NOT NULL,"
+    " fault TEXT NOT NULL, payload BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS counters(name TEXT PRIMARY KEY, count INTEGER NOT NULL);";
 
 enum statement {
-    ALERT_UPSERT, ALERT_HELD, RESULT_UPSERT, STREAM_UPSERT, LANE_GET, LANE_NEW, LANE_MOVE,
-    AHEAD_ADD, AHEAD_NEXT, AHEAD_FORGET, LANES_ALL, FAULTY_ADD, COUNT_ADD, BEGIN, COMMIT,
+    ALERT_UPSERT, ALERT_HELD, RESULT_UPSERT, STREAM_UPSERT, CORRECTION_ADD, LANE_GET, LANE_NEW,
+    LANE_MOVE, AHEAD_ADD, AHEAD_NEXT, AHEAD_FORGET, LANES_ALL, FAULTY_ADD, COUNT_ADD, BEGIN, COMMIT,
     STATEMENTS
 };
 
@@ -78,6 +77,7 @@ static const char *const SQL[STATEMENTS] = {
         " ON CONFLICT(store, stream, key, start_ms, end_ms, name) DO UPDATE SET"
         " revision = excluded.revision, value = excluded.value"
         " WHERE excluded.revision > stream_results.revision",
+    [CORRECTION_ADD] = "INSERT OR IGNORE INTO corrections(store, id, envelope) VALUES(?1, ?2, ?3)",
     [LANE_GET] = "SELECT contiguous FROM lanes WHERE store = ?1 AND lane = ?2",
     [LANE_NEW] = "INSERT INTO lanes(store, lane, gateway, contiguous, moved_ms)"
                  " VALUES(?1, ?2, ?3, 0, ?4)",
@@ -143,8 +143,7 @@ static int count_add(struct cloud_store *s, const char *name, uint64_t count)
     return run(s, COUNT_ADD);
 }
 
-/* --- lanes: what has arrived without a hole
- * ------------------------------------------------------ */
+/* --- lanes: what has arrived without a hole --- */
 
 static sqlite3_stmt *lane_bind(struct cloud_store *s, enum statement which,
                                const struct cloud_event *e)
@@ -222,8 +221,7 @@ static int lane_arrive(struct cloud_store *s, const struct cloud_event *e, const
     return run(s, LANE_MOVE);
 }
 
-/* --- what the events say
- * -------------------------------------------------------------------------- */
+/* --- what the events say --- */
 
 /* One (id, revision) has one rendering: other bytes under a revision that is held are a breach. */
 static int alert_compare(struct cloud_store *s, const struct cloud_event *e)
@@ -344,6 +342,17 @@ static int readings_apply(struct cloud_store *s, struct cloud_event *e, bool *ch
     return count_add(s, "readings", count);
 }
 
+static int correction_apply(struct cloud_store *s, const struct cloud_event *e, bool *changed)
+{
+    sqlite3_stmt *q = s->statements[CORRECTION_ADD];
+    text_bind(q, 1, e->store);
+    text_bind(q, 2, e->id);
+    slice_bind(q, 3, e->payload);
+    int err = run(s, CORRECTION_ADD);
+    *changed = err == 0 && sqlite3_changes(s->db) > 0;
+    return err != 0 ? err : count_add(s, "corrections", *changed);
+}
+
 static int content_apply(struct cloud_store *s, const char *gateway, struct cloud_event *e,
                          int64_t arrived_ms, bool *changed)
 {
@@ -358,6 +367,7 @@ static int content_apply(struct cloud_store *s, const char *gateway, struct clou
         err = count_add(s, "gaps", 1);
         return err != 0 ? err : count_add(s, "gap_rows", e->gap_to - e->gap_from + 1);
     case CLOUD_NOTICE: *changed = true; return count_add(s, "notices", 1);
+    case CLOUD_CORRECTION: return correction_apply(s, e, changed);
     case CLOUD_RESULTS: return results_apply(s, e, changed);
     case CLOUD_READINGS: return readings_apply(s, e, changed);
     }
@@ -407,8 +417,7 @@ int cloud_store_give_up(struct cloud_store *store, const struct cloud_lane *lane
                                   now_ms);
 }
 
-/* --- life and looking
- * ----------------------------------------------------------------------------- */
+/* --- life and looking --- */
 
 struct cloud_store *cloud_store_open(const char *path)
 {

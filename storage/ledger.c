@@ -3,7 +3,7 @@
 #include <assert.h>
 
 /* Saved lists carry their length, so that a newer Weir with more reasons reads an older file. */
-enum { LEDGER_VERSION = 2, LEDGER_WITHOUT_RAW = 1 };
+enum { LEDGER_VERSION = 3, LEDGER_WITHOUT_CORRECTIONS = 2, LEDGER_WITHOUT_RAW = 1 };
 
 static uint64_t sum(const uint64_t *counts, uint32_t count)
 {
@@ -98,12 +98,14 @@ void ledger_save(const struct ledger *l, struct byte_writer *w)
     put_varint(w, l->enrichment_left_out);
     put_varint(w, l->results_left_out);
     put_varint(w, l->raw_left_out);
+    put_varint(w, l->corrections);
+    put_varint(w, l->corrections_left_out);
 }
 
 void ledger_load(struct ledger *l, struct byte_reader *r)
 {
     uint8_t version = get_u8(r);
-    if (version != LEDGER_VERSION && version != LEDGER_WITHOUT_RAW)
+    if (version < LEDGER_WITHOUT_RAW || version > LEDGER_VERSION)
         r->failed = true;
     l->received = get_varint(r);
     l->retried = get_varint(r);
@@ -118,6 +120,9 @@ void ledger_load(struct ledger *l, struct byte_reader *r)
     l->enrichment_left_out = get_varint(r);
     l->results_left_out = get_varint(r);
     l->raw_left_out = version == LEDGER_WITHOUT_RAW ? 0 : get_varint(r);
+    bool corrections = version > LEDGER_WITHOUT_CORRECTIONS;
+    l->corrections = corrections ? get_varint(r) : 0;
+    l->corrections_left_out = corrections ? get_varint(r) : 0;
     if (r->failed)
         *l = (struct ledger){ 0 };
 }

@@ -41,6 +41,8 @@ struct ledger {
     uint64_t enrichment_left_out; /* alerts told without enrichment, by shedding */
     uint64_t results_left_out;  /* optional results not sent, by shedding */
     uint64_t raw_left_out;      /* of stored: not forwarded, by shedding or for want of room */
+    uint64_t corrections;       /* readings too late for a window, forwarded; */
+    uint64_t corrections_left_out; /* and not: beyond their budget, or by shedding */
 };
 
 bool ledger_balances(const struct ledger *l);

@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS streams (store TEXT, stream TEXT, key TEXT, start_ms 
     revision INTEGER, value, PRIMARY KEY (store, stream, key, start_ms, end_ms, name));
 CREATE TABLE IF NOT EXISTS readings (store TEXT, batch INTEGER, place INTEGER, device TEXT, metric TEXT,
     event_time_ms INTEGER, value, PRIMARY KEY (store, batch, place));
+CREATE TABLE IF NOT EXISTS corrections (store TEXT, id TEXT, stream TEXT, key TEXT, device TEXT, metric TEXT,
+    start_ms INTEGER, end_ms INTEGER, windows INTEGER, time TEXT, value, PRIMARY KEY (store, id));
 CREATE TABLE IF NOT EXISTS others (store TEXT, lane TEXT, sequence INTEGER, payload TEXT,
     PRIMARY KEY (store, lane, sequence));
 CREATE TABLE IF NOT EXISTS arrived (store TEXT, lane TEXT, first INTEGER, last INTEGER,
@@ -42,6 +44,7 @@ STREAM = """INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (store, stream, key, start_ms, end_ms, name) DO UPDATE SET
     revision = excluded.revision, value = excluded.value WHERE excluded.revision > streams.revision"""
 READING = "INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+CORRECTION = "INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 OTHER = "INSERT INTO others VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
 
@@ -54,6 +57,11 @@ def take_event(db, text):
     if event["type"] == "dev.weir.alert.v1":
         db.execute(ALERT, (data["alert_id"], data["revision"], data["state"], data["device"], data["metric"],
                            data["rule"], data["severity"], event["time"], text.decode()))
+    elif event["type"] == "dev.weir.correction.v1":
+        window = data["window"]
+        db.execute(CORRECTION, (store, event["id"], data.get("stream"), json.dumps(data.get("key")), data["device"],
+                                data["metric"], window["start_ms"], window["end_ms"], window["count"], event["time"],
+                                data["value"]))
     else:  # a notice, or what a later Weir says: it has arrived, whatever it is
         db.execute(OTHER, (store, lane, sequence, text.decode()))
     return store, lane, sequence, sequence

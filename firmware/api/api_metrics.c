@@ -85,6 +85,10 @@ static void put_ledger(const struct gateway_view *v, struct prometheus *p)
           l->enrichment_left_out },
         { "weir_results_shed_total", "Results not sent, under pressure.", l->results_left_out },
         { "weir_raw_shed_total", "Readings not forwarded raw, under pressure.", l->raw_left_out },
+        { "weir_corrections_total", "Readings forwarded because they were too late.",
+          l->corrections },
+        { "weir_corrections_left_out_total", "Not forwarded, beyond their budget or by shedding.",
+          l->corrections_left_out },
     };
     const struct figure gauges[] = {
         { "weir_readings_pending", "Readings that wait for their commit.", v->pending },

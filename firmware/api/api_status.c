@@ -137,6 +137,8 @@ static void put_ledger(const struct gateway_view *v, struct json_writer *w)
     json_put_unsigned(w, "enrichment_left_out", l->enrichment_left_out);
     json_put_unsigned(w, "results_left_out", l->results_left_out);
     json_put_unsigned(w, "raw_left_out", l->raw_left_out);
+    json_put_unsigned(w, "corrections", l->corrections);
+    json_put_unsigned(w, "corrections_left_out", l->corrections_left_out);
     json_put_bool(w, "balanced", ledger_balances(l));
     json_object_end(w);
 }

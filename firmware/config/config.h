@@ -96,6 +96,7 @@ struct config_uplink {
     uint32_t backlog_share_percent; /* of sends, at least, for the lanes behind alerts */
     uint64_t bytes_per_second;  /* cap; 0: none */
     bool raw;                   /* forward raw readings too */
+    uint32_t corrections_per_minute; /* too late for their windows, forwarded; most */
 };
 
 struct config_http {            /* beside the socket */
@@ -231,6 +232,9 @@ static inline uint32_t config_connection_places(const struct config_source *sour
 {
     return source->connections_max + source->connections_max / 16 + 16;
 }
+
+/* Corrections that one reading may make: one for its own window, one for each stream. */
+uint32_t config_corrections_max(const struct config *config);
 
 static inline bool config_listens(const struct config *config)
 {

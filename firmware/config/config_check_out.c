@@ -158,14 +158,31 @@ static void check_loop(struct config_reader *r, const struct config_source *sour
     }
 }
 
+/* Corrections go nowhere without an uplink. */
+static void check_late(struct config_reader *r)
+{
+    const struct config *config = r->config;
+    const void *field = config->engine.late_out ? &config->engine.late_out : NULL;
+    for (uint32_t i = 0; field == NULL && i < config->stream_count; i++)
+        if (config->streams[i].late_out)
+            field = &config->streams[i].late_out;
+    if (field == NULL)
+        return;
+    struct config_fault *f = fault_at(r, field, "`late: side_output` without an `uplink`");
+    fault_why(f, "what is too late for its window is forwarded to the cloud, and there is none");
+    fault_fix(f, "add `uplink:`, or write `late: count`");
+}
+
 void config_check_uplink(struct config_reader *r)
 {
     const struct config *config = r->config;
     const struct config_uplink *up = &config->uplink;
     const struct config_broker *b = &up->broker;
     struct config_fault *f;
-    if (!up->given)
+    if (!up->given) {
+        check_late(r);
         return;
+    }
     config_check_broker(r, b);
     check_topics(r, up);
     if (!b->tls && b->host[0] != '\0' && !config_loopback(b->host)) {

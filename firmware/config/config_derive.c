@@ -237,6 +237,14 @@ static void derive_daily(struct config *config, uint64_t room)
     store->daily_age_max_ms = (int64_t)store->daily_max * 86400000;
 }
 
+uint32_t config_corrections_max(const struct config *config)
+{
+    uint32_t most = config->engine.late_out;
+    for (uint32_t i = 0; i < config->stream_count; i++)
+        most += config->streams[i].late_out;
+    return config->uplink.given ? most : 0;
+}
+
 static void derive_store(struct config *config)
 {
     struct store_config *store = &config->store;

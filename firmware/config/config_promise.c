@@ -234,7 +234,9 @@ void config_print_disk(const struct config *config, FILE *out)
                    s->outbox_bytes_max[LANE_RESULTS] / RESULT_BYTES / 1000000);
     disk_line(out, "results to send", s->outbox_bytes_max[LANE_RESULTS], text);
     disk_line(out, "raw to send", s->outbox_bytes_max[LANE_RAW],
-              config->uplink.raw ? "batches of raw readings" : "unused, uplink.raw is false");
+              config->uplink.raw                    ? "batches of raw readings"
+              : config_corrections_max(config) > 0 ? "corrections"
+                                                    : "unused, uplink.raw is false");
     (void)snprintf(text, sizeof text, "at most %u, and %s", s->letters_max,
                    duration(s->letters_age_max_ms).text);
     disk_line(out, "dead letters", s->letters_bytes_max, text);
@@ -292,6 +294,17 @@ static void print_day_offline(const struct config *config, FILE *out)
                   " revisions wait; past that superseded ones go first, "
                   "then cleared alerts, each with a gap event\n",
                   s->outbox_bytes_max[LANE_ALERTS] / ALERT_BYTES);
+}
+
+static void print_late(const struct config *config, FILE *out)
+{
+    if (config_corrections_max(config) == 0)
+        return;
+    (void)fprintf(out,
+                  "too late for a window, where `late: side_output` is set: of readings beyond "
+                  "%u a minute, and of all at shed level 2, the correction does not leave; they "
+                  "are stored, and counted\n",
+                  config->uplink.corrections_per_minute);
 }
 
 static void print_alerts(const struct config *config, FILE *out)
@@ -357,6 +370,7 @@ void config_print_losses(const struct config *config, FILE *out)
                   unacknowledged, qos0 ? duration(config->commit_max_age_ms).text : "");
     print_day_offline(config, out);
     print_overload(config, qos0, out);
+    print_late(config, out);
     (void)fprintf(
         out,
         "full disk: nothing acknowledged; the ballast of %s is given up, then acknowledgements "

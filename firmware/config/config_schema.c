@@ -235,6 +235,10 @@ const struct config_key config_keys[] = {
       .fallback = "10s", .doc = "Span of a tumbling window." },
     { SECTION_WINDOW, "lateness", KEY_DURATION, FIELD(config, engine.window.lateness_ms), 0,
       1 * DAYS, .fallback = "15s", .doc = "How long after it fired a window is still revised." },
+    { SECTION_WINDOW, "late", KEY_ENUM, FIELD(config, engine.late_out), .fallback = "count",
+      .choices = "count|side_output",
+      .doc = "A reading that is too late is counted; side_output: and forwarded, as a "
+             "correction record." },
     { SECTION_WINDOW, "out_of_orderness", KEY_DURATION, FIELD(config,
       engine.out_of_orderness_ms), 0, 1 * HOURS, .fallback = "2s",
       .doc = "How far the watermark stays behind the newest reading." },
@@ -450,6 +454,9 @@ const struct config_key config_keys[] = {
       .fallback = "20", .doc = "Least share of sends for what waits behind alerts." },
     { SECTION_UPLINK, "rate_max", KEY_BYTE_RATE, FIELD(config_uplink, bytes_per_second), 1 * KIB,
       1 * GIB, .zero_off = true, .fallback = "0", .doc = "Cap on what is sent; 0: none." },
+    { SECTION_UPLINK, "corrections_per_minute", KEY_INTEGER, FIELD(config_uplink,
+      corrections_per_minute), 1, 60000, .fallback = "600",
+      .doc = "Readings that are too late and forwarded (`late: side_output`); more are counted." },
     { SECTION_UPLINK, "raw", KEY_BOOLEAN, FIELD(config_uplink, raw), .fallback = "false",
       .doc = "Send raw readings too; else all that retention removes counts as unforwarded." },
 

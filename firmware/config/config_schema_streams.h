@@ -24,6 +24,10 @@
       .doc = "How far a key's watermark stays behind its newest reading." }, \
     { SECTION_STREAM, "lateness", KEY_DURATION, FIELD(stream_config, lateness_ms), 0, 30 * DAYS, \
       .fallback = "15s", .doc = "How long after it was told a window is still revised." }, \
+    { SECTION_STREAM, "late", KEY_ENUM, FIELD(stream_config, late_out), .fallback = "count", \
+      .choices = "count|side_output", \
+      .doc = "A reading too late for a window is counted; side_output: and forwarded, as a " \
+             "correction record." }, \
     { SECTION_STREAM, "idle", KEY_DURATION, FIELD(stream_config, idle_ms), 1 * SECONDS, 30 * DAYS, \
       .fallback = "30s", .doc = "Without a reading for so long a key's windows are told." }, \
     { SECTION_STREAM, "emit", KEY_ENUM, FIELD(stream_config, final_only), \

@@ -7,7 +7,7 @@
 #include "firmware/gateway/gateway_state.h"
 #include "pipeline/codec/result_body.h"
 
-static struct outbox_row *add_row(struct gateway *g, enum lane lane)
+struct outbox_row *fill_add_row(struct gateway *g, enum lane lane)
 {
     struct fill *f = g->filling;
     assert(f->batch.row_count < g->limits.rows_max);
@@ -22,7 +22,7 @@ static struct outbox_row *add_row(struct gateway *g, enum lane lane)
 }
 
 /* Payloads are laid one behind the other; rendering gets all that is left. */
-static void take_payload(struct gateway *g, struct outbox_row *row, struct text rendered)
+void fill_take_payload(struct gateway *g, struct outbox_row *row, struct text rendered)
 {
     struct fill *f = g->filling;
     assert(rendered.bytes > 0);
@@ -32,13 +32,13 @@ static void take_payload(struct gateway *g, struct outbox_row *row, struct text 
     assert(f->row_bytes_used <= g->limits.row_bytes_max);
 }
 
-static void *payload_room(struct gateway *g, size_t *bytes)
+void *fill_payload_room(struct gateway *g, size_t *bytes)
 {
     *bytes = g->limits.row_bytes_max - g->filling->row_bytes_used;
     return g->filling->row_bytes + g->filling->row_bytes_used;
 }
 
-static struct envelope envelope_of(const struct gateway *g)
+struct envelope fill_envelope(const struct gateway *g)
 {
     return (struct envelope){
         .gateway = text_of(g->config->gateway_name),
@@ -55,7 +55,7 @@ static void flush_results(struct gateway *g, struct results_builder *builder, en
     if (results_count(builder) == 0)
         return;
     struct fill *f = g->filling;
-    struct outbox_row *row = add_row(g, lane);
+    struct outbox_row *row = fill_add_row(g, lane);
     struct results_header header = {
         .store_id = { g->store_id[0], g->store_id[1] },
         .sequence = row->sequence,
@@ -64,10 +64,10 @@ static void flush_results(struct gateway *g, struct results_builder *builder, en
     };
     memcpy(header.config_digest, g->config->digest, sizeof header.config_digest);
     struct byte_writer w = { 0 };
-    w.at = payload_room(g, &w.bytes);
+    w.at = fill_payload_room(g, &w.bytes);
     results_finish(builder, &header, &w);
     assert(!w.failed);
-    take_payload(g, row, (struct text){ (const char *)w.at, (uint32_t)w.used });
+    fill_take_payload(g, row, (struct text){ (const char *)w.at, (uint32_t)w.used });
     results_builder_reset(builder);
 }
 
@@ -83,17 +83,17 @@ static void on_alert(void *ctx, const struct alert_event *event)
     bool enriched = g->shed.level < SHED_ENRICHMENT;
     if (!enriched)
         g->ledger.enrichment_left_out++;
-    struct envelope envelope = envelope_of(g);
-    struct outbox_row *row = add_row(g, LANE_ALERTS);
+    struct envelope envelope = fill_envelope(g);
+    struct outbox_row *row = fill_add_row(g, LANE_ALERTS);
     row->key = event->key;
     row->revision = event->alert->revision;
     row->cleared = event->transition == ALERT_CLEAR;
     size_t bytes;
-    void *to = payload_room(g, &bytes);
+    void *to = fill_payload_room(g, &bytes);
     const struct inventory_entry *device =
         enriched ? inventory_find(g->inventory, event->device) : NULL;
-    take_payload(g, row,
-                 envelope_alert(&envelope, row->sequence, event, device, enriched, to, bytes));
+    fill_take_payload(g, row,
+                      envelope_alert(&envelope, row->sequence, event, device, enriched, to, bytes));
 }
 
 static void on_result(void *ctx, const struct window_result *result)
@@ -171,6 +171,7 @@ struct engine_out fill_engine_out(struct gateway *g)
 {
     return (struct engine_out){ .ctx = g, .alert = on_alert, .result = on_result,
                                 .stream = on_stream, .late = on_late,
+                                .too_late = corrections_on_late,
                                 .maintenance = people_on_maintenance };
 }
 
@@ -179,13 +180,13 @@ void fill_notice(struct gateway *g, const char *kind, const struct notice *notic
     g->ports.log(g->ports.ctx, kind, notice->message);
     if (!g->config->uplink.given || !fill_has_step_room(g, g->filling))
         return;
-    struct envelope envelope = envelope_of(g);
-    struct outbox_row *row = add_row(g, LANE_ALERTS);
+    struct envelope envelope = fill_envelope(g);
+    struct outbox_row *row = fill_add_row(g, LANE_ALERTS);
     size_t bytes;
-    void *to = payload_room(g, &bytes);
-    take_payload(g, row,
-                 envelope_notice(&envelope, row->sequence, kind, notice, gateway_wall_ms(g), to,
-                                 bytes));
+    void *to = fill_payload_room(g, &bytes);
+    fill_take_payload(g, row,
+                      envelope_notice(&envelope, row->sequence, kind, notice, gateway_wall_ms(g),
+                                      to, bytes));
 }
 
 /* What was told once before, in the lane of results: a copy, at its place in it. It is no output of
@@ -193,14 +194,14 @@ void fill_notice(struct gateway *g, const char *kind, const struct notice *notic
 void fill_told_before(struct gateway *g, struct text payload)
 {
     size_t bytes;
-    void *to = payload_room(g, &bytes);
+    void *to = fill_payload_room(g, &bytes);
     assert(payload.bytes > 0 && payload.bytes <= bytes);
-    struct outbox_row *row = add_row(g, LANE_RESULTS);
+    struct outbox_row *row = fill_add_row(g, LANE_RESULTS);
     memcpy(to, payload.at, payload.bytes);
     int err = backfill_number(g, to, payload.bytes, row->sequence);
     assert(err == 0); /* it was looked at before */
     (void)err;
-    take_payload(g, row, (struct text){ to, payload.bytes });
+    fill_take_payload(g, row, (struct text){ to, payload.bytes });
 }
 
 /* --- limits and room -----------------------------------------------------------------------------
@@ -242,7 +243,7 @@ static size_t letter_bytes(const struct config *config)
 struct fill_limits fill_limits_of(const struct config *config)
 {
     uint32_t records = config->commit_max_readings + config->json.readings + FILL_RECORDS_SLACK;
-    uint32_t step = engine_out_max(&config->engine) + 4;
+    uint32_t step = engine_out_max(&config->engine) + 4 + config_corrections_max(config);
     uint32_t values = streams_values_max(&config->engine.streams);
     uint32_t streams = values > 0 ? values / FILL_STREAM_VALUES_LEAST + 2 : 0; /* messages */
     size_t message = message_bytes(&config->json);
@@ -470,7 +471,7 @@ void fill_seal(struct gateway *g)
     if (f->raw != NULL)
         flush_results(g, f->raw, LANE_RAW);
     struct batch *b = &f->batch;
-    f->envelope = envelope_of(g);
+    f->envelope = fill_envelope(g);
     b->envelope = &f->envelope;
     b->t_ms = g->t_ms;
     b->wall_ms = gateway_wall_ms(g);

@@ -62,7 +62,8 @@ struct gateway *gateway_init(const struct config *config, const struct gateway_p
     bool measuring = g == NULL;
     struct gateway *to = measuring ? &measured : g;
     struct parts p = parts_of(config);
-    *to = (struct gateway){ .config = config, .failing_since_mono_ms = INT64_MAX };
+    *to = (struct gateway){ .config = config, .failing_since_mono_ms = INT64_MAX,
+                            .corrections = { .t_ms = -60000 } }; /* a minute's may come at once */
     if (ports != NULL)
         to->ports = *ports;
     size_t engine_at = arena->used;

@@ -59,6 +59,7 @@ struct fill {
     /* it should not wait for company: an alert, a full source, no room */
     bool urgent;
     int64_t opened_ms; /* t of the first content */
+    uint32_t corrections;        /* in this block */
     uint64_t last[CONFIG_SOURCES_MAX]; /* number of a source's last whole message; 0: none */
     uint32_t source_messages[CONFIG_SOURCES_MAX];
 };
@@ -277,6 +278,10 @@ struct gateway {
     uint64_t tail_count;
     uint64_t source_connected;
     uint64_t source_untold; /* bit per source: the engine has yet to hear of its last change */
+    struct {
+        int64_t credit, t_ms;    /* a correction costs MINUTE_MS of it, and so many of them come
+                                    in a minute as uplink.corrections_per_minute says */
+    } corrections;
     int64_t drained_ms[CONFIG_SOURCES_MAX];
     uint64_t taken[CONFIG_SOURCES_MAX]; /* messages since the start */
     struct batch last_batch_out; /* out fields of the last commit */
@@ -313,6 +318,14 @@ void fill_notice(struct gateway *g, const char *kind, const struct notice *notic
 /* hands the filling batch over and turns to the other one */
 void fill_seal(struct gateway *g);
 struct engine_out fill_engine_out(struct gateway *g);
+/* A row, then its payload, rendered into the room there is for one: one after the other. */
+struct outbox_row *fill_add_row(struct gateway *g, enum lane lane);
+void *fill_payload_room(struct gateway *g, size_t *bytes);
+void fill_take_payload(struct gateway *g, struct outbox_row *row, struct text rendered);
+struct envelope fill_envelope(const struct gateway *g);
+
+/* gateway_corrections.c */
+void corrections_on_late(void *ctx, const struct stream_late *late);
 
 /* gateway_start.c */
 void start_tell_loss(struct gateway *g); /* once: what the start could not rebuild */

@@ -13,6 +13,7 @@
 enum {
     ENVELOPE_ALERT_BYTES_MAX = 8192,
     ENVELOPE_EVENT_BYTES_MAX = 2048,
+    ENVELOPE_CORRECTION_BYTES_MAX = ENVELOPE_ALERT_BYTES_MAX,
     /* With names at their longest and escaped byte by byte an alert with so many still fits. */
     ENVELOPE_RECENT_MAX = 24
 };
@@ -59,5 +60,19 @@ struct notice {
 };
 struct text envelope_notice(const struct envelope *e, uint64_t sequence, const char *kind,
                             const struct notice *notice, int64_t wall_ms, void *to, size_t bytes);
+
+/* A reading that came too late for windows that are closed, in the lane of raw readings. One that
+ * would need more than ENVELOPE_CORRECTION_BYTES_MAX is told without its further fields, or without
+ * its value too, and says so. */
+struct stream_late;
+struct correction {
+    const struct stream_late *late;
+    uint64_t block;      /* of the reading, and */
+    uint32_t number;     /* of the correction in it, from 1: together its identity */
+    const struct text *field_names; /* of the reading's source */
+    uint32_t field_count;
+};
+struct text envelope_correction(const struct envelope *e, uint64_t sequence,
+                                const struct correction *correction, void *to, size_t bytes);
 
 #endif

@@ -48,6 +48,7 @@ struct engine_config {
     uint32_t reorder_slots;
     int64_t reorder_ms;
     struct window_config window;
+    bool late_out;              /* what is too late for its window is told (engine_out.too_late) */
     int64_t out_of_orderness_ms;
     /* pipeline time without a reading after which a key's windows close */
     int64_t idle_ms;
@@ -84,8 +85,8 @@ enum maintenance_change {
     MAINTENANCE_EXPIRED  /* its time has come */
 };
 
-/* Where findings go, within the call that makes them. All pointers set, but for `maintenance`, or
- * the whole struct NULL. */
+/* Where findings go, within the call that makes them. All pointers set, but for `maintenance` and
+ * `too_late`, or the whole struct NULL. */
 struct engine_out {
     void *ctx;
     /* What is applied was judged before, perhaps by another configuration: as in a rebuild, what
@@ -97,6 +98,9 @@ struct engine_out {
     /* too late for its window: stored, counted */
     void (*late)(void *ctx, const struct record *record);
     void (*stream)(void *ctx, const struct stream_result *result);
+    /* for its own window, or those of a stream, where that was asked for (late_out): of a reading
+     * once for each of these */
+    void (*too_late)(void *ctx, const struct stream_late *late);
     void (*maintenance)(void *ctx, const struct maintenance *m, enum maintenance_change change);
 };
 

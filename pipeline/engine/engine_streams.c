@@ -174,7 +174,7 @@ static struct stream_moment moment_of(struct engine *e, int64_t reached_ms)
 
 static struct stream_out out_of(const struct engine_out *out)
 {
-    return (struct stream_out){ .ctx = out->ctx, .result = out->stream };
+    return (struct stream_out){ .ctx = out->ctx, .result = out->stream, .late = out->too_late };
 }
 
 void engine_feed_streams(struct engine *e, const struct record *record)

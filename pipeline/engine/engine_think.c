@@ -47,6 +47,24 @@ void engine_tell_window(struct engine *e, uint32_t series, const struct window *
     e->out->result(e->out->ctx, &result);
 }
 
+static void tell_late(struct engine *e, uint32_t series, const struct record *record)
+{
+    const struct window_config *c = &e->config->window;
+    if (e->out == NULL)
+        return;
+    e->out->late(e->out->ctx, record);
+    if (!e->config->late_out || e->out->too_late == NULL)
+        return;
+    int64_t start_ms = window_start(record->event_time_ms, c->size_ms);
+    int64_t needed_ms = e->series[series].watermark_ms - (start_ms + c->size_ms) + 1;
+    const struct stream_late late = {
+        .record = record, .start_ms = start_ms, .end_ms = start_ms + c->size_ms,
+        .slide_ms = c->size_ms, .windows = 1, .lateness_ms = c->lateness_ms,
+        .needed_ms = needed_ms > 0 ? needed_ms : 0,
+    };
+    e->out->too_late(e->out->ctx, &late);
+}
+
 static void push_window(struct engine *e, uint32_t series, const struct record *record)
 {
     struct series *s = &e->series[series];
@@ -55,8 +73,7 @@ static void push_window(struct engine *e, uint32_t series, const struct record *
                            record->event_time_ms, record->reading.value.number, e->block, &forced);
     if (err != 0) {
         e->counts.late++;
-        if (e->out != NULL)
-            e->out->late(e->out->ctx, record);
+        tell_late(e, series, record);
         return;
     }
     if (!forced.open)

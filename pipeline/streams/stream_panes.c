@@ -256,12 +256,31 @@ static void judge(struct streams *all, struct stream *s, struct entry *e, int64_
     stream_judge_reading(all, s, e, &result, all->merged);
 }
 
+/* Of the windows that the reading is in, those that are closed: the first ones, or all. */
+static void tell_late(struct streams *all, struct stream *s, struct entry *e, int64_t number)
+{
+    const struct stream_plan *plan = s->plan;
+    int64_t low = entry_panes(s, e)->low, slide = plan->slide_panes;
+    int64_t first = window_from(plan, number - plan->window_panes + 1);
+    int64_t last = number < low ? number : low - 1;
+    struct stream_late late = {
+        .start_ms = first * plan->pane_ms,
+        .end_ms = (first + plan->window_panes) * plan->pane_ms,
+        .slide_ms = slide * plan->pane_ms,
+        .windows = (uint32_t)((last - first) / slide + 1),
+    };
+    stream_tell_late(all, s, e, &late);
+}
+
 static void revise(struct streams *all, struct stream *s, struct entry *e, int64_t number)
 {
     const struct stream_plan *plan = s->plan;
     struct panes *p = entry_panes(s, e);
     int64_t window = window_from(plan, number - plan->window_panes + 1);
-    s->counts.late_partly += window < p->low;
+    if (window < p->low) {
+        s->counts.late_partly++;
+        tell_late(all, s, e, number);
+    }
     window = window > p->low ? window : p->low;
     for (; window <= number && window < p->fired; window += plan->slide_panes) {
         bool first = pane_at(plan, p, window)->revision == 0; /* it was empty when it closed */
@@ -286,6 +305,7 @@ static void panes_push(struct streams *all, struct stream *s, struct entry *e)
     stream_note_delay(s, needed_ms(all, s, e));
     if (number < p->low) {
         s->counts.late++;
+        tell_late(all, s, e, number);
         return;
     }
     if (number >= p->end)

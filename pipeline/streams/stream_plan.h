@@ -87,6 +87,7 @@ struct stream_config {
     int64_t ttl_ms;              /* pipeline time; a key without a reading so long is forgotten */
     enum stream_limit at_limit;
     bool final_only;             /* nothing before the lateness has passed, and no revisions */
+    bool late_out;               /* what is too late is told, and not only counted */
     int64_t early_ms;            /* pipeline time; open windows are told so often; 0: not */
     uint32_t derived_count;
     struct stream_derived_config derived[STREAM_DERIVED_MAX];

@@ -238,7 +238,9 @@ static void sessions_push(struct streams *all, struct stream *s, struct entry *e
             stream_add(all, plan, state_of(session));
     }
     if (session == NULL) {
+        struct stream_late late = { .start_ms = all->event_ms, .end_ms = own_end_ms, .windows = 1 };
         s->counts.late++;
+        stream_tell_late(all, s, e, &late);
         return;
     }
     session->changed = true;

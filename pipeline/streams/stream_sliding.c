@@ -323,12 +323,16 @@ static void sliding_push(struct streams *all, struct stream *s, struct entry *e)
     struct sliding *w = entry_sliding(s, e);
     int64_t end_ms = end_of(plan, all->event_ms);
     uint32_t at = place_of(plan, w, all->event_ms);
+    struct stream_late late = { .start_ms = end_ms - plan->pane_ms, .end_ms = end_ms,
+                                .windows = 1 };
+    bool is_late_for_all = is_late(plan, w, at, end_ms, all->event_ms);
     stream_note_delay(s, e->watermark_ms - end_ms + 1);
-    if (is_late(plan, w, at, end_ms, all->event_ms)) {
-        s->counts.late++;
+    s->counts.late += is_late_for_all;
+    s->counts.late_partly += !is_late_for_all && end_ms <= w->closed_ms;
+    if (is_late_for_all || end_ms <= w->closed_ms)
+        stream_tell_late(all, s, e, &late);
+    if (is_late_for_all)
         return;
-    }
-    s->counts.late_partly += end_ms <= w->closed_ms;
     insert(all, plan, w, at);
     revise(all, s, e, at);
     if (plan->judges_readings)

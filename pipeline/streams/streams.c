@@ -161,6 +161,20 @@ void stream_note_delay(struct stream *s, int64_t needed_ms)
     s->counts.delays[i]++;
 }
 
+void stream_tell_late(struct streams *all, const struct stream *s, struct entry *e,
+                      struct stream_late *late)
+{
+    if (!s->plan->config->late_out || all->out == NULL || all->out->late == NULL)
+        return;
+    int64_t needed_ms = e->watermark_ms - late->end_ms + 1;
+    late->plan = s->plan;
+    late->key = (struct text){ (const char *)entry_key(e), e->key_bytes };
+    late->record = all->record;
+    late->lateness_ms = s->plan->config->lateness_ms;
+    late->needed_ms = needed_ms > 0 ? needed_ms : 0;
+    all->out->late(all->out->ctx, late);
+}
+
 /* --- keys --- */
 
 static void look_at(struct streams *s, int64_t t_ms)
@@ -263,10 +277,12 @@ void streams_take(struct streams *s, const struct record *record,
     if (s->set->count == 0)
         return;
     begin(s, moment, out);
+    s->record = record;
     s->event_ms = record->event_time_ms;
     read_fields(s, record);
     for (uint32_t i = 0; i < s->set->count; i++)
         take(s, &s->streams[i]);
+    s->record = NULL;
     s->out = NULL;
 }
 

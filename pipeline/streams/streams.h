@@ -82,9 +82,26 @@ struct stream_result {
     uint64_t first_block, last_block;
 };
 
+/* A reading that came too late for windows that are closed: for `windows` of them, the first from
+ * start_ms to end_ms, each slide_ms behind the one before. Of a session: the least that it would
+ * have been; of the last n readings: the one that it would have ended. Slices live until the call
+ * that was given it returns. */
+struct stream_late {
+    const struct stream_plan *plan; /* NULL: the windows of the reading's own series */
+    struct text key;             /* packed, as a result's; empty without a plan */
+    const struct record *record;
+    int64_t start_ms, end_ms, slide_ms;
+    uint32_t windows;
+    int64_t lateness_ms;         /* that was allowed */
+    int64_t needed_ms;           /* and that would have been enough; less than what was allowed:
+                                    the windows were closed for want of room */
+};
+
 struct stream_out { /* NULL: a rebuild */
     void *ctx;
     void (*result)(void *ctx, const struct stream_result *result);
+    /* of a stream with late_out, before the results of the same reading; NULL: nobody asks */
+    void (*late)(void *ctx, const struct stream_late *late);
 };
 
 /* How much lateness a reading needed to be in all of its windows: at most the i-th of these; the

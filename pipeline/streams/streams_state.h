@@ -130,6 +130,7 @@ struct streams {
     const struct stream_out *out;
     bool forced;                 /* windows are told for want of room */
     struct stream_moment moment;
+    const struct record *record; /* its reading; NULL: a timer's call */
     int64_t event_ms;
     struct datum *fields;        /* [STREAM_FIELDS_MAX]: its reading's */
     struct datum *result;        /* [STREAM_SLOTS]: the one that is judged */
@@ -175,6 +176,9 @@ static inline struct sessions *entry_sessions(const struct stream *s, struct ent
 void stream_add(struct streams *all, const struct stream_plan *plan, uint8_t *state);
 /* The present reading needs this lateness to be in all its windows. */
 void stream_note_delay(struct stream *s, int64_t needed_ms);
+/* The present reading is too late for these windows; whose and how late is filled in here. */
+void stream_tell_late(struct streams *all, const struct stream *s, struct entry *e,
+                      struct stream_late *late);
 
 /* stream_sliding.c: where a kept reading's arguments stand, and its size. */
 void stream_sliding_lay_out(struct stream_plan *plan);

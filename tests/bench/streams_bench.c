@@ -91,7 +91,7 @@ static double now_ns(void)
 
 static void run(struct stage *g, int round)
 {
-    const struct stream_out out = { g, on_result };
+    const struct stream_out out = { .ctx = g, .result = on_result };
     struct record record = { .kind = RECORD_READING };
     record.reading.metric = text_of("temperature");
     record.reading.unit = text_of("Cel");

@@ -23,8 +23,9 @@ STORE = "0123456789abcdeffedcba9876543210"
 # Each published vector with its lane; batches are published as they are before compression.
 VECTORS = [("alert-raised.json", "alerts"), ("alert-updated.json", "alerts"), ("alert-cleared.json", "alerts"),
            ("alert-unenriched.json", "alerts"), ("notice.json", "alerts"), ("alert-device.json", "alerts"),
-           ("windows.wr", "results"), ("gap.json", "results"), ("streams.wr", "results"), ("readings.wr", "raw")]
-TABLES = ["alerts", "results", "readings", "others", "streams"]
+           ("windows.wr", "results"), ("gap.json", "results"), ("streams.wr", "results"), ("readings.wr", "raw"),
+           ("correction.json", "raw")]
+TABLES = ["alerts", "results", "readings", "others", "streams", "corrections"]
 
 
 def vector(name):
@@ -75,12 +76,14 @@ def vectors_in_any_order(place):
     alerts = {alert_id: (revision, state) for alert_id, revision, state, *_ in first["alerts"]}
     assert alerts == {"01J8Q4W3ZK5T8N2V6R0B7D1F9H": (3, "cleared"), "01J8Q4W3ZK5T8N2V6R0B7D1F9J": (1, "raised"),
                       "01J8Q4W3ZK5T8N2V6R0B7D1F9K": (1, "raised")}, alerts
-    assert [len(first[table]) for table in TABLES] == [3, 2, 3, 1, 5]
+    assert [len(first[table]) for table in TABLES] == [3, 2, 3, 1, 5, 1]
     north = {row[5]: row[7] for row in first["streams"] if row[2] == '["north", 3.0]'}
     assert north == {"count": 4, "mean": 1.1, "top": None}, first["streams"]
     assert ("0123456789abcdeffedcba9876543210", "pump7", "temp", 1790000000000, 1790000010000, 0, 3, 21.5, 21.0,
             22.0) in first["results"]
     assert [row[-1] for row in first["readings"]] == [21.5, 1, "idle"], first["readings"]
+    assert first["corrections"] == [(STORE, "correction.43.1", "spend", '{"country": "DE", "first": true}', "shop3", "order",
+                                     1789999200000, 1790000100000, 30, "2026-09-21T14:12:10.000Z", 30.5)], first["corrections"]
 
 
 # --- a real run ---
@@ -101,6 +104,8 @@ streams:
   - {{name: good, key: [quality, metric], where: "value > 3", window: {{type: hopping, size: 2s, slide: 500ms}},
      lateness: 5s, out_of_orderness: 5s, idle: 1s, keys: 20,
      aggregates: [count, sum(value) as sum, "top(device, 3) as busy", last(quality)]}}
+  - {{name: modes, key: [device, value], where: "metric == 'mode'", window: {{size: 1s}}, lateness: 5s, out_of_orderness: 500ms,
+     idle: 1s, aggregates: [count], late: side_output}}
 commit: {{max_age: 100ms}}
 window: {{size: 1s, lateness: 5s, out_of_orderness: 500ms, idle: 1s, slots: 9}}
 usual: {{all: false}}
@@ -156,6 +161,15 @@ def publish(place, port, rounds, first):
                                  {**base, "m": "mode", "v": f"mode {n % 4}"}]) + "\n"
         subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", f"t/dev-{device}", "-l"],
                        input=lines.encode(), check=True, timeout=60)
+
+
+def publish_late(port):
+    """Of a device's modes, which only one stream takes: three that it counts, then five of two minutes before."""
+    now = int(time.time() * 1000)
+    times = [now - 2000, now - 1000, now] + [now - 120000 + 100 * n for n in range(5)]
+    lines = "".join(json.dumps([{"t": t, "n": n, "m": "mode", "v": "late", "q": n}]) + "\n" for n, t in enumerate(times, 1))
+    subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", "t/dev-0b", "-l"], input=lines.encode(), check=True,
+                   timeout=60)
 
 
 def everything_covered(status):
@@ -259,6 +273,20 @@ def check_kept(place, db):
                                             "/api/latest?stream=all&after=12g4")] == [400, 404, 400, 400, 400, 400]
 
 
+def check_corrections(place, status, db):
+    """What was too late for a stream is in no window of it, and has come as corrections instead, each once."""
+    late = [r for r in place.readings() if r["device"] == "dev-0b"]
+    windows = [row for row in db["streams"] if row[1] == "modes" and json.loads(row[2])[0] == "dev-0b"]
+    assert len(late) == 8 and sum(row[7] for row in windows) == 3, (len(late), windows)
+    got = sorted((json.loads(key), device, start_ms, end_ms, count, time_, value)
+                 for _, _, stream, key, device, _, start_ms, end_ms, count, time_, value in db["corrections"] if stream == "modes")
+    want = [({"device": "dev-0b", "value": "late"}, "dev-0b", r["event_time_ms"] // 1000 * 1000,
+             r["event_time_ms"] // 1000 * 1000 + 1000, 1, r["event_time"], "late") for r in late[3:]]
+    assert [row[1:] for row in got] == [row[1:] for row in want] and all(row[0] == want[0][0] for row in got), (got, want)
+    assert status["ledger"]["corrections"] == len(db["corrections"]) == 5, status["ledger"]
+    assert "weir_corrections_total 5" in place.get("/metrics")[1]
+
+
 def check_rules(place, db):
     """Each window that a rule is true of had an alert, and others had none; what was derived is what it is derived of."""
     kept = [json.loads(line) for line in place.weir("streams", "results", "all", "--json").splitlines()]
@@ -305,6 +333,7 @@ def a_real_run(place):
             place.start_gateway()
             place.stop("cloud", 9)
             place.start_broker("cloud")
+    publish_late(plant)
     time.sleep(2)  # idle: the last windows close
     status = place.wait_status("everything covered", everything_covered, 60)
     receiver.kill()
@@ -315,6 +344,7 @@ def a_real_run(place):
     check_streams_command(place, want)
     check_kept(place, db)
     check_rules(place, db)
+    check_corrections(place, status, db)
     alerts = {row[0]: row[1] for row in db["alerts"] if row[2] == "raised"}
     ours = {a["id"]: a["revision"] for a in map(json.loads, place.weir("alerts", "--json").splitlines())}
     assert alerts == ours, (alerts, ours)

@@ -76,7 +76,7 @@ static struct streams *again(struct streams *s)
 
 static int64_t pass(struct streams *s, int64_t t_ms)
 {
-    const struct stream_out out = { NULL, on_result };
+    const struct stream_out out = { .result = on_result };
     for (int64_t due; (due = streams_deadline(s, t_ms)) <= t_ms;) {
         struct stream_moment moment = { .t_ms = due };
         streams_fire(s, &moment, &out);
@@ -116,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     static int64_t times[KEYS][READINGS];
     size_t counts[KEYS] = { 0 };
-    const struct stream_out out = { NULL, on_result };
+    const struct stream_out out = { .result = on_result };
     struct stream_fault fault;
     if (bytes < 4)
         return 0;

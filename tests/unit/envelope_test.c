@@ -1,11 +1,12 @@
 /* Goal: what goes upstream is one line of JSON that says what the alert says, the same for the same arguments, within its
  * bound. Method: vectors in tests/vectors, made anew and compared (tests/e2e/schemas_test.py holds them against the
  * schemas); names and numbers at their worst for the bound; every shorter buffer gives an empty slice.
- * Links: pipeline/alerts/severity.c pipeline/codec/envelope.c pipeline/codec/envelope_alert.c pipeline/codec/json_writer.c pipeline/timestamp.c pipeline/bytes.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/statistics.c */
+ * Links: pipeline/alerts/severity.c pipeline/codec/envelope.c pipeline/codec/envelope_alert.c pipeline/codec/envelope_correction.c pipeline/codec/json_writer.c pipeline/timestamp.c pipeline/bytes.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/statistics.c */
 #include "pipeline/codec/envelope.h"
 
 #include <float.h>
 
+#include "pipeline/streams/streams.h"
 #include "tests/lib/check.h"
 #include "tests/lib/vectors.h"
 
@@ -245,6 +246,107 @@ static void the_worst_alert_fits(void **state)
     }
 }
 
+/* --- corrections --- */
+
+enum { PACKED = 16 * 1024 };
+
+static void pack(struct byte_writer *w, uint8_t place, struct text text)
+{
+    put_u8(w, place);
+    put_u8(w, VALUE_TEXT);
+    put_text(w, text);
+}
+
+static void pack_number(struct byte_writer *w, uint8_t place, enum value_type type, double number)
+{
+    put_u8(w, place);
+    put_u8(w, (uint8_t)type);
+    put_f64(w, number);
+}
+
+static const struct stream_config spend = { .name = "spend", .key_count = 2, .key = { { "country" }, { "first" } } };
+static const struct stream_plan spend_plan = { .config = &spend, .key_count = 2 };
+
+static struct record late_example(void)
+{
+    return (struct record){
+        .kind = RECORD_READING, .t_ms = 1100000, .event_time_ms = 1790000000000 - 70000,
+        .reading = { .device = text_of("shop3"), .metric = text_of("order"), .unit = text_of("EUR"),
+                     .value = { VALUE_NUMBER, 30.5, { 0 } }, .has_sequence = true, .sequence = 77, .index = 2 },
+    };
+}
+
+static void a_correction_is_the_vector(void **state)
+{
+    (void)state;
+    uint8_t key_bytes[64], extra_bytes[64];
+    char room[ENVELOPE_CORRECTION_BYTES_MAX + 1];
+    struct byte_writer key = { key_bytes, sizeof key_bytes, 0, false }, extra = { extra_bytes, sizeof extra_bytes, 0, false };
+    pack(&key, 0, text_of("DE"));
+    pack_number(&key, 1, VALUE_BOOLEAN, 1);
+    pack(&extra, 0, text_of("DE"));
+    pack_number(&extra, 1, VALUE_BOOLEAN, 1);
+    pack_number(&extra, 2, VALUE_NUMBER, 4);
+    const struct text names[] = { text_of("country"), text_of("first"), text_of("items") };
+    struct envelope e = envelope_example();
+    struct record record = late_example();
+    record.reading.extra = (struct text){ (const char *)extra_bytes, (uint32_t)extra.used };
+    struct stream_late late = {
+        .plan = &spend_plan, .key = { (const char *)key_bytes, (uint32_t)key.used }, .record = &record,
+        .start_ms = 1789999200000, .end_ms = 1790000100000, .slide_ms = 30000, .windows = 30, .lateness_ms = 120000,
+        .needed_ms = 180001,
+    };
+    const struct correction correction = { &late, 43, 1, names, 3 };
+    struct text text = envelope_correction(&e, 8, &correction, room, sizeof room);
+    assert_in_range(text.bytes, 1, ENVELOPE_CORRECTION_BYTES_MAX);
+    vector_check("tests/vectors/correction.json", text.at, text.bytes);
+    late = (struct stream_late){ .record = &record, .start_ms = 10, .end_ms = 20, .windows = 1, .slide_ms = 10 };
+    text = envelope_correction(&e, 8, &correction, room, sizeof room);
+    room[text.bytes] = 0; /* of a series: neither stream, key nor slide */
+    assert_non_null(strstr(room, "\"kind\":\"series\",\"window\":"));
+    assert_non_null(strstr(room, "\"count\":1},"));
+    assert_non_null(strstr(room, "\"fields\":{\"country\":\"DE\",\"first\":true,\"items\":4}"));
+}
+
+/* What is too long goes without its fields, or without its value; it is never cut, and never too long. */
+static void a_long_correction_says_what_it_leaves_out(void **state)
+{
+    (void)state;
+    static char long_text[READING_TEXT_BYTES_MAX], name[READING_NAME_BYTES_MAX + 1], key_text[STREAM_KEY_BYTES_MAX - 4];
+    static uint8_t extra_bytes[PACKED], key_bytes[STREAM_KEY_BYTES_MAX];
+    static char room[2 * ENVELOPE_CORRECTION_BYTES_MAX];
+    memset(long_text, 'x', sizeof long_text);
+    memset(name, 1, READING_NAME_BYTES_MAX); /* six bytes each when escaped */
+    memset(key_text, 1, sizeof key_text);
+    struct byte_writer extra = { extra_bytes, sizeof extra_bytes, 0, false }, key = { key_bytes, sizeof key_bytes, 0, false };
+    struct text names[READING_FIELDS_MAX];
+    for (uint8_t i = 0; i < READING_FIELDS_MAX; i++) {
+        pack(&extra, i, (struct text){ long_text, sizeof long_text });
+        names[i] = text_of("f");
+    }
+    pack(&key, 0, (struct text){ key_text, sizeof key_text });
+    struct envelope e = envelope_example();
+    struct record record = late_example();
+    record.reading.extra = (struct text){ (const char *)extra_bytes, (uint32_t)extra.used };
+    struct stream_late late = { .plan = &spend_plan, .record = &record, .end_ms = 1, .windows = 1,
+                                .key = { (const char *)key_bytes, (uint32_t)key.used } };
+    const struct correction correction = { &late, UINT64_MAX, UINT32_MAX, names, READING_FIELDS_MAX };
+    struct text text = envelope_correction(&e, 1, &correction, room, sizeof room);
+    room[text.bytes] = 0;
+    assert_in_range(text.bytes, 1, ENVELOPE_CORRECTION_BYTES_MAX);
+    assert_non_null(strstr(room, "\"value\":30.5,"));
+    assert_non_null(strstr(room, "\"left_out\":\"fields\""));
+    memset(long_text, 1, sizeof long_text);
+    e.gateway = record.reading.device = record.reading.metric = record.reading.unit = text_of(name);
+    record.reading.value = (struct value){ VALUE_TEXT, 0, { long_text, sizeof long_text } };
+    text = envelope_correction(&e, UINT64_MAX, &correction, room, sizeof room);
+    room[text.bytes] = 0;
+    printf("# the worst correction takes %u bytes\n", text.bytes);
+    assert_in_range(text.bytes, 1, ENVELOPE_CORRECTION_BYTES_MAX);
+    assert_non_null(strstr(room, "\"value\":null,"));
+    assert_non_null(strstr(room, "\"left_out\":\"value\""));
+}
+
 static void lanes_have_their_names(void **state)
 {
     (void)state;
@@ -262,6 +364,8 @@ int main(void)
         cmocka_unit_test(a_gap_and_a_notice_are_the_vectors),
         cmocka_unit_test(the_state_is_told_as_it_is),
         cmocka_unit_test(the_worst_alert_fits),
+        cmocka_unit_test(a_correction_is_the_vector),
+        cmocka_unit_test(a_long_correction_says_what_it_leaves_out),
         cmocka_unit_test(lanes_have_their_names),
     };
     return cmocka_run_group_tests_name("envelope", tests, NULL, NULL);

@@ -56,6 +56,9 @@ static struct ledger any_ledger(uint64_t *chance)
     l.late = any_count(chance);
     l.enrichment_left_out = any_count(chance);
     l.results_left_out = any_count(chance);
+    l.raw_left_out = any_count(chance);
+    l.corrections = any_count(chance);
+    l.corrections_left_out = any_count(chance);
     return l;
 }
 
@@ -85,15 +88,20 @@ static void a_newer_form_is_refused_and_an_older_one_read(void **state)
 {
     (void)state;
     static const uint8_t older[] = { 1, 9, 0, 4, 0, 2, 0, 5, 0, 4, 0, 0, 0, 0, 0 };
-    static const uint8_t newer_version[] = { 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+    static const uint8_t newer_version[] = { 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
     static const uint8_t more_removals[600] = { 1, 0, 0, 0, 0, 0, 0, 0, REMOVALS + 1, 0, 0, 0, 0, 9 };
     static uint8_t more_reasons[600] = { 1, 9, 0, 4, 0, REJECT_REASON_END + 2 };
+    static const uint8_t without_corrections[] = { 2, 9, 0, 4, 0, 2, 0, 5, 0, 4, 0, 0, 0, 0, 0, 7 };
     struct ledger l;
     struct byte_reader r = { .at = older, .bytes = sizeof older };
     ledger_load(&l, &r);
     assert_false(r.failed);
     assert_true(ledger_balances(&l));
     assert_int_equal(l.rejected[1], 5);
+    r = (struct byte_reader){ .at = without_corrections, .bytes = sizeof without_corrections };
+    ledger_load(&l, &r);
+    assert_false(r.failed);
+    assert_true(l.raw_left_out == 7 && l.corrections == 0 && l.corrections_left_out == 0);
     struct byte_reader version = { .at = newer_version, .bytes = sizeof newer_version };
     ledger_load(&l, &version);
     assert_true(version.failed);

@@ -183,6 +183,7 @@ static const struct vector vectors[] = {
     { "tests/vectors/gap.json", "results", CLOUD_GAP, 12 },
     { "tests/vectors/streams.wr", "results", CLOUD_RESULTS, 13 },
     { "tests/vectors/readings.wr", "raw", CLOUD_READINGS, 7 },
+    { "tests/vectors/correction.json", "raw", CLOUD_CORRECTION, 8 },
 };
 
 enum { VECTORS = sizeof vectors / sizeof vectors[0] };

@@ -47,7 +47,7 @@ static struct day live(const struct stream_config *config)
     struct stream_fault fault = { 0 };
     struct day day = { .keys = { 0 } };
     uint64_t told = 0, chance = 3;
-    const struct stream_out out = { &told, on_result };
+    const struct stream_out out = { .ctx = &told, .result = on_result };
     stream_fields_begin(&fields);
     if (stream_compile(&plan, config, &fields, &fault) != 0)
         fail_msg("%s", fault.why);

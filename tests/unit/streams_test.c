@@ -114,7 +114,7 @@ static void set_stage(struct stage *g, const struct stream_config *config)
     if (err != 0)
         fail_msg("%s", fault.why);
     g->set = (struct stream_set){ 1, &g->plan };
-    g->out = (struct stream_out){ &g->telling, on_result };
+    g->out = (struct stream_out){ .ctx = &g->telling, .result = on_result };
     make_streams(g);
 }
 
@@ -543,7 +543,7 @@ static void texts_are_told_and_kept(void **state)
         strcpy(c.derived[i].of, i == 0 ? "now != first" : "default(most, device)");
     }
     set_stage(&g, &c);
-    g.out = (struct stream_out){ &told, on_text };
+    g.out = (struct stream_out){ .ctx = &told, .result = on_text };
     take_text(&g, "run", 1000);
     take_text(&g, "idle", 3000);
     take_text(&g, "run", 2000);
@@ -1597,7 +1597,7 @@ static void load_spoilt(struct stage *g, const uint8_t *bytes, size_t count)
         uint32_t reset = 0;
         make_streams(g);
         streams_load(g->streams, &r, &reset);
-        g->out = (struct stream_out){ NULL, NULL };
+        g->out = (struct stream_out){ .ctx = NULL };
         for (int n = 0; n < 20 && !r.failed; n++) {
             struct record record = { .kind = RECORD_READING, .event_time_ms = 50000 + 997 * n };
             char name[3] = { 'k', (char)('0' + n % 5), '\0' };
@@ -1607,7 +1607,7 @@ static void load_spoilt(struct stage *g, const uint8_t *bytes, size_t count)
             streams_take(g->streams, &record, &moment, NULL);
         }
     }
-    g->out = (struct stream_out){ &g->telling, on_result };
+    g->out = (struct stream_out){ .ctx = &g->telling, .result = on_result };
     free(bad);
 }
 
