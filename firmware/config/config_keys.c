@@ -54,6 +54,8 @@ const struct config_section_doc config_sections[SECTIONS] = {
                          "starts empty." },
     [SECTION_STREAM_KEY] = { "streams[].key[]", sizeof(struct stream_name),
                              "The fields of a stream's key." },
+    [SECTION_STREAM_INPUT] = { "streams[].inputs[]", sizeof(struct stream_name),
+                               "The sources that feed a stream." },
     [SECTION_STREAM_WINDOW] = { "streams[].window", sizeof(struct stream_config),
                                 "A stream's windows." },
     [SECTION_STREAM_AGGREGATE] = { "streams[].aggregates[]", sizeof(struct stream_aggregate_text),

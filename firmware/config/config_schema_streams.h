@@ -12,6 +12,11 @@
       .child = SECTION_STREAM_KEY, .count = offsetof(struct stream_config, key_count), \
       .items_max = STREAM_KEY_FIELDS_MAX, .scalar = "field", \
       .doc = "Fields by whose values readings are kept apart, such as [device, metric]." }, \
+    { SECTION_STREAM, "inputs", KEY_LIST, FIELD(stream_config, inputs), \
+      .child = SECTION_STREAM_INPUT, .count = offsetof(struct stream_config, input_count), \
+      .items_max = STREAM_SOURCES_MAX, .scalar = "source", \
+      .doc = "Names of the sources whose readings it takes; of each key the slowest of them that " \
+             "is not idle moves its windows. Not given: all." }, \
     { SECTION_STREAM, "window", KEY_MAP, FIELD(stream_config, name), \
       .child = SECTION_STREAM_WINDOW, .doc = "What is put together." }, \
     { SECTION_STREAM, "aggregates", KEY_LIST, FIELD(stream_config, aggregates), \
@@ -55,6 +60,8 @@
       .doc = "A key too many is refused, or the one longest without a reading gives way." }, \
     { SECTION_STREAM_KEY, "field", KEY_TEXT, FIELD(stream_name, name), .required = true, \
       .doc = "device, metric, unit, value, time, sequence, source, or a further field." }, \
+    { SECTION_STREAM_INPUT, "source", KEY_NAME, FIELD(stream_name, name), .required = true, \
+      .doc = "A source's name." }, \
     { SECTION_STREAM_WINDOW, "type", KEY_ENUM, FIELD(stream_config, window), \
       .fallback = "tumbling", .choices = "tumbling|hopping|session|sliding", \
       .doc = "tumbling: one behind another; hopping: one begins every `slide`; session: until " \

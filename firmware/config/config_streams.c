@@ -164,6 +164,10 @@ void config_print_streams(const struct config *config, FILE *out)
                       plan->config->keys_max,
                       (double)bytes * plan->config->keys_max / 1024, plan->steps_max,
                       plan->results_max);
+        if (plan->watched_inputs > 0)
+            (void)fprintf(out, "%s: %u sources feed it, and %" PRIu64 " of the bytes of a key are "
+                               "their watermarks; the slowest that is not idle moves its windows\n",
+                          plan->config->name, plan->watched_inputs, stream_inputs_bytes(plan));
         if (plan->config->window == STREAM_SLIDING)
             print_sliding(plan, out);
     }

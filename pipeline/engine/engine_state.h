@@ -20,7 +20,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 22,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 23,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */

@@ -68,7 +68,8 @@ void stream_keys_init(struct stream *s, const struct stream_plan *plan, struct a
         slots *= 2;
     *s = (struct stream){ .plan = plan, .table_mask = slots - 1, .vacant = STREAM_NONE };
     s->memories_at = align(sizeof(struct entry) + plan->config->key_bytes);
-    s->panes_at = align(s->memories_at + plan->memory_bytes);
+    s->inputs_at = align(s->memories_at + plan->memory_bytes);
+    s->panes_at = align(s->inputs_at + plan->watched_inputs * sizeof(struct input));
     s->entry_bytes = s->panes_at + windows_of(plan)->bytes(plan);
     s->entries = arena_take(arena, keys, s->entry_bytes);
     s->table = arena_take(arena, slots, sizeof *s->table);
@@ -233,6 +234,7 @@ uint32_t stream_entry_make(const struct streams *all, struct stream *s,
     struct entry *e = entry_at(s, index);
     *e = (struct entry){ .early_ms = INT64_MAX, .early_from = INT64_MAX };
     memset(entry_memories(s, e), 0, s->plan->memory_bytes);
+    stream_inputs_begin(s, e);
     windows_of(s->plan)->begin(s, e);
     e->watermark_ms = INT64_MIN;
     e->hash = hash_of(all, key);

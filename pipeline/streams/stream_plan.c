@@ -101,6 +101,32 @@ static int compile_key(struct stream_plan *plan, struct stream_fault *fault)
     return 0;
 }
 
+/* A source that is named is one; where none is, all are. */
+static int compile_inputs(struct stream_plan *plan, struct stream_fault *fault)
+{
+    const struct stream_config *c = plan->config;
+    const struct stream_fields *fields = plan->fields;
+    uint32_t named = 0, count = 0;
+    for (uint32_t i = 0; i < fields->source_count; i++) {
+        bool is = c->input_count == 0;
+        for (uint32_t k = 0; k < c->input_count; k++)
+            is = is || text_equal(fields->sources[i], text_of(c->inputs[k].name));
+        plan->inputs[i] = is ? (uint8_t)count : UINT8_MAX;
+        count += is;
+    }
+    plan->watched_inputs = count > 1 ? count : 0;
+    for (; named < c->input_count; named++) {
+        uint32_t i = 0;
+        while (i < fields->source_count &&
+               !text_equal(fields->sources[i], text_of(c->inputs[named].name)))
+            i++;
+        if (i == fields->source_count)
+            return refuse(fault, c->inputs[named].name, "no source is called `%s`",
+                          c->inputs[named].name);
+    }
+    return 0;
+}
+
 static int compile_aggregates(struct stream_plan *plan, struct stream_fault *fault)
 {
     static const struct stream_aggregate_text usual[] = { { "count" }, { "sum" }, { "mean" },
@@ -220,7 +246,8 @@ static int compile_windows(struct stream_plan *plan, struct stream_fault *fault)
 static uint32_t entry_save_bytes(const struct stream_plan *plan)
 {
     uint32_t memories = plan->memory_count * (plan->judges_readings ? 2 : 1);
-    return ENTRY_SAVE_BYTES + plan->config->key_bytes + memories * MEMORY_SAVE_BYTES;
+    return ENTRY_SAVE_BYTES + plan->config->key_bytes + memories * MEMORY_SAVE_BYTES +
+           plan->watched_inputs * INPUT_SAVE_BYTES;
 }
 
 /* A reading may take back two sessions and tell them as one, with one pushed out for want of room;
@@ -323,6 +350,8 @@ static uint64_t digest_of(const struct stream_plan *plan)
     add_text(&h, c->where);
     for (uint32_t i = 0; i < c->key_count; i++)
         add_text(&h, c->key[i].name);
+    for (uint32_t i = 0; i < c->input_count; i++)
+        add_text(&h, c->inputs[i].name);
     for (uint32_t i = 0; i < c->aggregate_count; i++)
         add_text(&h, c->aggregates[i].text);
     for (uint32_t i = 0; i < c->derived_count; i++) {
@@ -344,6 +373,8 @@ int stream_compile(struct stream_plan *plan, const struct stream_config *config,
     int err = compile_where(plan, fault);
     if (err == 0)
         err = compile_key(plan, fault);
+    if (err == 0)
+        err = compile_inputs(plan, fault);
     if (err == 0)
         err = compile_aggregates(plan, fault);
     if (err == 0)

@@ -66,6 +66,8 @@ struct stream_config {
     char where[EXPRESSION_BYTES_MAX + 1]; /* empty: every reading */
     uint32_t key_count;
     struct stream_name key[STREAM_KEY_FIELDS_MAX];
+    uint32_t input_count;        /* sources that feed it; 0: all */
+    struct stream_name inputs[STREAM_SOURCES_MAX];
     int64_t out_of_orderness_ms;
     int64_t lateness_ms;
     int64_t idle_ms;             /* pipeline time */
@@ -181,6 +183,8 @@ struct stream_plan {
     uint32_t rule_count;
     bool judges_readings;        /* a rule is on: reading */
     int64_t early_ms;            /* the configuration's */
+    uint32_t watched_inputs;     /* sources that feed it, where there are several; else 0 */
+    uint8_t inputs[STREAM_SOURCES_MAX]; /* which of them a source is; UINT8_MAX: none */
     uint64_t slots;              /* a bit for each field that the stream looks at */
     int64_t pane_ms;
     uint32_t window_panes;       /* in one window: 1 when tumbling */
@@ -226,6 +230,8 @@ int stream_rules_compile(struct stream_plan *plan, struct stream_fault *fault);
 
 /* Bytes that one key takes in memory, its place in the tables included. */
 uint64_t stream_key_bytes(const struct stream_plan *plan);
+/* Of them, those that say how far each source is. */
+uint64_t stream_inputs_bytes(const struct stream_plan *plan);
 
 /* --- aggregates (stream_aggregate.c) --- */
 

@@ -237,6 +237,9 @@ static void wait_early(struct streams *all, struct stream *s, uint32_t index)
 static void take(struct streams *all, struct stream *s)
 {
     const struct stream_plan *plan = s->plan;
+    uint32_t input = stream_input(plan, all->record->reading.source);
+    if (input == STREAM_NONE)
+        return;
     if (plan->has_where) {
         struct datum is = expression_evaluate(&plan->where, all->fields);
         if (is.kind != DATUM_BOOLEAN || is.number == 0)
@@ -257,6 +260,10 @@ static void take(struct streams *all, struct stream *s)
     struct entry *e = entry_at(s, index);
     int64_t watermark_ms = all->moment.reached_ms - plan->config->out_of_orderness_ms;
     e->last_t_ms = all->moment.t_ms;
+    if (plan->watched_inputs > 0) {
+        const struct input_moved moved = { input, watermark_ms, all->moment.t_ms };
+        watermark_ms = stream_inputs_move(s, e, &moved);
+    }
     const struct window_ops *windows = windows_of(plan);
     if (watermark_ms > e->watermark_ms) {
         e->watermark_ms = watermark_ms;

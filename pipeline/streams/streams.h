@@ -4,7 +4,10 @@
  * it has. Each key has a watermark of its own: min(event time, arrival's wall time while that is
  * synced) - out_of_orderness, never back. A window is told when the watermark passes its end, and
  * again, whole, for each reading that comes within `lateness` after that; then it is closed: a
- * reading that is too late for all its windows is counted, and changes nothing. After `idle`
+ * reading that is too late for all its windows is counted, and changes nothing. Where several
+ * sources feed a stream, a key has a watermark for each that it was heard by, and its own is the
+ * slowest of those that were heard less than `idle` ago, never back; that one is idle is seen with
+ * the key's next reading. After `idle`
  * without a reading a key's windows are told, and its watermark moves to the end of the last of
  * them and no further. With `final_only` a window is told once, when its lateness has passed.
  * Windows that share readings (hopping) share panes: a reading goes into one pane, and a window is

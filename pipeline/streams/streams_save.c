@@ -6,7 +6,8 @@
 
 enum {
     SET_SAVE_BYTES = 16,
-    STREAM_SAVE_BYTES = READING_NAME_BYTES_MAX + 180 + 8 * (STREAM_DELAYS + 1)
+    STREAM_SAVE_BYTES = READING_NAME_BYTES_MAX + 181 + 8 * (STREAM_DELAYS + 1) +
+                        STREAM_SOURCES_MAX * (READING_NAME_BYTES_MAX + 2)
 };
 
 size_t streams_part_bytes_max(const struct stream_set *set)
@@ -64,6 +65,7 @@ static void save_entry(const struct stream *s, uint32_t index, struct byte_write
     put_text(w, (struct text){ (const char *)entry_key(e), e->key_bytes });
     put_u8(w, e->alarmed);
     put_i64(w, e->early_from);
+    stream_inputs_save(s, e, w);
     for (uint32_t i = 0; i < memories(s->plan); i++) {
         put_f64(w, entry_memories(s, e)[i].value);
         put_u32(w, entry_memories(s, e)[i].count);
@@ -112,6 +114,7 @@ void streams_save(const struct streams *s, struct byte_writer *w,
         put_text(w, text_of(stream->plan->config->name));
         put_u64(w, stream->plan->digest);
         save_counts(&stream->counts, w);
+        stream_inputs_save_names(stream, w);
         for (int l = 0; l < LISTS; l++)
             put_u32(w, list_length(stream, (enum entry_list)l));
         if (part != NULL)
@@ -135,9 +138,18 @@ static void need(struct byte_reader *r, bool holds)
         r->failed = true;
 }
 
-static void load_entry(struct streams *all, struct stream *s, enum entry_list list,
-                       struct byte_reader *r)
+/* Of one stream. */
+struct loading {
+    struct streams *all;
+    struct stream *s;            /* NULL: it is no more, or another */
+    struct old_inputs inputs;
+    struct byte_reader *r;
+};
+
+static void load_entry(const struct loading *l, enum entry_list list, struct byte_reader *r)
 {
+    struct streams *all = l->all;
+    struct stream *s = l->s;
     struct stream_key key = { .used = 0 };
     int64_t watermark_ms = get_time(r), last_t_ms = get_time(r);
     struct text text = get_text(r);
@@ -163,6 +175,7 @@ static void load_entry(struct streams *all, struct stream *s, enum entry_list li
     e->last_t_ms = last_t_ms;
     e->alarmed = alarmed;
     e->early_from = early_from;
+    stream_inputs_load(s, e, &l->inputs, r);
     for (uint32_t i = 0; i < memories(s->plan); i++) {
         struct remembered *to = &entry_memories(s, e)[i];
         *to = (struct remembered){ get_finite(r), get_u32(r) };
@@ -183,14 +196,14 @@ static struct byte_reader get_part(struct byte_reader *r)
 
 /* Of more keys than there is room for, those go that were heard least lately: the quiet before the
  * active, and of each list the first. */
-static void load_list(struct streams *all, struct stream *s, enum entry_list list, uint32_t count,
-                      uint32_t skip, struct byte_reader *r)
+static void load_list(const struct loading *l, enum entry_list list, uint32_t count, uint32_t skip)
 {
+    struct byte_reader *r = l->r;
     for (uint32_t i = 0; i < count && !r->failed; i++) {
         struct byte_reader entry = get_part(r);
-        if (s == NULL || i < skip)
+        if (l->s == NULL || i < skip)
             continue;
-        load_entry(all, s, list, &entry);
+        load_entry(l, list, &entry);
         need(r, !entry.failed);
     }
 }
@@ -232,6 +245,8 @@ static void load_stream(struct streams *all, struct byte_reader *r, uint64_t *kn
         s = digest == named->plan->digest ? named : NULL;
     }
     load_counts(&counts, r);
+    struct loading l = { .all = all, .s = s, .r = r };
+    stream_inputs_load_names(s, &l.inputs, r);
     uint32_t active = get_u32(r), quiet = get_u32(r);
     need(r, active <= r->bytes && quiet <= r->bytes);
     uint32_t room = s != NULL ? s->plan->config->keys_max : 0;
@@ -239,8 +254,8 @@ static void load_stream(struct streams *all, struct byte_reader *r, uint64_t *kn
     uint32_t over_quiet = over < quiet ? over : quiet;
     if (s != NULL)
         s->counts = counts; /* keys are counted as they come */
-    load_list(all, s, LIST_ACTIVE, active, over - over_quiet, r);
-    load_list(all, s, LIST_QUIET, quiet, over_quiet, r);
+    load_list(&l, LIST_ACTIVE, active, over - over_quiet);
+    load_list(&l, LIST_QUIET, quiet, over_quiet);
     load_early(s, active, over - over_quiet, over_quiet, r);
     if (s != NULL)
         s->counts.evicted += over;

@@ -87,6 +87,11 @@ struct remembered {
     uint32_t count;              /* of values in it; of what was before: 1, or 0: nothing was */
 };
 
+struct input { /* of one key: what one source says */
+    int64_t watermark_ms;
+    int64_t last_t_ms;           /* INT64_MIN: it was never heard, and means nothing */
+};
+
 struct entry {
     int64_t watermark_ms;        /* INT64_MIN before the first reading */
     int64_t last_t_ms;
@@ -100,13 +105,14 @@ struct entry {
     uint8_t list;
     uint8_t key_bytes;
     uint8_t alarmed;             /* a bit for each rule that told that it is not well */
-    /* then the key: config.key_bytes; what is remembered; struct panes, or struct sessions */
+    /* then the key: config.key_bytes; what is remembered; struct input [plan.watched_inputs];
+     * struct panes, or struct sessions */
 };
 
 struct stream {
     const struct stream_plan *plan;
     uint8_t *entries;            /* [keys_max][entry_bytes] */
-    size_t entry_bytes, memories_at, panes_at;
+    size_t entry_bytes, memories_at, inputs_at, panes_at;
     uint32_t *table;             /* index + 1; 0: vacant */
     uint32_t table_mask;
     uint32_t used;               /* entries that were ever taken, the first ones */
@@ -156,6 +162,11 @@ static inline struct remembered *entry_memories(const struct stream *s, struct e
     return (struct remembered *)((uint8_t *)e + s->memories_at);
 }
 
+static inline struct input *entry_inputs(const struct stream *s, struct entry *e)
+{
+    return (struct input *)((uint8_t *)e + s->inputs_at);
+}
+
 static inline struct panes *entry_panes(const struct stream *s, struct entry *e)
 {
     return (struct panes *)((uint8_t *)e + s->panes_at);
@@ -182,6 +193,34 @@ void stream_tell_late(struct streams *all, const struct stream *s, struct entry 
 
 /* stream_sliding.c: where a kept reading's arguments stand, and its size. */
 void stream_sliding_lay_out(struct stream_plan *plan);
+
+/* stream_inputs.c: sources that feed a stream */
+/* Which of them this is; STREAM_NONE: the stream takes nothing of it. */
+static inline uint32_t stream_input(const struct stream_plan *plan, uint16_t source)
+{
+    if (source >= plan->fields->source_count)
+        return plan->watched_inputs > 0 || plan->config->input_count > 0 ? STREAM_NONE : 0;
+    return plan->inputs[source] == UINT8_MAX ? STREAM_NONE : plan->inputs[source];
+}
+void stream_inputs_begin(const struct stream *s, struct entry *e);
+struct input_moved {
+    uint32_t input;
+    int64_t watermark_ms, t_ms;
+};
+/* A reading of this input, one of several, came: the watermark of the slowest that is not idle. */
+int64_t stream_inputs_move(const struct stream *s, struct entry *e,
+                           const struct input_moved *moved);
+struct old_inputs { /* of a saved state */
+    uint32_t count;
+    uint8_t now[STREAM_SOURCES_MAX]; /* what it is called here; UINT8_MAX: there is none such */
+};
+enum { INPUT_SAVE_BYTES = 17 };
+void stream_inputs_save_names(const struct stream *s, struct byte_writer *w);
+void stream_inputs_load_names(const struct stream *s, struct old_inputs *old,
+                              struct byte_reader *r);
+void stream_inputs_save(const struct stream *s, struct entry *e, struct byte_writer *w);
+void stream_inputs_load(const struct stream *s, struct entry *e, const struct old_inputs *old,
+                        struct byte_reader *r);
 
 /* stream_rules.c: results, what is derived from them, and what the rules say */
 /* Tell a window: bounds, kind and revision are given; state NULL: all its values are null. */
