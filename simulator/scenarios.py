@@ -31,6 +31,7 @@ WEIR = os.path.join(ROOT, os.environ.get("B", "build"), "weir")
 SIM = os.path.join(ROOT, os.environ.get("B", "build"), "weir-sim")
 SCENARIOS = os.path.join(ROOT, "simulator", "scenarios")
 sys.path.insert(0, SCENARIOS)
+import pressure  # noqa: E402
 import windows  # noqa: E402
 
 NAMES = [name for name in sorted(os.listdir(SCENARIOS)) if os.path.exists(os.path.join(SCENARIOS, name, "oracle.py"))]
@@ -184,7 +185,7 @@ class Cloud:
     def alerts(self):
         """Who has had one, and the seconds from an alert's making to the cloud, at most."""
         db, took_s = sqlite3.connect(self.database), 0
-        devices = {device for device, in db.execute("SELECT device FROM alerts WHERE alert_id IS NOT NULL")}
+        devices = {device for device, in db.execute("SELECT device FROM alerts WHERE device NOT LIKE '$%'")}  # none of the gateway itself
         db.close()
         with open(self.arrivals.name) as lines:
             for arrived, payload in (line.split(" ", 1) for line in lines):
@@ -286,14 +287,16 @@ def run(name, options, directory):
         cloud = Cloud(directory, gateway) if gateway.has_uplink else None
         gateway.start()
         publish(gateway, name, options, random.Random(f"{name} {options.seed}"))
+        flood = pressure.run(gateway, cloud, options.seed) if hasattr(oracle, "FLOODED") else ([], "", 0)
         report, expected = compare(gateway, oracle)
+        report["problems"] += flood[0] + (pressure.lost(gateway.events(), flood[2]) if flood[2] else [])
         if cloud is not None:
             report["problems"] += compare_cloud(cloud, oracle, expected)
             report["where"] += ", in the cloud's table, and in files by hour"
         if hasattr(oracle, "alarmed"):
             problems, said = compare_alerts(cloud, oracle, gateway)
             report["problems"] += problems
-            report["where"] += said
+            report["where"] += said + flood[1]
     finally:
         gateway.stop()
         if cloud is not None:

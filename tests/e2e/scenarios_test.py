@@ -34,6 +34,15 @@ def the_judge_can_say_no(_place):
         assert len(list(scenarios.differences(rows, other))) == 1, other
 
 
+def a_lost_reading_is_seen(_place):
+    sys.path.insert(0, os.path.join(ROOT, "simulator", "scenarios"))
+    import types
+    import pressure
+    events = [types.SimpleNamespace(device=device, sequence=n) for device, n in (("burst-0", 0), ("burst-0", 1), ("calm-1", 0), ("d01", 7))]
+    assert pressure.lost(events, 3) == []
+    assert pressure.lost(events, 4) and pressure.lost(events[1:], 2) and pressure.lost(events[:1] * 2 + events[2:], 3)
+
+
 def names_are_told(_place):
     listed = subprocess.run([os.path.join(ROOT, "build", "weir-sim"), "scenario", "--list"], capture_output=True, text=True,
                             check=True).stdout
@@ -43,7 +52,7 @@ def names_are_told(_place):
     assert wrong.returncode == 2 and "iot-temperature" in wrong.stderr, wrong.stderr
 
 
-CASES = [names_are_told, the_judge_can_say_no, all_agree]
+CASES = [names_are_told, the_judge_can_say_no, a_lost_reading_is_seen, all_agree]
 
 
 skip_without("mosquitto", "mosquitto_sub")
