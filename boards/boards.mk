@@ -66,6 +66,7 @@ update-test: boot-packages boards-packages ## Offer a board in QEMU updates good
 .PHONY: power-cut-test
 power-cut-test: boot-packages boards-packages ## Cut the power of a board in QEMU during an update (BOARD=name BOOTS=30 LOOKS=300 SEED=1)
 	@SEED=$(or $(SEED),1) tests/boards/slow/data_cut_test.py $(or $(LOOKS),300)
+	@SEED=$(or $(SEED),1) tests/boards/slow/slot_cut_test.py $(BOARD) $(or $(LOOKS),300)
 	@SEED=$(or $(SEED),1) tests/boards/slow/power_cut_test.py $(BOARD) $(or $(BOOTS),30) $(or $(LOOKS),300)
 
 flash: ## Write an image onto a medium, named twice (BOARD=rpi DEV=/dev/sdX AGAIN=/dev/sdX CONFIG= SSH_KEY= WIFI=NAME:FILE COUNTRY=DE)
