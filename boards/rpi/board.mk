@@ -5,7 +5,7 @@ SYSROOT := build/sysroot/arm64
 RUNNER  := qemu-aarch64-static -L $(SYSROOT)
 
 STATE   := built
-NOTE    := its image has not got to the first reading in QEMU yet
+NOTE    := in QEMU its image got to a reading and an alert, the clock set by hand; the whole test has not passed yet
 KERNEL  := linux-image-arm64
 CONSOLE := ttyS1,115200
 ROOT_MODULES := bcm2835 sdhci_iproc mmc_block

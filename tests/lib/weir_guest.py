@@ -9,8 +9,10 @@ but what is passed on to it by name.
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -37,7 +39,10 @@ class Guest:
         self.seen = self.began_at = 0
         self.expects_failures = False
         self.more = []  # words for QEMU
+        self.is_pi = "raspi" in self.board["QEMU"]  # that machine has its own memory, and no clock
         self.wire = Wire(place)
+        self.monitor = place.path("monitor")
+        self.plugged = self.board["QEMU_NET"].split() if "usb-" in self.board["QEMU_NET"] else None  # what is plugged in later
         self.disk = None  # instead of the medium: what QEMU calls it
         self.began = time.monotonic()
 
@@ -80,15 +85,42 @@ class Guest:
         net = "user,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items())
         net += "".join(f",guestfwd=tcp:{OUTSIDE}:{there}-cmd:socat - TCP:127.0.0.1:{here}" for there, here in self.passed_on.items())
         data = self.board
-        memory = [] if "raspi" in data["QEMU"] else ["-m", str(MEMORY_MB)]  # that machine has its own
-        return [*data["QEMU"].split(), *memory, "-nographic", "-monitor", "none",
+        memory = [] if self.is_pi else ["-m", str(MEMORY_MB)]
+        net_device = [] if self.plugged else data["QEMU_NET"].split()
+        return [*data["QEMU"].split(), *memory, "-nographic", "-monitor", f"unix:{self.monitor},server=on,wait=off",
                 "-drive", f"if=none,id=disk,file={self.disk or self.medium},format=raw,cache=writeback", *data["QEMU_DISK"].split(),
-                *self.wire.options(net), *data["QEMU_NET"].split(), *data["QEMU_WATCHDOG"].split(), "-action", "watchdog=reset", *self.more]
+                *self.wire.options(net), *net_device, *data["QEMU_WATCHDOG"].split(), "-action", "watchdog=reset", *self.more]
 
     def start(self):
         self.began, self.began_at = time.monotonic(), len(self.console())
         self.seen = self.began_at
         self.place.start("console", self.command(), cwd=ROOT)
+        if self.plugged:
+            threading.Thread(target=self.plug_in_net, args=(self.place.processes["console"],), daemon=True).start()
+
+    def plug_in_net(self, machine):
+        """At each start of the kernel, until the machine ends: QEMU's USB controller that a boot loader has used tells the kernel of
+        nothing that was there before."""
+        seen, device = self.began_at, self.plugged[1]
+        while machine.poll() is None:
+            at = self.console().find("Starting kernel ...", seen)
+            if at >= 0:
+                seen = at + 1
+                for command in ("device_del nic", f"device_add {device},id=nic"):
+                    self.tell_qemu(command)
+            time.sleep(0.5)
+
+    def tell_qemu(self, command):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(self.monitor)
+            s.settimeout(30)
+            for text in (None, command):
+                if text:
+                    s.sendall(text.encode() + b"\n")
+                said = b""
+                while not said.endswith(b"(qemu) "):
+                    said += s.recv(4096)
+            return said.decode(errors="replace")
 
     def stop(self):
         self.place.stop("console")

@@ -49,7 +49,8 @@ def replace(path, old, new):
 
 def unpack(shelf, version, folder):
     here = debian.run("dpkg", "--print-architecture").strip()
-    tools = shelf if shelf.arch == here else debian.Shelf(here)  # those run on this machine
+    # Those run on this machine; but its link checker knows no processor of 32 bits, so there the other's own is run emulated.
+    tools = shelf if shelf.arch in (here, "armhf") else debian.Shelf(here)
     headers = [shelf.fetch(f"linux-headers-{version}"), shelf.fetch(f"linux-headers-{version.rsplit('-', 1)[0]}-common")]
     for package in (*headers, tools.fetch("linux-kbuild-6.1")):
         debian.unpack(package, folder)
@@ -72,7 +73,8 @@ def build(data, shelf, version, folder):
         with open(f"{at}/Kbuild", "w", encoding="utf-8") as f:
             f.write("obj-m := gpio-sim.o uleds.o\ngpio-sim-y := sim.o irq_sim.o\n")
         debian.run("make", "-s", "-C", headers, f"M={at}", f"ARCH={KERNEL_ARCH[data['ARCH']]}", f"CROSS_COMPILE={data['CROSS']}", "modules",
-                   env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "CC")})
+                   env={**{k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "CC")},
+                        **({"QEMU_LD_PREFIX": os.path.join(ROOT, data["SYSROOT"])} if data["SYSROOT"] else {})})
 
 
 def modules(data):
