@@ -5,6 +5,7 @@ before: how long a spike takes.
 Everything is bounded: MESSAGES_MAX, and WAIT_S for each thing that is waited for."""
 import datetime
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -12,7 +13,7 @@ import socket
 import threading
 import time
 
-LINES, CALM, CHUNK, MESSAGES_MAX, WAIT_S, FOUND_WITHIN_S = 8, 4, 100, 200_000, 60, 10
+LINES, CALM, CHUNK, MESSAGES_MAX, PER_SECOND, WAIT_S, FOUND_WITHIN_S = 8, 4, 100, 400_000, 40_000, 60, 10
 RUNS_S, STANDS_S, MORE_S = 0.01, 0.09, 0.002  # and each time it stands a little longer, for a machine where the flood is slow too
 
 
@@ -20,12 +21,12 @@ class Held:
     """A process that runs a tenth of the time, and then less and less."""
 
     def __init__(self, pid):
-        self.pid, self.over = pid, threading.Event()
-        self.thread = threading.Thread(target=self.turn)
+        self.pid = pid
+        self.process = multiprocessing.Process(target=self.turn, daemon=True)  # the flood's threads would hold one of ours up
 
     def turn(self):
         stands_s = STANDS_S
-        while not self.over.is_set():
+        while True:
             os.kill(self.pid, signal.SIGSTOP)
             time.sleep(stands_s)
             os.kill(self.pid, signal.SIGCONT)
@@ -33,12 +34,13 @@ class Held:
             stands_s = min(stands_s + MORE_S, 0.5)
 
     def __enter__(self):
-        self.thread.start()
+        self.process.start()
         return self
 
     def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()  # it ends with SIGCONT
+        self.process.kill()
+        self.process.join()
+        os.kill(self.pid, signal.SIGCONT)
 
 
 def packet(first, body):
@@ -94,13 +96,14 @@ class Flood:
             thread.start()
 
     def run(self, line):
-        spiked = False
+        spiked, began = False, time.monotonic()
         try:
             while not self.over.is_set() and line.sent < MESSAGES_MAX // LINES:
                 line.send(b"".join(line.reading() for _ in range(CHUNK)))
                 if self.spike.is_set() and not spiked:
                     line.send(line.reading(spike=True))
                     spiked = True
+                time.sleep(max(0, began + line.sent * LINES / PER_SECOND - time.monotonic()))
         except OSError as failure:
             line.failed = failure
 
