@@ -60,7 +60,7 @@ static void take_messages(struct daemon *d)
 static void reload(struct daemon *d)
 {
     char why[256] = "";
-    (void)daemon_reload_begin(d); /* one that is under way reads the same file */
+    daemon_reload_again(d);
     int error = daemon_reload_inventory(d, why);
     log_event("inventory_reload", "ok=%d why=\"%s\"", error == 0, why);
     for (uint32_t i = 0; i < d->config.source_count; i++)
@@ -107,7 +107,7 @@ static void take_turn(struct daemon *d)
     if (board_turn(&d->board, &view, d->now.mono_ms))
         gateway_self_test(d->gateway);
     button_turn(&d->button, d->board.press, d->gateway, d->config.socket_path);
-    gateway_end_turn(d->gateway);
+    daemon_reload_end_turn(d);
     load_end_turn(&d->load, &d->hal, config_memory_max(&d->config), d->now.mono_ms, d->gateway);
     tell_manager(d);
 }

@@ -20,8 +20,16 @@
 
 struct reload { /* daemon_reload.c */
     struct config configs[2];
-    bool waits; /* for the gateway */
+    enum {
+        RELOADING_NOTHING,
+        RELOADING_ASKED,   /* the worker has other questions first */
+        RELOADING_FILE,    /* the worker reads it; configs, diff, text and outcome are its own */
+        RELOADING_GATEWAY  /* takes it over */
+    } step;
     struct config_diff diff;
+    const char *outcome;   /* of reading and comparing; NULL: it can be taken over */
+    int64_t read_us, swap_us; /* it was read and compared for so long; the loop was held */
+    bool again;               /* SIGHUP came meanwhile: the file may be another by now */
     struct api_reload report;
     char text[API_RELOAD_TEXT_BYTES];
 };
@@ -64,5 +72,7 @@ int daemon_reload_inventory(void *ctx, char *why);
 int daemon_reload_begin(void *ctx);
 const struct api_reload *daemon_reload_report(void *ctx);
 void daemon_reload_turn(struct daemon *d);
+void daemon_reload_again(struct daemon *d); /* now, or after the one that is under way */
+void daemon_reload_end_turn(struct daemon *d); /* gateway_end_turn, which may swap */
 
 #endif

@@ -187,6 +187,8 @@ struct batch {
     const struct contract *contracts; /* accepted with this commit */
     uint32_t contract_count;
     struct text numbering;       /* of this block and those behind it; empty: the one before */
+    /* of it the shares of journal and kept results, from this commit on; NULL: as before */
+    const struct store_config *shares;
     const struct session_change *sessions; /* made in this order; PUT replaces */
     uint32_t session_count;
     const struct receipt_row *receipts;

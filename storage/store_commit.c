@@ -346,6 +346,10 @@ int store_commit(struct store *s, struct batch *b)
         return err;
     if (b->envelope != NULL)
         s->envelope = *b->envelope;
+    if (b->shares != NULL) {
+        s->config.journal_bytes_max = b->shares->journal_bytes_max;
+        s->config.table_bytes_max = b->shares->table_bytes_max;
+    }
     s->removing = s->removing || (b->may_remove && s->disk_full);
     if (b->block > s->state.block) {
         err = batch_check(s, b);

@@ -20,7 +20,8 @@ struct api *api_init(const struct config *config, struct arena *arena)
     struct block_reader *reader = block_reader_init(&limits, arena);
     uint8_t *bytes = arena_take(arena, bytes_max, 1);
     struct dead_letter *letters = arena_take(arena, API_LETTERS_MAX, sizeof *letters);
-    uint32_t results_max = config->stream_count > 0 ? API_RESULTS_MAX : 0;
+    bool streams = config->stream_count > 0 || config->reload_bytes > 0;
+    uint32_t results_max = streams ? API_RESULTS_MAX : 0;
     struct kept_result *results = arena_take(arena, results_max, sizeof *results);
     struct tail_entry *tail = arena_take(arena, API_TAIL_MAX, sizeof *tail);
     uint8_t *backfill = arena_take(arena, GATEWAY_BACKFILL_BYTES, 1);
@@ -162,9 +163,11 @@ static void read_figure(struct api_request *r, const char *name, uint64_t number
     } else if (strcmp(name, "skip") == 0) {
         r->skip = number;
     } else if (strcmp(name, "dry") == 0) {
-        r->dry = number != 0;
-    } else if (strcmp(name, "force") == 0) {
-        r->force = number != 0;
+        r->how.dry = number != 0;
+    } else if (strcmp(name, "poisoned") == 0) {
+        r->how.poisoned = number != 0;
+    } else if (strcmp(name, "as_new") == 0) {
+        r->how.as_new = number != 0;
     } else if (strcmp(name, "qos") == 0) {
         r->qos = number;
     } else if (strcmp(name, "wait_ms") == 0 && number <= INT64_MAX) {

@@ -28,7 +28,7 @@
  *                                           10 s for a newer one
  *   GET  /api/v1/dlq?after=&max=            dead letters, oldest first; without `after` the newest
  *   GET  /api/v1/dlq/ID                     one, with its payload
- *   POST /api/v1/dlq/ID/retry?dry=&force= | drop
+ *   POST /api/v1/dlq/ID/retry?dry=&poisoned=&as_new= | drop
  *                                           tried again by the present configuration (dry=1: only
  *                                           what would become of it), or forgotten; it is on disk
  *                                           with the next commit
@@ -105,7 +105,7 @@ struct api_request {
     bool has_after, has_max;
     uint64_t after, max, from, skip;
     struct kept_place place; /* `after` of results */
-    bool dry, force;
+    struct retry_how how;
     int64_t until_ms;
     char device[READING_NAME_BYTES_MAX + 1], metric[READING_NAME_BYTES_MAX + 1];
     char stream[READING_NAME_BYTES_MAX + 1];

@@ -38,7 +38,7 @@ bool api_retry(struct api *api, const struct api_request *r, struct api_response
 {
     struct retried retried;
     const struct dead_letter *letter = &api->letters[0];
-    int error = gateway_retry(api->start.gateway, letter, r->dry, r->force, &retried);
+    int error = gateway_retry(api->start.gateway, letter, r->how, &retried);
     if (error == WEIR_EAGAIN)
         return false;
     if (error != 0)

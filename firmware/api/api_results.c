@@ -118,7 +118,7 @@ void api_ask_results(struct api *api, struct store *store)
 
 static const struct stream_plan *plan_of(const struct api *api, const char *name)
 {
-    const struct stream_set *set = &api->config->engine.streams;
+    const struct stream_set *set = &api_in_force(api)->engine.streams;
     for (uint32_t i = 0; i < set->count; i++)
         if (strcmp(set->plans[i].config->name, name) == 0)
             return &set->plans[i];
@@ -138,7 +138,7 @@ static bool ask(struct api *api, const struct api_request *r, bool latest,
         return api_fail(api, response, 400, "name a stream");
     if (question.stream == NULL)
         return api_fail(api, response, 404, "there is no such stream");
-    if (api->config->store.table_bytes_max == 0)
+    if (api_in_force(api)->store.table_bytes_max == 0)
         return api_fail(api, response, 404, "no results are kept: store.table_share is 0");
     if (r->after > 0)
         return api_fail(api, response, 400, "after is none that a page gave as its next");

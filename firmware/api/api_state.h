@@ -93,6 +93,12 @@ struct api {
     int64_t surveyed_ms;
 };
 
+/* A reload may bring another than that of the start, which sizes and adapters go by. */
+static inline const struct config *api_in_force(const struct api *api)
+{
+    return gateway_config(api->start.gateway);
+}
+
 /* api_commands.c */
 bool api_command(struct api *api, const struct api_request *r, int64_t mono_ms,
                  struct api_response *response);

@@ -96,7 +96,7 @@ bool api_list_streams(struct api *api, const struct api_request *r, int64_t mono
 {
     struct json_writer w = json_writer_over(api->text, API_TEXT_BYTES);
     struct gateway_view view = gateway_view(api->start.gateway);
-    const struct stream_set *set = &api->config->engine.streams;
+    const struct stream_set *set = &api_in_force(api)->engine.streams;
     (void)r, (void)mono_ms;
     json_object(&w);
     json_key(&w, "streams");
@@ -135,7 +135,7 @@ void api_put_streams(const struct api *api, const struct engine *engine, struct 
         COUNTED("early_total", early, "Windows told while they were open."),
 #undef COUNTED
     };
-    const struct stream_set *set = &api->config->engine.streams;
+    const struct stream_set *set = &api_in_force(api)->engine.streams;
     if (set->count == 0)
         return;
     for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {

@@ -14,7 +14,8 @@ static const char help[] =
     "       weir dlq summary [--by reason|source|device|hour] [--reason R] [--source S]\n"
     "       weir dlq show ID\n"
     "       weir dlq export [--reason R] [--source S]\n"
-    "       weir dlq retry ID | --all | --reason R | --source S [--dry-run] [--force]\n"
+    "       weir dlq retry ID | --all | --reason R | --source S [--dry-run]\n"
+    "                      [--poisoned] [--as-new]\n"
     "       weir dlq drop ID | --all | --reason R | --source S\n"
     "       weir dlq reasons\n\n"
     "Dead letters: messages that were rejected, kept whole, with the reason and, where the\n"
@@ -25,13 +26,14 @@ static const char help[] =
     "  export        all, whole, as JSON Lines; payload_base64 where one is no UTF-8\n"
     "  retry         try them again by the present configuration, all that was rejected of\n"
     "                each or nothing: it is stored, and the letter removed, in one commit;\n"
-    "                repeats count as such. One that fails again stays, with its history; after\n"
-    "                five times --force alone tries it. --force also takes for new the rest of\n"
-    "                a message whose number is known, as a part of it was stored when it came\n"
+    "                repeats count as such. One that fails again stays, with its history\n"
     "  drop          remove them; they stay counted as rejected\n"
     "  reasons       every reason there is, with its usual cause and what mends it\n\n"
     "  --all         list: every one, oldest first; without it the newest\n"
     "  --dry-run     retry: only tell what would become of them\n"
+    "  --poisoned    retry: also those that failed five times\n"
+    "  --as-new      retry: also the rest of a message a part of which was stored when it came,\n"
+    "                where nobody can say whether the rest came again since: it is new, you know\n"
     "  --reason R    only those rejected for this; --source S: only that source's\n";
 
 static const char *const headers[] = { ">id",    "arrived", "reason", ">offset",
@@ -168,13 +170,14 @@ static bool is_grouping(const char *by)
 
 int cli_dlq(int argc, char **argv)
 {
-    bool all = false, dry = false, force = false;
+    bool all = false, dry = false, poisoned = false, as_new = false;
     const char *by = NULL;
     struct dlq_filter filter = { NULL, NULL };
     const struct flag flags[] = { { "--all", NULL, NULL, &all },
                                   { "--by", NULL, &by, NULL },
                                   { "--dry-run", NULL, NULL, &dry },
-                                  { "--force", NULL, NULL, &force },
+                                  { "--poisoned", NULL, NULL, &poisoned },
+                                  { "--as-new", NULL, NULL, &as_new },
                                   { "--reason", NULL, &filter.reason, NULL },
                                   { "--source", NULL, &filter.source, NULL },
                                   { 0 } };
@@ -205,6 +208,7 @@ int cli_dlq(int argc, char **argv)
                                verb);
     if ((a.word_count == 2) == (all || filters))
         return arguments_usage(&a, "want ID, or --all, --reason or --source, after", verb);
-    const struct dlq_change change = { verb, a.word_count == 2 ? a.words[1] : NULL, dry, force };
+    const struct dlq_change change = { verb, a.word_count == 2 ? a.words[1] : NULL, dry, poisoned,
+                                       as_new };
     return dlq_change(&options, &filter, &change);
 }

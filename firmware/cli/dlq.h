@@ -22,7 +22,7 @@ int dlq_summary(const struct client_options *options, const struct dlq_filter *f
 struct dlq_change {
     const char *verb;    /* "retry" or "drop" */
     const char *id;      /* NULL: each that fits */
-    bool dry, force;
+    bool dry, poisoned, as_new;
 };
 int dlq_change(const struct client_options *options, const struct dlq_filter *filter,
                const struct dlq_change *change);

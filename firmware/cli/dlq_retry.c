@@ -65,8 +65,9 @@ static int change_one(struct batch_of *b, const char *id)
     struct client_answer answer;
     char target[128], escaped[64];
     client_escape(escaped, sizeof escaped, id);
-    (void)snprintf(target, sizeof target, "/api/v1/dlq/%s/%s?dry=%d&force=%d", escaped,
-                   b->change->verb, b->change->dry, b->change->force);
+    (void)snprintf(target, sizeof target, "/api/v1/dlq/%s/%s?dry=%d&poisoned=%d&as_new=%d",
+                   escaped, b->change->verb, b->change->dry, b->change->poisoned,
+                   b->change->as_new);
     int status = client_post(b->options, target, &answer);
     if (status != CLI_OK)
         return answer.status == 404 && b->change->id == NULL ? CLI_OK : status;

@@ -139,6 +139,7 @@ struct config {
     uint32_t sessions_max;      /* of devices, kept between connections, of all listeners */
     uint32_t exchanges_max;     /* of them: QoS 2, not over */
     uint64_t memory_bytes_max;  /* refuses to start above */
+    uint64_t reload_bytes;      /* set aside for what a reload may add */
     int64_t commit_max_age_ms;
     uint32_t commit_max_readings;
     int64_t commit_retry_for_ms;
@@ -206,10 +207,6 @@ int config_check_budget(const struct config *config, uint64_t total_bytes, FILE 
  */
 int config_check_contracts(const struct config *config, struct store *store, FILE *errors,
                            uint32_t *changed);
-
-/* The same against a configuration that is in force and was accepted so; a contract that it has not
- * under its name may follow none here. The number of errors, each printed. */
-int config_check_successors(const struct config *before, const struct config *config, FILE *errors);
 
 /* What differs, a line each: "hot" where a running gateway may take it over, else "restart"; and
  * how many of each. `out` may be NULL. */

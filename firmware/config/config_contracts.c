@@ -77,23 +77,3 @@ int config_check_contracts(const struct config *config, struct store *store, FIL
     }
     return count;
 }
-
-int config_check_successors(const struct config *before, const struct config *config, FILE *errors)
-{
-    int count = 0;
-    for (uint32_t i = 0; i < config->contract_count; i++) {
-        const struct contract *contract = &config->contracts[i], *old = NULL;
-        for (uint32_t k = 0; k < before->contract_count && old == NULL; k++)
-            if (strcmp(before->contracts[k].name, contract->name) == 0)
-                old = &before->contracts[k];
-        if (old == NULL) {
-            print_error(errors, config, contract, "it is new");
-            (void)fprintf(errors, "  why: only a start looks up what was accepted under its name\n"
-                                  "  fix: restart\n");
-            count++;
-        } else if (!contract_same(old, contract) && !may_follow(config, old, contract, errors)) {
-            count++;
-        }
-    }
-    return count;
-}

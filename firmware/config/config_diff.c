@@ -49,6 +49,55 @@ static void diff_fields(struct diff *d, const char *path, const char *before, co
         tell(d, false, path, "some fields", "others");
 }
 
+/* Items that have names keep them, wherever they stand. */
+static const char *name_of(const struct config_key *list, const char *base, uint32_t index)
+{
+    const struct config_key *name = config_key_find(list->child, text_of("name"));
+    return base + list->offset + index * config_sections[list->child].bytes + name->offset;
+}
+
+static bool goes_by_name(enum config_section section)
+{
+    return section == SECTION_STREAM || section == SECTION_SOURCE || section == SECTION_CONTRACT;
+}
+
+static uint32_t find_named(const struct config_key *list, const char *base, const char *name)
+{
+    uint32_t count, i = 0;
+    memcpy(&count, base + list->count, sizeof count);
+    while (i < count && strcmp(name_of(list, base, i), name) != 0)
+        i++;
+    return i < count ? i : UINT32_MAX;
+}
+
+static void diff_named(struct diff *d, const struct config_key *key, const char *path,
+                       const char *before, const char *after)
+{
+    char item[PATH_BYTES];
+    uint32_t a, b;
+    size_t bytes = config_sections[key->child].bytes;
+    memcpy(&a, before + key->count, sizeof a);
+    memcpy(&b, after + key->count, sizeof b);
+    for (uint32_t i = 0; i < a; i++) {
+        const char *name = name_of(key, before, i);
+        uint32_t now = find_named(key, after, name);
+        (void)snprintf(item, sizeof item, "%.80s[%s]", path, name);
+        if (now == UINT32_MAX)
+            tell(d, config_section_is_hot(key->child), item, "there", "not there");
+        else
+            diff_section(d, key->child, item, before + key->offset + i * bytes,
+                         after + key->offset + now * bytes);
+        if (now != UINT32_MAX && now != i && key->child == SECTION_SOURCE)
+            tell(d, false, item, "its place", "another place in the list");
+    }
+    for (uint32_t i = 0; i < b; i++) {
+        const char *name = name_of(key, after, i);
+        (void)snprintf(item, sizeof item, "%.80s[%s]", path, name);
+        if (find_named(key, before, name) == UINT32_MAX)
+            tell(d, config_section_is_hot(key->child), item, "not there", "there");
+    }
+}
+
 static void diff_list(struct diff *d, const struct config_key *key, const char *path,
                       const char *before, const char *after)
 {
@@ -79,6 +128,8 @@ static void diff_key(struct diff *d, const struct config_key *key, const char *p
         if (is_given(key, before) != is_given(key, after))
             tell(d, false, path, is_given(key, before) ? "there" : "not there",
                  is_given(key, after) ? "there" : "not there");
+    } else if (key->type == KEY_LIST && goes_by_name(key->child)) {
+        diff_named(d, key, path, before, after);
     } else if (key->type == KEY_LIST) {
         diff_list(d, key, path, before, after);
     } else if (key->type == KEY_FIELDS) {

@@ -93,6 +93,8 @@ bool config_section_is_hot(enum config_section section)
     switch (section) {
     case SECTION_DETECTOR: case SECTION_USUAL: case SECTION_LEARNING: case SECTION_ALERTS:
     case SECTION_CONTRACT: case SECTION_METRIC:
+    case SECTION_STREAM: case SECTION_STREAM_KEY: case SECTION_STREAM_WINDOW:
+    case SECTION_STREAM_AGGREGATE: case SECTION_STREAM_DERIVED: case SECTION_STREAM_RULE:
         return true;
     default:
         return false;

@@ -135,6 +135,9 @@ const struct config_key config_keys[] = {
       .fallback = "1000", .doc = "Sessions kept for devices; and devices that want receipts." },
     { SECTION_LIMITS, "exchanges", KEY_INTEGER, FIELD(config, exchanges_max), 1, 1000000,
       .fallback = "10000", .doc = "Messages at QoS 2 in those sessions that are not over." },
+    { SECTION_LIMITS, "reload", KEY_SIZE, FIELD(config, reload_bytes), 64 * KIB, 1 * GIB,
+      .zero_off = true, .fallback = "512KiB",
+      .doc = "Set aside twice, for what `weir reload` may add: streams, detectors; 0: nothing." },
 
     { SECTION_SOURCE, "name", KEY_NAME, FIELD(config_source, name), .required = true,
       .doc = "Names the source in status, counters and dead letters." },

@@ -213,9 +213,9 @@ enum retry_outcome {
     RETRY_STORED,    /* or all of it were repeats */
     RETRY_REJECTED,  /* again */
     /* a part of it was stored when it came, and nobody can say which; or whether the rest came
-     * again and was stored then: that is stored when forced */
+     * again and was stored then: that is stored `as_new` */
     RETRY_PARTIAL,
-    RETRY_POISONED,  /* in vain too often: only when forced */
+    RETRY_POISONED,  /* in vain too often: only with `poisoned` */
     RETRY_NO_USE,    /* for its reason: cut off, another device's, not a reading */
     RETRY_NO_SOURCE, /* its source is not configured any more */
     RETRY_OUTCOMES
@@ -226,8 +226,13 @@ struct retried {
     uint32_t stored, duplicate;  /* readings */
 };
 enum { GATEWAY_RETRIES_MAX = 5 }; /* in vain; after that it is poisoned */
-/* `dry`: only what would become of it. WEIR_EAGAIN: not now; WEIR_ENOTFOUND: it is gone. */
-int gateway_retry(struct gateway *g, const struct dead_letter *letter, bool dry, bool force,
+struct retry_how {
+    bool dry;      /* only what would become of it */
+    bool poisoned; /* also one that was tried in vain too often */
+    bool as_new;   /* the rest of a message whose number is known was not stored meanwhile */
+};
+/* WEIR_EAGAIN: not now; WEIR_ENOTFOUND: it is gone. */
+int gateway_retry(struct gateway *g, const struct dead_letter *letter, struct retry_how how,
                   struct retried *to);
 /* Forget one. WEIR_EAGAIN, WEIR_ENOTFOUND. */
 int gateway_drop_letter(struct gateway *g, uint64_t id);

@@ -222,7 +222,7 @@ static size_t message_bytes(const struct json_limits *json)
 static void limit_kept(struct fill_limits *limits, const struct config *config)
 {
     const struct stream_set *set = &config->engine.streams;
-    if (set->count == 0 || config->store.table_bytes_max == 0)
+    if (config->shares.table == 0 || (set->count == 0 && config->reload_bytes == 0))
         return;
     for (uint32_t i = 0; i < set->count; i++) {
         const struct stream_plan *plan = &set->plans[i];
@@ -260,7 +260,7 @@ struct fill_limits fill_limits_of(const struct config *config)
                           (2 + (size_t)streams) * FILL_RESULTS_BYTES_MAX,
         .letter_bytes_max = letter_bytes(config) + 64 * 1024,
     };
-    limits.row_bytes_max = 2 * limits.step_row_bytes + 128 * 1024;
+    limits.row_bytes_max = 2 * limits.step_row_bytes + FILL_ROW_BYTES_BASE;
     if (limits.block.bytes_max > gateway_block_limits_max().bytes_max)
         limits.block.bytes_max = gateway_block_limits_max().bytes_max;
     limit_kept(&limits, config);
@@ -278,7 +278,8 @@ void fill_init(struct fill *f, const struct config *config, const struct fill_li
                struct arena *arena)
 {
     bool raw = config->uplink.given && config->uplink.raw;
-    bool streams = config->uplink.given && config->engine.streams.count > 0;
+    bool streams = config->uplink.given &&
+                   (config->engine.streams.count > 0 || config->reload_bytes > 0);
     struct fill made = {
         .block = block_builder_init(&limits->block, arena),
         .journal = arena_take(arena, limits->block.bytes_max, 1),

@@ -358,7 +358,7 @@ static uint32_t judge_letter(struct gateway *g, const struct letter_try *how, st
 {
     bool doubtful;
     to->outcome = RETRY_PARTIAL;
-    if (!letters_mark(g, how->letter, how->force))
+    if (!letters_mark(g, how->letter, how->as_new))
         return 0;
     engine_admit(g->engine, g->t_ms, g->decoder.readings, g->decoded.count, g->admissions);
     uint32_t left = letters_left(g, &doubtful);

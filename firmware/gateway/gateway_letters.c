@@ -90,7 +90,7 @@ static bool is_of_stored(const struct gateway *g, const struct reading *reading)
     return false;
 }
 
-bool letters_mark(struct gateway *g, const struct dead_letter *letter, bool force)
+bool letters_mark(struct gateway *g, const struct dead_letter *letter, bool as_new)
 {
     uint8_t *marks = g->letters.taken;
     uint32_t count = g->decoded.count, i = 0;
@@ -110,7 +110,7 @@ bool letters_mark(struct gateway *g, const struct dead_letter *letter, bool forc
     }
     for (i = 0; i < count; i++)
         g->decoder.readings[i].surely_new =
-            force && marks[i] == TAKEN_NOT && is_of_stored(g, &g->decoder.readings[i]);
+            as_new && marks[i] == TAKEN_NOT && is_of_stored(g, &g->decoder.readings[i]);
     return true;
 }
 
@@ -185,7 +185,7 @@ static bool is_no_use(const struct gateway *g, const struct dead_letter *letter,
            letter->reason == REJECT_UPSTREAM_REFUSED;
 }
 
-int gateway_retry(struct gateway *g, const struct dead_letter *letter, bool dry, bool force,
+int gateway_retry(struct gateway *g, const struct dead_letter *letter, struct retry_how how,
                   struct retried *to)
 {
     *to = (struct retried){ .outcome = RETRY_NO_SOURCE };
@@ -198,14 +198,14 @@ int gateway_retry(struct gateway *g, const struct dead_letter *letter, bool dry,
     if (source == CONFIG_SOURCES_MAX || is_no_use(g, letter, source))
         return 0;
     to->outcome = RETRY_POISONED;
-    if (letter->tries >= GATEWAY_RETRIES_MAX && !force)
+    if (letter->tries >= GATEWAY_RETRIES_MAX && !how.poisoned)
         return 0;
     if (!gateway_may_take(g, source) || !letters_room(g))
         return WEIR_EAGAIN;
     const struct message message = { .source = source, .qos = 1, .topic = letter->topic,
                                      .payload = letter->payload, .device = letter->device };
-    intake_letter(g, &message, &(struct letter_try){ letter, !dry, force }, to);
-    if (to->outcome == RETRY_REJECTED && !dry)
+    intake_letter(g, &message, &(struct letter_try){ letter, !how.dry, how.as_new }, to);
+    if (to->outcome == RETRY_REJECTED && !how.dry)
         change(g, &(struct letter_change){ .id = letter->id, .reason = to->reason,
                                            .wall_ms = gateway_wall_ms(g) });
     return 0;

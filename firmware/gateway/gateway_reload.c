@@ -14,16 +14,44 @@ static size_t engine_bytes_of(const struct config *config)
     return measure.used;
 }
 
-/* All memory was set aside at the start. */
-static bool has_room(const struct gateway *g, const struct config *config)
+static size_t over(size_t wanted, size_t there)
 {
-    struct fill_limits limits = fill_limits_of(config);
-    return engine_bytes_of(config) <= g->engine_bytes &&
-           engine_save_bytes_max(&config->engine) <= g->checkpoint.shadow_bytes_max &&
-           limits.rows_max <= g->limits.rows_max &&
-           limits.row_bytes_max <= g->limits.row_bytes_max &&
-           limits.step_rows <= g->limits.step_rows &&
-           limits.step_row_bytes <= g->limits.step_row_bytes;
+    return wanted > there ? wanted - there : 0;
+}
+
+/* All memory was set aside at the start. */
+static size_t engine_bytes_short(const struct gateway *g, const struct config *config)
+{
+    size_t engine = over(engine_bytes_of(config), g->engine_bytes);
+    size_t copy =
+        over(engine_save_bytes_max(&config->engine), g->checkpoint.shadow_bytes_max);
+    return engine > copy ? engine : copy;
+}
+
+/* A batch has room for two steps and some rows; one step and these are what it can't do without. */
+static bool batches_have_room(const struct gateway *g, const struct config *config)
+{
+    const struct fill_limits limits = fill_limits_of(config), *there = &g->limits;
+    bool streams = config->engine.streams.count > 0;
+    return limits.step_rows + FILL_ROWS_BASE <= there->rows_max &&
+           limits.step_row_bytes + FILL_ROW_BYTES_BASE <= there->row_bytes_max &&
+           limits.step_kept <= there->kept_max && limits.step_kept_bytes <= there->kept_bytes_max &&
+           (!streams || !config->uplink.given || g->filling->streams != NULL);
+}
+
+static bool has_room(const struct gateway *g, const struct config *config, char *why)
+{
+    size_t missing = engine_bytes_short(g, config);
+    if (missing > 0)
+        (void)snprintf(why, 256, "it needs %zu KiB more than was set aside at the start: restart, "
+                                 "with a greater `limits.reload` for such changes to come",
+                       missing / 1024 + 1);
+    else if (!batches_have_room(g, config))
+        (void)snprintf(why, 256, "one reading can say more under it than the batches of the start "
+                                 "have room for: restart");
+    else
+        return true;
+    return false;
 }
 
 int gateway_reload(struct gateway *g, const struct config *config, char *why)
@@ -33,11 +61,8 @@ int gateway_reload(struct gateway *g, const struct config *config, char *why)
         (void)snprintf(why, 256, "not now; try again");
         return WEIR_EAGAIN;
     }
-    if (!has_room(g, config)) {
-        (void)snprintf(why, 256, "it needs more memory than was set aside at the start (another "
-                                 "detector, for instance): restart");
+    if (!has_room(g, config, why))
         return WEIR_EFULL;
-    }
     g->reload.wanted = config;
     g->reload.state = RELOAD_WANTED;
     return 0;
@@ -58,7 +83,12 @@ const struct config *gateway_config(const struct gateway *g)
 static int load(struct gateway *g, const struct config *config, size_t bytes, uint32_t *reset)
 {
     struct byte_reader r = { .at = g->checkpoint.shadow, .bytes = bytes };
+    const struct fill_limits limits = fill_limits_of(config);
     g->config = config;
+    g->limits.step_rows = limits.step_rows;
+    g->limits.step_row_bytes = limits.step_row_bytes;
+    g->limits.step_kept = limits.step_kept;
+    g->limits.step_kept_bytes = limits.step_kept_bytes;
     start_engine_anew(g);
     return engine_load(g->engine, &r, reset);
 }
@@ -81,6 +111,7 @@ static void journal(struct gateway *g)
     }
     g->filling->made_wanted = true;
     g->filling->urgent = true;
+    g->filling->batch.shares = &g->config->store;
     gateway_accept_contracts(g);
 }
 

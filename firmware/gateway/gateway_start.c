@@ -17,7 +17,7 @@ static struct parts parts_of(const struct config *config)
 {
     return (struct parts){
         .limits = fill_limits_of(config),
-        .shadow_bytes = engine_save_bytes_max(&config->engine),
+        .shadow_bytes = engine_save_bytes_max(&config->engine) + config->reload_bytes,
     };
 }
 
@@ -68,6 +68,8 @@ struct gateway *gateway_init(const struct config *config, const struct gateway_p
         to->ports = *ports;
     size_t engine_at = arena->used;
     to->engine = engine_init(&config->engine, arena);
+    to->engine_used = arena->used - engine_at;
+    (void)arena_take(arena, config->reload_bytes, 1);
     to->engine_bytes = arena->used - engine_at;
     to->engine_memory = measuring ? NULL : arena->at + engine_at;
     to->inventory = inventory_init(config->inventory_max, arena);
@@ -105,6 +107,7 @@ uint32_t gateway_budget(const struct config *config, struct budget_line *lines, 
     struct parts p = parts_of(config);
     static const struct json_memory nothing = { 0 };
     (void)engine_init(&config->engine, &engine);
+    (void)arena_take(&engine, config->reload_bytes, 1);
     (void)inventory_init(config->inventory_max, &inventory);
     take_decoder(&d, config, &nothing, &decoder);
     take_batches(&probe, &p, &batches);
@@ -137,9 +140,10 @@ struct fold { /* what rebuilding takes; lives in memory that main gives back */
 
 void start_engine_anew(struct gateway *g)
 {
-    memset(g->engine_memory, 0, g->engine_bytes);
+    memset(g->engine_memory, 0, g->engine_used);
     struct arena again = arena_over(g->engine_memory, g->engine_bytes);
     g->engine = engine_init(&g->config->engine, &again);
+    g->engine_used = again.used;
 }
 
 /* How the numbers of this block are meant, in the present ones. */

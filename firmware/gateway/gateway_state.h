@@ -13,7 +13,8 @@
 
 enum {
     FILL_LETTERS_MAX = 256,
-    FILL_ROWS_BASE = 64,                /* beside what one step of the engine may emit */
+    FILL_ROWS_BASE = 64,                /* beside what one step of the engine may emit, */
+    FILL_ROW_BYTES_BASE = 128 * 1024,   /* and what they hold */
     FILL_RESULTS_BYTES_MAX = 32 * 1024, /* of one results message, before compression */
     FILL_RESULTS_MAX = 512,             /* window results in one message */
     FILL_RAW_MAX = 1024,                /* raw readings in one message */
@@ -223,7 +224,7 @@ struct gateway {
     struct gateway_ports ports;
     struct engine *engine;
     void *engine_memory;
-    size_t engine_bytes;
+    size_t engine_bytes, engine_used; /* a reload may bring one that takes more */
     struct engine_out out;
     struct inventory *inventory;
     struct decoder decoder;
@@ -343,8 +344,8 @@ size_t letters_taken_bytes(const struct config *config); /* at most, of a dead l
 struct text letters_taken(struct gateway *g);
 struct text letters_nothing_taken(void); /* of its message */
 /* Of the letter's message, decoded anew, mark those that were taken when it came. False: nobody can
- * say which. `force`: the rest is surely new. O(readings). */
-bool letters_mark(struct gateway *g, const struct dead_letter *letter, bool force);
+ * say which. `as_new`: the rest is surely new. O(readings). */
+bool letters_mark(struct gateway *g, const struct dead_letter *letter, bool as_new);
 /* Judged, leave only those that are not marked; how many. `*doubtful`: of one of them nobody can
  * say whether it was stored meanwhile. O(readings), those in doubt times that. */
 uint32_t letters_left(struct gateway *g, bool *doubtful);
@@ -378,7 +379,7 @@ void intake_continue(struct gateway *g);          /* what is left of the carried
  * that is left of it is good, and `take`. */
 struct letter_try {
     const struct dead_letter *letter;
-    bool take, force;
+    bool take, as_new;
 };
 void intake_letter(struct gateway *g, const struct message *message, const struct letter_try *how,
                    struct retried *to);

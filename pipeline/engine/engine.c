@@ -107,7 +107,7 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
     e->names_bytes = (uint32_t)names;
     e->names = arena_take(arena, names, 1);
     e->sources = arena_take(arena, c->source_count + 1u, sizeof *e->sources);
-    e->withdrawn = arena_take(arena, ENGINE_WITHDRAWN_MAX, sizeof *e->withdrawn);
+    e->withdrawn = arena_take(arena, e->alerts_max, sizeof *e->withdrawn);
     e->streams = streams_init(&c->streams, c->store, arena);
 }
 

@@ -61,14 +61,18 @@ static struct alert watch_alert(const struct engine *e, const struct watch *w)
     return a;
 }
 
+void engine_give_place(struct engine *e, uint32_t place)
+{
+    e->alerts[place].next_free = e->free_alert;
+    e->free_alert = place;
+    e->alerts_placed--;
+}
+
 /* Only its numbers are kept. */
 static void close_watch(struct engine *e, struct watch *w, const struct alert *alert)
 {
-    if (w->open) {
-        e->alerts[w->place].next_free = e->free_alert;
-        e->free_alert = w->place;
-        e->alerts_placed--;
-    }
+    if (w->open)
+        engine_give_place(e, w->place);
     w->open = w->live = false;
     w->number = alert->number;
     w->suppressed = engine_suppressed(alert);
@@ -113,7 +117,7 @@ static void make_room(struct engine *e)
 }
 
 /* Places never used stand behind those used; those given back form a list. */
-static uint32_t take_place(struct engine *e)
+uint32_t engine_take_place(struct engine *e)
 {
     uint32_t place = e->free_alert;
     if (place != ENGINE_NONE)
@@ -129,7 +133,7 @@ bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *a
 {
     if (!w->open && e->alerts_placed == e->alerts_max)
         make_room(e);
-    uint32_t place = w->open ? w->place : take_place(e);
+    uint32_t place = w->open ? w->place : engine_take_place(e);
     if (place == ENGINE_NONE)
         return false;
     w->open = true;
@@ -137,6 +141,18 @@ bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *a
     w->place = place;
     e->alerts[place].alert = *alert;
     return true;
+}
+
+uint32_t engine_unwatch(struct engine *e, struct watch *w)
+{
+    if (!w->open)
+        return ENGINE_NONE;
+    const struct alert alert = e->alerts[w->place].alert;
+    uint32_t place = alert_is_open(&alert) ? w->place : ENGINE_NONE;
+    if (place != ENGINE_NONE)
+        w->open = false;
+    close_watch(e, w, &alert);
+    return place;
 }
 
 /* Cool-down is a comfort, and stops when places are short: so make_room rarely has to look. */
@@ -336,7 +352,7 @@ void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w)
 {
     struct detector_config rule = { .kind = w->kind, .severity = w->severity };
     struct text name = engine_name(e, w->rule);
-    struct alert alert = w->alert;
+    struct alert alert = *w->alert;
     struct subject of = { w->device, w->series, NULL, &rule };
     assert(name.bytes <= DETECTOR_NAME_BYTES_MAX);
     memcpy(rule.name, name.at, name.bytes);

@@ -236,7 +236,7 @@ static int load_head(struct loading *l)
     need(l, e->alerts_again_ms <= e->t_ms + ENGINE_ALERTS_AGAIN_MS);
     l->withdraw_ms = get_i64(l->r);
     l->withdrawn_count = get_u32(l->r);
-    need(l, l->withdrawn_count <= ENGINE_WITHDRAWN_MAX);
+    need(l, l->withdrawn_count <= l->r->bytes);
     need(l, l->withdraw_ms == INT64_MAX ||
                 (l->withdrawn_count > 0 && l->withdraw_ms >= 0 && l->withdraw_ms <= e->t_ms));
     load_counts(&e->counts, l->r);
@@ -263,18 +263,14 @@ static void load_dedup(struct loading *l, uint32_t device)
     end_part(l, &part);
 }
 
-/* Where there is no room to remember it, it stays open in the cloud. */
-static void withdraw(struct loading *l, const struct old_rule *rule, const struct withdrawn *what)
+static void withdraw(struct loading *l, const struct old_rule *rule, struct withdrawn *what)
 {
-    struct engine *e = l->e;
-    bool room = engine_names_room(e, rule->name.bytes + 1u);
-    struct withdrawn *to = room ? engine_withdraw(e, what->device) : NULL;
-    if (to == NULL)
+    if (!engine_names_room(l->e, rule->name.bytes + 1u))
         return;
-    *to = *what;
-    to->rule = engine_name_store(e, rule->name);
-    to->kind = rule->kind;
-    to->severity = rule->severity;
+    what->rule = engine_name_store(l->e, rule->name);
+    what->kind = rule->kind;
+    what->severity = rule->severity;
+    engine_withdraw(l->e, what);
 }
 
 static void load_device(struct loading *l)
@@ -303,9 +299,10 @@ static void load_device(struct loading *l)
     for (int what = 0; what < ENGINE_DEVICE_RULES; what++) {
         const struct detector_config *rule = &engine_device_rules[what];
         const struct old_rule built_in = { text_of(rule->name), rule->kind, rule->severity };
-        struct withdrawn lost = { .device = index, .series = ENGINE_NONE };
+        struct alert alert;
+        struct withdrawn lost = { .device = index, .series = ENGINE_NONE, .alert = &alert };
         need(l, get_u8(l->r) == 0); /* the place of a rule */
-        if (load_watch(l, &d->watches[what], index, &lost.alert))
+        if (load_watch(l, &d->watches[what], index, &alert))
             withdraw(l, &built_in, &lost);
     }
     load_dedup(l, index);
@@ -382,8 +379,10 @@ static void load_rule_state(struct loading *l, uint32_t series, uint64_t *loaded
         need(l, (*loaded & (uint64_t)1 << place) == 0);
     if (l->r->failed)
         return;
-    struct withdrawn lost = { .device = e->series[series].device, .series = series };
-    if (load_watch(l, watch != NULL ? watch : &gone, lost.device, &lost.alert))
+    struct alert alert;
+    struct withdrawn lost = { .device = e->series[series].device, .series = series,
+                              .alert = &alert };
+    if (load_watch(l, watch != NULL ? watch : &gone, lost.device, &alert))
         withdraw(l, &l->old_rules[saved], &lost);
     struct byte_reader part = get_sized(l);
     if (watch == NULL)
@@ -439,21 +438,21 @@ static void load_series(struct loading *l)
 static void load_withdrawn(struct loading *l)
 {
     struct engine *e = l->e;
-    struct withdrawn w = { .device = get_u32(l->r) };
+    struct alert alert;
+    struct withdrawn w = { .device = get_u32(l->r), .alert = &alert };
     w.series = get_u32(l->r);
     w.rule = get_u32(l->r);
     uint8_t kind = get_u8(l->r), severity = get_u8(l->r);
-    alert_load(&w.alert, l->r);
+    alert_load(&alert, l->r);
     need(l, w.device < e->device_count &&
                 (w.series == ENGINE_NONE || w.series < e->series_count));
     need(l, is_name(e, w.rule, false) && kind < DETECTOR_KINDS && severity <= SEVERITY_CRITICAL);
-    need(l, alert_is_open(&w.alert));
-    struct withdrawn *to = l->r->failed ? NULL : engine_withdraw(e, w.device);
-    if (to == NULL)
+    need(l, alert_is_open(&alert));
+    if (l->r->failed)
         return;
     w.kind = (enum detector_kind)kind;
     w.severity = (enum severity)severity;
-    *to = w;
+    engine_withdraw(e, &w);
 }
 
 static void load_all_withdrawn(struct loading *l)
@@ -477,11 +476,13 @@ int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset)
     if (err != 0)
         return err;
     load_all_withdrawn(&l);
-    uint32_t reset_streams = 0;
-    streams_load(engine->streams, r, &reset_streams);
+    uint64_t anew = streams_load(engine->streams, r);
     if (r->failed)
         return WEIR_ECORRUPT;
+    engine_withdraw_streams(engine, anew);
     engine_arm_own(engine);
-    *reset = count_reset(&l) + reset_streams;
+    *reset = count_reset(&l);
+    for (; anew != 0; anew &= anew - 1)
+        ++*reset;
     return 0;
 }

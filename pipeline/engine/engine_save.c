@@ -9,12 +9,14 @@ enum {
     HEAD_BYTES_MAX = 1320 + ALARM_LOG_HOURS * 32 + FLOOD_INCIDENTS_MAX * 8 +
                      MAINTENANCE_MAX * MAINTENANCE_BYTES_MAX +
                      ENGINE_RULES_MAX * (DETECTOR_NAME_BYTES_MAX + 11),
-    WITHDRAWN_BYTES_MAX = 256,
     DEVICE_BYTES_MAX = 768,    /* without what dedup keeps */
     SERIES_BYTES_MAX = 512,    /* without windows, samples, rules */
     WINDOW_BYTES_MAX = 128,
     SAMPLE_BYTES = 16,
-    WATCH_BYTES_MAX = 256      /* and its alert, without the detector's state */
+    /* and its alert, without the detector's state. A withdrawn one takes the room of a watch that
+     * has none, for each has a place in the pool; some are beside them where that is large. */
+    WATCH_BYTES_MAX = 256,
+    WITHDRAWN_SPARE = 128
 };
 
 /* Not secret: it tells definitions apart, no more. */
@@ -109,7 +111,7 @@ size_t engine_save_bytes_max(const struct engine_config *config)
     size_t names = (size_t)config->devices_max * ENGINE_DEVICE_NAME_BYTES +
                    (size_t)config->series_max * ENGINE_SERIES_NAME_BYTES +
                    ENGINE_NAMES_SPARE_BYTES;
-    return head_bytes_max(config) + names + (size_t)ENGINE_WITHDRAWN_MAX * WITHDRAWN_BYTES_MAX +
+    return head_bytes_max(config) + names + (size_t)WITHDRAWN_SPARE * WATCH_BYTES_MAX +
            config->devices_max * device_bytes_max(config) +
            config->series_max * series_bytes_max(config) +
            streams_save_bytes_max(&config->streams);
@@ -278,14 +280,15 @@ static void save_series(const struct engine *e, uint32_t index, struct byte_writ
     }
 }
 
-static void save_withdrawn(const struct withdrawn *withdrawn, struct byte_writer *w)
+static void save_withdrawn(const struct engine *e, uint32_t index, struct byte_writer *w)
 {
-    put_u32(w, withdrawn->device);
-    put_u32(w, withdrawn->series);
-    put_u32(w, withdrawn->rule);
-    put_u8(w, (uint8_t)withdrawn->kind);
-    put_u8(w, (uint8_t)withdrawn->severity);
-    alert_save(&withdrawn->alert, w);
+    const struct withdrawn withdrawn = engine_withdrawn(e, index);
+    put_u32(w, withdrawn.device);
+    put_u32(w, withdrawn.series);
+    put_u32(w, withdrawn.rule);
+    put_u8(w, (uint8_t)withdrawn.kind);
+    put_u8(w, (uint8_t)withdrawn.severity);
+    alert_save(withdrawn.alert, w);
 }
 
 void engine_save(const struct engine *engine, struct byte_writer *w)
@@ -297,7 +300,7 @@ void engine_save(const struct engine *engine, struct byte_writer *w)
     for (uint32_t i = 0; i < engine->series_count; i++)
         save_series(engine, i, w);
     for (uint32_t i = 0; i < engine->withdrawn_count; i++)
-        save_withdrawn(&engine->withdrawn[i], w);
+        save_withdrawn(engine, i, w);
     streams_save(engine->streams, w, NULL, NULL);
 }
 
@@ -337,7 +340,7 @@ struct hash128 engine_digest(const struct engine *engine)
         digest_part(engine, h, &w);
     }
     for (uint32_t i = 0; i < engine->withdrawn_count; i++) {
-        save_withdrawn(&engine->withdrawn[i], &w);
+        save_withdrawn(engine, i, &w);
         digest_part(engine, h, &w);
     }
     streams_save(engine->streams, &w, digest_streams_part, &d);

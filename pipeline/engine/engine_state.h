@@ -20,9 +20,8 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 23,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 24,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
-    ENGINE_WITHDRAWN_MAX = 128,       /* more are not told that they are over */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
     ENGINE_AHEAD_STEP = 4,         /* so many lie between two steps of fetching one's state. */
     ENGINE_AHEAD_DEVICES = 3000,   /* From so many on it pays: their state is 3 MB */
@@ -111,14 +110,14 @@ struct rejects {
     int64_t slot;                         /* the newest: t / ENGINE_REJECT_SLOT_MS */
 };
 
-/* An alert that was open, and whose rule does not watch its series any more: it is cleared as soon
- * as the journal says that this configuration is in force. */
+/* An alert that was open, and whose rule does not watch its series any more, or whose stream began
+ * anew: it is cleared as soon as the journal says that this configuration is in force. */
 struct withdrawn {
     uint32_t device, series;
     uint32_t rule;           /* its name, in engine.names */
-    enum detector_kind kind : 8;
-    enum severity severity : 8;
-    struct alert alert;
+    enum detector_kind kind;
+    enum severity severity;
+    struct alert *alert;     /* in engine.alerts */
 };
 
 struct shed_state {
@@ -207,7 +206,7 @@ struct engine {
     struct rejects rejects;
     struct watch own[ENGINE_OWN];
     int64_t lag_ms;               /* that has grown for too long; 0: it does not */
-    struct withdrawn *withdrawn;  /* [ENGINE_WITHDRAWN_MAX] */
+    uint32_t *withdrawn;          /* [alerts_max]: their places in the pool */
     uint32_t withdrawn_count;
     int64_t withdraw_ms;          /* their timer: t of the CONFIG record; INT64_MAX: not yet */
     struct shed_state shed;
@@ -367,6 +366,12 @@ static inline uint16_t engine_suppressed(const struct alert *a)
 
 void engine_watch_init(const struct engine *e, struct watch *w, uint8_t rule);
 bool engine_watch_place(struct engine *e, struct watch *w, const struct alert *alert);
+/* A place in the pool; ENGINE_NONE: it is full. */
+uint32_t engine_take_place(struct engine *e);
+void engine_give_place(struct engine *e, uint32_t place);
+/* The watch has no alert any more. An alert that was told keeps its place, which is the caller's
+ * from here on; else ENGINE_NONE. */
+uint32_t engine_unwatch(struct engine *e, struct watch *w);
 /* What its watches remember of alerts that are over is forgotten in time. */
 void engine_forget_alerts(struct engine *e, uint32_t series);
 
@@ -450,7 +455,12 @@ uint8_t engine_source_load(const struct engine *e, const struct old_sources *old
                            struct byte_reader *r);
 
 /* engine_withdraw.c: alerts that outlived their rule */
-struct withdrawn *engine_withdraw(struct engine *e, uint32_t device); /* NULL: no room */
+/* A copy of its alert, which has no watch, takes a place. Where there is none, which only smaller
+ * limits can bring about, it stays open in the cloud. */
+void engine_withdraw(struct engine *e, const struct withdrawn *what);
+struct withdrawn engine_withdrawn(const struct engine *e, uint32_t index);
+/* What the series of these streams (a bit for each) have open, for none can clear it. O(series). */
+void engine_withdraw_streams(struct engine *e, uint64_t streams);
 void engine_on_config(struct engine *e, const struct record *record);
 int64_t engine_withdraw_deadline(const struct engine *e);
 void engine_fire_withdrawn(struct engine *e);

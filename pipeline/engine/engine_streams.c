@@ -67,13 +67,26 @@ static void mark(struct name *name, const struct stream_verdict *verdict)
     append(name, digits, 9);
 }
 
+/* As if it had one already. */
+static bool looks_marked(const struct name *name)
+{
+    if (name->bytes < 9 || name->at[name->bytes - 9] != '~')
+        return false;
+    for (uint32_t i = name->bytes - 8; i < name->bytes; i++)
+        if (strchr("0123456789abcdef", name->at[i]) == NULL)
+            return false;
+    return true;
+}
+
 /* A key may be any text, and long; a device is called by none such. What can't be its name as it is
- * has a mark, so that it stays another than its like. */
+ * has a mark, so that it stays another than its like; so has what would not say where one value
+ * ends. */
 static struct name key_name(const struct stream_verdict *verdict)
 {
     struct byte_reader r = { (const uint8_t *)verdict->key.at, verdict->key.bytes, 0, false };
     struct name name = { .bytes = 0 };
     uint32_t whole = 0;
+    bool divided = false, several = verdict->plan->config->key_count > 1;
     while (r.used < r.bytes && !r.failed) {
         (void)get_u8(&r); /* its place */
         uint8_t type = get_u8(&r);
@@ -82,13 +95,15 @@ static struct name key_name(const struct stream_verdict *verdict)
         if (type == VALUE_TEXT) {
             struct text text = get_text(&r);
             append(&name, text.at, text.bytes);
+            divided = divided || (text.bytes > 0 && memchr(text.at, '/', text.bytes) != NULL);
             whole += text.bytes + 1;
         } else {
             append_number(&name, get_f64(&r));
             whole += 1;
         }
     }
-    if (!is_plain(&name) || name.bytes == READING_NAME_BYTES_MAX)
+    bool plain = is_plain(&name) && !(several && divided) && !looks_marked(&name);
+    if (!plain || name.bytes == READING_NAME_BYTES_MAX)
         mark(&name, verdict);
     return name;
 }

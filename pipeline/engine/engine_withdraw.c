@@ -1,20 +1,90 @@
 /* Alerts that outlived their rule: it is gone from the configuration, or watches their series no
- * more, so nothing can clear them but this. Only a load finds them. They are told when the journal
- * says that the configuration under which they were found is in force, one at a time as timers are,
- * so that a rebuild knows how many have been. */
+ * more, or judges a stream that began anew, so nothing can clear them but this. They keep their
+ * places in the pool of alerts: so all of them have one. Only a load finds them. They are told when
+ * the journal says that the configuration under which they were found is in force, one at a time as
+ * timers are, so that a rebuild knows how many have been. */
 #include <assert.h>
 #include <string.h>
 
 #include "pipeline/engine/engine_state.h"
 
-struct withdrawn *engine_withdraw(struct engine *e, uint32_t device)
+/* What is cleared for good chatters no more: where an alert remembers when it was raised and
+ * cleared before stands what it is about. So none of this takes memory of its own. */
+enum { ABOUT_DEVICE, ABOUT_SERIES, ABOUT_RULE, ABOUT_KIND, ABOUT };
+static_assert((int)ABOUT <= (int)ALERT_CHANGES, "there is room for it");
+
+static void add(struct engine *e, const struct withdrawn *what, uint32_t place)
 {
-    if (e->withdrawn_count == ENGINE_WITHDRAWN_MAX)
-        return NULL;
-    e->counts.alerts_open++;
-    e->devices[device].alerts_open++;
+    assert(e->withdrawn_count < e->alerts_max); /* there are no more places */
+    uint32_t *about = e->alerts[place].alert.changes_s;
+    about[ABOUT_DEVICE] = what->device;
+    about[ABOUT_SERIES] = what->series;
+    about[ABOUT_RULE] = what->rule;
+    about[ABOUT_KIND] = (uint32_t)what->kind | (uint32_t)what->severity << 8;
     e->withdraw_ms = INT64_MAX;
-    return &e->withdrawn[e->withdrawn_count++];
+    e->withdrawn[e->withdrawn_count++] = place;
+}
+
+struct withdrawn engine_withdrawn(const struct engine *e, uint32_t index)
+{
+    struct alert *alert = &e->alerts[e->withdrawn[index]].alert;
+    const uint32_t *about = alert->changes_s;
+    return (struct withdrawn){ .device = about[ABOUT_DEVICE],
+                               .series = about[ABOUT_SERIES],
+                               .rule = about[ABOUT_RULE],
+                               .kind = (enum detector_kind)(about[ABOUT_KIND] & 0xff),
+                               .severity = (enum severity)(about[ABOUT_KIND] >> 8),
+                               .alert = alert };
+}
+
+void engine_withdraw(struct engine *e, const struct withdrawn *what)
+{
+    uint32_t place = engine_take_place(e);
+    if (place == ENGINE_NONE)
+        return;
+    e->alerts[place].alert = *what->alert;
+    e->counts.alerts_open++;
+    e->devices[what->device].alerts_open++;
+    add(e, what, place);
+}
+
+/* Of a stream that began anew no key remembers that a rule was true of it, so none would be told to
+ * be well. What is not told yet is forgotten. */
+static void withdraw_series(struct engine *e, uint32_t series)
+{
+    for (uint32_t i = 0; i < e->series[series].watch_count; i++) {
+        struct watch *w = &engine_watches(e, series)[i];
+        const struct detector_config *rule = &e->config->rules[w->rule];
+        uint32_t bytes = (uint32_t)strlen(rule->name);
+        if (w->open && !engine_names_room(e, bytes + 1u))
+            continue; /* it stays raised */
+        uint32_t place = engine_unwatch(e, w);
+        if (place == ENGINE_NONE)
+            continue;
+        const struct withdrawn what = {
+            .device = e->series[series].device, .series = series,
+            .rule = engine_name_store(e, text_of(rule->name)), .kind = rule->kind,
+            .severity = rule->severity,
+        };
+        add(e, &what, place);
+    }
+}
+
+void engine_withdraw_streams(struct engine *e, uint64_t streams)
+{
+    const uint32_t begin = (uint32_t)strlen(STREAM_METRIC);
+    for (uint32_t s = 0; s < e->series_count && streams != 0; s++) {
+        struct text metric = engine_name(e, e->series[s].metric);
+        if (metric.bytes <= begin || memcmp(metric.at, STREAM_METRIC, begin) != 0)
+            continue;
+        struct text name = { metric.at + begin, metric.bytes - begin };
+        for (uint32_t i = 0; i < e->config->streams.count; i++)
+            if ((streams >> i & 1) != 0 &&
+                text_equal(name, text_of(e->config->streams.plans[i].config->name))) {
+                withdraw_series(e, s);
+                engine_arm(e, s);
+            }
+    }
 }
 
 void engine_on_config(struct engine *e, const struct record *record)
@@ -37,7 +107,9 @@ int64_t engine_withdraw_deadline(const struct engine *e)
 void engine_fire_withdrawn(struct engine *e)
 {
     assert(e->withdrawn_count > 0);
-    engine_clear_withdrawn(e, &e->withdrawn[--e->withdrawn_count]);
+    const struct withdrawn last = engine_withdrawn(e, --e->withdrawn_count);
+    engine_clear_withdrawn(e, &last);
+    engine_give_place(e, e->withdrawn[e->withdrawn_count]);
     if (e->withdrawn_count == 0)
         e->withdraw_ms = INT64_MAX;
 }

@@ -188,9 +188,11 @@ size_t streams_save_bytes_max(const struct stream_set *set);
 size_t streams_part_bytes_max(const struct stream_set *set);
 void streams_save(const struct streams *s, struct byte_writer *w,
                   void (*part)(void *ctx, struct byte_writer *w), void *ctx);
-/* Into streams just initialised. A stream whose definition changed starts empty, and is counted in
- * *reset; of keys that have no more room, those longest without a reading are forgotten. Fails the
- * reader on what streams_save does not write; never breaks on any bytes. */
-void streams_load(struct streams *s, struct byte_reader *r, uint32_t *reset);
+/* Into streams just initialised. A stream whose definition changed, or that is new, starts empty:
+ * a bit for each of them is returned. Of keys that have no more room, those longest without a
+ * reading are forgotten. Where a stream's rules are others than before, each may be told that it is
+ * well, of any key. Fails the reader on what streams_save does not write; never breaks on any
+ * bytes. */
+uint64_t streams_load(struct streams *s, struct byte_reader *r);
 
 #endif

@@ -6,7 +6,7 @@
 
 enum {
     SET_SAVE_BYTES = 16,
-    STREAM_SAVE_BYTES = READING_NAME_BYTES_MAX + 181 + 8 * (STREAM_DELAYS + 1) +
+    STREAM_SAVE_BYTES = READING_NAME_BYTES_MAX + 190 + 8 * (STREAM_DELAYS + 1) +
                         STREAM_SOURCES_MAX * (READING_NAME_BYTES_MAX + 2)
 };
 
@@ -47,6 +47,19 @@ static void load_counts(struct stream_counts *c, struct byte_reader *r)
         *all[i] = get_u64(r);
     for (int i = 0; i <= STREAM_DELAYS; i++)
         c->delays[i] = get_u64(r);
+}
+
+/* What the bits of an entry's `alarmed` stand for. */
+static uint64_t rules_digest(const struct stream_plan *plan)
+{
+    static const struct hash_key key = { 0x7765697273747265u, 0x616d2072756c6573u };
+    struct hash_state h;
+    hash_begin(&h, key, 0);
+    for (uint32_t i = 0; i < plan->rule_count; i++) {
+        const char *name = plan->rules[i].config->name;
+        hash_add(&h, name, strlen(name) + 1);
+    }
+    return hash_end64(&h);
 }
 
 static uint32_t memories(const struct stream_plan *plan)
@@ -113,6 +126,7 @@ void streams_save(const struct streams *s, struct byte_writer *w,
         const struct stream *stream = &s->streams[i];
         put_text(w, text_of(stream->plan->config->name));
         put_u64(w, stream->plan->digest);
+        put_u64(w, rules_digest(stream->plan));
         save_counts(&stream->counts, w);
         stream_inputs_save_names(stream, w);
         for (int l = 0; l < LISTS; l++)
@@ -229,11 +243,20 @@ static void load_early(struct stream *s, uint32_t active, uint32_t skip_active,
     }
 }
 
+/* Its rules are others: which of them told that a key is not well can't be said by the bits. */
+static void alarm_all(struct stream *s)
+{
+    uint8_t all = (uint8_t)((1u << s->plan->rule_count) - 1);
+    for (int list = 0; list < LISTS; list++)
+        for (uint32_t i = s->lists[list].first; i != STREAM_NONE; i = entry_at(s, i)->after)
+            entry_at(s, i)->alarmed = all;
+}
+
 static void load_stream(struct streams *all, struct byte_reader *r, uint64_t *known,
-                        uint32_t *reset)
+                        uint64_t *anew)
 {
     struct text name = get_text(r);
-    uint64_t digest = get_u64(r);
+    uint64_t digest = get_u64(r), rules = get_u64(r);
     struct stream *s = NULL;
     struct stream_counts counts = { 0 };
     for (uint32_t i = 0; i < all->set->count && !r->failed; i++) {
@@ -241,8 +264,9 @@ static void load_stream(struct streams *all, struct byte_reader *r, uint64_t *kn
         if ((*known >> i & 1) != 0 || !text_equal(name, text_of(named->plan->config->name)))
             continue;
         *known |= (uint64_t)1 << i;
-        *reset += digest != named->plan->digest;
         s = digest == named->plan->digest ? named : NULL;
+        if (s != NULL)
+            *anew &= ~((uint64_t)1 << i);
     }
     load_counts(&counts, r);
     struct loading l = { .all = all, .s = s, .r = r };
@@ -259,16 +283,17 @@ static void load_stream(struct streams *all, struct byte_reader *r, uint64_t *kn
     load_early(s, active, over - over_quiet, over_quiet, r);
     if (s != NULL)
         s->counts.evicted += over;
+    if (s != NULL && !r->failed && rules != rules_digest(s->plan))
+        alarm_all(s);
 }
 
-void streams_load(struct streams *s, struct byte_reader *r, uint32_t *reset)
+uint64_t streams_load(struct streams *s, struct byte_reader *r)
 {
     uint32_t count = get_u32(r);
-    uint64_t known = 0;
+    uint64_t known = 0, anew = ((uint64_t)1 << s->set->count) - 1;
     need(r, count <= STREAMS_MAX);
     for (uint32_t i = 0; i < count && !r->failed; i++)
-        load_stream(s, r, &known, reset);
-    for (uint32_t i = 0; i < s->set->count; i++)
-        *reset += (known >> i & 1) == 0;
+        load_stream(s, r, &known, &anew);
     s->look_ms = INT64_MIN;
+    return anew;
 }

@@ -136,7 +136,7 @@ def they_are_tried_again(place):
     assert [r["event_time_ms"] for r in readings[:6]] == [(base + i) * 1000 for i in range(6)], readings
     assert readings[6]["event_time"] == arrived, "one without a time of its own arrived when it arrived"
     assert [letter["reason"] for letter in letters()] == ["json_syntax"]
-    # what fails again stays, with its history; after five times only by force
+    # what fails again stays, with its history; after five times only where that is asked for
     bad = str(letters()[0]["id"])
     def tries():
         return json.loads(place.weir("dlq", "show", bad, "--json"))["tries"]
@@ -144,7 +144,8 @@ def they_are_tried_again(place):
         assert tries() == done and retry(bad)[0]["outcome"] == "rejected"
         wait_until("that is on disk", lambda: tries() == done + 1)
     assert retry(bad)[0]["outcome"] == "poisoned"
-    assert retry(bad, "--force")[0]["outcome"] == "rejected"
+    assert retry(bad, "--as-new")[0]["outcome"] == "poisoned", "that is another question"
+    assert retry(bad, "--poisoned")[0]["outcome"] == "rejected"
     wait_until("that is on disk", lambda: tries() == 6)
     shown = json.loads(place.weir("dlq", "show", bad, "--json"))
     assert shown["tries"] == 6 and [h["reason"] for h in shown["history"]] == ["json_syntax"] * 6, shown
@@ -194,8 +195,9 @@ def the_rejected_part_is_tried_again(place):
     start(100)
     # The oven's level has a newer reading, and its numbers are known: the rest may have come again.
     assert retry() == [("partial", 0)] * 2
-    assert retry("--force", "--dry-run") == [("stored", 2)] * 2 and place.status()["ledger"]["stored"] == 5
-    assert retry("--force") == [("stored", 2)] * 2
+    assert retry("--poisoned") == [("partial", 0)] * 2, "that is another question"
+    assert retry("--as-new", "--dry-run") == [("stored", 2)] * 2 and place.status()["ledger"]["stored"] == 5
+    assert retry("--as-new") == [("stored", 2)] * 2
     place.wait_status("committed", lambda s: s["ledger"]["retried"] == 4)
     place.stop("gateway", 9)
     start(100)

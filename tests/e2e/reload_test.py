@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Goal: `weir reload` and SIGHUP take another configuration over while readings come, without losing one, and what is defined
-as before keeps its state; a wrong one, or one that needs a restart, changes nothing; the journal says when, so that a replay comes
+as before keeps its state, streams too; a wrong one, or one that needs a restart, changes nothing; the journal says when, so that a replay comes
 to the same; and kill -9 around it leaves one of the two. Method: the real gateway, one device that publishes all the time at QoS 1,
 limits that are moved under it, and `weir replay` over the store at the end."""
 import json
@@ -33,6 +33,11 @@ sources:
     payload: {{value: /value, sequence: /sequence, version: /v}}
 contracts:
   - {{name: shop, version: {version}, metrics: [{{name: temp, max: {most}}}]}}
+{more}"""
+STREAMS = """streams:
+  - {name: sums, key: [device], window: {type: tumbling, size: 1h}, keys: 50, aggregates: [count]}
+  - {name: peaks, key: [device], window: {type: tumbling, size: %s}, keys: 50, aggregates: [max],
+     rules: [{name: high, when: "max > 25", on: reading}]}
 """
 
 
@@ -51,8 +56,8 @@ class Load(threading.Thread):
             self.client.acknowledged(20)
 
 
-def configure(place, age="20ms", high=50, version=1, most=100):
-    place.write_config(CONFIG.format(port=place.ports["devices"], age=age, high=high, version=version, most=most))
+def configure(place, age="20ms", high=50, version=1, most=100, more=""):
+    place.write_config(CONFIG.format(port=place.ports["devices"], age=age, high=high, version=version, most=most, more=more))
 
 
 def reload(place, outcome, *parts, status=0):
@@ -113,6 +118,28 @@ def under_load(place, client, load):
     assert rejected == {"contract_version": 1}, rejected
 
 
+def streams(place, client):
+    """They come, change and go; the one that is as before keeps its windows."""
+    def taken():
+        return {s["name"]: s["readings"] for s in map(json.loads, place.weir("streams", "--json").splitlines())}
+
+    configure(place, high=30, version=2, most=200, more=STREAMS % "1h")
+    reload(place, "taken", "hot      streams[sums]: not there -> there", "hot      streams[peaks]: not there -> there")
+    before = taken()
+    tell(client, "oven", 28, version=2)
+    assert taken()["sums"] > before["sums"]
+    assert alerts(place)["oven", "high"]
+    configure(place, high=30, version=2, most=200, more=STREAMS % "2h")
+    reload(place, "taken", "hot      streams[peaks].window.size: 1h -> 2h")
+    after = taken()
+    assert after["sums"] >= before["sums"] + 1 and after["peaks"] < after["sums"], (before, after)
+    wait_until("what it had raised is over", lambda: ("oven", "high") not in alerts(place))
+    configure(place, high=30, version=2, most=200, more=(STREAMS % "2h").replace("keys: 50", "keys: 9000"))
+    reload(place, "restart", "more than was set aside at the start", "limits.reload", status=1)
+    configure(place, high=30, version=2, most=200)
+    reload(place, "taken", "hot      streams[peaks]: there -> not there")
+
+
 def killed(place):
     """Around a reload: the file is the new one, and the store holds what was acknowledged."""
     for turn in range(4):
@@ -136,7 +163,9 @@ def main():
         place.start_gateway()
         load = Load(place.ports["devices"])
         load.start()
-        under_load(place, Client(place.ports["devices"], "one"), load)
+        client = Client(place.ports["devices"], "one")
+        under_load(place, client, load)
+        streams(place, client)
         load.going = False
         load.join(20)
         assert not load.is_alive()
@@ -144,7 +173,7 @@ def main():
         got = [r["sequence"] for r in place.readings() if r["device"] == "belt"]
         assert sorted(got) == list(range(1, load.sent + 1)), (len(got), load.sent)
         assert load.sent > 200, load.sent
-        assert place.log("gateway").count("outcome=taken") == 2, place.log("gateway")
+        assert place.log("gateway").count("outcome=taken") == 5, place.log("gateway")
         killed(place)
         place.stop("gateway")
         report = json.loads(subprocess.run([WEIR, "replay", "--store", place.path("data", "weir.db"), "--json"],

@@ -62,13 +62,12 @@ static struct streams *again(struct streams *s)
 {
     static uint8_t bytes[SAVED], twice[SAVED];
     struct byte_writer w = { bytes, sizeof bytes, 0, false }, w2 = { twice, sizeof twice, 0, false };
-    uint32_t reset = 0;
     streams_save(s, &w, NULL, NULL);
     assert(!w.failed);
     s = make();
     struct byte_reader r = { bytes, w.used, 0, false };
-    streams_load(s, &r, &reset);
-    assert(!r.failed && r.used == r.bytes && reset == 0);
+    uint64_t anew = streams_load(s, &r);
+    assert(!r.failed && r.used == r.bytes && anew == 0);
     streams_save(s, &w2, NULL, NULL);
     assert(w2.used == w.used && memcmp(bytes, twice, w.used) == 0);
     return s;

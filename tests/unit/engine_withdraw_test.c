@@ -1,13 +1,13 @@
 /* Goal: an alert whose rule is taken out of the configuration is cleared, once, and only when the journal says
- * that the new configuration is in force. Method: an oven is hot, the rule goes, and the state is loaded
- * without it, again and again.
+ * that the new configuration is in force; all of them are, and those of a stream that begins anew. Method: an oven is hot,
+ * the rule goes, and the state is loaded without it, again and again.
  * Links: pipeline/engine/engine%.c pipeline/streams/%.c pipeline/alerts/%.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/bytes.c pipeline/contract.c pipeline/dedup.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/hash.c pipeline/statistics.c pipeline/timers.c pipeline/window.c */
 #include "pipeline/engine/engine.h"
 
 #include "tests/lib/check.h"
 #include "tests/lib/engine_bench.h"
 
-static uint8_t saved[1 << 16];
+static uint8_t saved[1 << 20];
 
 static struct text digest_text(const struct bench *b)
 {
@@ -121,12 +121,138 @@ static void each_is_told_once(void **state)
     bench_end(&b);
 }
 
+/* However many there are: a timer each, so that whoever drives it may go on in another batch. */
+static void all_are_cleared(void **state)
+{
+    (void)state;
+    struct bench b;
+    enum { OVENS = 300 };
+    char name[16];
+    bench_configure(&b, OVENS, 2 * OVENS);
+    b.config.recent = 2;
+    bench_rule(&b, DETECTOR_LIMIT, "hot");
+    b.rules[0].has_high = true;
+    b.rules[0].high = 50;
+    bench_init_configured(&b);
+    config_is_in_force(&b);
+    for (int i = 0; i < OVENS; i++) {
+        (void)snprintf(name, sizeof name, "oven%d", i);
+        bench_next(&b, 10, name, 99);
+    }
+    assert_int_equal(bench_count(&b, ALERT_RAISE), OVENS);
+    b.config.digest[0]++;
+    size_t bytes = save(&b);
+    strcpy(b.rules[0].name, "warm");
+    load(&b, bytes);
+    assert_int_equal(engine_counts(b.engine).alerts_open, OVENS);
+    bytes = save(&b); /* and from a checkpoint that holds them as withdrawn */
+    load(&b, bytes);
+    config_is_in_force(&b);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), OVENS);
+    assert_int_equal(engine_counts(b.engine).alerts_open, 0);
+    bench_next(&b, 1000, "oven0", 99); /* there is a place for it */
+    assert_int_equal(bench_count(&b, ALERT_RAISE), OVENS + 1);
+    bench_end(&b);
+}
+
+/* --- of a stream's rules --- */
+
+static struct stream_config peaks;
+static struct stream_plan plan;
+
+static void compile_peaks(struct bench *b)
+{
+    static struct stream_fields fields;
+    struct stream_fault fault;
+    stream_fields_begin(&fields);
+    assert_int_equal(stream_compile(&plan, &peaks, &fields, &fault), 0);
+    b->config.streams = (struct stream_set){ 1, &plan };
+    b->config.rule_count = 0;
+    for (uint32_t i = 0; i < peaks.rule_count; i++) {
+        bench_rule(b, DETECTOR_LIMIT, peaks.rules[i].name);
+        strcpy(b->rules[i].metric, "stream/peaks");
+    }
+}
+
+/* Of the oven `a` the rules "hot" and "long" are true. */
+static size_t peaking(struct bench *b)
+{
+    bench_configure(b, 8, 16);
+    b->config.rules_per_series = 3;
+    peaks = (struct stream_config){
+        .name = "peaks", .key_count = 1, .key = { { "device" } }, .lateness_ms = 1000, .idle_ms = 900000,
+        .window = STREAM_TUMBLING, .size_ms = 600000, .slide_ms = 600000, .keys_max = 4, .key_bytes = 64, .ttl_ms = 900000,
+        .panes_max = 8, .aggregate_count = 2, .aggregates = { { "count" }, { "last" } }, .rule_count = 2,
+        .rules = { { .name = "hot", .when = "last > 50", .on = STREAM_ON_READING },
+                   { .name = "long", .when = "last > 60", .on = STREAM_ON_READING } },
+    };
+    compile_peaks(b);
+    bench_init_configured(b);
+    config_is_in_force(b);
+    bench_clock(b, CLOCK_SYNCED);
+    bench_next(b, 1000, "a", 99);
+    assert_int_equal(bench_count(b, ALERT_RAISE), 2);
+    b->config.digest[0]++;
+    return save(b);
+}
+
+/* No key of it remembers that it was not well. */
+static void what_a_stream_raised_goes_with_its_definition(void **state)
+{
+    (void)state;
+    struct bench b;
+    size_t bytes = peaking(&b);
+    peaks.size_ms = peaks.slide_ms = 300000;
+    compile_peaks(&b);
+    load(&b, bytes);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 0);
+    config_is_in_force(&b);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 2);
+    bench_next(&b, 1000, "a", 99);
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 4);
+    bench_next(&b, 1000, "a", 9);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 4);
+    assert_int_equal(engine_counts(b.engine).alerts_open, 0);
+    bench_end(&b);
+}
+
+/* Rules may come, go and change places, and the stream keeps its windows. */
+static void rules_that_move_can_still_clear(void **state)
+{
+    (void)state;
+    struct bench b;
+    size_t bytes = peaking(&b);
+    peaks.rules[0] = peaks.rules[1];
+    peaks.rule_count = 1;
+    compile_peaks(&b);
+    load(&b, bytes);
+    config_is_in_force(&b);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 1); /* of the rule that is gone */
+    assert_int_equal(engine_stream_counts(b.engine, 0).taken, 1);
+    bytes = save(&b);
+    struct stream_rule_config kept = peaks.rules[0]; /* and moves back */
+    peaks.rules[0] = (struct stream_rule_config){ .name = "cold", .when = "last < 5", .on = STREAM_ON_READING };
+    peaks.rules[1] = kept;
+    peaks.rule_count = 2;
+    compile_peaks(&b);
+    load(&b, bytes);
+    config_is_in_force(&b);
+    assert_int_equal(engine_counts(b.engine).alerts_open, 1);
+    bench_next(&b, 1000, "a", 9);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), 2);
+    assert_int_equal(engine_counts(b.engine).alerts_open, 0);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_its_rule_an_alert_is_cleared),
         cmocka_unit_test(so_is_one_of_a_series_that_it_watches_no_more),
         cmocka_unit_test(each_is_told_once),
+        cmocka_unit_test(all_are_cleared),
+        cmocka_unit_test(what_a_stream_raised_goes_with_its_definition),
+        cmocka_unit_test(rules_that_move_can_still_clear),
     };
     return cmocka_run_group_tests_name("engine_withdraw", tests, NULL, NULL);
 }

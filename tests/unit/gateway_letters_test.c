@@ -138,11 +138,11 @@ static struct dead_letter letter_of(struct bench *b, uint64_t id)
     return letter;
 }
 
-static struct retried try_again(struct bench *b, const struct dead_letter *letter, bool dry, bool force)
+static struct retried try_again(struct bench *b, const struct dead_letter *letter, bool dry, bool as_new)
 {
     struct retried to;
     bench_begin(b, 10);
-    assert_int_equal(gateway_retry(b->gateway, letter, dry, force, &to), 0);
+    assert_int_equal(gateway_retry(b->gateway, letter, (struct retry_how){ .dry = dry, .as_new = as_new }, &to), 0);
     gateway_end_turn(b->gateway);
     return to;
 }
@@ -198,7 +198,7 @@ static void what_was_rejected_is_tried_again(void **state)
     assert_int_equal(retry(&b, &whole, false).stored, 2);
     struct retried to; /* one that was read before its removal was committed */
     bench_begin(&b, 10);
-    assert_int_equal(gateway_retry(b.gateway, &whole, false, false, &to), WEIR_ENOTFOUND);
+    assert_int_equal(gateway_retry(b.gateway, &whole, (struct retry_how){ 0 }, &to), WEIR_ENOTFOUND);
     assert_int_equal(gateway_drop_letter(b.gateway, whole.id), WEIR_ENOTFOUND);
     gateway_end_turn(b.gateway);
     bench_turns(&b, 5);

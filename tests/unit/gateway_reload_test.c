@@ -8,7 +8,7 @@
 
 #define YAML(devices, high, more) \
     "clock: {trust: system}\n" \
-    "limits: {devices: " devices ", series: 20}\n" \
+    "limits: {devices: " devices ", series: 20, reload: 0}\n" \
     "sources: [{name: plant, url: \"mqtt://127.0.0.1:1883\", topics: [\"t/{device}/{metric}\"]}]\n" \
     "usual: {all: false}\n" \
     "alerts: {storm: 0}\n" \
@@ -152,6 +152,81 @@ static void what_can_not_be_had_changes_nothing(void **state)
     bench_close(&b);
 }
 
+#define STREAMS(streams) \
+    "clock: {trust: system}\n" \
+    "limits: {devices: 20, series: 40, reload: 256KiB}\n" \
+    "sources: [{name: plant, url: \"mqtt://127.0.0.1:1883\", topics: [\"t/{device}/{metric}\"]}]\n" \
+    "usual: {all: false}\n" \
+    "alerts: {storm: 0}\n" \
+    "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n" \
+    streams \
+    "commit: {max_age: 100ms}\n"
+#define SUMS "  - {name: sums, key: [device], window: {type: tumbling, size: 1h}, keys: 8, aggregates: [sum]}\n"
+#define PEAKS(size, rule) \
+    "  - {name: peaks, key: [device], window: {type: tumbling, size: " size "}, keys: 8, aggregates: [max]" rule "}\n"
+#define HIGH ", rules: [{name: high, when: \"max > 50\", on: reading}]"
+
+static struct stream_counts counts_of(const struct bench *b, const char *stream)
+{
+    const struct config *config = gateway_config(b->gateway);
+    for (uint32_t i = 0; i < config->stream_count; i++)
+        if (strcmp(config->streams[i].name, stream) == 0)
+            return engine_stream_counts(gateway_view(b->gateway).engine, i);
+    fail_msg("no stream %s", stream);
+    return (struct stream_counts){ 0 };
+}
+
+static void streams_come_and_go(void **state)
+{
+    (void)state;
+    static struct bench b;
+    bench_open(&b, STREAMS(""));
+    bench_turns(&b, 5);
+    gateway_on_source(b.gateway, 0, true);
+    publish(&b, "t/oven/temp", "{\"value\":40}");
+    /* the first ones of a gateway that began without */
+    assert_int_equal(reload(&b, another(&b, STREAMS("streams:\n" SUMS PEAKS("1h", HIGH)))), RELOAD_DONE);
+    publish(&b, "t/oven/temp", "{\"value\":60}");
+    assert_int_equal(counts_of(&b, "sums").taken, 1);
+    assert_int_equal(alerts_open(&b), 1);
+    /* another order, and one of them another: the other one goes on, and what the first had raised is over */
+    assert_int_equal(reload(&b, another(&b, STREAMS("streams:\n" PEAKS("30m", HIGH) SUMS))), RELOAD_DONE);
+    bench_turns(&b, 5);
+    assert_int_equal(counts_of(&b, "sums").taken, 1);
+    assert_int_equal(counts_of(&b, "peaks").taken, 0);
+    assert_int_equal(alerts_open(&b), 0);
+    assert_int_equal(engine_counts(gateway_view(b.gateway).engine).alerts_cleared, 1);
+    publish(&b, "t/oven/temp", "{\"value\":70}");
+    assert_int_equal(counts_of(&b, "sums").taken, 2);
+    assert_int_equal(alerts_open(&b), 1);
+    assert_int_equal(reload(&b, another(&b, STREAMS("streams:\n" SUMS))), RELOAD_DONE);
+    bench_turns(&b, 5);
+    assert_int_equal(alerts_open(&b), 0);
+    publish(&b, "t/oven/temp", "{\"value\":70}");
+    /* and the restart finds it so */
+    bench_kill(&b);
+    bench_configure(&b, STREAMS("streams:\n" SUMS));
+    bench_start(&b);
+    assert_int_equal(counts_of(&b, "sums").taken, 3);
+    assert_int_equal(engine_counts(gateway_view(b.gateway).engine).alerts_open, 0);
+    bench_close(&b);
+}
+
+static void what_has_no_room_is_refused(void **state)
+{
+    (void)state;
+    static struct bench b;
+    bench_open(&b, STREAMS("streams:\n" SUMS));
+    bench_turns(&b, 5);
+    const struct config *large = another(&b, STREAMS("streams:\n  - {name: sums, key: [device], keys: 9000, "
+                                                     "window: {type: tumbling, size: 1h}, aggregates: [sum]}\n"));
+    assert_int_equal(gateway_reload(b.gateway, large, b.why), WEIR_EFULL);
+    assert_non_null(strstr(b.why, "KiB more"));
+    assert_non_null(strstr(b.why, "limits.reload"));
+    assert_int_equal(gateway_reload_state(b.gateway), RELOAD_NONE);
+    bench_close(&b);
+}
+
 static void differences_are_told(void **state)
 {
     (void)state;
@@ -184,13 +259,35 @@ static void differences_are_told(void **state)
     bench_close(&b);
 }
 
+static void streams_go_by_their_names(void **state)
+{
+    (void)state;
+    static struct bench b;
+    char said[1024] = "";
+    bench_open(&b, STREAMS("streams:\n" SUMS PEAKS("1h", HIGH)));
+    FILE *out = fmemopen(said, sizeof said, "w");
+    const struct config *after = another(&b, STREAMS("streams:\n" PEAKS("30m", ", lateness: 5s" HIGH)
+        "  - {name: more, key: [device], window: {type: tumbling, size: 1h}, keys: 8, aggregates: [sum]}\n"));
+    struct config_diff diff = config_print_diff(b.config, after, out);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(said, "hot      streams[sums]: there -> not there\n"
+                              "hot      streams[peaks].window.size: 1h -> 30m\n"
+                              "hot      streams[peaks].lateness: 15s -> 5s\n"
+                              "hot      streams[more]: not there -> there\n");
+    assert_int_equal(diff.cold, 0);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(state_goes_over),
         cmocka_unit_test(no_id_comes_twice),
         cmocka_unit_test(what_can_not_be_had_changes_nothing),
+        cmocka_unit_test(streams_come_and_go),
+        cmocka_unit_test(what_has_no_room_is_refused),
         cmocka_unit_test(differences_are_told),
+        cmocka_unit_test(streams_go_by_their_names),
     };
     return cmocka_run_group_tests_name("gateway_reload", tests, NULL, NULL);
 }

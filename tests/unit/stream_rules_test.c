@@ -414,6 +414,7 @@ static void any_key_has_a_name(void **state)
           "0123456789012345678901234567890123456789012345678901234~" },
         { "012345678901234567890123456789012345678901234567890123\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac",
           "012345678901234567890123456789012345678901234567890123~" },
+        { "x~0a1b2c3d", "x~0a1b2c3d~" }, { "x~0a1b2c3g", "x~0a1b2c3g" },
     };
     enum { KEYS = sizeof table / sizeof table[0] };
     static uint8_t bytes[1 << 16];
@@ -422,8 +423,9 @@ static void any_key_has_a_name(void **state)
     (void)state;
     strcpy(c.key[0].name, "value");
     c.key_bytes = 120;
+    c.keys_max = 16;
     rule(&c, "any", STREAM_ON_READING, "count > 0", "");
-    begin(&b, &c, 16);
+    begin(&b, &c, 20);
     for (uint32_t i = 0; i < KEYS; i++) {
         struct reading reading = bench_reading("a", "level", 0, BENCH_EPOCH_MS + 1000 + i);
         reading.value = (struct value){ .type = VALUE_TEXT, .text = text_of(table[i].key) };
@@ -441,6 +443,31 @@ static void any_key_has_a_name(void **state)
     bench_start(&b);
     assert_int_equal(engine_load(b.engine, &r, &reset), 0);
     assert_int_equal(engine_counts(b.engine).alerts_open, KEYS);
+    bench_end(&b);
+}
+
+/* Of several values, it must show where one ends: these are two keys, and the end of one is not that of the other. */
+static void values_do_not_run_together(void **state)
+{
+    static const char *const keys[][2] = { { "a/b", "c" }, { "a", "b/c" }, { "a", "b" } };
+    struct bench b;
+    struct stream_config c = usual_config();
+    (void)state;
+    c.key_count = 2;
+    strcpy(c.key[1].name, "value");
+    rule(&c, "any", STREAM_ON_READING, "count > 0", "");
+    begin(&b, &c, 16);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct reading reading = bench_reading(keys[i][0], "level", 0, BENCH_EPOCH_MS + 1000 + i);
+        reading.value = (struct value){ .type = VALUE_TEXT, .text = text_of(keys[i][1]) };
+        bench_wait(&b, 1);
+        assert_int_equal(bench_take(&b, &reading).verdict, ADMIT_STORE);
+    }
+    assert_int_equal(bench_count(&b, ALERT_RAISE), 3);
+    assert_memory_equal(alert(&b, 0)->device, "a/b/c~", 6);
+    assert_memory_equal(alert(&b, 1)->device, "a/b/c~", 6);
+    assert_string_not_equal(alert(&b, 0)->device, alert(&b, 1)->device);
+    assert_string_equal(alert(&b, 2)->device, "a/b");
     bench_end(&b);
 }
 
@@ -574,6 +601,7 @@ int main(void)
         cmocka_unit_test(one_of_many_counts),
         cmocka_unit_test(rules_leave_room_for_readings),
         cmocka_unit_test(any_key_has_a_name),
+        cmocka_unit_test(values_do_not_run_together),
         cmocka_unit_test(a_checkpoint_goes_on_the_same),
         cmocka_unit_test(what_can_not_be_is_refused),
     };

@@ -1494,10 +1494,9 @@ static void save_and_load(struct stage *g)
     streams_save(g->streams, &w, NULL, NULL);
     assert_false(w.failed);
     struct byte_reader r = { bytes, w.used, 0, false };
-    uint32_t reset = 0;
     make_streams(g);
-    streams_load(g->streams, &r, &reset);
-    assert_true(!r.failed && r.used == r.bytes && reset == 0);
+    uint64_t anew = streams_load(g->streams, &r);
+    assert_true(!r.failed && r.used == r.bytes && anew == 0);
     streams_save(g->streams, &w2, NULL, NULL);
     assert_true(w2.used == w.used && memcmp(bytes, again, w.used) == 0);
     free(bytes);
@@ -1594,9 +1593,8 @@ static void load_spoilt(struct stage *g, const uint8_t *bytes, size_t count)
         for (size_t n = rnd_below(&chance, 3); used > 0 && n > 0; n--)
             bad[rnd_below(&chance, used)] = (uint8_t)rnd(&chance);
         struct byte_reader r = { bad, used, 0, false };
-        uint32_t reset = 0;
         make_streams(g);
-        streams_load(g->streams, &r, &reset);
+        (void)streams_load(g->streams, &r);
         g->out = (struct stream_out){ .ctx = NULL };
         for (int n = 0; n < 20 && !r.failed; n++) {
             struct record record = { .kind = RECORD_READING, .event_time_ms = 50000 + 997 * n };
@@ -1643,18 +1641,16 @@ static void any_bytes_may_be_loaded(void **state)
     free(g.memory);
     set_stage(&g, &c);
     struct byte_reader r = { bytes, w.used, 0, false };
-    uint32_t reset = 0;
-    streams_load(g.streams, &r, &reset);
-    assert_true(!r.failed && r.used == r.bytes && reset == 1 && counts_of(&g).keys == 0);
+    uint64_t anew = streams_load(g.streams, &r);
+    assert_true(!r.failed && r.used == r.bytes && anew == 1 && counts_of(&g).keys == 0);
     /* under a smaller limit those heard least lately are forgotten */
     c = config_of();
     c.keys_max = 2;
     free(g.memory);
     set_stage(&g, &c);
     r = (struct byte_reader){ bytes, w.used, 0, false };
-    reset = 0;
-    streams_load(g.streams, &r, &reset);
-    assert_true(!r.failed && reset == 0 && counts_of(&g).keys == 2 && counts_of(&g).evicted == 3);
+    anew = streams_load(g.streams, &r);
+    assert_true(!r.failed && anew == 0 && counts_of(&g).keys == 2 && counts_of(&g).evicted == 3);
     free(bytes);
     free(g.memory);
 }
