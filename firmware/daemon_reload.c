@@ -126,6 +126,14 @@ const struct api_reload *daemon_reload_report(void *ctx)
     return &d->reload.report;
 }
 
+static void follow(struct daemon *d, const struct config *config)
+{
+    d->board.config = config;
+    for (uint32_t i = 0; i < config->source_count; i++)
+        if (d->listeners[i] != NULL)
+            listener_follow(d->listeners[i], &config->sources[i]);
+}
+
 void daemon_reload_again(struct daemon *d)
 {
     d->reload.again = daemon_reload_begin(d) != 0;
@@ -151,7 +159,7 @@ void daemon_reload_turn(struct daemon *d)
         state == RELOAD_COMMITTING)
         return;
     if (state == RELOAD_DONE)
-        d->board.config = gateway_config(d->gateway);
+        follow(d, gateway_config(d->gateway));
     end(d, state == RELOAD_DONE ? "taken" : "refused",
         state == RELOAD_DONE ? "" : "the state can't be had under it; all is as it was");
 }

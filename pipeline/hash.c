@@ -64,9 +64,11 @@ static inline uint64_t tail_at(const uint8_t *end, size_t left, size_t bytes)
     return tail;
 }
 
+static const uint8_t nothing[1]; /* an empty text may point nowhere, where nothing can be added */
+
 void hash_add(struct hash_state *h, const void *at, size_t bytes)
 {
-    const uint8_t *from = at, *end = from + bytes;
+    const uint8_t *from = bytes > 0 ? at : nothing, *end = from + bytes;
     while (h->bytes % 8 != 0 && from < end)
         add_byte(h, *from++);
     if (from == end)
@@ -107,7 +109,7 @@ struct hash128 hash_end128(struct hash_state *h)
 
 uint64_t hash64(struct hash_key key, const void *at, size_t bytes)
 {
-    const uint8_t *from = at, *end = from + bytes;
+    const uint8_t *from = bytes > 0 ? at : nothing, *end = from + bytes;
     struct hash_state h;
     hash_begin(&h, key, 0);
     for (; end - from >= 8; from += 8)

@@ -77,7 +77,7 @@ static void put_listener(const struct listener *listener, const struct config_so
 static void put_connections(const struct api *api, const struct gateway_view *v,
                             struct json_writer *w)
 {
-    const struct config *config = api->config;
+    const struct config *config = api_in_force(api);
     json_key(w, "sources");
     json_array(w);
     for (uint32_t i = 0; i < config->source_count; i++) {

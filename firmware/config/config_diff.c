@@ -138,7 +138,7 @@ static void diff_key(struct diff *d, const struct config_key *key, const char *p
         print_value(key, before, a);
         print_value(key, after, b);
         if (strcmp(a, b) != 0)
-            tell(d, config_section_is_hot(key->section), path, a, b);
+            tell(d, config_key_is_hot(key), path, a, b);
     }
 }
 

@@ -215,6 +215,26 @@ static void reference_types(FILE *out)
         out);
 }
 
+/* What of a section a reload takes over. */
+static void reference_hot(enum config_section section, FILE *out)
+{
+    uint32_t hot = 0, all = 0;
+    for (uint32_t i = 0; i < config_key_count; i++) {
+        all += config_keys[i].section == section;
+        hot += config_keys[i].section == section && config_key_is_hot(&config_keys[i]);
+    }
+    if (hot == all || hot == 0) {
+        (void)fprintf(out, "%s\n\n", hot > 0 ? "Hot: `weir reload` takes a change over."
+                                             : "A change needs a restart.");
+        return;
+    }
+    (void)fputs("Hot: `weir reload` takes a change of", out);
+    for (uint32_t i = 0, told = 0; i < config_key_count; i++)
+        if (config_keys[i].section == section && config_key_is_hot(&config_keys[i]))
+            (void)fprintf(out, "%s `%s`", told++ > 0 ? "," : "", config_keys[i].name);
+    (void)fputs(" over; any other needs a restart.\n\n", out);
+}
+
 void config_print_reference(FILE *out)
 {
     (void)fputs(
@@ -231,10 +251,7 @@ void config_print_reference(FILE *out)
         (void)fprintf(out, "\n## %s\n\n%s\n\n", *doc->path != '\0' ? doc->path : "The file",
                       doc->doc);
         if (section != SECTION_ROOT)
-            (void)fprintf(out, "%s\n\n",
-                          config_section_is_hot((enum config_section)section)
-                              ? "Hot: `weir reload` takes a change over."
-                              : "A change needs a restart.");
+            reference_hot((enum config_section)section, out);
         (void)fputs("| Key | Type | Default | Range | Meaning |\n|---|---|---|---|---|\n", out);
         for (uint32_t i = 0; i < config_key_count; i++)
             if (config_keys[i].section == section)

@@ -101,6 +101,20 @@ bool config_section_is_hot(enum config_section section)
     }
 }
 
+/* Of a source, what the gateway alone goes by, and how fast devices may be: nobody has to connect
+ * or subscribe anew for it, and the numbers of further fields stay. */
+bool config_key_is_hot(const struct config_key *key)
+{
+    static const char *const of_sources[] = { "contract", "time", "priority", "rate",
+                                              "rate_per_connection" };
+    if (key->section == SECTION_PAYLOAD)
+        return key->type != KEY_FIELDS;
+    bool hot = config_section_is_hot(key->section);
+    for (size_t i = 0; i < sizeof of_sources / sizeof of_sources[0]; i++)
+        hot = hot || (key->section == SECTION_SOURCE && strcmp(key->name, of_sources[i]) == 0);
+    return hot;
+}
+
 const struct config_key *config_key_find(enum config_section section, struct text name)
 {
     for (uint32_t i = 0; i < config_key_count; i++)

@@ -105,6 +105,8 @@ bool config_key_applies(const struct config_key *key, const void *base);
 const char *config_kind_name(enum config_section section, uint32_t kind);
 /* Whether `weir reload` takes a change of the section's keys over; else it needs a restart. */
 bool config_section_is_hot(enum config_section section);
+/* The same of one key, which may be hot where others of its section are not. */
+bool config_key_is_hot(const struct config_key *key);
 /* "sources[].url", as messages and the reference name it. Returns `to`. */
 enum { CONFIG_KEY_PATH_BYTES = 96 };
 const char *config_key_path(const struct config_key *key, char to[CONFIG_KEY_PATH_BYTES]);

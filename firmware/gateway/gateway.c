@@ -90,6 +90,7 @@ void gateway_schedule(struct gateway *g)
         begin_commit(g);
     } else if (g->query_waiting) {
         g->query_waiting = false;
+        g->query_running = true;
         begin_job(g, &g->query_job);
     } else if (g->sender.poison_wanted && g->sender.poison.kind == STORE_JOB_POISON) {
         begin_job(g, &g->sender.poison);
@@ -195,6 +196,7 @@ void gateway_on_store_done(struct gateway *g, struct store_job *job)
         sender_on_poisoned(g);
         break;
     case STORE_JOB_QUERY:
+        g->query_running = false;
         job->query_done(job->query_ctx);
         break;
     }
@@ -209,7 +211,7 @@ void gateway_self_test(struct gateway *g)
 bool gateway_query(struct gateway *g, void (*query)(void *, struct store *), void (*done)(void *),
                    void *ctx)
 {
-    if (g->query_waiting || (g->job_busy && g->query_job.query_ctx == ctx))
+    if (g->query_waiting || g->query_running)
         return false;
     g->query_job = (struct store_job){
         .kind = STORE_JOB_QUERY, .query = query, .query_done = done, .query_ctx = ctx

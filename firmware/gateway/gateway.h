@@ -290,7 +290,7 @@ void gateway_self_test(struct gateway *g);
 enum { GATEWAY_BACKFILL_ROWS = 16, GATEWAY_BACKFILL_BYTES = 96 * 1024 }; /* at once */
 int gateway_backfill(struct gateway *g, struct text *items, uint32_t count, uint64_t *block);
 
-/* A store query for the API; false: one is already waiting. */
+/* A question to the store, on its worker; false: one is waiting or under way, ask again. */
 bool gateway_query(struct gateway *g, void (*query)(void *, struct store *), void (*done)(void *),
                    void *ctx);
 

@@ -240,7 +240,7 @@ struct gateway {
     bool job_busy;           /* the store's worker has a job */
     struct store_job commit_job;
     struct store_job query_job;
-    bool query_waiting;
+    bool query_waiting, query_running; /* one at a time, whoever asks */
     struct ledger ledger;    /* of everything taken so far */
     struct ledger committed; /* as of the last commit */
     uint64_t store_id[2];

@@ -279,6 +279,11 @@ void listener_acknowledge(struct listener *l, uint64_t number)
             device_acknowledge(l, &l->devices[i]);
 }
 
+void listener_follow(struct listener *l, const struct config_source *source)
+{
+    l->config.source = source;
+}
+
 /* As at the start: a key that others may read is none. */
 static int load_again(struct listener *l, char *why)
 {

@@ -57,6 +57,9 @@ void listener_acknowledge(struct listener *l, uint64_t number);
 /* Read certificate, key and clients' authority again; who is connected stays so. The log says what
  * came of it; where they can't be used, nothing changed. */
 void listener_reload(struct listener *l);
+/* The same source as another configuration has it, which differs in what may change while devices
+ * are connected: how fast they may be. It outlives the listener, or the next call. */
+void listener_follow(struct listener *l, const struct config_source *source);
 /* Of its certificate, Unix time; INT64_MAX: it has none. */
 int64_t listener_valid_until_ms(const struct listener *l);
 

@@ -259,6 +259,56 @@ static void differences_are_told(void **state)
     bench_close(&b);
 }
 
+#define SOURCES(first, more) \
+    "clock: {trust: system}\n" \
+    "limits: {devices: 20, series: 40}\n" \
+    "usual: {all: false}\n" \
+    "contracts: [{name: shop, metrics: [{name: temp}]}]\n" \
+    "sources:\n" \
+    "  - {name: plant, url: \"mqtt://127.0.0.1:1883\", topics: [\"t/{device}/{metric}\"]" first "}\n" more \
+    "commit: {max_age: 100ms}\n"
+#define SITE(rate) "  - {name: site, listen: \"mqtt://127.0.0.1:1885\", anonymous: true, topics: [\"m/{device}/{metric}\"]" rate "}\n"
+
+static void of_sources_what_needs_no_connection_is_hot(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *after, *want;
+        uint32_t cold;
+    } table[] = {
+        { SOURCES(", contract: shop, time: arrival, priority: high", SITE("")),
+          "hot      sources[plant].priority: normal -> high\nhot      sources[plant].time: device -> arrival\n"
+          "hot      sources[plant].contract: \"\" -> shop\n", 0 },
+        { SOURCES("", SITE(", rate: 50")), "hot      sources[site].rate: 0 -> 50\n", 0 },
+        { SOURCES(", payload: {value: /v}", SITE("")),
+          "hot      sources[plant].payload.value: /value -> /v\n"
+          "hot      sources[plant].topics[0].payload.value: /value -> /v\n", 0 },
+        { SOURCES("", ""), "restart  sources[site]: there -> not there\n", 1 },
+        { SOURCES(", qos: 0", SITE("")), "restart  sources[plant].qos: 1 -> 0\n", 1 },
+    };
+    static struct bench b;
+    char said[1024];
+    bench_open(&b, SOURCES("", SITE("")));
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        memset(said, 0, sizeof said);
+        FILE *out = fmemopen(said, sizeof said, "w");
+        struct config_diff diff = config_print_diff(b.config, another(&b, table[i].after), out);
+        assert_int_equal(fclose(out), 0);
+        assert_string_equal(said, table[i].want);
+        assert_int_equal(diff.cold, table[i].cold);
+    }
+    /* and they are gone by: a value that was read at /value is one of /v */
+    bench_turns(&b, 5);
+    gateway_on_source(b.gateway, 0, true);
+    publish(&b, "t/oven/temp", "{\"value\":1,\"v\":2}");
+    assert_int_equal(reload(&b, another(&b, SOURCES(", payload: {value: /v}, contract: shop", SITE("")))), RELOAD_DONE);
+    publish(&b, "t/oven/temp", "{\"value\":1,\"v\":3}");
+    assert_string_equal(bench_last(&b).value, "3");
+    publish(&b, "t/oven/flow", "{\"v\":3}");
+    assert_string_equal(bench_last(&b).outcome, "contract_unknown");
+    bench_close(&b);
+}
+
 static void streams_go_by_their_names(void **state)
 {
     (void)state;
@@ -278,6 +328,44 @@ static void streams_go_by_their_names(void **state)
     bench_close(&b);
 }
 
+struct asker {
+    bool looked, answered;
+};
+
+static void look(void *ctx, struct store *store)
+{
+    assert_non_null(store);
+    ((struct asker *)ctx)->looked = true;
+}
+
+static void on_answer(void *ctx)
+{
+    ((struct asker *)ctx)->answered = true;
+}
+
+/* The API asks the store, and a reload does: each has its own answer, though one asks while the other's is looked up. */
+static void askers_wait_for_each_other(void **state)
+{
+    (void)state;
+    static struct bench b;
+    struct asker api = { 0 }, reloading = { 0 };
+    bench_open(&b, YAML("10", "50", ""));
+    bench_turns(&b, 5);
+    b.store_hangs = true;
+    assert_true(gateway_query(b.gateway, look, on_answer, &api));
+    assert_false(gateway_query(b.gateway, look, on_answer, &reloading));
+    for (int i = 0; i < 20; i++)
+        bench_turn(&b, 10);
+    assert_false(gateway_query(b.gateway, look, on_answer, &reloading));
+    b.store_hangs = false;
+    bench_turns(&b, 5);
+    assert_true(api.looked && api.answered && !reloading.looked && !reloading.answered);
+    assert_true(gateway_query(b.gateway, look, on_answer, &reloading));
+    bench_turns(&b, 5);
+    assert_true(reloading.looked && reloading.answered);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,8 +374,10 @@ int main(void)
         cmocka_unit_test(what_can_not_be_had_changes_nothing),
         cmocka_unit_test(streams_come_and_go),
         cmocka_unit_test(what_has_no_room_is_refused),
+        cmocka_unit_test(askers_wait_for_each_other),
         cmocka_unit_test(differences_are_told),
         cmocka_unit_test(streams_go_by_their_names),
+        cmocka_unit_test(of_sources_what_needs_no_connection_is_hot),
     };
     return cmocka_run_group_tests_name("gateway_reload", tests, NULL, NULL);
 }
