@@ -134,18 +134,22 @@ static int exchange(const char *socket_path, const char *method, const char *tar
                     struct text body, struct client_answer *answer, char *why)
 {
     static char bytes[CLIENT_ANSWER_BYTES];
-    char request[1536];
-    int fd = connect_to(socket_path, why);
-    if (fd < 0)
-        return WEIR_EIO;
+    char request[CLIENT_REQUEST_BYTES];
     int length = snprintf(request, sizeof request,
                           "%s %s HTTP/1.1\r\nHost: weir\r\nContent-Length: %u\r\n"
                           "Connection: close\r\n\r\n",
                           method, target, body.bytes);
+    if (length < 0 || (size_t)length >= sizeof request) {
+        (void)snprintf(why, 256, "the request is too long: %d bytes, where %d have room", length,
+                       (int)sizeof request - 1);
+        return WEIR_EINVAL;
+    }
+    int fd = connect_to(socket_path, why);
+    if (fd < 0)
+        return WEIR_EIO;
     size_t used = 0;
     ssize_t got = 1;
-    bool sent = (size_t)length < sizeof request && send_all(fd, request, (size_t)length) &&
-                send_all(fd, body.at, body.bytes);
+    bool sent = send_all(fd, request, (size_t)length) && send_all(fd, body.at, body.bytes);
     while (sent && used < sizeof bytes - 1) {
         got = read(fd, bytes + used, sizeof bytes - 1 - used);
         if (got < 0 && errno == EINTR)

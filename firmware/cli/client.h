@@ -7,7 +7,10 @@
 
 #include "pipeline/text.h"
 
-enum { CLIENT_ANSWER_BYTES = 1024 * 1024 };
+enum {
+    CLIENT_ANSWER_BYTES = 1024 * 1024,
+    CLIENT_REQUEST_BYTES = 4 * 1024, /* without a body: a page of keys at their longest */
+};
 
 struct client_answer {
     uint32_t status;  /* of HTTP */
@@ -19,7 +22,8 @@ struct client_answer {
  * WEIR_EINVAL: not an HTTP/1 answer, or cut off. */
 int client_parse(char *at, size_t bytes, struct client_answer *answer);
 
-/* WEIR_EIO with a sentence in `why` (256 bytes). `method` is "GET" or "POST". */
+/* WEIR_EIO, or WEIR_EINVAL for a request that is too long, with a sentence in `why` (256 bytes).
+ * `method` is "GET" or "POST". */
 int client_call(const char *socket_path, const char *method, const char *target,
                 struct client_answer *answer, char *why);
 

@@ -262,6 +262,7 @@ def check_kept(place, db):
     assert some and [json.loads(line) for line in some] == \
         [r for r in kept if r["key"]["device"] == "dev-3" and r["start"] >= middle]
     assert len(place.weir("streams", "latest", "all").splitlines()) == 11
+    assert place.weir("streams", "results", "all", "/" * 240, "/" * 240).strip() == "no results"  # 1,440 bytes escaped, and more
     pages, after = [], 0
     while after is not None:
         page = json.loads(place.get(f"/api/results?stream=all&max=7&after={after}&to={middle}")[1])

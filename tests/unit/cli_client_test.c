@@ -84,6 +84,8 @@ static void every_cut_is_seen(void **state)
     }
 }
 
+enum { LONG = 3000 };
+
 static void over_a_socket(void **state)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -93,21 +95,27 @@ static void over_a_socket(void **state)
     snprintf(address.sun_path, sizeof address.sun_path, "/tmp/weir-client-%d.sock", (int)getpid());
     assert_int_equal(client_call(address.sun_path, "GET", "/x", &answer, why), WEIR_EIO);
     assert_non_null(strstr(why, "no gateway answers"));
+    char target[5000] = "/api?a=1";
+    memset(target + 8, 'x', sizeof target - 9);
+    assert_int_equal(client_call(address.sun_path, "POST", target, &answer, why), WEIR_EINVAL);
+    assert_non_null(strstr(why, "the request is too long"));
+    target[LONG] = '\0'; /* of two long keys, and where the page before ended */
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(listener, 1), 0);
     pid_t child = fork();
     if (child == 0) {
-        char request[1024] = "";
+        char request[4096] = "";
         int fd = accept(listener, NULL, NULL);
         static const char reply[] = "HTTP/1.1 202 Accepted\r\nContent-Length: 4\r\n\r\ndone";
         bool good = read(fd, request, sizeof request - 1) > 0 &&
-                    strncmp(request, "POST /api?a=1 HTTP/1.1\r\n", 24) == 0 &&
+                    strncmp(request, "POST /api?a=1xxx", 16) == 0 &&
+                    strncmp(request + 5 + LONG, " HTTP/1.1\r\n", 11) == 0 &&
                     write(fd, reply, sizeof reply - 1) > 0;
         _exit(good ? 0 : 1);
     }
     int status = 1;
-    assert_int_equal(client_call(address.sun_path, "POST", "/api?a=1", &answer, why), 0);
+    assert_int_equal(client_call(address.sun_path, "POST", target, &answer, why), 0);
     assert_int_equal(answer.status, 202);
     assert_memory_equal(answer.body.at, "done", 4);
     assert_int_equal(waitpid(child, &status, 0), child);
