@@ -65,7 +65,8 @@
     { SECTION_STREAM_WINDOW, "type", KEY_ENUM, FIELD(stream_config, window), \
       .fallback = "tumbling", .choices = "tumbling|hopping|session|sliding", \
       .doc = "tumbling: one behind another; hopping: one begins every `slide`; session: until " \
-             "`gap` passes without a reading; sliding: one ends with each reading." }, \
+             "`gap` passes without a reading; sliding: one ends with each reading, and is told " \
+             "when one that is `out_of_orderness` newer comes, or by `idle`." }, \
     { SECTION_STREAM_WINDOW, "gap", KEY_DURATION, FIELD(stream_config, gap_ms), 1, 30 * DAYS, \
       .zero_off = true, .fallback = "0", \
       .doc = "Session: event time without a reading that ends one." }, \
@@ -77,7 +78,8 @@
       .doc = "Session: kept for a key at once; one too many tells the oldest early." }, \
     { SECTION_STREAM_WINDOW, "last", KEY_INTEGER, FIELD(stream_config, last_count), 1, \
       STREAM_LAST_MAX, .zero_off = true, .fallback = "0", \
-      .doc = "Sliding: the newest so many readings of a key. Either this or `span`." }, \
+      .doc = "Sliding: the newest so many readings of a key; by default a result for each " \
+             "reading. Either this or `span`." }, \
     { SECTION_STREAM_WINDOW, "span", KEY_DURATION, FIELD(stream_config, span_ms), 1, 366 * DAYS, \
       .zero_off = true, .fallback = "0", \
       .doc = "Sliding: the readings of so much event time." }, \

@@ -106,6 +106,31 @@ static void check_rule_names(struct config_reader *r, uint32_t stream)
     }
 }
 
+/* What other windows have would change nothing here, and whoever wrote it expects that it does. */
+static void check_sliding(struct config_reader *r, const struct stream_config *s)
+{
+    const struct {
+        const char *name;
+        const void *field;
+        bool counts; /* of a span it is a setting */
+    } none[] = {
+        { "size", &s->size_ms, false },         { "panes", &s->panes_max, true },
+        { "gap", &s->gap_ms, false },           { "sessions", &s->sessions_max, false },
+        { "max_length", &s->length_max_ms, false },
+    };
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        if (!config_given(r, none[i].field) || (none[i].counts && s->last_count == 0))
+            continue;
+        struct config_fault *f = fault_at(r, none[i].field, "stream `%s`: %s has no `%s`", s->name,
+                                          s->last_count > 0 ? "a window of the `last` readings"
+                                                            : "a window of a `span`", none[i].name);
+        fault_why(f, "it would change nothing: such a window goes by %s",
+                  s->last_count > 0 ? "`last`, `every` and `readings`"
+                                    : "`span`, `every` and `panes`");
+        fault_fix(f, "leave `%s` out", none[i].name);
+    }
+}
+
 void config_check_streams(struct config_reader *r)
 {
     const struct config *config = r->config;
@@ -119,6 +144,8 @@ void config_check_streams(struct config_reader *r)
                 fault_fix(f, "give each a name of its own");
             }
         check_rule_names(r, i);
+        if (s->window == STREAM_SLIDING)
+            check_sliding(r, s);
         if (s->ttl_ms < s->idle_ms) {
             struct config_fault *f = fault_at(r, &s->ttl_ms, "`ttl` is shorter than `idle`");
             fault_why(f, "a key would be forgotten before its windows are told");
@@ -141,9 +168,12 @@ static void print_sliding(const struct stream_plan *plan, FILE *out)
     char every[32];
     units_print_duration(plan->pane_ms, every, sizeof every);
     if (plan->last_count > 0)
-        (void)fprintf(out, "%s: a result is %u readings put together; a late one revises at most "
-                           "as many results, and at most %u wait or may be revised\n",
-                      plan->config->name, plan->last_count, plan->panes - plan->last_count);
+        (void)fprintf(out, "%s: a result is %u readings put together, in %u steps of aggregates; a "
+                           "late one revises at most %u results, in %u steps; all that wait, at "
+                           "most %u, are told at once in %u steps of at most %d\n",
+                      plan->config->name, plan->last_count, plan->result_steps, plan->last_count,
+                      plan->result_steps * plan->last_count, plan->panes - 1,
+                      plan->result_steps * (plan->panes - 1), STREAM_STEPS_MAX);
     else
         (void)fprintf(out, "%s: at most one result every %s, which ends up to %s behind its "
                            "newest reading and is %u panes put together\n",

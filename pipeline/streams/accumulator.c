@@ -41,6 +41,17 @@ uint32_t accumulator_bytes(enum accumulator_kind kind)
     return 0;
 }
 
+/* As measured when a long window is put together anew: a plain one takes 6 to 13 ns, a quantile
+ * 45, a distinct 48, an ewma 80 and a top 207. */
+uint32_t accumulator_push_steps(enum accumulator_kind kind)
+{
+    if (kind == ACCUMULATOR_QUANTILES || kind == ACCUMULATOR_DISTINCT)
+        return 6;
+    if (kind == ACCUMULATOR_DECAYED)
+        return 8;
+    return kind == ACCUMULATOR_TOP ? 24 : 1;
+}
+
 uint32_t accumulator_save_bytes_max(enum accumulator_kind kind)
 {
     if (kind == ACCUMULATOR_QUANTILES)

@@ -68,6 +68,8 @@ struct decayed_state {
 
 /* Bytes of a state; a multiple of ACCUMULATOR_ALIGN. */
 uint32_t accumulator_bytes(enum accumulator_kind kind);
+/* What one accumulator_push costs: in steps, of which one is about 10 ns on a PC. */
+uint32_t accumulator_push_steps(enum accumulator_kind kind);
 /* That accumulator_save writes at most. */
 uint32_t accumulator_save_bytes_max(enum accumulator_kind kind);
 /* All-zero bytes are the state of no readings. */

@@ -174,13 +174,14 @@ static int compile_panes(struct stream_plan *plan, const void *field, int64_t si
     return 0;
 }
 
-/* About a 60th of the span: the longest that divides it and is not longer. */
+/* About a 60th of the span: the longest that divides it and is not longer. One that makes too many
+ * panes is refused by compile_panes: 1 ms stands for all of these. */
 static int64_t usual_every(int64_t span_ms)
 {
-    int64_t every_ms = span_ms / 60 > 0 ? span_ms / 60 : 1;
-    while (span_ms % every_ms != 0)
-        every_ms--;
-    return every_ms;
+    for (int64_t panes = 60; panes <= STREAM_WINDOW_PANES_MAX; panes++)
+        if (span_ms % panes == 0)
+            return span_ms / panes;
+    return 1;
 }
 
 static int compile_last(struct stream_plan *plan, struct stream_fault *fault)
@@ -192,6 +193,17 @@ static int compile_last(struct stream_plan *plan, struct stream_fault *fault)
                       "`readings` is what is kept of a key, and has to be more than the %u of "
                       "`last`: each one more lets one more window wait or be revised",
                       (unsigned)c->last_count);
+    uint32_t steps = 0;
+    for (uint32_t i = 0; i < plan->accumulator_count; i++)
+        steps += accumulator_push_steps(plan->accumulators[i].accumulator.kind);
+    plan->result_steps = steps * c->last_count;
+    if ((uint64_t)plan->result_steps * kept > STREAM_STEPS_MAX) /* all that wait are told at once */
+        return refuse(fault, &c->last_count,
+                      "`last` %u times %u `readings` kept times %u for the aggregates: a reading "
+                      "could take %llu steps of aggregates at once, and may take %d: a smaller "
+                      "`last` or `readings`, fewer aggregates, or a `span`",
+                      (unsigned)c->last_count, (unsigned)kept, (unsigned)steps,
+                      (unsigned long long)plan->result_steps * kept, STREAM_STEPS_MAX);
     plan->pane_ms = c->every_ms > 0 ? c->every_ms : 1;
     plan->slide_panes = plan->window_panes = 1;
     plan->last_count = c->last_count;

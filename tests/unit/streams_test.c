@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "pipeline/codec/result_body.h"
 #include "pipeline/err.h"
@@ -567,8 +568,8 @@ static void texts_are_told_and_kept(void **state)
 static void what_can_not_be_is_refused(void **state)
 {
     (void)state;
-    struct { struct stream_config c; const char *why; uint32_t column; } bad[24];
-    for (size_t i = 0; i < 24; i++)
+    struct { struct stream_config c; const char *why; uint32_t column; } bad[27];
+    for (size_t i = 0; i < 27; i++)
         bad[i].c = config_of();
     strcpy(bad[0].c.where, "value + 1"), bad[0].why = "a boolean is needed", bad[0].column = 1;
     strcpy(bad[1].c.key[0].name, "zonk"), bad[1].why = "no reading has a field `zonk`", bad[1].column = 0;
@@ -586,7 +587,7 @@ static void what_can_not_be_is_refused(void **state)
     strcpy(bad[13].c.aggregates[0].text, "top(value)"), bad[13].why = "needs its k", bad[13].column = 1;
     strcpy(bad[14].c.aggregates[0].text, "top(value, 9)"), bad[14].why = "from 1 to 8", bad[14].column = 1;
     strcpy(bad[15].c.aggregates[0].text, "top(value, 2.5)"), bad[15].why = "a whole number", bad[15].column = 1;
-    for (size_t i = 16; i < 24; i++)
+    for (size_t i = 16; i < 27; i++)
         bad[i].c.window = STREAM_SLIDING, bad[i].c.last_count = 5, bad[i].column = 0;
     bad[16].c.last_count = 0, bad[16].why = "one of them";
     bad[17].c.span_ms = 1000, bad[17].why = "one of them";
@@ -596,7 +597,12 @@ static void what_can_not_be_is_refused(void **state)
     bad[21].c.last_count = 0, bad[21].c.span_ms = 1000, bad[21].c.every_ms = 300, bad[21].why = "has to divide `span`";
     bad[22].c.last_count = 0, bad[22].c.span_ms = 60000, bad[22].c.every_ms = 10, bad[22].why = "a longer `every`";
     bad[23].c.window = STREAM_HOPPING, bad[23].why = "of windows of `type: sliding`";
-    for (size_t i = 0; i < 24; i++) {
+    bad[24].c.last_count = 512, bad[24].why = "1179648 steps of aggregates at once, and may take 600000";
+    bad[25].c.readings_max = 2048, bad[25].c.last_count = 293, bad[25].why = "600064 steps";
+    strcpy(bad[25].c.aggregates[0].text, "max");
+    bad[26].c.last_count = 131, bad[26].why = "613080 steps";
+    strcpy(bad[26].c.aggregates[0].text, "top(value, 2)");
+    for (size_t i = 0; i < 27; i++) {
         struct stream_fields fields;
         struct stream_plan plan;
         struct stream_fault fault = { 0 };
@@ -625,6 +631,57 @@ static void what_can_not_be_is_refused(void **state)
     assert_int_equal(stream_compile(&plan, &c, &fields, &fault), WEIR_EINVAL);
     assert_non_null(strstr(fault.why, "the texts of a result may take 11008 bytes, and have room for 6144"));
     assert_ptr_equal(fault.field, c.aggregates);
+}
+
+static struct stream_plan sliding_plan(uint32_t last_count, int64_t span_ms, const char *aggregate)
+{
+    static struct stream_config c; /* the plan points into both */
+    static struct stream_fields fields;
+    struct stream_plan plan;
+    struct stream_fault fault;
+    c = config_of();
+    c.window = STREAM_SLIDING, c.last_count = last_count, c.span_ms = span_ms, c.lateness_ms = c.out_of_orderness_ms = 0;
+    strcpy(c.aggregates[0].text, aggregate);
+    c.aggregate_count = 1;
+    stream_fields_begin(&fields);
+    assert_int_equal(stream_compile(&plan, &c, &fields, &fault), 0);
+    return plan;
+}
+
+/* A window of the last n is long only where its aggregates are few and cheap. */
+static void steps_of_sliding(void **state)
+{
+    (void)state;
+    assert_int_equal(sliding_plan(512, 0, "mean").result_steps, 512);
+    assert_int_equal(sliding_plan(512, 0, "stddev").result_steps, 512);
+    assert_int_equal(sliding_plan(20, 0, "top(value, 8)").result_steps, 20 * 24);
+    assert_int_equal(sliding_plan(128, 0, "top(value, 8)").panes, 128 + 64 + 1);
+    assert_int_equal(sliding_plan(0, 60000, "mean").result_steps, 0);
+}
+
+static double cpu_s(int64_t span_ms)
+{
+    struct timespec from, to;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    (void)sliding_plan(0, span_ms, "mean");
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    return (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+}
+
+/* A span's piece is the longest that divides it and is not above a 60th, and is found as fast when
+ * the span is a year and the piece far from a 60th. */
+static void usual_pieces(void **state)
+{
+    static const struct { int64_t span_ms, every_ms; } table[] = {
+        { 1, 1 }, { 59, 1 }, { 61, 1 }, { 719, 1 }, { 1000, 10 }, { 60000, 1000 },
+        { 300000, 5000 }, { 3600000, 60000 }, { 86400000, 1440000 }, { (int64_t)719 * 43889987, 43889987 },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        assert_int_equal(sliding_plan(0, table[i].span_ms, "mean").pane_ms, table[i].every_ms);
+    double easy_s = cpu_s((int64_t)720 * 43890000), hard_s = cpu_s((int64_t)719 * 43889987);
+    if (hard_s > 1000 * easy_s + 0.01)
+        fail_msg("%g s for one, %g s for the other", easy_s, hard_s);
 }
 
 /* --- the oracle: every window has the list of its readings --- */
@@ -1670,6 +1727,8 @@ int main(void)
         cmocka_unit_test(payload_fields_are_keys),
         cmocka_unit_test(texts_are_told_and_kept),
         cmocka_unit_test(what_can_not_be_is_refused),
+        cmocka_unit_test(steps_of_sliding),
+        cmocka_unit_test(usual_pieces),
         cmocka_unit_test(random_streams_are_as_the_oracle_says),
         cmocka_unit_test(any_bytes_may_be_loaded),
     };
