@@ -153,6 +153,7 @@ def main():
         finally:
             place.stop("gateway")
             medium.unmount()
+            place.stop("disk")  # or its file stays mounted
         entries = medium.server.log.entries
         print(f"  recorded: {sum(kind == WRITE for kind, _, _ in entries)} writes and {sum(kind == FLUSH for kind, _, _ in entries)} flushes, {sent} readings, "
               f"{time.monotonic() - began:.0f} s; SEED={seed}", flush=True)

@@ -198,6 +198,7 @@ def main():
             sent = record(place, machine, port)
         finally:
             machine.stop()
+            place.stop("disk")  # or its file stays mounted
             if os.path.exists("/run/weir-grubenv"):  # grub-editenv's
                 os.remove("/run/weir-grubenv")
         print(f"  recorded in {time.monotonic() - began:.0f} s: {len(machine.server.log.entries)} writes and flushes, {sent} readings; SEED={seed}", flush=True)
