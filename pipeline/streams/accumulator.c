@@ -52,6 +52,14 @@ uint32_t accumulator_push_steps(enum accumulator_kind kind)
     return kind == ACCUMULATOR_TOP ? 24 : 1;
 }
 
+/* 7.6 us a distinct, up to 1.9 the quantiles, 2.5 a top; the row itself is 0.2. */
+uint32_t accumulator_tell_steps(enum accumulator_kind kind)
+{
+    if (kind == ACCUMULATOR_DISTINCT)
+        return 800;
+    return kind == ACCUMULATOR_QUANTILES || kind == ACCUMULATOR_TOP ? 200 : 0;
+}
+
 uint32_t accumulator_save_bytes_max(enum accumulator_kind kind)
 {
     if (kind == ACCUMULATOR_QUANTILES)

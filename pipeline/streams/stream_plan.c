@@ -193,16 +193,17 @@ static int compile_last(struct stream_plan *plan, struct stream_fault *fault)
                       "`readings` is what is kept of a key, and has to be more than the %u of "
                       "`last`: each one more lets one more window wait or be revised",
                       (unsigned)c->last_count);
-    uint32_t steps = 0;
-    for (uint32_t i = 0; i < plan->accumulator_count; i++)
-        steps += accumulator_push_steps(plan->accumulators[i].accumulator.kind);
-    plan->result_steps = steps * c->last_count;
+    for (uint32_t i = 0; i < plan->accumulator_count; i++) {
+        enum accumulator_kind kind = plan->accumulators[i].accumulator.kind;
+        plan->result_steps += accumulator_push_steps(kind) * c->last_count +
+                              accumulator_tell_steps(kind);
+    }
     if ((uint64_t)plan->result_steps * kept > STREAM_STEPS_MAX) /* all that wait are told at once */
         return refuse(fault, &c->last_count,
-                      "`last` %u times %u `readings` kept times %u for the aggregates: a reading "
-                      "could take %llu steps of aggregates at once, and may take %d: a smaller "
-                      "`last` or `readings`, fewer aggregates, or a `span`",
-                      (unsigned)c->last_count, (unsigned)kept, (unsigned)steps,
+                      "%u `readings` are kept, and a result of the `last` %u takes %u steps: a "
+                      "reading could take %llu steps of aggregates at once, and may take %d: a "
+                      "smaller `last` or `readings`, fewer aggregates, or a `span`",
+                      (unsigned)kept, (unsigned)c->last_count, (unsigned)plan->result_steps,
                       (unsigned long long)plan->result_steps * kept, STREAM_STEPS_MAX);
     plan->pane_ms = c->every_ms > 0 ? c->every_ms : 1;
     plan->slide_panes = plan->window_panes = 1;

@@ -30,7 +30,7 @@ enum {
     STREAM_LAST_MAX = 512,       /* readings in a sliding window that counts them */
     STREAM_READINGS_MAX = 2048,  /* kept of one key for those */
     STREAM_READINGS_MORE = 64,   /* than are in a window, where not said otherwise */
-    STREAM_STEPS_MAX = 600000,   /* accumulator_push_steps of one reading for those: some 5 ms */
+    STREAM_STEPS_MAX = 600000,   /* accumulator_push_steps and so on, of one reading: 5 ms */
     STREAM_KEYS_MAX = 1 << 20
 };
 
@@ -192,7 +192,7 @@ struct stream_plan {
     uint32_t slide_panes;        /* from one window to the next */
     uint32_t panes;              /* kept of a key, a ring; of last_count: readings */
     uint32_t last_count;         /* readings in a window; 0: it is no such */
-    uint32_t result_steps;       /* last_count: accumulator_push_steps of one result */
+    uint32_t result_steps;       /* last_count: of its aggregates, for one result */
     bool sparse;                 /* windows are told that have a reading in their last pane */
     uint16_t argument_at[STREAM_ARGUMENTS_MAX]; /* last_count: in a kept reading, and */
     bool argument_texts[STREAM_ARGUMENTS_MAX];  /* whether with the text that it may be */

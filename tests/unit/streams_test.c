@@ -568,8 +568,8 @@ static void texts_are_told_and_kept(void **state)
 static void what_can_not_be_is_refused(void **state)
 {
     (void)state;
-    struct { struct stream_config c; const char *why; uint32_t column; } bad[27];
-    for (size_t i = 0; i < 27; i++)
+    struct { struct stream_config c; const char *why; uint32_t column; } bad[28];
+    for (size_t i = 0; i < 28; i++)
         bad[i].c = config_of();
     strcpy(bad[0].c.where, "value + 1"), bad[0].why = "a boolean is needed", bad[0].column = 1;
     strcpy(bad[1].c.key[0].name, "zonk"), bad[1].why = "no reading has a field `zonk`", bad[1].column = 0;
@@ -587,7 +587,7 @@ static void what_can_not_be_is_refused(void **state)
     strcpy(bad[13].c.aggregates[0].text, "top(value)"), bad[13].why = "needs its k", bad[13].column = 1;
     strcpy(bad[14].c.aggregates[0].text, "top(value, 9)"), bad[14].why = "from 1 to 8", bad[14].column = 1;
     strcpy(bad[15].c.aggregates[0].text, "top(value, 2.5)"), bad[15].why = "a whole number", bad[15].column = 1;
-    for (size_t i = 16; i < 27; i++)
+    for (size_t i = 16; i < 28; i++)
         bad[i].c.window = STREAM_SLIDING, bad[i].c.last_count = 5, bad[i].column = 0;
     bad[16].c.last_count = 0, bad[16].why = "one of them";
     bad[17].c.span_ms = 1000, bad[17].why = "one of them";
@@ -600,9 +600,11 @@ static void what_can_not_be_is_refused(void **state)
     bad[24].c.last_count = 512, bad[24].why = "1179648 steps of aggregates at once, and may take 600000";
     bad[25].c.readings_max = 2048, bad[25].c.last_count = 293, bad[25].why = "600064 steps";
     strcpy(bad[25].c.aggregates[0].text, "max");
-    bad[26].c.last_count = 131, bad[26].why = "613080 steps";
+    bad[26].c.last_count = 131, bad[26].why = "652080 steps";
     strcpy(bad[26].c.aggregates[0].text, "top(value, 2)");
-    for (size_t i = 0; i < 27; i++) {
+    bad[27].c.last_count = 2, bad[27].c.readings_max = 2048, bad[27].why = "1662976 steps"; /* to tell so many is dear */
+    strcpy(bad[27].c.aggregates[0].text, "distinct");
+    for (size_t i = 0; i < 28; i++) {
         struct stream_fields fields;
         struct stream_plan plan;
         struct stream_fault fault = { 0 };
@@ -654,8 +656,8 @@ static void steps_of_sliding(void **state)
     (void)state;
     assert_int_equal(sliding_plan(512, 0, "mean").result_steps, 512);
     assert_int_equal(sliding_plan(512, 0, "stddev").result_steps, 512);
-    assert_int_equal(sliding_plan(20, 0, "top(value, 8)").result_steps, 20 * 24);
-    assert_int_equal(sliding_plan(128, 0, "top(value, 8)").panes, 128 + 64 + 1);
+    assert_int_equal(sliding_plan(20, 0, "top(value, 8)").result_steps, 20 * 24 + 200);
+    assert_int_equal(sliding_plan(120, 0, "top(value, 8)").panes, 120 + 64 + 1);
     assert_int_equal(sliding_plan(0, 60000, "mean").result_steps, 0);
 }
 
