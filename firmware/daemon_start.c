@@ -200,8 +200,11 @@ static int recover(struct daemon *d)
     if (error == 0)
         return 0;
     if (error == WEIR_ECORRUPT)
-        store_condemn(d->store); /* or every start would end here */
-    (void)fprintf(stderr, "weir: the state can't be rebuilt: %s: %s\n", weir_err_text(error), why);
+        store_condemn(d->store); /* or every start would end here; a newer Weir's stays */
+    bool newer = d->recovery.newer;
+    (void)fprintf(stderr, "weir: the state can't be rebuilt: %s: %s%s%s\n", weir_err_text(error),
+                  why, newer ? "; a newer Weir wrote to it: start that one, or move away " : "",
+                  newer ? d->config.store.path : "");
     return CLI_PROBLEM;
 }
 

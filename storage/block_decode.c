@@ -305,7 +305,7 @@ static void get_whole_reading(struct block_reader *r, uint64_t fields, struct re
 
 static void get_whole(struct block_reader *r, struct record *record)
 {
-    record->kind = (enum record_kind)whole_get(r, RECORD_KIND_LAST);
+    record->kind = (enum record_kind)whole_get(r, UINT8_MAX);
     if (record->kind < RECORD_READING)
         r->corrupt = true;
     uint64_t fields = whole_get(r, FIELDS_END - 1);
@@ -333,7 +333,7 @@ static void get_whole(struct block_reader *r, struct record *record)
     get_whole_reading(r, fields, record);
 }
 
-int block_next(struct block_reader *r, struct record *record)
+static int next(struct block_reader *r, struct record *record)
 {
     *record = (struct record){ 0 };
     if (r->records_read == r->record_count)
@@ -355,4 +355,14 @@ int block_next(struct block_reader *r, struct record *record)
     r->records_read++;
     r->readings_read += record->kind == RECORD_READING;
     return 1;
+}
+
+/* Kinds that we don't know are a newer Weir's: the block is whole, by its CRC. */
+int block_next(struct block_reader *r, struct record *record)
+{
+    int more;
+    do
+        more = next(r, record);
+    while (more == 1 && record->kind > RECORD_KIND_LAST);
+    return more;
 }

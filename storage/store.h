@@ -261,10 +261,6 @@ void store_condemn(struct store *store);
  *                  block, a row's sequence): see store_why */
 int store_commit(struct store *store, struct batch *batch);
 
-/* The newest whole checkpoint's state into `to`, which has room for recovery.checkpoint_bytes.
- *   WEIR_ENOTFOUND  there is none */
-int store_checkpoint_read(struct store *store, uint8_t *to, size_t bytes);
-
 /* Every checkpoint that is held and that the journal goes on from, newest first; *count, 0 on
  * error. What one holds may still turn out to be damaged. */
 struct checkpoint_place {

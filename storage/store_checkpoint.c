@@ -117,16 +117,3 @@ int checkpoint_verify(struct store *s)
     }
     return 0;
 }
-
-int store_checkpoint_read(struct store *s, uint8_t *to, size_t bytes)
-{
-    int err = store_ready(s);
-    if (err != 0)
-        return err;
-    int index = checkpoint_newest(&s->state);
-    if (index < 0)
-        return WEIR_ENOTFOUND;
-    assert(bytes >= s->state.slots[index].total_bytes);
-    (void)bytes;
-    return checkpoint_read(s, &s->state.slots[index], to);
-}

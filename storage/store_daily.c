@@ -67,7 +67,8 @@ int daily_keep(struct store *s, const struct checkpoint_slot *slot, int64_t t_ms
 {
     struct daily rows[ROWS_MAX];
     int count = daily_read(s, rows);
-    if (count < 0 || count == ROWS_MAX || s->config.daily_max == 0)
+    bool fits = slot->total_bytes <= s->config.daily_bytes_max;
+    if (count < 0 || count == ROWS_MAX || s->config.daily_max == 0 || !fits)
         return count < 0 ? count : 0;
     const int64_t values[] = { slot->place, (int64_t)slot->block, t_ms, slot->wall_ms,
                                slot->total_bytes, slot->crc };

@@ -8,10 +8,11 @@
  * The slot before an update may have to open the file again. So user_version, which is all that
  * Weirs before version 10 look at, holds the oldest version whose Weir may open the file and write
  * to it; how far the file is stands in the table `schema`. A step adds only: tables, and columns
- * that nobody must fill. What stored forms gain otherwise (a reason, a kind of record) is a step
- * too, if an empty one: by its number a Weir knows that what it can't read is not damage. A step
- * that the release before can't live with raises STORE_SCHEMA_READER: not before that one is
- * itself a release that knows it. */
+ * that nobody must fill. What stored forms gain otherwise is a step too, if an empty one: by its
+ * number a Weir knows that what it can't read is not damage. A reason for rejects and a kind of
+ * record (with fields that there are) are passed over by the release before, and so is a checkpoint
+ * in a form of its own; anything else that it can't read (a field, a lane, a removal) raises
+ * STORE_SCHEMA_READER: not before that one is itself a release that knows it. */
 static const char *const STEPS[STORE_SCHEMA_VERSION] = {
     "CREATE TABLE journal(id INTEGER PRIMARY KEY, t INTEGER, readings INTEGER,"
     " raw_first INTEGER, raw_last INTEGER, bytes BLOB);"

@@ -43,9 +43,10 @@ static void put_rejects(const struct ledger *l, struct prometheus *p)
 {
     prometheus_family(p, PROMETHEUS_COUNTER, "weir_readings_rejected_total",
                       "Readings that became dead letters, by reason.");
-    for (int reason = 1; reason < REJECT_REASON_END; reason++)
-        prometheus_count(p, WITH("reason", reject_name((enum reject_reason)reason)),
-                         l->rejected[reason]);
+    for (int reason = REJECT_NONE; reason < REJECT_REASON_END; reason++)
+        if (reason != REJECT_NONE || l->rejected[reason] > 0) /* none: for a newer Weir's reasons */
+            prometheus_count(p, WITH("reason", reject_name((enum reject_reason)reason)),
+                             l->rejected[reason]);
 }
 
 static uint64_t put_shed(const struct ledger *l, struct prometheus *p)

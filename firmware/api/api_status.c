@@ -114,7 +114,7 @@ static void put_ledger(const struct gateway_view *v, struct json_writer *w)
     json_put_unsigned(w, "duplicate", l->duplicate);
     json_key(w, "rejected");
     json_object(w);
-    for (int reason = 1; reason < REJECT_REASON_END; reason++)
+    for (int reason = REJECT_NONE; reason < REJECT_REASON_END; reason++) /* none: a newer Weir's */
         if (l->rejected[reason] > 0)
             json_put_unsigned(w, reject_name((enum reject_reason)reason), l->rejected[reason]);
     json_object_end(w);

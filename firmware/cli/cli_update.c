@@ -24,7 +24,9 @@ static const char help[] =
     "       weir update confirm [--force]\n"
     "       weir update rollback\n\n"
     "Of a board that runs an image with two slots, as root. BUNDLE is a signed update: a file, a\n"
-    "URL (http, https), or the word `stick`: the newest for this board on a USB disk.\n\n"
+    "URL (http, https), or the word `stick`: the newest for this board on a USB disk. Of a URL\n"
+    "the whole file is fetched into /data/rauc, by check too, and goes when it was installed;\n"
+    "where that breaks off the next try goes on. 32 MiB of the data partition stay free.\n\n"
     "  status    the slots, and which starts next\n"
     "  check     whether the bundle is signed by whom we trust, for this board, and not older\n"
     "            than what runs\n"
@@ -249,6 +251,8 @@ static int from_elsewhere(struct rauc *rauc, const struct wish *wish)
     if (rauc_state(rauc, &state) != 0)
         return problem(rauc, "no word from the updater");
     const char *board = strncmp(state.compatible, "weir-", 5) == 0 ? state.compatible + 5 : "";
+    if (url)
+        bring_begin(wish->bundle, updates);
     const struct bring_source from = { wish->bundle, authority, bring_room_bytes(updates) };
     int err = url ? bring_url(&from, updates, path, why) : bring_stick(board, path, why);
     if (err != 0) {

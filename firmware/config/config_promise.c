@@ -246,9 +246,11 @@ void config_print_disk(const struct config *config, FILE *out)
     if (s->table_bytes_max > 0)
         disk_line(out, "kept results", s->table_bytes_max, text);
     uint64_t largest = engine_save_bytes_max(&config->engine);
-    (void)snprintf(text, sizeof text, "one a day for %u days, the first to go; one has at most %s",
-                   s->daily_max,
-                   size(largest).text);
+    uint64_t least = largest > 0 ? s->daily_bytes_max / largest : s->daily_max;
+    (void)snprintf(text, sizeof text,
+                   "one a day for %u days, the first to go; one has at most %s: room for %u",
+                   s->daily_max, size(largest).text,
+                   least < s->daily_max ? (uint32_t)least : s->daily_max);
     if (s->daily_max > 0)
         disk_line(out, "kept checkpoints", s->daily_bytes_max, text);
     for (uint32_t lane = 0; lane < LANES; lane++)

@@ -210,39 +210,46 @@ static int fold_journal(struct fold *f, uint64_t from, char *why)
     }
 }
 
-/* *block: what the loaded state is as of; 0: there was none to load, the whole journal is folded.
- */
-static int load_checkpoint(struct fold *f, const struct store_recovery *recovery, uint64_t *block,
-                           char *why)
+static int load_state(struct fold *f, const struct checkpoint_place *place, uint32_t *reset)
 {
     struct gateway *g = f->g;
     uint8_t *shadow = g->checkpoint.shadow;
-    uint32_t reset = 0;
+    if (place->bytes > g->checkpoint.shadow_bytes_max)
+        return WEIR_EFULL;
+    int error = store_checkpoint_read_at(f->store, place, shadow);
+    struct byte_reader r = { .at = shadow, .bytes = place->bytes };
+    return error != 0 ? error : engine_load(g->engine, &r, reset);
+}
+
+/* The newest that can be read: one that a newer Weir took before it was rolled back is passed over,
+ * for a longer fold. *block: what the loaded state is as of; 0: there was none to load, the whole
+ * journal is folded. */
+static int load_checkpoint(struct fold *f, uint64_t *block, char *why)
+{
+    struct gateway *g = f->g;
+    struct checkpoint_place places[STORE_CHECKPOINTS_MAX];
+    uint32_t count, reset = 0;
     *block = 0;
-    if (recovery->checkpoint_block == 0)
-        return 0;
-    bool fits = recovery->checkpoint_bytes <= g->checkpoint.shadow_bytes_max;
-    int error =
-        fits ? store_checkpoint_read(f->store, shadow, recovery->checkpoint_bytes) : WEIR_EFULL;
-    struct byte_reader r = { .at = shadow, .bytes = recovery->checkpoint_bytes };
-    if (error == 0)
-        error = engine_load(g->engine, &r, &reset);
-    if (error == WEIR_EFULL) {
-        (void)snprintf(why, 256,
-                       "the store holds the state of more devices or series than limits.devices "
-                       "and limits.series now allow; raise them");
-        return error;
+    int error = store_checkpoints(f->store, places, &count);
+    for (uint32_t i = 0; error == 0 && i < count && *block == 0; i++) {
+        int unread = load_state(f, &places[i], &reset);
+        if (unread == 0) {
+            g->checkpoint.total_bytes = places[i].bytes;
+            *block = places[i].block;
+        } else if (unread == WEIR_EFULL) {
+            (void)snprintf(why, 256,
+                           "the store holds the state of more devices or series than "
+                           "limits.devices and limits.series now allow; raise them");
+            error = unread;
+        } else {
+            g->ports.log(g->ports.ctx, "checkpoint_unreadable", weir_err_text(unread));
+            start_engine_anew(g);
+            reset = 0;
+        }
     }
-    if (error != 0) {
-        g->ports.log(g->ports.ctx, "checkpoint_unreadable", weir_err_text(error));
-        start_engine_anew(g);
-        return 0;
-    }
-    if (reset > 0)
+    if (error == 0 && reset > 0)
         g->ports.log(g->ports.ctx, "definitions_changed", "what they define starts empty");
-    g->checkpoint.total_bytes = recovery->checkpoint_bytes;
-    *block = recovery->checkpoint_block;
-    return 0;
+    return error;
 }
 
 static void adopt(struct gateway *g, const struct store_recovery *recovery, struct hal_time now)
@@ -341,7 +348,7 @@ int gateway_recover(struct gateway *g, struct store *store, const struct store_r
     assert(g->config->engine.store.k0 == recovery->store_id[0]);
     assert(g->config->engine.store.k1 == recovery->store_id[1]);
     uint64_t block;
-    int error = load_checkpoint(&f, recovery, &block, why);
+    int error = load_checkpoint(&f, &block, why);
     if (error == 0)
         error = fold_journal(&f, block + 1, why);
     if (error == 0)

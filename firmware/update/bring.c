@@ -42,10 +42,10 @@ uint64_t bring_room_bytes(const char *folder)
     return available > kept ? available - kept : 0;
 }
 
-/* What an earlier try left counts only for the URL that it was of. */
-static void begin(const char *url, const char *folder, const char *path)
+void bring_begin(const char *url, const char *folder)
 {
-    char note[BRING_PATH_BYTES], before[1024] = "";
+    char note[BRING_PATH_BYTES], path[BRING_PATH_BYTES], before[1024] = "";
+    (void)snprintf(path, sizeof path, "%s/update.raucb", folder);
     (void)snprintf(note, sizeof note, "%s/update.url", folder);
     FILE *file = fopen(note, "re");
     if (file != NULL) {
@@ -120,7 +120,7 @@ int bring_url(const struct bring_source *from, const char *folder, char path[BRI
               char why[BRING_WHY_BYTES])
 {
     (void)snprintf(path, BRING_PATH_BYTES, "%s/update.raucb", folder);
-    begin(from->url, folder, path);
+    bring_begin(from->url, folder);
     int status = run_curl(from, path);
     if (status == 0)
         return 0;

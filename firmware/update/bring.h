@@ -21,6 +21,10 @@ struct bring_source {
  * told. */
 uint64_t bring_room_bytes(const char *folder);
 
+/* What an earlier try left counts only for the URL that it was of: of another one it goes, before
+ * the room is looked at. */
+void bring_begin(const char *url, const char *folder);
+
 /* With the program curl, which goes on where an earlier try of the same URL ended. Into
  * `folder`/update.raucb. What does not fit is taken away again. 0, or WEIR_EIO and `why`. */
 int bring_url(const struct bring_source *from, const char *folder, char path[BRING_PATH_BYTES],

@@ -166,10 +166,17 @@ int store_block_read(struct store *s, uint64_t from, uint8_t *to, size_t bytes, 
     return 0;
 }
 
-int store_checkpoint_read(struct store *s, uint8_t *to, size_t bytes)
+int store_checkpoints(struct store *s, struct checkpoint_place *places, uint32_t *count)
 {
-    assert(bytes == s->checkpoint_bytes);
-    memcpy(to, s->checkpoint, bytes);
+    *count = s->checkpoint != NULL;
+    places[0] = (struct checkpoint_place){ .block = s->checkpoint_block, .bytes = s->checkpoint_bytes };
+    return 0;
+}
+
+int store_checkpoint_read_at(struct store *s, const struct checkpoint_place *place, uint8_t *to)
+{
+    assert(place->block == s->checkpoint_block);
+    memcpy(to, s->checkpoint, s->checkpoint_bytes);
     return 0;
 }
 

@@ -377,6 +377,35 @@ static void sign(uint8_t *block, uint32_t bytes)
     put_u32(&w, crc32c_of(&crc, block, bytes - BLOCK_CRC_BYTES));
 }
 
+/* Nor does a record that it has no idea of keep it from those behind. */
+static void a_kind_that_is_not_known_is_passed_over(void **state)
+{
+    (void)state;
+    struct block_builder *b = arena_made(&usual, false);
+    struct block_reader *r = arena_made(&usual, true);
+    const struct record made[] = { { .t_ms = 6, .kind = RECORD_GONE, .content = text_of("unheard-of") },
+                                   { .t_ms = 7, .kind = RECORD_COMMAND, .content = text_of("ack A") } };
+    struct record record;
+    block_builder_reset(b);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(block_append(b, &made[i]), 0);
+    struct text block = finished(b);
+    uint8_t *bytes = (uint8_t *)(uintptr_t)block.at, *at = memmem(bytes, block.bytes, "unheard-of", 10);
+    assert_non_null(at);
+    while (at > bytes && *at != RECORD_GONE) /* the kind, in front of which fields there are */
+        at--;
+    *at = RECORD_KIND_LAST + 1;
+    sign(bytes, block.bytes);
+    assert_int_equal(block_open(r, block), 0);
+    assert_int_equal(block_next(r, &record), 1);
+    assert_int_equal(record.kind, RECORD_COMMAND);
+    assert_int_equal(record.t_ms, 7);
+    assert_int_equal(block_next(r, &record), 0);
+    free(bytes);
+    free(b);
+    free(r);
+}
+
 /* Read it to its end, touching every byte that it gives. */
 static int consumed(struct block_reader *r, struct text block)
 {
@@ -467,6 +496,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reason_that_is_not_known_is_none),
+        cmocka_unit_test(a_kind_that_is_not_known_is_passed_over),
         cmocka_unit_test(the_checksum_is_castagnolis),
         cmocka_unit_test(every_field_comes_back),
         cmocka_unit_test(a_full_block_says_so_and_stays_as_it_was),

@@ -136,6 +136,48 @@ static void a_lost_state_never_uses_an_id_again(void **state)
     bench_close(&b);
 }
 
+/* A whole checkpoint behind the others, in a form that this Weir does not know. */
+static void take_a_newer_checkpoint(struct bench *b)
+{
+    struct store *store;
+    struct store_recovery found;
+    uint64_t entropy[2] = { 1, 2 };
+    assert_int_equal(store_open(&b->config->store, entropy, &store, &found, b->why), 0);
+    struct batch batch = { .block = found.last_block + 1, .t_ms = found.t_ms, .ledger = found.ledger };
+    memcpy(batch.lanes, found.lanes, sizeof batch.lanes);
+    batch.checkpoint = (struct checkpoint_piece){ batch.block, 0, 5, text_of("newer"), .last = true };
+    assert_int_equal(store_commit(store, &batch), 0);
+    store_close(store);
+}
+
+/* An update took a checkpoint and was rolled back: the one before it is as good, with a longer fold. */
+static void a_newer_checkpoint_is_passed_over(void **state)
+{
+    (void)state;
+    static struct bench b;
+    bench_open(&b, yaml);
+    b.config->store.journal_age_max_ms = 1;
+    for (int start = 0; start < 4; start++) { /* blocks behind the older checkpoint go */
+        begin(&b);
+        if (start == 0)
+            assert_true(bench_publish(&b, "t/kiln/temp", "99"));
+        live(&b);
+        stop(&b);
+        if (start == 3)
+            take_a_newer_checkpoint(&b);
+        bench_start(&b);
+    }
+    assert_true(b.found.first_block > 1);
+    assert_non_null(strstr(b.log, "checkpoint_unreadable"));
+    begin(&b);
+    b.sent_count = 0;
+    assert_true(bench_publish(&b, "t/kiln/temp", "20")); /* it knows what it had raised */
+    bench_turns(&b, 5);
+    assert_non_null(bench_told(&b, "\"transition\":\"cleared\""));
+    assert_null(bench_told(&b, "state_lost"));
+    bench_close(&b);
+}
+
 /* One damaged checkpoint is what the other one is for; and a journal that is whole is as good as both. */
 static void a_whole_journal_is_a_state(void **state)
 {
@@ -205,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lost_state_never_uses_an_id_again),
+        cmocka_unit_test(a_newer_checkpoint_is_passed_over),
         cmocka_unit_test(a_whole_journal_is_a_state),
         cmocka_unit_test(an_alert_without_its_rule_is_cleared),
     };

@@ -334,7 +334,8 @@ static void check_checkpoint(struct store *store, const struct store_recovery *f
     if (newest == 0)
         return;
     assert_int_equal(found->checkpoint_bytes, sizeof got);
-    assert_int_equal(store_checkpoint_read(store, got, sizeof got), 0);
+    const struct checkpoint_place place = { newest, sizeof got, 0 };
+    assert_int_equal(store_checkpoint_read_at(store, &place, got), 0);
     for (uint32_t i = 0; i < PIECES; i++) {
         fill(wanted, PIECE_BYTES, newest * 100 + i);
         assert_memory_equal(got + i * PIECE_BYTES, wanted, PIECE_BYTES);
