@@ -137,7 +137,7 @@ N    ?= 10000
 FROM ?= 1
 FUZZ_SECONDS ?= 600
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
-fuzz_links = $(wildcard $(subst %,*,$(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)))
+fuzz_links = $(sort $(wildcard $(subst %,*,$(shell sed -n 's/^.*Links: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c))))
 fuzz_libs  = $(shell sed -n 's/^.*Libs: *\([^*]*\).*/\1/p' tests/fuzz/$(1).c)
 .PHONY: scenarios powercut connections worlds planted kill9 valgrind soak fuzz bench sizes
 worlds: all ## Live through N seeded worlds from seed FROM (N=10000 FROM=1)

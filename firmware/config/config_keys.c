@@ -31,6 +31,8 @@ const struct config_section_doc config_sections[SECTIONS] = {
                       "as none. A plain text is a field to drop." },
     [SECTION_CONTRACT] = { "contracts[]", sizeof(struct contract),
                            "What readings must look like; a source names the one it follows. "
+                           "An item `- file: PATH`, on a line of its own, is in that file, with "
+                           "its keys from the first column on. "
                            "The store remembers each as it was last accepted. Under its name a "
                            "contract may only grow, by a greater version: a new optional metric, "
                            "a wider range, a unit no longer asked for. Any other change needs "

@@ -167,8 +167,16 @@ struct config_place { /* where in the file a field of struct config was written 
 
 enum { CONFIG_PLACES_MAX = 2048, CONFIG_FAULTS_MAX = 64 };
 
+struct config_part { /* lines of the text that come from a file of their own */
+    char name[CONFIG_PATH_BYTES_MAX + 1];
+    uint32_t line, lines; /* from 1, in the whole text */
+    uint32_t indent;      /* that was put in front of them */
+};
+
 struct config_reader {
     const char *name; /* of the file */
+    uint32_t part_count; /* in order of place */
+    struct config_part parts[CONFIG_CONTRACTS_MAX];
     struct text text;
     struct config *config;
     uint32_t place_count; /* places past the maximum are not kept: their section's is named */
@@ -223,7 +231,16 @@ void config_check_shed(struct config_reader *r); /* config_check_shed.c */
 void config_derive_streams(struct config_reader *r); /* config_streams.c */
 void config_check_streams(struct config_reader *r);
 void config_check_environment(struct config_reader *r); /* config_environment.c */
-/* Read the file's text; false: a fault tells. */
+/* A line of the whole text, where it was written. */
+struct config_origin {
+    const char *name; /* of the file */
+    uint32_t line, indent;
+};
+struct config_origin config_origin(const struct config_reader *r, uint32_t line);
+/* Put the files that contracts name in their places; false: a fault tells. config_include.c */
+bool config_include(struct config_reader *r);
+void config_too_large(struct config_reader *r);
+/* Read the file's text, and those that it takes in; false: a fault tells. */
 bool config_load(struct config_reader *r, const char *path);
 void config_stages(struct config_reader *r, bool environment);
 /* config_read, with the faults kept in *r. */

@@ -28,13 +28,13 @@ static void reader_init(struct config_reader *r, const char *name, struct config
     r->name = name;
     r->text = (struct text){ config->text, 0 };
     r->config = config;
-    r->place_count = 0;
+    r->place_count = r->part_count = 0;
     r->fault_count = 0;
     r->may_be_contract = r->is_contract = false;
     clear(config, sizeof *config);
 }
 
-static void too_large(struct config_reader *r)
+void config_too_large(struct config_reader *r)
 {
     struct config_fault *f = fault_new(r, (struct config_place){ 0 }, "the file is too large");
     fault_why(f, "a configuration has at most %d KiB, because it is journalled whole",
@@ -67,15 +67,14 @@ bool config_load(struct config_reader *r, const char *path)
         fault_why(f, "%s", strerror(errno));
         fault_fix(f, "name the file with -c FILE");
     } else if (bytes == CONFIG_FILE_BYTES_MAX) {
-        too_large(r);
+        config_too_large(r);
     }
     if (descriptor >= 0)
         (void)close(descriptor);
     if (r->fault_count > 0)
         return false;
-    r->config->text_bytes = (uint32_t)bytes;
     r->text.bytes = (uint32_t)bytes;
-    return true;
+    return config_include(r);
 }
 
 void config_stages(struct config_reader *r, bool environment)
@@ -108,7 +107,7 @@ int config_read_text(const char *name, const char *text, size_t bytes, struct co
     struct config_reader r;
     reader_init(&r, name, config);
     if (bytes >= CONFIG_FILE_BYTES_MAX) {
-        too_large(&r);
+        config_too_large(&r);
     } else {
         if (bytes > 0)
             memcpy(config->text, text, bytes);

@@ -42,7 +42,9 @@ void fault_unknown_key(struct config_reader *r, struct config_place place,
             elsewhere = &config_keys[i];
     fault_why(f, "nothing reads it, so it would be without effect");
     char path[CONFIG_KEY_PATH_BYTES];
-    if (near != NULL)
+    if (section == SECTION_CONTRACT && text_equal(text, text_of("file")))
+        fault_fix(f, "write `- file: PATH` alone on a line under `contracts:`");
+    else if (near != NULL)
         fault_fix(f, "did you mean `%s`?", near->name);
     else if (elsewhere != NULL)
         fault_fix(f, "there is `%s`: look at the indentation", config_key_path(elsewhere, path));
@@ -147,17 +149,26 @@ static void find_secret(struct text line, uint32_t *from, uint32_t *to)
     }
 }
 
+static uint32_t column_of(const struct config_fault *f, const struct config_origin *origin)
+{
+    return f->column > origin->indent ? f->column - origin->indent : 1;
+}
+
 /* The line, and under it ^~~~ in the columns of the fault. A long line is cut around them; a tab
  * counts as one column in both. */
 static void print_quote(const struct config_reader *r, const struct config_fault *f, FILE *out)
 {
+    struct config_origin origin = config_origin(r, f->line);
     struct text line = line_of(r->text, f->line);
-    uint32_t column = 1, from = f->column > QUOTE_COLUMNS / 2 ? f->column - QUOTE_COLUMNS / 2 : 1;
+    uint32_t cut = line.bytes < origin.indent ? line.bytes : origin.indent;
+    uint32_t column = 1, at = column_of(f, &origin);
+    uint32_t from = at > QUOTE_COLUMNS / 2 ? at - QUOTE_COLUMNS / 2 : 1;
+    line = (struct text){ line.at + cut, line.bytes - cut };
     uint32_t to = from + QUOTE_COLUMNS, shown = 0, secret, secret_end;
     find_secret(line, &secret, &secret_end);
-    if (f->column < QUOTE_COLUMNS - 12)
+    if (at < QUOTE_COLUMNS - 12)
         from = 1, to = 1 + QUOTE_COLUMNS;
-    (void)fprintf(out, "%6u | %s", f->line, from > 1 ? "..." : "");
+    (void)fprintf(out, "%6u | %s", origin.line, from > 1 ? "..." : "");
     for (uint32_t i = 0; i < line.bytes; column++) {
         uint32_t next = i + 1;
         while (next < line.bytes && !begins_character(line.at[next]))
@@ -174,10 +185,10 @@ static void print_quote(const struct config_reader *r, const struct config_fault
         i = next;
     }
     (void)fprintf(out, "%s\n       | %s", column > to ? "..." : "", from > 1 ? "   " : "");
-    for (uint32_t i = from; i < f->column; i++)
+    for (uint32_t i = from; i < at; i++)
         (void)fputc(' ', out);
     (void)fputc('^', out);
-    for (uint32_t i = 1; i < f->width && f->column + i < from + shown; i++)
+    for (uint32_t i = 1; i < f->width && at + i < from + shown; i++)
         (void)fputc('~', out);
     (void)fputc('\n', out);
 }
@@ -217,8 +228,10 @@ void config_report(struct config_reader *r, FILE *out)
     uint32_t shown = sort_faults(r);
     for (uint32_t i = 0; i < shown; i++) {
         const struct config_fault *f = &r->faults[i];
+        struct config_origin origin = config_origin(r, f->line);
         if (f->line > 0)
-            (void)fprintf(out, "%s:%u:%u: error: ", r->name, f->line, f->column);
+            (void)fprintf(out, "%s:%u:%u: error: ", origin.name, origin.line,
+                          column_of(f, &origin));
         else
             (void)fprintf(out, "%s: error: ", r->name);
         print_clean(f->message, strlen(f->message), out);
@@ -275,8 +288,11 @@ void config_report_json(struct config_reader *r, FILE *out)
     (void)fputc('[', out);
     for (uint32_t i = 0; i < shown; i++) {
         const struct config_fault *f = &r->faults[i];
-        (void)fprintf(out, "%s{\"line\":%u,\"column\":%u,\"message\":", i > 0 ? "," : "", f->line,
-                      f->column);
+        struct config_origin origin = config_origin(r, f->line);
+        (void)fprintf(out, "%s{\"file\":", i > 0 ? "," : "");
+        config_print_quoted(text_of(origin.name), out);
+        (void)fprintf(out, ",\"line\":%u,\"column\":%u,\"message\":", origin.line,
+                      f->line > 0 ? column_of(f, &origin) : 0);
         config_print_quoted(text_of(f->message), out);
         (void)fputs(",\"why\":", out);
         config_print_quoted(text_of(f->why), out);

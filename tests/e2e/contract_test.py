@@ -126,6 +126,35 @@ def schemas_judge_alike(place):
     print(f"{len(sent)} messages, as the schema judges them under each of two contracts")
 
 
+def follows_a_file(place, port):
+    """The accepted contract moves into a file of its own, which then grows."""
+    def contract(version, most):
+        with open(place.path("climate.yaml"), "w", encoding="utf-8") as file:
+            file.write(f"name: climate\nversion: {version}\nmetrics:\n  - {{name: temp, max: {most}}}\n")
+
+    def reload(status, *parts):
+        done = subprocess.run([WEIR, "reload", "-s", place.socket], capture_output=True, text=True, timeout=30)
+        assert done.returncode == status and all(part in done.stdout + done.stderr for part in parts), done
+
+    before = place.status()["config_digest"]
+    contract(2, 150)
+    text = CONFIG[:CONFIG.index("  - {{name: climate")] + "  - file: climate.yaml\n"
+    place.write_config(text.format(port=port))
+    reload(0)
+    moved = place.status()["config_digest"]
+    assert moved != before
+    contract(3, "many")
+    reload(78, f"{place.path('climate.yaml')}:4:23: error: `contracts[].metrics[].max` can't be `many`")
+    assert place.status()["config_digest"] == moved
+    contract(3, 160)
+    reload(0, "contracts[climate].version: 2 -> 3")
+    place.wait_status("the source is connected", lambda s: all(x["connected"] for x in s["sources"]))
+    publish(port, 155)
+    place.wait_status("it is in the range of the file", lambda s: s["ledger"]["stored"] == 3)
+    assert place.status()["config_digest"] != moved
+    subprocess.run([WEIR, "replay", "--store", place.path("data", "weir.db")], check=True, stdout=subprocess.DEVNULL)
+
+
 def main():
     skip_without("mosquitto", "mosquitto_pub")
     with Place() as place:
@@ -158,7 +187,8 @@ def main():
         place.wait_status("the source is connected", lambda s: all(x["connected"] for x in s["sources"]))
         publish(port, 140)
         place.wait_status("it is in the wider range", lambda s: s["ledger"]["stored"] == 2)
-        print("refused 2, accepted 1 -> 2, readings 2")
+        follows_a_file(place, port)
+        print("refused 2, accepted 1 -> 2, and by a file -> 3, readings 3")
     return 0
 
 

@@ -4,7 +4,7 @@
  * be read before it is committed); examples as tables; then random damage to a full file, which must
  * never crash, and what is accepted nevertheless must read back from `weir config show` as the same.
  * Runs from the root of the repository.
- * Links: pipeline/contract.c pipeline/engine/%.c pipeline/alerts/%.c pipeline/detect/%.c pipeline/dedup.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/pressure/shed.c firmware/config/config_check.c firmware/config/config_check_contracts.c firmware/config/config_check_listener.c firmware/config/config_check_out.c firmware/config/config_check_shed.c firmware/config/config_streams.c pipeline/streams/%.c firmware/config/config_derive.c firmware/config/config_docs.c firmware/config/config_environment.c firmware/config/config_parse.c firmware/config/config_promise.c firmware/config/config_read.c firmware/config/config_report.c firmware/config/config_schema.c firmware/config/config_keys.c firmware/config/config_check_http.c firmware/config/tokens.c firmware/config/config_show.c firmware/config/config_text.c firmware/config/config_units.c firmware/config/config_yaml.c hal/board.c pipeline/topic.c pipeline/dedup.c pipeline/hash.c pipeline/codec/codec_json_pointer.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/statistics.c pipeline/bytes.c
+ * Links: pipeline/contract.c pipeline/engine/%.c pipeline/alerts/%.c pipeline/detect/%.c pipeline/dedup.c pipeline/statistics.c pipeline/timers.c pipeline/window.c pipeline/pressure/shed.c firmware/config/config_check.c firmware/config/config_check_contracts.c firmware/config/config_check_listener.c firmware/config/config_check_out.c firmware/config/config_check_shed.c firmware/config/config_streams.c pipeline/streams/%.c firmware/config/config_derive.c firmware/config/config_docs.c firmware/config/config_environment.c firmware/config/config_include.c firmware/config/config_parse.c firmware/config/config_promise.c firmware/config/config_read.c firmware/config/config_report.c firmware/config/config_schema.c firmware/config/config_keys.c firmware/config/config_check_http.c firmware/config/tokens.c firmware/config/config_show.c firmware/config/config_text.c firmware/config/config_units.c firmware/config/config_yaml.c hal/board.c pipeline/topic.c pipeline/dedup.c pipeline/hash.c pipeline/codec/codec_json_pointer.c pipeline/detect/detector%.c pipeline/detect/baseline%.c pipeline/reason.c pipeline/detect/counter.c pipeline/detect/cycle.c pipeline/detect/siblings.c pipeline/detect/manner.c pipeline/detect/trend.c pipeline/statistics.c pipeline/bytes.c
  * Libs: -lyaml -lmbedcrypto */
 #include <dirent.h>
 #include <fcntl.h>
@@ -429,8 +429,6 @@ static void examples_are_good(void **state)
     assert_true(count >= 4);
 }
 
-/* --- wrong files ----------------------------------------------------------------------------- */
-
 static char *diagnostics(const char *path)
 {
     char *text = NULL;
@@ -441,6 +439,44 @@ static char *diagnostics(const char *path)
     (void)fclose(memory);
     return text;
 }
+
+/* A contract's file stands in its place, and what is kept of both is one text. */
+static void a_contract_may_be_a_file(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/weir-config-XXXXXX", path[64], command[64];
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/power.yaml", dir);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fputs("# read at the meter\nname: power\r\nversion: 4\n\nmetrics:\n  - {name: load}\n  - name: phase\n    type: text", file);
+    assert_int_equal(fclose(file), 0);
+    (void)snprintf(path, sizeof path, "%s/weir.yaml", dir);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fputs("contracts:\n- file: power.yaml   # below\n- {name: climate, metrics: [{name: temp}]}\n- file: 'power.yaml'\n"
+                "sources:\n- {name: a, url: \"mqtt://127.0.0.1\", topics: [\"t/{device}/{metric}\"], contract: power}\n"
+                "# - file: nowhere.yaml", file);
+    assert_int_equal(fclose(file), 0);
+    char *said = diagnostics(path);
+    assert_non_null(strstr(said, "two contracts are called `power`"));
+    assert_int_equal(config.contract_count, 3);
+    assert_string_equal(config.contracts[0].name, "power");
+    assert_int_equal(config.contracts[0].version, 4);
+    assert_int_equal(config.contracts[0].metric_count, 2);
+    assert_string_equal(config.contracts[1].name, "climate");
+    assert_true(contract_same(&config.contracts[0], &config.contracts[2]));
+    static char text[CONFIG_FILE_BYTES_MAX];
+    uint32_t bytes = config.text_bytes;
+    memcpy(text, config.text, bytes);
+    assert_int_equal(config_read_text("journal", text, bytes, &config, NULL), 1); /* that one fault, and nothing else is asked for */
+    assert_int_equal(config.contracts[2].metric_count, 2);
+    free(said);
+    (void)snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* --- wrong files ----------------------------------------------------------------------------- */
 
 static void check_bad(const char *path)
 {
@@ -797,6 +833,7 @@ int main(void)
         cmocka_unit_test(counts_rules_that_meet),
         cmocka_unit_test(usual_rules_come_to_those_listed),
         cmocka_unit_test(examples_are_good),
+        cmocka_unit_test(a_contract_may_be_a_file),
         cmocka_unit_test(wrong_files_are_told),
         cmocka_unit_test(a_file_is_bounded),
         cmocka_unit_test(many_faults_are_counted),
