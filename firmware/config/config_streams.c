@@ -169,11 +169,9 @@ static void print_sliding(const struct stream_plan *plan, FILE *out)
     units_print_duration(plan->pane_ms, every, sizeof every);
     if (plan->last_count > 0)
         (void)fprintf(out, "%s: a result is %u readings put together, in %u steps of aggregates; a "
-                           "late one revises at most %u results, in %u steps; all that wait, at "
-                           "most %u, are told at once in %u steps of at most %d\n",
+                           "late one revises at most %u results, in %u steps\n",
                       plan->config->name, plan->last_count, plan->result_steps, plan->last_count,
-                      plan->result_steps * plan->last_count, plan->panes - 1,
-                      plan->result_steps * (plan->panes - 1), STREAM_STEPS_MAX);
+                      plan->result_steps * plan->last_count);
     else
         (void)fprintf(out, "%s: at most one result every %s, which ends up to %s behind its "
                            "newest reading and is %u panes put together\n",
@@ -200,5 +198,10 @@ void config_print_streams(const struct config *config, FILE *out)
                           plan->config->name, plan->watched_inputs, stream_inputs_bytes(plan));
         if (plan->config->window == STREAM_SLIDING)
             print_sliding(plan, out);
+        if (plan->config->window != STREAM_SESSION)
+            (void)fprintf(out, "%s: at most %u windows of a key wait, and are told at once in "
+                               "%" PRIu64 " steps of aggregates of at most %d\n",
+                          plan->config->name, plan->at_once, plan->at_once_steps,
+                          STREAM_STEPS_MAX);
     }
 }

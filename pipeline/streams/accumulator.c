@@ -52,12 +52,46 @@ uint32_t accumulator_push_steps(enum accumulator_kind kind)
     return kind == ACCUMULATOR_TOP ? 24 : 1;
 }
 
-/* 7.6 us a distinct, up to 1.9 the quantiles, 2.5 a top; the row itself is 0.2. */
+/* 3.4 us a distinct, up to 1.9 the quantiles; a top 26, of eight numbers that need all digits; the
+ * row itself is 0.2. */
 uint32_t accumulator_tell_steps(enum accumulator_kind kind)
 {
+    if (kind == ACCUMULATOR_TOP)
+        return 2600;
     if (kind == ACCUMULATOR_DISTINCT)
-        return 800;
-    return kind == ACCUMULATOR_QUANTILES || kind == ACCUMULATOR_TOP ? 200 : 0;
+        return 350;
+    return kind == ACCUMULATOR_QUANTILES ? 200 : 0;
+}
+
+/* As measured in windows of 60 and 240 panes that are all full; the quantiles' of numbers of
+ * both signs and six magnitudes. */
+uint32_t accumulator_merge_ns(enum accumulator_kind kind)
+{
+    switch (kind) {
+    case ACCUMULATOR_COUNT:
+    case ACCUMULATOR_SUM:
+    case ACCUMULATOR_MIN:
+    case ACCUMULATOR_MAX:
+        return 3;
+    case ACCUMULATOR_MOMENTS:
+    case ACCUMULATOR_FIRST:
+    case ACCUMULATOR_LAST:
+    case ACCUMULATOR_FIRST_VALUE:
+    case ACCUMULATOR_LAST_VALUE:
+        return 10;
+    case ACCUMULATOR_DECAYED:
+        return 80;
+    case ACCUMULATOR_DISTINCT:
+        return 250;
+    case ACCUMULATOR_QUANTILES:
+        return 750;
+    case ACCUMULATOR_TOP:
+        return 10000;
+    case ACCUMULATOR_KINDS:
+        break;
+    }
+    assert(false);
+    return 0;
 }
 
 uint32_t accumulator_save_bytes_max(enum accumulator_kind kind)

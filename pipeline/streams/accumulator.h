@@ -72,6 +72,8 @@ uint32_t accumulator_bytes(enum accumulator_kind kind);
 uint32_t accumulator_push_steps(enum accumulator_kind kind);
 /* And what it costs to tell its value, from an empty state on: in the same steps. */
 uint32_t accumulator_tell_steps(enum accumulator_kind kind);
+/* What one accumulator_merge of a full state costs on a PC. */
+uint32_t accumulator_merge_ns(enum accumulator_kind kind);
 /* That accumulator_save writes at most. */
 uint32_t accumulator_save_bytes_max(enum accumulator_kind kind);
 /* All-zero bytes are the state of no readings. */

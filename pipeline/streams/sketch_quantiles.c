@@ -62,17 +62,44 @@ void quantiles_push(struct quantiles_state *s, double number)
         add(&s->of[number < 0], bin_of(magnitude), 1);
 }
 
+static void add_run(uint32_t *restrict to, const uint32_t *restrict of, uint32_t first,
+                    uint32_t behind)
+{
+    for (uint32_t i = first; i < behind; i++)
+        to[i] += of[i];
+}
+
+/* A bin that both have stands at the same place in both. Those below, and all where a bin might
+ * become full, go one by one. */
+static void merge_bins(struct quantile_bins *into, const struct quantile_bins *from)
+{
+    if (from->count == 0)
+        return;
+    if (into->count == 0)
+        into->top = from->top;
+    if (from->top > into->top)
+        raise(into, from->top);
+    uint64_t count = into->count + from->count;
+    int32_t below = into->top - from->top;
+    int32_t shared = count <= UINT32_MAX && below < QUANTILES_BINS ? QUANTILES_BINS - below : 0;
+    for (int32_t i = shared; i < QUANTILES_BINS; i++) {
+        uint32_t alone = from->bins[place_of(from->top - i)];
+        if (alone > 0)
+            add(into, from->top - i, alone);
+    }
+    uint32_t first = place_of(from->top - shared + 1), behind = first + (uint32_t)shared;
+    bool around = behind > QUANTILES_BINS;
+    add_run(into->bins, from->bins, first, around ? QUANTILES_BINS : behind);
+    add_run(into->bins, from->bins, 0, around ? behind - QUANTILES_BINS : 0);
+    if (count <= UINT32_MAX)
+        into->count = count;
+}
+
 void quantiles_merge(struct quantiles_state *into, const struct quantiles_state *from)
 {
     into->zeros += from->zeros;
-    for (int sign = 0; sign < 2; sign++) {
-        const struct quantile_bins *b = &from->of[sign];
-        for (int32_t i = 0; b->count > 0 && i < QUANTILES_BINS; i++) {
-            uint32_t count = b->bins[place_of(b->top - i)];
-            if (count > 0)
-                add(&into->of[sign], b->top - i, count);
-        }
-    }
+    for (int sign = 0; sign < 2; sign++)
+        merge_bins(&into->of[sign], &from->of[sign]);
 }
 
 uint64_t quantiles_count(const struct quantiles_state *s)

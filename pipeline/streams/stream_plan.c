@@ -150,6 +150,39 @@ static int64_t common_divisor(int64_t a, int64_t b)
     return a;
 }
 
+/* All windows that begin in the ring may wait, and be told with one reading: when a source or a
+ * clock runs ahead, after a gap, with `emit: final`. A late one revises some of them, no more. A
+ * sliding one is told where the ring has its last pane, others also of the panes that there are. */
+static int limit_panes(struct stream_plan *plan, const void *field, struct stream_fault *fault)
+{
+    const struct stream_config *c = plan->config;
+    bool open = plan->panes > plan->window_panes + plan->slide_panes + 1;
+    uint64_t merge_ns = 0, tell_steps = 0, merged = 0;
+    for (uint32_t i = 0; i < plan->accumulator_count; i++) {
+        enum accumulator_kind kind = plan->accumulators[i].accumulator.kind;
+        merge_ns += accumulator_merge_ns(kind);
+        tell_steps += accumulator_tell_steps(kind);
+    }
+    uint32_t told_panes = plan->sparse ? plan->window_panes : 1;
+    for (uint32_t from = 0; from + told_panes <= plan->panes; from += plan->slide_panes) {
+        uint32_t there = plan->panes - from;
+        merged += there < plan->window_panes ? there : plan->window_panes;
+        plan->at_once++;
+    }
+    plan->result_steps = (uint32_t)(tell_steps + merge_ns * plan->window_panes / STREAM_STEP_NS);
+    plan->at_once_steps = tell_steps * plan->at_once + merge_ns * merged / STREAM_STEP_NS;
+    if (plan->at_once_steps > STREAM_STEPS_MAX)
+        return refuse(fault, field,
+                      "%u windows of a key may wait, of up to %u panes, and be told with one "
+                      "reading, in %llu steps of aggregates; it may take %d: choose a longer %s%s "
+                      "or fewer aggregates",
+                      (unsigned)plan->at_once, (unsigned)plan->window_panes,
+                      (unsigned long long)plan->at_once_steps, STREAM_STEPS_MAX,
+                      plan->sparse ? "`every`" : c->window == STREAM_HOPPING ? "`slide`" : "`size`",
+                      open ? ", a shorter lateness, fewer `panes`" : "");
+    return 0;
+}
+
 /* Panes are as long as size and slide allow. A key keeps those of windows that are not closed: one
  * window's length, and what lateness and order leave open before it. */
 static int compile_panes(struct stream_plan *plan, const void *field, int64_t size_ms,
@@ -171,7 +204,7 @@ static int compile_panes(struct stream_plan *plan, const void *field, int64_t si
                       STREAM_WINDOW_PANES_MAX, plan->sparse ? "`every`" : "slide");
     plan->window_panes = (uint32_t)window;
     plan->panes = (uint32_t)needed;
-    return 0;
+    return limit_panes(plan, field, fault);
 }
 
 /* About a 60th of the span: the longest that divides it and is not longer. One that makes too many
@@ -198,13 +231,15 @@ static int compile_last(struct stream_plan *plan, struct stream_fault *fault)
         plan->result_steps += accumulator_push_steps(kind) * c->last_count +
                               accumulator_tell_steps(kind);
     }
-    if ((uint64_t)plan->result_steps * kept > STREAM_STEPS_MAX) /* all that wait are told at once */
+    plan->at_once = kept;
+    plan->at_once_steps = (uint64_t)plan->result_steps * kept;
+    if (plan->at_once_steps > STREAM_STEPS_MAX)
         return refuse(fault, &c->last_count,
                       "%u `readings` are kept, and a result of the `last` %u takes %u steps: a "
                       "reading could take %llu steps of aggregates at once, and may take %d: a "
-                      "smaller `last` or `readings`, fewer aggregates, or a `span`",
+                      "smaller `last` or `readings`, or fewer aggregates",
                       (unsigned)kept, (unsigned)c->last_count, (unsigned)plan->result_steps,
-                      (unsigned long long)plan->result_steps * kept, STREAM_STEPS_MAX);
+                      (unsigned long long)plan->at_once_steps, STREAM_STEPS_MAX);
     plan->pane_ms = c->every_ms > 0 ? c->every_ms : 1;
     plan->slide_panes = plan->window_panes = 1;
     plan->last_count = c->last_count;

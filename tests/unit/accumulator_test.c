@@ -194,6 +194,49 @@ static void distinct_counts_are_within_their_error(void **state)
     free(none);
 }
 
+/* Wherever the two ranges lie: merged, the bins are those of a sketch that all was pushed into. */
+static void merged_bins_are_those_of_all(void **state)
+{
+    (void)state;
+    static const int apart[] = { 0, 1, 3, 5, 13, 14, 15, 16, 20, 60 }; /* doublings; some 15 fill the bins */
+    uint64_t chance = check_seed();
+    for (int round = 0; round < 400; round++) {
+        struct quantiles_state *a = state_new(ACCUMULATOR_QUANTILES), *b = state_new(ACCUMULATOR_QUANTILES),
+                               *all = state_new(ACCUMULATOR_QUANTILES);
+        int between = apart[rnd_below(&chance, 10)] * (round % 2 == 0 ? 1 : -1), wide = 1 + (int)rnd_below(&chance, 14);
+        for (uint64_t i = rnd_below(&chance, 60); i > 0; i--) {
+            bool second = rnd_below(&chance, 2) == 0;
+            double number = exp2(rnd_unit(&chance) * wide + (second ? between : 0)) * (rnd_below(&chance, 3) == 0 ? -1 : 1);
+            quantiles_push(second ? b : a, number);
+            quantiles_push(all, number);
+        }
+        quantiles_merge(a, b);
+        for (int sign = 0; sign < 2; sign++) {
+            assert_int_equal(a->of[sign].count, all->of[sign].count);
+            assert_int_equal(a->of[sign].top, all->of[sign].top);
+            assert_memory_equal(a->of[sign].bins, all->of[sign].bins, sizeof a->of[sign].bins);
+        }
+        free(a), free(b), free(all);
+    }
+}
+
+static void full_bins_stay_full(void **state)
+{
+    (void)state;
+    struct quantiles_state *a = state_new(ACCUMULATOR_QUANTILES), *b = state_new(ACCUMULATOR_QUANTILES);
+    quantiles_push(a, 5), quantiles_push(a, 50);
+    for (int i = 0; i < 40; i++) {
+        memcpy(b, a, sizeof *b);
+        quantiles_merge(a, b);
+    }
+    uint32_t full = 0;
+    for (int i = 0; i < QUANTILES_BINS; i++)
+        full += a->of[0].bins[i] == UINT32_MAX;
+    assert_int_equal(full, 2);
+    assert_int_equal(quantiles_count(a), 2 * (uint64_t)UINT32_MAX);
+    free(a), free(b);
+}
+
 /* How often each of the values came that the sketch has; the worst excess, in parts of N / m. */
 static double excess(const struct top_state *s, const uint64_t *came, size_t values, uint64_t n)
 {
@@ -400,6 +443,8 @@ int main(void)
         cmocka_unit_test(sums_are_within_their_bound),
         cmocka_unit_test(quantiles_are_within_one_percent),
         cmocka_unit_test(the_low_end_collapses),
+        cmocka_unit_test(merged_bins_are_those_of_all),
+        cmocka_unit_test(full_bins_stay_full),
         cmocka_unit_test(distinct_counts_are_within_their_error),
         cmocka_unit_test(the_top_is_within_its_bound),
         cmocka_unit_test(what_a_part_forgot_is_counted),

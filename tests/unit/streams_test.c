@@ -568,8 +568,8 @@ static void texts_are_told_and_kept(void **state)
 static void what_can_not_be_is_refused(void **state)
 {
     (void)state;
-    struct { struct stream_config c; const char *why; uint32_t column; } bad[28];
-    for (size_t i = 0; i < 28; i++)
+    struct { struct stream_config c; const char *why; uint32_t column; } bad[33];
+    for (size_t i = 0; i < 33; i++)
         bad[i].c = config_of();
     strcpy(bad[0].c.where, "value + 1"), bad[0].why = "a boolean is needed", bad[0].column = 1;
     strcpy(bad[1].c.key[0].name, "zonk"), bad[1].why = "no reading has a field `zonk`", bad[1].column = 0;
@@ -600,11 +600,23 @@ static void what_can_not_be_is_refused(void **state)
     bad[24].c.last_count = 512, bad[24].why = "1179648 steps of aggregates at once, and may take 600000";
     bad[25].c.readings_max = 2048, bad[25].c.last_count = 293, bad[25].why = "600064 steps";
     strcpy(bad[25].c.aggregates[0].text, "max");
-    bad[26].c.last_count = 131, bad[26].why = "652080 steps";
+    bad[26].c.last_count = 131, bad[26].why = "1120080 steps of aggregates at once, and may take 600000: a smaller `last` or `readings`, or fewer";
     strcpy(bad[26].c.aggregates[0].text, "top(value, 2)");
-    bad[27].c.last_count = 2, bad[27].c.readings_max = 2048, bad[27].why = "1662976 steps"; /* to tell so many is dear */
+    bad[27].c.last_count = 2, bad[27].c.readings_max = 2048, bad[27].why = "741376 steps"; /* to tell so many is dear */
     strcpy(bad[27].c.aggregates[0].text, "distinct");
-    for (size_t i = 0; i < 28; i++) {
+    /* Of panes it is those merged, and the windows told, that may be too many. */
+    for (size_t i = 28; i < 33; i++)
+        bad[i].c.window = STREAM_SLIDING, bad[i].c.size_ms = bad[i].c.span_ms = 120000, bad[i].c.every_ms = 1000, bad[i].c.lateness_ms = 240000, bad[i].column = 0;
+    bad[28].why = "245 windows of a key may wait, of up to 120 panes, and be told with one reading, in 820750 steps of aggregates; it may take 600000: choose a longer `every`, a shorter lateness, fewer `panes` or fewer";
+    strcpy(bad[28].c.aggregates[0].text, "distinct");
+    bad[29].c.span_ms = 720000, bad[29].c.lateness_ms = bad[29].c.out_of_orderness_ms = 0, bad[29].why = "choose a longer `every` or fewer aggregates";
+    strcpy(bad[29].c.aggregates[0].text, "top(value, 2)");
+    bad[30].c.window = STREAM_HOPPING, bad[30].c.span_ms = bad[30].c.every_ms = 0, bad[30].c.slide_ms = 1000, bad[30].why = "choose a longer `slide`, a shorter lateness";
+    strcpy(bad[30].c.aggregates[0].text, "median");
+    bad[31].c.window = STREAM_TUMBLING, bad[31].c.span_ms = bad[31].c.every_ms = 0, bad[31].c.size_ms = 100, bad[31].why = "of up to 1 panes";
+    strcpy(bad[31].c.aggregates[0].text, "distinct");
+    bad[32].c.span_ms = 720000, bad[32].c.lateness_ms = 720000, bad[32].why = "725 windows of a key may wait"; /* and the cheap ones too */
+    for (size_t i = 0; i < 33; i++) {
         struct stream_fields fields;
         struct stream_plan plan;
         struct stream_fault fault = { 0 };
@@ -656,9 +668,32 @@ static void steps_of_sliding(void **state)
     (void)state;
     assert_int_equal(sliding_plan(512, 0, "mean").result_steps, 512);
     assert_int_equal(sliding_plan(512, 0, "stddev").result_steps, 512);
-    assert_int_equal(sliding_plan(20, 0, "top(value, 8)").result_steps, 20 * 24 + 200);
-    assert_int_equal(sliding_plan(120, 0, "top(value, 8)").panes, 120 + 64 + 1);
-    assert_int_equal(sliding_plan(0, 60000, "mean").result_steps, 0);
+    assert_int_equal(sliding_plan(20, 0, "top(value, 8)").result_steps, 20 * 24 + 2600);
+    assert_int_equal(sliding_plan(73, 0, "top(value, 8)").panes, 73 + 64 + 1);
+}
+
+/* Of a span each window that the ring has whole, of hopping ones also those that it has the beginning of. */
+static void steps_of_panes(void **state)
+{
+    (void)state;
+    struct stream_plan plan = sliding_plan(0, 60000, "distinct"); /* 60 panes of 1 s, and 2 more */
+    assert_int_equal(plan.result_steps, 350 + 60 * 25);
+    assert_int_equal(plan.at_once, 3);
+    assert_int_equal(plan.at_once_steps, 3 * plan.result_steps);
+    struct stage g;
+    struct stream_config c = config_of();
+    c.window = STREAM_HOPPING, c.size_ms = 6000, c.slide_ms = 2000, c.lateness_ms = c.out_of_orderness_ms = 0;
+    strcpy(c.aggregates[0].text, "distinct");
+    c.aggregate_count = 1;
+    set_stage(&g, &c);
+    assert_int_equal(g.plan.panes, 3 + 1 + 1); /* windows of 3, 3, 3, 2 and 1 panes */
+    assert_int_equal(g.plan.at_once, 5);
+    assert_int_equal(g.plan.at_once_steps, 5 * 350 + (3 + 3 + 3 + 2 + 1) * 25);
+    for (int i = 0; i < 5; i++)
+        take_reading(&g, 1, 100000 + i * 2000, 100000, i); /* the clock stands, and all wait */
+    take(&g, 1, 900000, 0);
+    assert_in_range(g.telling.count, 5, 5 + 2); /* and some that began before */
+    free(g.memory);
 }
 
 static double cpu_s(int64_t span_ms)
@@ -1564,12 +1599,28 @@ static void save_and_load(struct stage *g)
 
 static uint64_t told_in_all, late_in_all, forced_in_all, revised_in_all, readings_in_all;
 
+/* As many panes as there may be for what is asked of them. */
+static void draw_panes(struct stream_config *c)
+{
+    struct stream_fields fields;
+    struct stream_plan plan;
+    struct stream_fault fault = { 0 };
+    stream_fields_begin(&fields);
+    assert_int_equal(stream_fields_add(&fields, text_of("plant"), &(struct text){ "zone", 4 }, 1), 0);
+    while (stream_compile(&plan, c, &fields, &fault) != 0) {
+        if (strstr(fault.why, "windows of a key may wait") == NULL || c->panes_max == 1)
+            fail_msg("%s", fault.why);
+        c->panes_max = c->panes_max == 0 ? 64 : c->panes_max / 2;
+    }
+}
+
 static void live(uint64_t seed)
 {
     static struct stage g;
     static struct oracle o;
     uint64_t chance = seed * 0x9e3779b97f4a7c15u + 1;
     struct stream_config c = drawn_config(&chance);
+    draw_panes(&c);
     set_stage(&g, &c);
     o.g = &g;
     o.late = o.refused = o.evicted = o.expired = o.telling.count = 0;
@@ -1730,6 +1781,7 @@ int main(void)
         cmocka_unit_test(texts_are_told_and_kept),
         cmocka_unit_test(what_can_not_be_is_refused),
         cmocka_unit_test(steps_of_sliding),
+        cmocka_unit_test(steps_of_panes),
         cmocka_unit_test(usual_pieces),
         cmocka_unit_test(random_streams_are_as_the_oracle_says),
         cmocka_unit_test(any_bytes_may_be_loaded),
