@@ -47,13 +47,15 @@ void gateway_on_load(struct gateway *g, int64_t turn_ms, uint32_t memory_percent
     g->pressure.memory_percent = memory_percent;
 }
 
+/* A source that was read to its end in the turn before does not lag: nothing is known to wait. So
+ * an idle gateway has no lag, however rare its turns. */
 static int64_t lag_ms(const struct gateway *g)
 {
     int64_t lag = 0;
     for (uint32_t source = 0; source < g->config->source_count; source++) {
         if ((g->source_connected >> source & 1) == 0)
             continue;
-        int64_t since = g->t_ms - g->drained_ms[source];
+        int64_t since = g->pressure.turn_ms - g->drained_ms[source];
         lag = since > lag ? since : lag;
     }
     return lag;
@@ -287,6 +289,7 @@ void pressure_update(struct gateway *g)
 {
     enum shed_level before = g->shed.level;
     struct pressure p = pressure_measure(g);
+    g->pressure.turn_ms = g->t_ms;
     if (!fill_has_step_room(g, g->filling))
         return;
     if (g->pressure.level_before != SHED_NORMAL && g->clock_known)

@@ -164,6 +164,7 @@ struct shed_period { /* of one level: since it was entered from below */
 struct pressure_watch { /* gateway_pressure.c */
     struct peak commit, loop; /* ms */
     int64_t commit_begun_ms;  /* t; INT64_MAX: none is under way */
+    int64_t turn_ms;          /* t of the last turn that was looked at */
     uint32_t memory_percent;
     struct lag lag;
     struct scale scale;

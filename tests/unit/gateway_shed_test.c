@@ -397,6 +397,23 @@ static void sources_are_capped_by_priority(void **state)
     bench_close(b);
 }
 
+/* Its turns are further apart than the lag that is allowed, and in each it is read to its end. */
+static void an_idle_source_does_not_lag(void **state)
+{
+    (void)state;
+    struct bench *b = &bench;
+    open_connected(b);
+    press(b, SHED_ENRICHMENT);
+    relieve(b, SHED_NORMAL);
+    for (int turn = 0; turn < 20; turn++) {
+        bench_begin(b, 1500);
+        gateway_on_drained(b->gateway, 0);
+        gateway_end_turn(b->gateway);
+        assert_int_equal(level(b), SHED_NORMAL);
+    }
+    bench_close(b);
+}
+
 static void a_restart_ends_the_level(void **state)
 {
     (void)state;
@@ -497,6 +514,7 @@ int main(void)
         cmocka_unit_test(load_is_pressure),
         cmocka_unit_test(an_outbox_that_fills_is_pressure),
         cmocka_unit_test(sources_are_capped_by_priority),
+        cmocka_unit_test(an_idle_source_does_not_lag),
         cmocka_unit_test(a_restart_ends_the_level),
         cmocka_unit_test(a_lag_that_grows_for_minutes_is_an_alert),
         cmocka_unit_test(the_load_wants_gateways),
