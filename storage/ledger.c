@@ -2,8 +2,9 @@
 
 #include <assert.h>
 
-/* Saved lists carry their length, so that a newer Weir with more reasons reads an older file. */
-enum { LEDGER_VERSION = 3, LEDGER_WITHOUT_CORRECTIONS = 2, LEDGER_WITHOUT_RAW = 1 };
+/* Saved lists carry their length, so that a newer Weir with more reasons reads an older file. The
+ * version stays: a Weir that an update is rolled back to takes another one for damage. */
+enum { LEDGER_VERSION = 2, LEDGER_WITHOUT_RAW = 1, LEDGER_WITH_CORRECTIONS = 3 /* read only */ };
 
 static uint64_t sum(const uint64_t *counts, uint32_t count)
 {
@@ -98,14 +99,26 @@ void ledger_save(const struct ledger *l, struct byte_writer *w)
     put_varint(w, l->enrichment_left_out);
     put_varint(w, l->results_left_out);
     put_varint(w, l->raw_left_out);
+}
+
+void ledger_save_more(const struct ledger *l, struct byte_writer *w)
+{
     put_varint(w, l->corrections);
     put_varint(w, l->corrections_left_out);
+}
+
+void ledger_load_more(struct ledger *l, struct byte_reader *r)
+{
+    if (r->used == r->bytes)
+        return; /* by a Weir that has none of these */
+    l->corrections = get_varint(r);
+    l->corrections_left_out = get_varint(r);
 }
 
 void ledger_load(struct ledger *l, struct byte_reader *r)
 {
     uint8_t version = get_u8(r);
-    if (version < LEDGER_WITHOUT_RAW || version > LEDGER_VERSION)
+    if (version < LEDGER_WITHOUT_RAW || version > LEDGER_WITH_CORRECTIONS)
         r->failed = true;
     l->received = get_varint(r);
     l->retried = get_varint(r);
@@ -120,7 +133,7 @@ void ledger_load(struct ledger *l, struct byte_reader *r)
     l->enrichment_left_out = get_varint(r);
     l->results_left_out = get_varint(r);
     l->raw_left_out = version == LEDGER_WITHOUT_RAW ? 0 : get_varint(r);
-    bool corrections = version > LEDGER_WITHOUT_CORRECTIONS;
+    bool corrections = version == LEDGER_WITH_CORRECTIONS;
     l->corrections = corrections ? get_varint(r) : 0;
     l->corrections_left_out = corrections ? get_varint(r) : 0;
     if (r->failed)

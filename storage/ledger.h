@@ -52,5 +52,8 @@ const char *removal_name(enum removal removal);
 const char *shed_name(enum shed_reason reason);
 void ledger_save(const struct ledger *l, struct byte_writer *w);
 void ledger_load(struct ledger *l, struct byte_reader *r);
+/* What it gained since: at the end of a state, behind all that Weirs before look at. */
+void ledger_save_more(const struct ledger *l, struct byte_writer *w);
+void ledger_load_more(struct ledger *l, struct byte_reader *r);
 
 #endif

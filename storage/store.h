@@ -275,6 +275,10 @@ int store_checkpoints(struct store *store, struct checkpoint_place places[STORE_
 int store_checkpoint_read_at(struct store *store, const struct checkpoint_place *place,
                              uint8_t *to);
 
+/* One that can't be read for good is none from now on: the next one takes its place, and not that
+ * of the one which could be. */
+void store_checkpoint_pass_over(struct store *store, const struct checkpoint_place *place);
+
 /* The first journal block numbered `from` or more, into `to`. *number 0: there is none.
  *   WEIR_EFULL  it needs more room than `bytes` */
 int store_block_read(struct store *store, uint64_t from, uint8_t *to, size_t bytes,

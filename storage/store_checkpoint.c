@@ -117,3 +117,10 @@ int checkpoint_verify(struct store *s)
     }
     return 0;
 }
+
+void store_checkpoint_pass_over(struct store *s, const struct checkpoint_place *place)
+{
+    for (int i = 0; i < 2; i++)
+        if (s->state.slots[i].block == place->block)
+            s->state.slots[i].valid = false;
+}

@@ -55,6 +55,7 @@ static void state_save(const struct store_state *state, struct byte_writer *w)
         put_zigzag(w, state->slots[i].wall_ms);
     }
     put_varint(w, state->pruned);
+    ledger_save_more(&state->ledger, w);
 }
 
 static bool state_take(struct store_state *state, struct byte_reader *r)
@@ -93,6 +94,7 @@ static bool state_take(struct store_state *state, struct byte_reader *r)
         state->slots[i].wall_ms = daily ? get_zigzag(r) : 0;
     }
     state->pruned = daily ? get_varint(r) : 0;
+    ledger_load_more(&state->ledger, r);
     return !r->failed;
 }
 

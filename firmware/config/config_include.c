@@ -163,6 +163,17 @@ static bool splice(struct config_reader *r, struct item *item, uint32_t content_
     return true;
 }
 
+/* libyaml begins a line behind these too: at its first column, where the configuration's own keys
+ * are. */
+static bool breaks_otherwise(const char *text)
+{
+    bool otherwise = false;
+    for (const unsigned char *c = (const unsigned char *)text; *c != 0; c++)
+        otherwise = otherwise || (c[0] == '\r' && c[1] != '\n') || (c[0] == 0xc2 && c[1] == 0x85) ||
+                    (c[0] == 0xe2 && c[1] == 0x80 && (c[2] & 0xfe) == 0xa8);
+    return otherwise;
+}
+
 static bool take(struct config_reader *r, struct item *item)
 {
     char why[256], path[CONFIG_PATH_BYTES_MAX + 1], *room = r->config->text + r->text.bytes;
@@ -170,6 +181,11 @@ static bool take(struct config_reader *r, struct item *item)
     print_path(r, item->path, path);
     if (room_bytes >= 2 && config_file(path, room, room_bytes, why) != 0) {
         unreadable(r, item, path, why);
+        return false;
+    }
+    if (room_bytes >= 2 && breaks_otherwise(room)) {
+        unreadable(r, item, path, "it has line breaks that are none to other programs (a lone CR, "
+                                  "U+0085, U+2028 or U+2029)");
         return false;
     }
     if (room_bytes >= 2 && splice(r, item, (uint32_t)strlen(room), path))

@@ -241,8 +241,12 @@ static int load_checkpoint(struct fold *f, uint64_t *block, char *why)
                            "the store holds the state of more devices or series than "
                            "limits.devices and limits.series now allow; raise them");
             error = unread;
+        } else if (unread != WEIR_ECORRUPT && unread != WEIR_EVERSION) {
+            (void)snprintf(why, 256, "a checkpoint: %.200s", store_why(f->store));
+            error = unread; /* the disk may do better at the next start */
         } else {
             g->ports.log(g->ports.ctx, "checkpoint_unreadable", weir_err_text(unread));
+            store_checkpoint_pass_over(f->store, &places[i]);
             start_engine_anew(g);
             reset = 0;
         }

@@ -173,6 +173,12 @@ int store_checkpoints(struct store *s, struct checkpoint_place *places, uint32_t
     return 0;
 }
 
+void store_checkpoint_pass_over(struct store *s, const struct checkpoint_place *place)
+{
+    (void)s, (void)place;
+    assert(false); /* each one that is taken can be read */
+}
+
 int store_checkpoint_read_at(struct store *s, const struct checkpoint_place *place, uint8_t *to)
 {
     assert(place->block == s->checkpoint_block);

@@ -175,6 +175,14 @@ static void a_newer_checkpoint_is_passed_over(void **state)
     bench_turns(&b, 5);
     assert_non_null(bench_told(&b, "\"transition\":\"cleared\""));
     assert_null(bench_told(&b, "state_lost"));
+    stop(&b); /* with another checkpoint, which takes the place of the newer one */
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(b.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE piece SET bytes = zeroblob(length(bytes)) WHERE id >> 32 = "
+                                  "(SELECT max(id >> 32) FROM piece WHERE bytes = x'6e65776572')", NULL, NULL, NULL), SQLITE_OK);
+    int newer = sqlite3_changes(db);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_int_equal(newer, 0);
     bench_close(&b);
 }
 

@@ -71,13 +71,18 @@ static void what_is_saved_comes_back(void **state)
         struct ledger saved = any_ledger(&chance), loaded;
         struct byte_writer w = { .at = room, .bytes = sizeof room };
         ledger_save(&saved, &w);
+        assert_int_equal(room[0], 2); /* another one is damage to the Weir before */
+        size_t plain = w.used;
+        ledger_save_more(&saved, &w);
         assert_false(w.failed);
         struct byte_reader r = { .at = room, .bytes = w.used };
         ledger_load(&loaded, &r);
+        assert_int_equal(r.used, plain);
+        ledger_load_more(&loaded, &r);
         assert_false(r.failed);
         assert_int_equal(r.used, w.used);
         assert_memory_equal(&saved, &loaded, sizeof saved); /* all of it is uint64_t: no padding */
-        struct byte_reader cut = { .at = room, .bytes = rnd_below(&chance, w.used) };
+        struct byte_reader cut = { .at = room, .bytes = rnd_below(&chance, (uint32_t)plain) };
         ledger_load(&loaded, &cut);
         assert_true(cut.failed);
         assert_int_equal(loaded.received, 0);
@@ -102,6 +107,8 @@ static void a_newer_form_is_refused_and_an_older_one_read(void **state)
     ledger_load(&l, &r);
     assert_false(r.failed);
     assert_true(l.raw_left_out == 7 && l.corrections == 0 && l.corrections_left_out == 0);
+    ledger_load_more(&l, &r); /* nothing is behind it */
+    assert_true(!r.failed && l.corrections == 0);
     struct byte_reader version = { .at = newer_version, .bytes = sizeof newer_version };
     ledger_load(&l, &version);
     assert_true(version.failed);
