@@ -277,6 +277,7 @@ void gateway_begin_turn(struct gateway *g, struct hal_time now)
     clock_begin_turn(g, now);
     tell_set_aside(g);
     start_tell_loss(g);
+    reload_tell_unkept(g);
     if (!g->timers_behind && g->carried.next < g->carried.count)
         intake_continue(g);
     tell_sources(g);

@@ -136,10 +136,28 @@ void reload_after_seal(struct gateway *g)
     }
     start_print_digest(g);
     memset(g->versions, 0, sizeof g->versions); /* another contract may take them */
+    g->unkept_told = false;
     journal(g);
     c->wanted = true; /* a fold from before it would go by this configuration, not by the old */
     g->reload.state = RELOAD_COMMITTING;
     g->reload.block = g->filling->batch.block;
     if (reset > 0)
         g->ports.log(g->ports.ctx, "definitions_changed", "what they define starts empty");
+}
+
+void reload_tell_unkept(struct gateway *g)
+{
+    char message[256];
+    uint32_t count = engine_unkept(g->engine);
+    if (g->unkept_told || !fill_has_step_room(g, g->filling))
+        return;
+    g->unkept_told = true;
+    if (count == 0)
+        return;
+    (void)snprintf(message, sizeof message,
+                   "open_alerts=%u there is no room for them under this configuration, so they "
+                   "stay raised upstream and will not be cleared",
+                   count);
+    struct envelope_fact fact = { "open_alerts", (double)count };
+    fill_notice(g, "alerts_unkept", &(struct notice){ message, NULL, &fact, 1 });
 }

@@ -268,6 +268,7 @@ struct gateway {
     struct clock_record clock; /* as last journalled; before that what the floor gives */
     bool clock_known;
     uint64_t state_from; /* not told yet: the state is that of the journal from this block on */
+    bool unkept_told;    /* what the load of the state had no place for */
     uint64_t clock_steps;
     bool timers_behind; /* due timers wait for room: nothing is taken before them */
     /* failure and stop */
@@ -337,6 +338,8 @@ void start_print_digest(struct gateway *g);
 
 /* gateway_reload.c */
 void reload_after_seal(struct gateway *g); /* the batch that fills holds nothing yet */
+/* Once after a start and after each reload: open alerts that found no place. */
+void reload_tell_unkept(struct gateway *g);
 
 /* gateway_letters.c */
 void letters_init(struct letters *l, const struct config *config, struct arena *arena);

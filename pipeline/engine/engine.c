@@ -108,6 +108,7 @@ static void take_memory(struct engine *e, const struct engine_config *c, struct 
     e->names = arena_take(arena, names, 1);
     e->sources = arena_take(arena, c->source_count + 1u, sizeof *e->sources);
     e->withdrawn = arena_take(arena, e->alerts_max, sizeof *e->withdrawn);
+    e->gone_rules = arena_take(arena, ENGINE_GONE_RULES_MAX, sizeof *e->gone_rules);
     e->streams = streams_init(&c->streams, c->store, arena);
 }
 

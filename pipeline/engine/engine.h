@@ -110,12 +110,13 @@ uint32_t engine_out_max(const struct engine_config *config); /* of a TICK: for e
 
 /* Places for alerts that are not over (pending, open, cooling down, shelved): one a series on
  * average, and more where there are few series, for all rules at once would be most of the memory.
+ * How many rules there are does not matter: what rules that go have raised needs its places still.
  * When all are taken, those that only cool down give way. An anomaly that still finds no place is
  * counted as suppressed, and tried again at the next anomalous reading; a silence every ten
  * seconds. */
 static inline uint32_t engine_alerts_max(const struct engine_config *c)
 {
-    uint32_t all = c->series_max * c->rules_per_series + 2 * c->devices_max + 1;
+    uint32_t all = c->series_max * ENGINE_RULES_PER_SERIES_MAX + 2 * c->devices_max + 1;
     uint32_t most = c->series_max > 1024 ? c->series_max : 1024;
     return all < most ? all : most;
 }
@@ -281,6 +282,10 @@ void engine_save(const struct engine *engine, struct byte_writer *w);
  *   WEIR_EVERSION  another layout; WEIR_ECORRUPT  not a state; WEIR_EFULL  holds more devices,
  * series or names than the limits now allow. On error: initialise the engine anew. */
 int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset);
+
+/* Open alerts for which the last engine_load found no place: they stay raised upstream, and nobody
+ * else will say so. Not a part of the state. */
+uint32_t engine_unkept(const struct engine *engine);
 
 /* 128 bits over engine_save's bytes: equal digests, equal states. */
 struct hash128 engine_digest(const struct engine *engine);

@@ -350,12 +350,11 @@ void engine_on_alert_timer(struct engine *e, uint32_t series, struct watch *w)
 /* What its rule was called, and how grave, is all that is left of the rule. */
 void engine_clear_withdrawn(struct engine *e, const struct withdrawn *w)
 {
-    struct detector_config rule = { .kind = w->kind, .severity = w->severity };
-    struct text name = engine_name(e, w->rule);
+    struct detector_config rule = { .kind = w->rule.kind, .severity = w->rule.severity };
     struct alert alert = *w->alert;
     struct subject of = { w->device, w->series, NULL, &rule };
-    assert(name.bytes <= DETECTOR_NAME_BYTES_MAX);
-    memcpy(rule.name, name.at, name.bytes);
+    assert(w->rule.name.bytes <= DETECTOR_NAME_BYTES_MAX);
+    memcpy(rule.name, w->rule.name.at, w->rule.name.bytes);
     tell(e, &of, &alert, alert_withdraw(&alert, e->t_ms), false);
 }
 

@@ -12,11 +12,7 @@ struct loading {
     struct byte_reader *r;
     bool same_windows, same_held, same_dedup;
     uint8_t rule_count;           /* of the state */
-    struct old_rule {
-        struct text name;
-        enum detector_kind kind;
-        enum severity severity;
-    } old_rules[UINT8_MAX];       /* as they were */
+    struct old_rule old_rules[UINT8_MAX]; /* as they were */
     int rules[UINT8_MAX];         /* the present rule of the same name, or RULE_GONE */
     bool same_rule[UINT8_MAX];    /* and whether it is the same all through */
     bool known[ENGINE_RULES_MAX]; /* the present rule stands in the state */
@@ -65,23 +61,26 @@ static int present_rule(const struct loading *l, struct text name, uint64_t dige
     return found;
 }
 
+static struct old_rule get_rule(struct loading *l)
+{
+    struct text name = get_text(l->r);
+    uint8_t kind = get_u8(l->r), severity = get_u8(l->r);
+    need(l, name.bytes >= 1 && name.bytes <= DETECTOR_NAME_BYTES_MAX && kind < DETECTOR_KINDS &&
+                severity <= SEVERITY_CRITICAL);
+    return (struct old_rule){ name, (enum detector_kind)kind, (enum severity)severity };
+}
+
 static void load_rules(struct loading *l)
 {
     const struct engine_config *c = l->e->config;
     l->rule_count = get_u8(l->r);
     for (uint32_t i = 0; i < l->rule_count && !l->r->failed; i++) {
-        struct text name = get_text(l->r);
-        uint8_t kind = get_u8(l->r), severity = get_u8(l->r);
+        l->old_rules[i] = get_rule(l);
         uint64_t digest = get_u64(l->r);
-        need(l, name.bytes >= 1 && name.bytes <= DETECTOR_NAME_BYTES_MAX &&
-                    kind < DETECTOR_KINDS && severity <= SEVERITY_CRITICAL);
-        l->old_rules[i].name = name;
-        l->old_rules[i].kind = (enum detector_kind)kind;
-        l->old_rules[i].severity = (enum severity)severity;
         l->rules[i] = RULE_GONE;
         if (l->r->failed)
             return;
-        l->rules[i] = present_rule(l, name, digest);
+        l->rules[i] = present_rule(l, l->old_rules[i].name, digest);
         if (l->rules[i] == RULE_GONE)
             continue;
         l->same_rule[i] = digest == engine_rule_digest(&c->rules[l->rules[i]]);
@@ -263,16 +262,6 @@ static void load_dedup(struct loading *l, uint32_t device)
     end_part(l, &part);
 }
 
-static void withdraw(struct loading *l, const struct old_rule *rule, struct withdrawn *what)
-{
-    if (!engine_names_room(l->e, rule->name.bytes + 1u))
-        return;
-    what->rule = engine_name_store(l->e, rule->name);
-    what->kind = rule->kind;
-    what->severity = rule->severity;
-    engine_withdraw(l->e, what);
-}
-
 static void load_device(struct loading *l)
 {
     struct engine *e = l->e;
@@ -300,10 +289,9 @@ static void load_device(struct loading *l)
         const struct detector_config *rule = &engine_device_rules[what];
         const struct old_rule built_in = { text_of(rule->name), rule->kind, rule->severity };
         struct alert alert;
-        struct withdrawn lost = { .device = index, .series = ENGINE_NONE, .alert = &alert };
         need(l, get_u8(l->r) == 0); /* the place of a rule */
         if (load_watch(l, &d->watches[what], index, &alert))
-            withdraw(l, &built_in, &lost);
+            engine_withdraw(e, &(struct withdrawn){ index, ENGINE_NONE, built_in, &alert });
     }
     load_dedup(l, index);
 }
@@ -380,10 +368,9 @@ static void load_rule_state(struct loading *l, uint32_t series, uint64_t *loaded
     if (l->r->failed)
         return;
     struct alert alert;
-    struct withdrawn lost = { .device = e->series[series].device, .series = series,
-                              .alert = &alert };
+    struct withdrawn lost = { e->series[series].device, series, l->old_rules[saved], &alert };
     if (load_watch(l, watch != NULL ? watch : &gone, lost.device, &alert))
-        withdraw(l, &l->old_rules[saved], &lost);
+        engine_withdraw(e, &lost);
     struct byte_reader part = get_sized(l);
     if (watch == NULL)
         return;
@@ -441,18 +428,13 @@ static void load_withdrawn(struct loading *l)
     struct alert alert;
     struct withdrawn w = { .device = get_u32(l->r), .alert = &alert };
     w.series = get_u32(l->r);
-    w.rule = get_u32(l->r);
-    uint8_t kind = get_u8(l->r), severity = get_u8(l->r);
+    w.rule = get_rule(l);
     alert_load(&alert, l->r);
     need(l, w.device < e->device_count &&
                 (w.series == ENGINE_NONE || w.series < e->series_count));
-    need(l, is_name(e, w.rule, false) && kind < DETECTOR_KINDS && severity <= SEVERITY_CRITICAL);
     need(l, alert_is_open(&alert));
-    if (l->r->failed)
-        return;
-    w.kind = (enum detector_kind)kind;
-    w.severity = (enum severity)severity;
-    engine_withdraw(e, &w);
+    if (!l->r->failed)
+        engine_withdraw(e, &w);
 }
 
 static void load_all_withdrawn(struct loading *l)

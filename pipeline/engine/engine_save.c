@@ -13,8 +13,9 @@ enum {
     SERIES_BYTES_MAX = 512,    /* without windows, samples, rules */
     WINDOW_BYTES_MAX = 128,
     SAMPLE_BYTES = 16,
-    /* and its alert, without the detector's state. A withdrawn one takes the room of a watch that
-     * has none, for each has a place in the pool; some are beside them where that is large. */
+    /* and its alert, without the detector's state. A withdrawn one, with the name of its rule,
+     * takes the room of a watch that has none; for those of more places than there are watches, and
+     * for some beside them, there is room too. */
     WATCH_BYTES_MAX = 256,
     WITHDRAWN_SPARE = 128
 };
@@ -106,12 +107,18 @@ size_t engine_part_bytes_max(const struct engine_config *c)
     return series_bytes_max(c) > most ? series_bytes_max(c) : most;
 }
 
+static size_t withdrawn_bytes_max(const struct engine_config *c)
+{
+    size_t places = engine_alerts_max(c), watches = (size_t)c->series_max * c->rules_per_series;
+    return ((places > watches ? places - watches : 0) + WITHDRAWN_SPARE) * WATCH_BYTES_MAX;
+}
+
 size_t engine_save_bytes_max(const struct engine_config *config)
 {
     size_t names = (size_t)config->devices_max * ENGINE_DEVICE_NAME_BYTES +
                    (size_t)config->series_max * ENGINE_SERIES_NAME_BYTES +
                    ENGINE_NAMES_SPARE_BYTES;
-    return head_bytes_max(config) + names + (size_t)WITHDRAWN_SPARE * WATCH_BYTES_MAX +
+    return head_bytes_max(config) + names + withdrawn_bytes_max(config) +
            config->devices_max * device_bytes_max(config) +
            config->series_max * series_bytes_max(config) +
            streams_save_bytes_max(&config->streams);
@@ -283,12 +290,14 @@ static void save_series(const struct engine *e, uint32_t index, struct byte_writ
 static void save_withdrawn(const struct engine *e, uint32_t index, struct byte_writer *w)
 {
     const struct withdrawn withdrawn = engine_withdrawn(e, index);
+    struct alert alert = *withdrawn.alert;
+    memset(alert.changes_s, 0, sizeof alert.changes_s); /* they are the withdrawal's own */
     put_u32(w, withdrawn.device);
     put_u32(w, withdrawn.series);
-    put_u32(w, withdrawn.rule);
-    put_u8(w, (uint8_t)withdrawn.kind);
-    put_u8(w, (uint8_t)withdrawn.severity);
-    alert_save(withdrawn.alert, w);
+    put_text(w, withdrawn.rule.name);
+    put_u8(w, (uint8_t)withdrawn.rule.kind);
+    put_u8(w, (uint8_t)withdrawn.rule.severity);
+    alert_save(&alert, w);
 }
 
 void engine_save(const struct engine *engine, struct byte_writer *w)

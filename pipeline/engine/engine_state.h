@@ -20,8 +20,9 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 24,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 25,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
+    ENGINE_GONE_RULES_MAX = 2 * ENGINE_RULES_MAX, /* of two configurations before this one */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
     ENGINE_AHEAD_STEP = 4,         /* so many lie between two steps of fetching one's state. */
     ENGINE_AHEAD_DEVICES = 3000,   /* From so many on it pays: their state is 3 MB */
@@ -110,13 +111,25 @@ struct rejects {
     int64_t slot;                         /* the newest: t / ENGINE_REJECT_SLOT_MS */
 };
 
+/* What is left of a rule that alerts outlived: what it was called, and how grave it was. */
+struct old_rule {
+    struct text name;
+    enum detector_kind kind;
+    enum severity severity;
+};
+
+/* Kept once for all that are of it, and apart from `names`, which devices may fill. */
+struct gone_rule {
+    char name[DETECTOR_NAME_BYTES_MAX];
+    uint8_t name_bytes, kind, severity;
+    uint32_t alerts;         /* withdrawn, and not told yet; 0: the place is vacant */
+};
+
 /* An alert that was open, and whose rule does not watch its series any more, or whose stream began
  * anew: it is cleared as soon as the journal says that this configuration is in force. */
 struct withdrawn {
     uint32_t device, series;
-    uint32_t rule;           /* its name, in engine.names */
-    enum detector_kind kind;
-    enum severity severity;
+    struct old_rule rule;    /* its name in engine.gone_rules */
     struct alert *alert;     /* in engine.alerts */
 };
 
@@ -208,6 +221,8 @@ struct engine {
     int64_t lag_ms;               /* that has grown for too long; 0: it does not */
     uint32_t *withdrawn;          /* [alerts_max]: their places in the pool */
     uint32_t withdrawn_count;
+    struct gone_rule *gone_rules; /* [ENGINE_GONE_RULES_MAX] */
+    uint32_t unkept;              /* open alerts that the load had no place for */
     int64_t withdraw_ms;          /* their timer: t of the CONFIG record; INT64_MAX: not yet */
     struct shed_state shed;
     struct maintenance_state maintenance;
@@ -456,7 +471,8 @@ uint8_t engine_source_load(const struct engine *e, const struct old_sources *old
 
 /* engine_withdraw.c: alerts that outlived their rule */
 /* A copy of its alert, which has no watch, takes a place. Where there is none, which only smaller
- * limits can bring about, it stays open in the cloud. */
+ * limits (or two configurations before this one, none of whose alerts could be told yet) can bring
+ * about, it is counted in `unkept` and stays open in the cloud. */
 void engine_withdraw(struct engine *e, const struct withdrawn *what);
 struct withdrawn engine_withdrawn(const struct engine *e, uint32_t index);
 /* What the series of these streams (a bit for each) have open, for none can clear it. O(series). */

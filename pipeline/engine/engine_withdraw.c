@@ -10,17 +10,49 @@
 
 /* What is cleared for good chatters no more: where an alert remembers when it was raised and
  * cleared before stands what it is about. So none of this takes memory of its own. */
-enum { ABOUT_DEVICE, ABOUT_SERIES, ABOUT_RULE, ABOUT_KIND, ABOUT };
+enum { ABOUT_DEVICE, ABOUT_SERIES, ABOUT_RULE, ABOUT };
 static_assert((int)ABOUT <= (int)ALERT_CHANGES, "there is room for it");
+
+static bool is_rule(const struct gone_rule *gone, const struct old_rule *rule)
+{
+    return gone->alerts > 0 && gone->kind == (uint8_t)rule->kind &&
+           gone->severity == (uint8_t)rule->severity &&
+           text_equal((struct text){ gone->name, gone->name_bytes }, rule->name);
+}
+
+/* Where it stands, or may. ENGINE_NONE: all places are taken. */
+static uint32_t place_of_rule(const struct engine *e, const struct old_rule *rule)
+{
+    uint32_t vacant = ENGINE_NONE;
+    for (uint32_t i = ENGINE_GONE_RULES_MAX; i > 0; i--) {
+        if (is_rule(&e->gone_rules[i - 1], rule))
+            return i - 1;
+        if (e->gone_rules[i - 1].alerts == 0)
+            vacant = i - 1;
+    }
+    return vacant;
+}
+
+static void add_to_rule(struct gone_rule *gone, const struct old_rule *rule)
+{
+    assert(rule->name.bytes >= 1 && rule->name.bytes <= sizeof gone->name);
+    gone->alerts++;
+    gone->name_bytes = (uint8_t)rule->name.bytes;
+    gone->kind = (uint8_t)rule->kind;
+    gone->severity = (uint8_t)rule->severity;
+    memcpy(gone->name, rule->name.at, rule->name.bytes);
+}
 
 static void add(struct engine *e, const struct withdrawn *what, uint32_t place)
 {
+    uint32_t rule = place_of_rule(e, &what->rule);
+    assert(rule != ENGINE_NONE);
     assert(e->withdrawn_count < e->alerts_max); /* there are no more places */
     uint32_t *about = e->alerts[place].alert.changes_s;
     about[ABOUT_DEVICE] = what->device;
     about[ABOUT_SERIES] = what->series;
-    about[ABOUT_RULE] = what->rule;
-    about[ABOUT_KIND] = (uint32_t)what->kind | (uint32_t)what->severity << 8;
+    about[ABOUT_RULE] = rule;
+    add_to_rule(&e->gone_rules[rule], &what->rule);
     e->withdraw_ms = INT64_MAX;
     e->withdrawn[e->withdrawn_count++] = place;
 }
@@ -29,17 +61,25 @@ struct withdrawn engine_withdrawn(const struct engine *e, uint32_t index)
 {
     struct alert *alert = &e->alerts[e->withdrawn[index]].alert;
     const uint32_t *about = alert->changes_s;
+    const struct gone_rule *gone = &e->gone_rules[about[ABOUT_RULE]];
     return (struct withdrawn){ .device = about[ABOUT_DEVICE],
                                .series = about[ABOUT_SERIES],
-                               .rule = about[ABOUT_RULE],
-                               .kind = (enum detector_kind)(about[ABOUT_KIND] & 0xff),
-                               .severity = (enum severity)(about[ABOUT_KIND] >> 8),
+                               .rule = { { gone->name, gone->name_bytes },
+                                         (enum detector_kind)gone->kind,
+                                         (enum severity)gone->severity },
                                .alert = alert };
+}
+
+uint32_t engine_unkept(const struct engine *engine)
+{
+    return engine->unkept;
 }
 
 void engine_withdraw(struct engine *e, const struct withdrawn *what)
 {
-    uint32_t place = engine_take_place(e);
+    bool known = place_of_rule(e, &what->rule) != ENGINE_NONE;
+    uint32_t place = known ? engine_take_place(e) : ENGINE_NONE;
+    e->unkept += place == ENGINE_NONE;
     if (place == ENGINE_NONE)
         return;
     e->alerts[place].alert = *what->alert;
@@ -55,18 +95,15 @@ static void withdraw_series(struct engine *e, uint32_t series)
     for (uint32_t i = 0; i < e->series[series].watch_count; i++) {
         struct watch *w = &engine_watches(e, series)[i];
         const struct detector_config *rule = &e->config->rules[w->rule];
-        uint32_t bytes = (uint32_t)strlen(rule->name);
-        if (w->open && !engine_names_room(e, bytes + 1u))
-            continue; /* it stays raised */
-        uint32_t place = engine_unwatch(e, w);
-        if (place == ENGINE_NONE)
-            continue;
         const struct withdrawn what = {
             .device = e->series[series].device, .series = series,
-            .rule = engine_name_store(e, text_of(rule->name)), .kind = rule->kind,
-            .severity = rule->severity,
+            .rule = { text_of(rule->name), rule->kind, rule->severity },
         };
-        add(e, &what, place);
+        bool known = place_of_rule(e, &what.rule) != ENGINE_NONE;
+        e->unkept += w->open && !known; /* it stays raised */
+        uint32_t place = known ? engine_unwatch(e, w) : ENGINE_NONE;
+        if (place != ENGINE_NONE)
+            add(e, &what, place);
     }
 }
 
@@ -109,6 +146,7 @@ void engine_fire_withdrawn(struct engine *e)
     assert(e->withdrawn_count > 0);
     const struct withdrawn last = engine_withdrawn(e, --e->withdrawn_count);
     engine_clear_withdrawn(e, &last);
+    e->gone_rules[last.alert->changes_s[ABOUT_RULE]].alerts--;
     engine_give_place(e, e->withdrawn[e->withdrawn_count]);
     if (e->withdrawn_count == 0)
         e->withdraw_ms = INT64_MAX;

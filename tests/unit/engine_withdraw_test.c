@@ -7,7 +7,7 @@
 #include "tests/lib/check.h"
 #include "tests/lib/engine_bench.h"
 
-static uint8_t saved[1 << 20];
+static uint8_t saved[1 << 22];
 
 static struct text digest_text(const struct bench *b)
 {
@@ -25,6 +25,7 @@ static size_t save(const struct bench *b)
     struct byte_writer w = { saved, sizeof saved, 0, false };
     engine_save(b->engine, &w);
     assert_false(w.failed);
+    assert_in_range(w.used, 1, engine_save_bytes_max(&b->config));
     return w.used;
 }
 
@@ -155,6 +156,119 @@ static void all_are_cleared(void **state)
     bench_end(&b);
 }
 
+enum { DEVICES = 200, HOT = 100 };
+
+static void name_of(char name[READING_NAME_BYTES_MAX + 1], uint32_t oven)
+{
+    memset(name, 'n', READING_NAME_BYTES_MAX);
+    name[READING_NAME_BYTES_MAX] = '\0';
+    name[0] = (char)('a' + oven / 26);
+    name[1] = (char)('a' + oven % 26);
+}
+
+/* So many ovens, with so long names that there is room for no other; ten rules are true of the first hundred. */
+static uint32_t full_of_names(struct bench *b, uint32_t limit, int rules)
+{
+    char name[READING_NAME_BYTES_MAX + 1];
+    bench_configure(b, limit, limit);
+    b->config.rules_per_series = (uint32_t)rules;
+    b->config.recent = 2;
+    for (int i = 0; i < rules; i++) {
+        (void)snprintf(name, sizeof name, "the rule with the number %d", i);
+        bench_rule(b, DETECTOR_LIMIT, name);
+        b->rules[i].has_high = true;
+        b->rules[i].high = 50 + i;
+    }
+    bench_init_configured(b);
+    config_is_in_force(b);
+    uint32_t ovens = 0, raised = 0;
+    for (; ovens < DEVICES; ovens++) {
+        struct admission a;
+        b->t_ms += 10;
+        b->told_count = 0;
+        name_of(name, ovens);
+        a = bench_give(b, name, "temperature", ovens < HOT ? 99 : 9, BENCH_EPOCH_MS + b->t_ms);
+        if (a.verdict != ADMIT_STORE)
+            break;
+        raised += bench_count(b, ALERT_RAISE);
+    }
+    assert_in_range(ovens, HOT, limit - 1);
+    assert_int_equal(raised, rules * HOT);
+    b->config.digest[0]++;
+    b->told_count = 0;
+    return raised;
+}
+
+static void rename_all(struct bench *b, const char *as)
+{
+    for (uint32_t i = 0; i < b->config.rule_count; i++)
+        (void)snprintf(b->rules[i].name, sizeof b->rules[i].name, "%s %u", as, i);
+}
+
+/* What their rules were called takes no room that devices have, and a state that is saved in the middle goes on there. */
+static void many_are_cleared_where_names_are_full(void **state)
+{
+    (void)state;
+    struct bench b;
+    enum { RULES = 10 };
+    uint32_t standing = full_of_names(&b, DEVICES, RULES);
+    size_t bytes = save(&b);
+    b.config.rule_count = b.config.rules_per_series = 1;
+    rename_all(&b, "another");
+    load(&b, bytes);
+    assert_int_equal(engine_counts(b.engine).alerts_open, standing);
+    assert_int_equal(engine_unkept(b.engine), 0);
+    bench_apply(&b, (struct record){ .kind = RECORD_CONFIG, .digest = digest_text(&b) });
+    for (uint32_t i = 0; i < standing / 2; i++)
+        engine_fire(b.engine, &b.out);
+    struct hash128 before = engine_digest(b.engine);
+    bytes = save(&b);
+    load(&b, bytes);
+    struct hash128 after = engine_digest(b.engine);
+    assert_true(before.high == after.high && before.low == after.low);
+    b.config.digest[0]++; /* and under yet another configuration */
+    rename_all(&b, "a third");
+    load(&b, bytes);
+    config_is_in_force(&b);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), standing);
+    assert_int_equal(engine_counts(b.engine).alerts_open, 0);
+    uint32_t of[RULES] = { 0 };
+    for (uint32_t i = 0; i < b.told_count; i++) {
+        int rule;
+        assert_int_equal(sscanf(b.told[i].rule, "the rule with the number %d", &rule), 1);
+        assert_int_equal(b.told[i].alert.revision, 2);
+        of[rule]++;
+    }
+    for (int i = 0; i < RULES; i++)
+        assert_int_equal(of[i], standing / RULES);
+    bytes = save(&b); /* nothing of the rules is left */
+    load(&b, bytes);
+    assert_int_equal(engine_unkept(b.engine), 0);
+    bench_end(&b);
+}
+
+/* Where limits are smaller now, there may be no place for one: that is counted. */
+static void what_has_no_place_is_counted(void **state)
+{
+    (void)state;
+    struct bench b;
+    uint32_t standing = full_of_names(&b, 2000, 12);
+    size_t bytes = save(&b);
+    rename_all(&b, "another");
+    b.config.devices_max = b.config.series_max = DEVICES + 50;
+    load(&b, bytes);
+    uint32_t kept = engine_alerts_max(&b.config);
+    assert_true(kept < standing);
+    assert_int_equal(engine_counts(b.engine).alerts_open, kept);
+    assert_int_equal(engine_unkept(b.engine), standing - kept);
+    config_is_in_force(&b);
+    assert_int_equal(bench_count(&b, ALERT_CLEAR), kept);
+    bytes = save(&b);
+    load(&b, bytes);
+    assert_int_equal(engine_unkept(b.engine), 0);
+    bench_end(&b);
+}
+
 /* --- of a stream's rules --- */
 
 static struct stream_config peaks;
@@ -251,6 +365,8 @@ int main(void)
         cmocka_unit_test(so_is_one_of_a_series_that_it_watches_no_more),
         cmocka_unit_test(each_is_told_once),
         cmocka_unit_test(all_are_cleared),
+        cmocka_unit_test(many_are_cleared_where_names_are_full),
+        cmocka_unit_test(what_has_no_place_is_counted),
         cmocka_unit_test(what_a_stream_raised_goes_with_its_definition),
         cmocka_unit_test(rules_that_move_can_still_clear),
     };

@@ -251,6 +251,63 @@ static void an_alert_without_its_rule_is_cleared(void **state)
     bench_close(&b);
 }
 
+enum { STANDING_RULES = 12, STANDING_DEVICES = 100 };
+
+static const char *many_rules(const char *name, int limit)
+{
+    static char text[4096];
+    size_t used = (size_t)snprintf(text, sizeof text,
+        "clock: {trust: system}\nlimits: {devices: %d, series: %d}\n"
+        "sources:\n  - {name: plant, url: mqtt://127.0.0.1:1883, topics: [\"t/{device}/{metric}\"], payload: {value: \"\"}}\n"
+        "usual: {all: false}\nalerts: {storm: 0}\ncommit: {max_age: 100ms}\n"
+        "uplink: {url: \"mqtt://127.0.0.1:1884\"}\ndetectors:\n", limit, limit);
+    for (int i = 0; i < STANDING_RULES; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "  - {name: %s%d, type: limit, high: %d, chatter: false}\n", name, i, 50 + i);
+    return text;
+}
+
+/* More alerts stand than the smaller limits have places for, and no rule of theirs is left: those with a place are
+ * withdrawn, and the gateway says how many had none. */
+static void what_had_no_place_is_told(void **state)
+{
+    (void)state;
+    static struct bench b;
+    char topic[32];
+    bench_open(&b, many_rules("hot", 2000));
+    gateway_on_source(b.gateway, 0, true);
+    gateway_on_uplink(b.gateway, true);
+    for (int i = 0; i < STANDING_DEVICES; i++) {
+        (void)snprintf(topic, sizeof topic, "t/oven%d/temp", i);
+        assert_true(bench_publish(&b, topic, "99"));
+        bench_turns(&b, 5);
+        b.sent_count = 0;
+    }
+    assert_int_equal(engine_counts(gateway_view(b.gateway).engine).alerts_open, STANDING_RULES * STANDING_DEVICES);
+    stop(&b);
+    bench_configure(&b, many_rules("warm", STANDING_DEVICES));
+    bench_start(&b);
+    gateway_on_uplink(b.gateway, true);
+    bool told = false;
+    for (int i = 0; i < 200; i++) { /* there is no room for all that is sent at once */
+        bench_begin(&b, 100);
+        told = told || bench_told(&b, "\"open_alerts\":176") != NULL;
+        b.sent_count = 0;
+        gateway_end_turn(b.gateway);
+    }
+    assert_true(told);
+    assert_non_null(strstr(b.log, "alerts_unkept open_alerts=176 "));
+    struct engine_counts counts = engine_counts(gateway_view(b.gateway).engine);
+    assert_int_equal(counts.alerts_open, 0);
+    assert_int_equal(counts.alerts_cleared, 1024);
+    b.log[0] = '\0';
+    stop(&b); /* with a checkpoint that holds no more of it */
+    bench_start(&b);
+    begin(&b);
+    assert_null(strstr(b.log, "alerts_unkept"));
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_newer_checkpoint_is_passed_over),
         cmocka_unit_test(a_whole_journal_is_a_state),
         cmocka_unit_test(an_alert_without_its_rule_is_cleared),
+        cmocka_unit_test(what_had_no_place_is_told),
     };
     return cmocka_run_group_tests_name("gateway_start", tests, NULL, NULL);
 }
