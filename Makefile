@@ -215,12 +215,22 @@ sizes: all ## Print the sizes of the programs
 	@size $(B)/weir $(B)/weir-sim
 
 # --- the house --------------------------------------------------------------------------------------------
-.PHONY: tidy pure clang help clean
+.PHONY: tidy pure clang narrow help clean
 tidy: ## Check the house rules
 	@sh tests/tidy.sh && echo ok tidy
 
 clang: test-packages ## Compile everything with clang too, for its warnings
 	@printf '%s\n' $(wildcard */*.c */*/*.c) | xargs -P 2 -n 8 clang $(filter-out -MMD -MP,$(STRICT)) -fsyntax-only && echo ok clang
+
+MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
+narrow: packages ## Compile the gateway for 32 bits too, for its warnings: what a build for armhf would find
+ifeq ($(MULTIARCH),x86_64-linux-gnu)
+	@.ci/install-packages narrow
+	@printf '%s\n' $(PIPELINE) $(HAL) $(HAL_LINUX) $(STORAGE) $(FIRMWARE) | xargs -P 2 -n 20 gcc -m32 -idirafter /usr/include/$(MULTIARCH) \
+	$(filter-out -MMD -MP,$(STRICT)) -fsyntax-only && echo ok narrow
+else
+	@echo "narrow: skipped, a compiler for x86_64 has a mode of 32 bits"
+endif
 
 # What the pure folder may reach: arithmetic, memory and text of the C library, and cJSON from the JSON codec.
 PURE_OK := sqrt sqrtf memcpy memset memmove memcmp memchr strlen strcmp strncmp strchr snprintf vsnprintf strtod __assert_fail \

@@ -17,7 +17,7 @@ static struct parts parts_of(const struct config *config)
 {
     return (struct parts){
         .limits = fill_limits_of(config),
-        .shadow_bytes = engine_save_bytes_max(&config->engine) + config->reload_bytes,
+        .shadow_bytes = engine_save_bytes_max(&config->engine) + (size_t)config->reload_bytes,
     };
 }
 
@@ -69,7 +69,7 @@ struct gateway *gateway_init(const struct config *config, const struct gateway_p
     size_t engine_at = arena->used;
     to->engine = engine_init(&config->engine, arena);
     to->engine_used = arena->used - engine_at;
-    (void)arena_take(arena, config->reload_bytes, 1);
+    (void)arena_take(arena, (size_t)config->reload_bytes, 1);
     to->engine_bytes = arena->used - engine_at;
     to->engine_memory = measuring ? NULL : arena->at + engine_at;
     to->inventory = inventory_init(config->inventory_max, arena);
@@ -107,7 +107,7 @@ uint32_t gateway_budget(const struct config *config, struct budget_line *lines, 
     struct parts p = parts_of(config);
     static const struct json_memory nothing = { 0 };
     (void)engine_init(&config->engine, &engine);
-    (void)arena_take(&engine, config->reload_bytes, 1);
+    (void)arena_take(&engine, (size_t)config->reload_bytes, 1);
     (void)inventory_init(config->inventory_max, &inventory);
     take_decoder(&d, config, &nothing, &decoder);
     take_batches(&probe, &p, &batches);
