@@ -154,6 +154,15 @@ float get_f32(struct byte_reader *r)
     return value;
 }
 
+float get_f32_within(struct byte_reader *r, float least, float most)
+{
+    float value = get_f32(r);
+    if (value >= least && value <= most)
+        return value;
+    r->failed = true; /* also of a NaN */
+    return 0;
+}
+
 double get_f64(struct byte_reader *r)
 {
     uint64_t bits = get_u64(r);

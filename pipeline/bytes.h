@@ -2,8 +2,7 @@
  * checkpoints, journal blocks, result batches. Structs are never written whole.
  *
  * A writer that runs out of room, and a reader that runs out of bytes, remembers that (`failed`)
- * and
- * does nothing more; a caller checks once at the end. A failed reader returns zeros. */
+ * and does nothing more; a caller checks once at the end. A failed reader returns zeros. */
 #ifndef PIPELINE_BYTES_H
 #define PIPELINE_BYTES_H
 
@@ -12,6 +11,10 @@
 #include <stdint.h>
 
 #include "pipeline/text.h"
+
+/* Statistics kept as floats are loaded within it: larger than what readings lead to, and its
+ * square is finite. */
+#define STATISTIC_MAX 1e18f
 
 struct byte_writer {
     uint8_t *at;     /* the caller's; NULL counts only */
@@ -46,6 +49,7 @@ uint32_t get_u32(struct byte_reader *r);
 uint64_t get_u64(struct byte_reader *r);
 int64_t get_i64(struct byte_reader *r);
 float get_f32(struct byte_reader *r);
+float get_f32_within(struct byte_reader *r, float least, float most); /* others fail, NaN too */
 double get_f64(struct byte_reader *r);
 double get_finite(struct byte_reader *r);                /* as get_f64; NaN and infinities fail */
 double get_measure(struct byte_reader *r);               /* beyond READING_NUMBER_MAX fails */

@@ -6,18 +6,6 @@
 
 enum { KIND_KEYS_MAX = 40, SOCKET_PATH_BYTES_MAX = 107, DATA_DIR_BYTES_MAX = 230 };
 
-/* A duration as text; the buffer lives as long as the caller's full expression. */
-struct shown {
-    char text[32];
-};
-
-static struct shown duration(int64_t ms)
-{
-    struct shown shown;
-    units_print_duration(ms, shown.text, sizeof shown.text);
-    return shown;
-}
-
 static struct shown size(uint64_t bytes)
 {
     struct shown shown;
@@ -81,8 +69,8 @@ void config_check_broker(struct config_reader *r, const struct config_broker *b)
     }
     if (b->backoff_min_ms > b->backoff_max_ms) {
         f = fault_at(r, &b->backoff_min_ms, "`backoff_min` is more than `backoff_max`");
-        fault_why(f, "%s is more than %s", duration(b->backoff_min_ms).text,
-                  duration(b->backoff_max_ms).text);
+        fault_why(f, "%s is more than %s", shown_ms(b->backoff_min_ms).text,
+                  shown_ms(b->backoff_max_ms).text);
         fault_fix(f, "the wait grows from backoff_min to backoff_max");
     }
     if (r->config->commit_max_age_ms > b->keepalive_ms / 2) {
@@ -91,8 +79,8 @@ void config_check_broker(struct config_reader *r, const struct config_broker *b)
         fault_why(f,
                   "a ping waits for the commit under way (%s), and the broker hangs up after 1.5 "
                   "times %s",
-                  duration(r->config->commit_max_age_ms).text, duration(b->keepalive_ms).text);
-        fault_fix(f, "at least `%s`", duration(2 * r->config->commit_max_age_ms).text);
+                  shown_ms(r->config->commit_max_age_ms).text, shown_ms(b->keepalive_ms).text);
+        fault_fix(f, "at least `%s`", shown_ms(2 * r->config->commit_max_age_ms).text);
     }
 }
 
@@ -270,7 +258,7 @@ static void check_window(struct config_reader *r)
         fault_why(f,
                   "lateness and out_of_orderness, %s together, keep %lld windows of %s open, and "
                   "there are %u slots",
-                  duration(span).text, (long long)needed, duration(e->window.size_ms).text,
+                  shown_ms(span).text, (long long)needed, shown_ms(e->window.size_ms).text,
                   e->window.slots);
         if (needed <= 64)
             fault_fix(f, "`slots: %lld`, or a shorter lateness, or a larger size",
@@ -282,7 +270,7 @@ static void check_window(struct config_reader *r)
         f = fault_at(r, written(r, &e->idle_ms, &e->out_of_orderness_ms),
                      "`window.idle` is not more than `window.out_of_orderness`");
         fault_why(f, "windows would close as idle (%s) while readings are still awaited (%s)",
-                  duration(e->idle_ms).text, duration(e->out_of_orderness_ms).text);
+                  shown_ms(e->idle_ms).text, shown_ms(e->out_of_orderness_ms).text);
         fault_fix(f, "a longer idle, or a shorter out_of_orderness");
     }
     if (e->reorder_ms > 0 && e->reorder_slots == 0) {
@@ -295,7 +283,7 @@ static void check_window(struct config_reader *r)
         f = fault_at(r, written(r, &e->reorder_ms, &e->idle_ms),
                      "`window.reorder` is not less than `window.idle`");
         fault_why(f, "readings would be held back (%s) until their series counts as idle (%s)",
-                  duration(e->reorder_ms).text, duration(e->idle_ms).text);
+                  shown_ms(e->reorder_ms).text, shown_ms(e->idle_ms).text);
         fault_fix(f, "a shorter reorder, or a longer idle");
     }
 }
@@ -362,7 +350,7 @@ static void check_commit(struct config_reader *r)
                      "`watchdog.timeout` is not more than `commit.retry_for`");
         fault_why(
             f, "the machine would restart after %s, before a failing commit is given up after %s",
-            duration((int64_t)c->watchdog_s * 1000).text, duration(c->commit_retry_for_ms).text);
+            shown_ms((int64_t)c->watchdog_s * 1000).text, shown_ms(c->commit_retry_for_ms).text);
         fault_fix(f, "a longer timeout, or a shorter retry_for");
     }
     if (c->commit_retry_for_ms <= c->commit_max_age_ms) {

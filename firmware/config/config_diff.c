@@ -34,6 +34,11 @@ static void print_value(const struct config_key *key, const char *base, char to[
         (void)snprintf(to, VALUE_BYTES, "\"\"");
 }
 
+static void tell_there(struct diff *d, bool hot, const char *path, bool before, bool after)
+{
+    tell(d, hot, path, before ? "there" : "not there", after ? "there" : "not there");
+}
+
 static void diff_section(struct diff *d, enum config_section section, const char *path,
                          const char *before, const char *after);
 
@@ -83,7 +88,7 @@ static void diff_named(struct diff *d, const struct config_key *key, const char 
         uint32_t now = find_named(key, after, name);
         (void)snprintf(item, sizeof item, "%.80s[%s]", path, name);
         if (now == UINT32_MAX)
-            tell(d, config_section_is_hot(key->child), item, "there", "not there");
+            tell_there(d, config_section_is_hot(key->child), item, true, false);
         else
             diff_section(d, key->child, item, before + key->offset + i * bytes,
                          after + key->offset + now * bytes);
@@ -94,7 +99,7 @@ static void diff_named(struct diff *d, const struct config_key *key, const char 
         const char *name = name_of(key, after, i);
         (void)snprintf(item, sizeof item, "%.80s[%s]", path, name);
         if (find_named(key, before, name) == UINT32_MAX)
-            tell(d, config_section_is_hot(key->child), item, "not there", "there");
+            tell_there(d, config_section_is_hot(key->child), item, false, true);
     }
 }
 
@@ -112,8 +117,7 @@ static void diff_list(struct diff *d, const struct config_key *key, const char *
             diff_section(d, key->child, item, before + key->offset + i * bytes,
                          after + key->offset + i * bytes);
         else
-            tell(d, config_section_is_hot(key->child), item, i < a ? "there" : "not there",
-                 i < b ? "there" : "not there");
+            tell_there(d, config_section_is_hot(key->child), item, i < a, i < b);
     }
 }
 
@@ -126,8 +130,7 @@ static void diff_key(struct diff *d, const struct config_key *key, const char *p
         diff_section(d, key->child, path, before + key->offset, after + key->offset);
     } else if (key->type == KEY_MAP) {
         if (is_given(key, before) != is_given(key, after))
-            tell(d, false, path, is_given(key, before) ? "there" : "not there",
-                 is_given(key, after) ? "there" : "not there");
+            tell_there(d, false, path, is_given(key, before), is_given(key, after));
     } else if (key->type == KEY_LIST && goes_by_name(key->child)) {
         diff_named(d, key, path, before, after);
     } else if (key->type == KEY_LIST) {

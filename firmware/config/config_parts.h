@@ -155,6 +155,11 @@ void units_print_duration(int64_t ms, char *to, size_t bytes);
 void units_print_size(uint64_t size_bytes, char *to, size_t bytes);
 void units_print_number(double number, char *to, size_t bytes);
 
+struct shown { /* as a value: it lives as long as the caller's full expression */
+    char text[32];
+};
+struct shown shown_ms(int64_t ms); /* as units_print_duration */
+
 /* --- the reader -------------------------------------------------------------------------- */
 
 struct config_place { /* where in the file a field of struct config was written */

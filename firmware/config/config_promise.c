@@ -17,17 +17,6 @@ enum {
     BROKER_SAVE_S = 60         /* how often mosquitto saves, as set up below */
 };
 
-struct shown {
-    char text[32];
-};
-
-static struct shown duration(int64_t ms)
-{
-    struct shown shown;
-    units_print_duration(ms, shown.text, sizeof shown.text);
-    return shown;
-}
-
 /* Rounded for people: three digits are enough. */
 static struct shown size(uint64_t bytes)
 {
@@ -225,7 +214,7 @@ void config_print_disk(const struct config *config, FILE *out)
     (void)snprintf(text, sizeof text, "%.3g million readings in small commits to %.3g, at most %s",
                    (double)s->journal_bytes_max / JOURNAL_BYTES_AT_LEAST / 1e6,
                    (double)s->journal_bytes_max / JOURNAL_BYTES_A_READING / 1e6,
-                   duration(s->journal_age_max_ms).text);
+                   shown_ms(s->journal_age_max_ms).text);
     disk_line(out, "raw readings", s->journal_bytes_max, text);
     (void)snprintf(text, sizeof text, "about %" PRIu64 " revisions with enrichment",
                    s->outbox_bytes_max[LANE_ALERTS] / ALERT_BYTES);
@@ -238,11 +227,11 @@ void config_print_disk(const struct config *config, FILE *out)
               : config_corrections_max(config) > 0 ? "corrections"
                                                     : "unused, uplink.raw is false");
     (void)snprintf(text, sizeof text, "at most %u, and %s", s->letters_max,
-                   duration(s->letters_age_max_ms).text);
+                   shown_ms(s->letters_age_max_ms).text);
     disk_line(out, "dead letters", s->letters_bytes_max, text);
     (void)snprintf(text, sizeof text, "of streams: about %.3g thousand, and at most %s",
                    (double)s->table_bytes_max / KEPT_BYTES / 1000,
-                   duration(s->table_age_max_ms).text);
+                   shown_ms(s->table_age_max_ms).text);
     if (s->table_bytes_max > 0)
         disk_line(out, "kept results", s->table_bytes_max, text);
     uint64_t largest = engine_save_bytes_max(&config->engine);
@@ -348,7 +337,7 @@ static void print_overload(const struct config *config, bool qos0, FILE *out)
                 out);
     if (qos0 && lag_ms > 0)
         (void)fprintf(out, "; of what comes at QoS 0 all that comes after a lag of %s",
-                      duration(lag_ms).text);
+                      shown_ms(lag_ms).text);
     (void)fputc('\n', out);
 }
 
@@ -367,9 +356,9 @@ void config_print_losses(const struct config *config, FILE *out)
                     out);
     const char *unacknowledged = qos0 ? "; of what comes at QoS 0 up to " : "";
     (void)fprintf(out, "kill -9: nothing acknowledged%s%s\n", unacknowledged,
-                  qos0 ? duration(config->commit_max_age_ms).text : "");
+                  qos0 ? shown_ms(config->commit_max_age_ms).text : "");
     (void)fprintf(out, "power cut: nothing acknowledged, on storage that honours flush%s%s\n",
-                  unacknowledged, qos0 ? duration(config->commit_max_age_ms).text : "");
+                  unacknowledged, qos0 ? shown_ms(config->commit_max_age_ms).text : "");
     print_day_offline(config, out);
     print_overload(config, qos0, out);
     print_late(config, out);
@@ -378,11 +367,11 @@ void config_print_losses(const struct config *config, FILE *out)
         "full disk: nothing acknowledged; the ballast of %s is given up, then acknowledgements "
         "stop until there is room; alerts already committed still leave; after %s the oldest raw "
         "readings make room, counted\n",
-        size(config->store.ballast_bytes).text, duration(config->commit_retry_for_ms).text);
+        size(config->store.ballast_bytes).text, shown_ms(config->commit_retry_for_ms).text);
     (void)fprintf(out,
                   "failing disk: nothing acknowledged; after %s without a commit the process ends, "
                   "and a restart reads the store anew\n",
-                  duration(config->commit_retry_for_ms).text);
+                  shown_ms(config->commit_retry_for_ms).text);
     (void)fprintf(
         out,
         "full budget: raw readings beyond %s are removed, oldest first, counted, also those "

@@ -252,6 +252,13 @@ void units_print_duration(int64_t ms, char *to, size_t bytes)
     print_scaled((uint64_t)ms, durations, to, bytes);
 }
 
+struct shown shown_ms(int64_t ms)
+{
+    struct shown shown;
+    units_print_duration(ms, shown.text, sizeof shown.text);
+    return shown;
+}
+
 void units_print_size(uint64_t size_bytes, char *to, size_t bytes)
 {
     print_scaled(size_bytes, sizes, to, bytes);

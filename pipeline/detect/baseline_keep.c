@@ -1,19 +1,7 @@
 /* How the baseline's state is saved and loaded. */
 #include "pipeline/detect/baseline.h"
 
-/* Larger than what readings within BASELINE_VALUE_MAX lead to, and its square is finite. */
-static const float FLOAT_MAX = 1e18f;
-
 enum { SINGLES = 16 };
-
-static float get_within(struct byte_reader *r, float least, float most)
-{
-    float value = get_f32(r);
-    if (value >= least && value <= most)
-        return value;
-    r->failed = true; /* also of a NaN */
-    return 0;
-}
 
 static void spread_save(const struct baseline_spread *s, struct byte_writer *w)
 {
@@ -23,8 +11,8 @@ static void spread_save(const struct baseline_spread *s, struct byte_writer *w)
 
 static void spread_load(struct baseline_spread *s, struct byte_reader *r)
 {
-    s->mean = get_within(r, -FLOAT_MAX, FLOAT_MAX);
-    s->variance = get_within(r, 0, FLOAT_MAX * FLOAT_MAX);
+    s->mean = get_f32_within(r, -STATISTIC_MAX, STATISTIC_MAX);
+    s->variance = get_f32_within(r, 0, STATISTIC_MAX * STATISTIC_MAX);
 }
 
 void baseline_save(const struct baseline *b, struct byte_writer *w)
@@ -58,7 +46,7 @@ void baseline_load(struct baseline *b, struct byte_reader *r)
     };
     season_load(&b->season, r);
     for (int i = 0; i < SINGLES; i++)
-        *singles[i] = get_within(r, -FLOAT_MAX, FLOAT_MAX);
+        *singles[i] = get_f32_within(r, -STATISTIC_MAX, STATISTIC_MAX);
     spread_load(&b->errors, r);
     spread_load(&b->values, r);
     spread_load(&b->sum, r);

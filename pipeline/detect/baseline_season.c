@@ -310,18 +310,6 @@ void season_learn(struct season *s, const struct season_lesson *l)
 
 /* --- keeping --- */
 
-/* Larger than what readings lead to, and its square is finite. */
-static const float FLOAT_MAX = 1e18f;
-
-static float get_within(struct byte_reader *r, float least)
-{
-    float value = get_f32(r);
-    if (value >= least && value <= FLOAT_MAX)
-        return value;
-    r->failed = true; /* also of a NaN */
-    return 0;
-}
-
 enum { SINGLES = 2 * SEASON_SHIFTS + 5 };
 
 void season_save(const struct season *s, struct byte_writer *w)
@@ -362,7 +350,7 @@ void season_load(struct season *s, struct byte_reader *r)
                                       &s->shift_errors[0], &s->shift_errors[1],
                                       &s->shift_errors[2] };
     for (int i = 0; i < SINGLES; i++)
-        *singles[i] = get_within(r, -FLOAT_MAX);
+        *singles[i] = get_f32_within(r, -STATISTIC_MAX, STATISTIC_MAX);
     for (int i = 0; i < SEASON_SHIFTS; i++)
         s->visits[i] = get_u16(r);
     s->visits_apart = get_u16(r);

@@ -160,17 +160,6 @@ float cycle_take(struct cycle *c, float value)
 
 /* --- keeping --- */
 
-static const float FLOAT_MAX = 1e18f; /* its square is finite */
-
-static float get_within(struct byte_reader *r, float least, float most)
-{
-    float value = get_f32(r);
-    if (value >= least && value <= most)
-        return value;
-    r->failed = true; /* also of a NaN */
-    return 0;
-}
-
 void cycle_save(const struct cycle *c, struct byte_writer *w)
 {
     for (int i = 0; i < CYCLE_READINGS; i++)
@@ -204,17 +193,17 @@ static bool is_sound(const struct cycle *c)
 void cycle_load(struct cycle *c, struct byte_reader *r)
 {
     for (int i = 0; i < CYCLE_READINGS; i++)
-        c->readings[i] = get_within(r, -FLOAT_MAX, FLOAT_MAX);
+        c->readings[i] = get_f32_within(r, -STATISTIC_MAX, STATISTIC_MAX);
     for (int i = 0; i < CYCLE_TRIED; i++) {
-        c->trials[i].whole = get_within(r, 0, FLOAT_MAX);
-        c->trials[i].half = get_within(r, 0, FLOAT_MAX);
-        c->trials[i].more = get_within(r, 0, FLOAT_MAX);
+        c->trials[i].whole = get_f32_within(r, 0, STATISTIC_MAX);
+        c->trials[i].half = get_f32_within(r, 0, STATISTIC_MAX);
+        c->trials[i].more = get_f32_within(r, 0, STATISTIC_MAX);
     }
     float *const singles[] = { &c->whole, &c->half, &c->fit, &c->error, &c->error_mean,
                                &c->error_variance, &c->error_max, &c->error_usual };
     for (size_t i = 0; i < sizeof singles / sizeof singles[0]; i++)
-        *singles[i] = get_within(r, 0, singles[i] == &c->error_variance ? FLOAT_MAX * FLOAT_MAX
-                                                                         : FLOAT_MAX);
+        *singles[i] = get_f32_within(
+            r, 0, singles[i] == &c->error_variance ? STATISTIC_MAX * STATISTIC_MAX : STATISTIC_MAX);
     c->age = get_u16(r);
     c->at = get_u8(r);
     c->filled = get_u8(r);

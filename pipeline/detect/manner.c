@@ -40,17 +40,6 @@ enum reason manner_reason(const struct manner *m, enum reason reason)
     }
 }
 
-static const float FLOAT_MAX = 1e18f;
-
-static float get_within(struct byte_reader *r, float least)
-{
-    float value = get_f32(r);
-    if (value >= least && value <= FLOAT_MAX)
-        return value;
-    r->failed = true; /* also of a NaN */
-    return 0;
-}
-
 void manner_save(const struct manner *m, struct byte_writer *w)
 {
     put_f32(w, m->lean);
@@ -60,8 +49,8 @@ void manner_save(const struct manner *m, struct byte_writer *w)
 
 void manner_load(struct manner *m, struct byte_reader *r)
 {
-    m->lean = get_within(r, -FLOAT_MAX);
-    m->size = get_within(r, 0);
+    m->lean = get_f32_within(r, -STATISTIC_MAX, STATISTIC_MAX);
+    m->size = get_f32_within(r, 0, STATISTIC_MAX);
     uint8_t aside = get_u8(r);
     if (aside > 2 * MANNER_SHIFT)
         r->failed = true;

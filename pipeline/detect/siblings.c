@@ -121,17 +121,6 @@ float siblings_take(struct siblings *s, float value, const struct sibling *partn
 
 /* --- keeping --- */
 
-static const float FLOAT_MAX = 1e18f;
-
-static float get_within(struct byte_reader *r, float least, float most)
-{
-    float value = get_f32(r);
-    if (value >= least && value <= most)
-        return value;
-    r->failed = true; /* also of a NaN */
-    return 0;
-}
-
 static void line_save(const struct sibling_line *l, struct byte_writer *w)
 {
     put_f32(w, l->mean_x);
@@ -144,12 +133,12 @@ static void line_save(const struct sibling_line *l, struct byte_writer *w)
 
 static void line_load(struct sibling_line *l, struct byte_reader *r)
 {
-    const float square = FLOAT_MAX * FLOAT_MAX;
-    l->mean_x = get_within(r, -FLOAT_MAX, FLOAT_MAX);
-    l->mean_y = get_within(r, -FLOAT_MAX, FLOAT_MAX);
-    l->variance_x = get_within(r, 0, square);
-    l->variance_y = get_within(r, 0, square);
-    l->covariance = get_within(r, -square, square);
+    const float square = STATISTIC_MAX * STATISTIC_MAX;
+    l->mean_x = get_f32_within(r, -STATISTIC_MAX, STATISTIC_MAX);
+    l->mean_y = get_f32_within(r, -STATISTIC_MAX, STATISTIC_MAX);
+    l->variance_x = get_f32_within(r, 0, square);
+    l->variance_y = get_f32_within(r, 0, square);
+    l->covariance = get_f32_within(r, -square, square);
     l->age = get_u16(r);
     if (l->age > AGE_MAX)
         r->failed = true;
@@ -175,10 +164,10 @@ void siblings_load(struct siblings *s, struct byte_reader *r)
     s->candidate = get_u32(r);
     line_load(&s->line, r);
     line_load(&s->trial, r);
-    s->left = get_within(r, 0, FLOAT_MAX);
-    s->left_mean = get_within(r, 0, FLOAT_MAX);
-    s->left_variance = get_within(r, 0, FLOAT_MAX * FLOAT_MAX);
-    s->left_max = get_within(r, 0, FLOAT_MAX);
-    s->left_usual = get_within(r, 0, FLOAT_MAX);
+    s->left = get_f32_within(r, 0, STATISTIC_MAX);
+    s->left_mean = get_f32_within(r, 0, STATISTIC_MAX);
+    s->left_variance = get_f32_within(r, 0, STATISTIC_MAX * STATISTIC_MAX);
+    s->left_max = get_f32_within(r, 0, STATISTIC_MAX);
+    s->left_usual = get_f32_within(r, 0, STATISTIC_MAX);
     s->begun = get_bool(r);
 }
