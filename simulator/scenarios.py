@@ -26,9 +26,9 @@ import tempfile
 import time
 from fractions import Fraction
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-WEIR = os.path.join(ROOT, os.environ.get("B", "build"), "weir")
-SIM = os.path.join(ROOT, os.environ.get("B", "build"), "weir-sim")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from simulator.processes import ROOT, SIM, WEIR, Processes, Trouble, free_port  # noqa: E402
+
 SCENARIOS = os.path.join(ROOT, "simulator", "scenarios")
 sys.path.insert(0, SCENARIOS)
 import pressure  # noqa: E402
@@ -40,12 +40,6 @@ KILLS = 3
 
 class Wrong(Exception):
     """The gateway's results are not what they should be, or it did not get that far."""
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def oracle_of(name):
@@ -65,22 +59,17 @@ class Gateway:
             to.write(string.Template(given.read()).substitute(dir=directory, port=self.port, cloud=self.cloud_port))
         with open(self.config) as text:
             self.has_uplink = "\nuplink:" in text.read()
-        self.name = name
-        self.log, self.process = open(os.path.join(directory, "gateway.log"), "ab"), None
+        self.name, self.processes = name, Processes(directory)
 
     def start(self):
-        self.process = subprocess.Popen([WEIR, "run", "-c", self.config],
-                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self.processes.start("gateway", [WEIR, "run", "-c", self.config])
 
     def kill(self):
-        self.process.kill()
-        self.process.wait()
+        self.processes.stop("gateway", signal.SIGKILL)
 
     def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
-        self.log.close()
+        self.processes.stop("gateway")
+        self.processes.close_logs()
 
     def ask(self, path):
         connection = http.client.HTTPConnection("localhost", timeout=30)
@@ -124,35 +113,25 @@ class Cloud:
 
     def __init__(self, directory, gateway):
         self.database, self.files = os.path.join(directory, "cloud.db"), os.path.join(directory, "files")
-        self.log = open(os.path.join(directory, "cloud.log"), "ab")
+        self.processes = Processes(directory)
         conf = os.path.join(directory, "broker.conf")
         with open(conf, "w") as to:
             to.write(f"listener {gateway.cloud_port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n")
-        self.processes = [self.start(["mosquitto", "-c", conf])]
-        topic, port = f"weir/{gateway.name}", str(gateway.cloud_port)
-        deadline = time.monotonic() + 10
-        while socket.socket().connect_ex(("127.0.0.1", gateway.cloud_port)) != 0:
-            if time.monotonic() > deadline:
-                raise Wrong("the cloud's broker does not listen")
-            time.sleep(0.05)
-        lanes = self.start(["mosquitto_sub", "-p", port, "-q", "1", "-c", "-i", "cloud", "-F", "%t %x", "-t", f"{topic}/alerts",
-                            "-t", f"{topic}/results"], stdout=subprocess.PIPE)
+        start, topic, port = self.processes.start, f"weir/{gateway.name}", str(gateway.cloud_port)
+        start("cloud", ["mosquitto", "-c", conf])
+        self.processes.wait_port(gateway.cloud_port)
+        lanes = start("lanes", ["mosquitto_sub", "-p", port, "-q", "1", "-c", "-i", "cloud", "-F", "%t %x", "-t", f"{topic}/alerts",
+                                "-t", f"{topic}/results"], stdout=subprocess.PIPE)
         self.arrivals = open(os.path.join(directory, "arrivals"), "w+")
-        self.processes.append(self.start(["mosquitto_sub", "-p", port, "-q", "1", "-F", "%U %x", "-t", f"{topic}/alerts"],
-                                         stdout=self.arrivals))
-        receiver = self.start([os.path.join(ROOT, "docs", "examples", "receiver.py"), self.database], stdin=lanes.stdout,
-                              stdout=subprocess.PIPE)
-        receipts = self.start(["mosquitto_pub", "-p", port, "-q", "1", "-r", "-l", "-t", f"{topic}/receipt"], stdin=receiver.stdout)
-        self.processes += [lanes, receiver, receipts]
-
-    def start(self, command, stdin=subprocess.DEVNULL, stdout=None):
-        return subprocess.Popen(command, stdin=stdin, stdout=stdout or self.log, stderr=self.log)
+        start("arrivals", ["mosquitto_sub", "-p", port, "-q", "1", "-F", "%U %x", "-t", f"{topic}/alerts"], stdout=self.arrivals)
+        receiver = start("receiver", [os.path.join(ROOT, "docs", "examples", "receiver.py"), self.database], stdin=lanes.stdout,
+                         stdout=subprocess.PIPE)
+        start("receipts", ["mosquitto_pub", "-p", port, "-q", "1", "-r", "-l", "-t", f"{topic}/receipt"], stdin=receiver.stdout)
 
     def stop(self):
-        for process in reversed(self.processes):
-            process.terminate()
-            process.wait(20)
-        self.log.close()
+        for name in ("arrivals", "lanes", "receiver", "receipts", "cloud"):
+            self.processes.stop(name)
+        self.processes.close_logs()
         self.arrivals.close()
 
     def rows(self):
@@ -322,7 +301,7 @@ def main():
         directory = tempfile.mkdtemp(prefix="weir-scenario-")
         try:
             report = run(name, options, directory)
-        except (Wrong, subprocess.CalledProcessError, OSError) as wrong:
+        except (Wrong, Trouble, subprocess.CalledProcessError, OSError) as wrong:
             report = {"scenario": name, "seed": options.seed, "problems": [f"{wrong} {getattr(wrong, 'stderr', '') or ''}"]}
         good = not report["problems"]
         failed += not good

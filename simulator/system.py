@@ -1,7 +1,6 @@
 """The whole system in one directory: certificates, two brokers, the gateway, the cloud, a fleet.
 
-Every process belongs to a System, writes its own log into its directory, and is stopped by its pid when the
-System is left, whatever happened. Loopback only."""
+Every process is stopped when the System is left, whatever happened."""
 import getpass
 import json
 import os
@@ -15,20 +14,9 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-WEIR = os.path.join(ROOT, os.environ.get("B", "build"), "weir")
-SIM = os.path.join(ROOT, os.environ.get("B", "build"), "weir-sim")
+from simulator.processes import ROOT, SIM, WEIR, Processes, Trouble, free_port
+
 SCENARIOS = os.path.join(ROOT, "simulator", "scenarios")
-
-
-class Trouble(Exception):
-    """Something that the whole system needs did not happen."""
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def say(text):
@@ -58,21 +46,19 @@ SOURCES = {
 }
 
 
-class System:
+class System(Processes):
     def __init__(self, learning_readings=200, learning_time="20s", rules=RULES, source="broker"):
+        super().__init__(tempfile.mkdtemp(prefix="weir-"), process_group=0)  # Ctrl-C at the terminal is ours to handle, in our order
         self.source = source     # what devices publish to: a broker in front, or the gateway itself, with TLS and passwords
-        self.dir = tempfile.mkdtemp(prefix="weir-")
         self.device_port, self.cloud_port = free_port(), free_port()
         self.names = {"dir": self.dir, "user": getpass.getuser(), "device_port": self.device_port,
                       "device_source": SOURCES[source].format(port=self.device_port, dir=self.dir), "cloud_port": self.cloud_port, "learning_readings": learning_readings,
                       "learning_time": learning_time, "rules": rules}
         self.logins = 0          # devices that have a password, and a connection each while the fleet runs
         self.under = []          # a command that the gateway is run under
-        self.processes = {}
-        self.logs = {}
         self.keep = "WEIR_KEEP" in os.environ
         self.config = self.path("gateway.yaml")
-        self.environment = dict(os.environ, WEIR_CONFIG=self.config)
+        self.environment = self.popen["env"] = dict(os.environ, WEIR_CONFIG=self.config)
 
     def __enter__(self):
         signal.signal(signal.SIGTERM, interrupt)  # nothing may be left behind by that either
@@ -96,55 +82,15 @@ class System:
                 self.stop(name)
             except Trouble as trouble:
                 say(str(trouble))
-        for log in self.logs.values():
-            log.close()
+        self.close_logs()
         if kind in (None, KeyboardInterrupt) and not self.keep:
             shutil.rmtree(self.dir)
         else:
             say(f"everything is kept in {self.dir}")
 
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
-    # --- processes ---------------------------------------------------------------------------------------------
-
-    def start(self, name, command, stdout=None):
-        """Start a process; its messages (and without `stdout` its output) go to NAME.log."""
-        assert name not in self.processes
-        if name not in self.logs:
-            self.logs[name] = open(self.path(name + ".log"), "ab")
-        log = self.logs[name]
-        # A group of its own: Ctrl-C at the terminal is ours to handle, in our order.
-        self.processes[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout or log, stderr=log,
-                                                env=self.environment, process_group=0)
-        return self.processes[name]
-
-    def stop(self, name, how=signal.SIGTERM, wait_s=20):
-        process = self.processes.pop(name, None)
-        if process is None:
-            return None
-        if process.poll() is None:
-            process.send_signal(how)
-        try:
-            return process.wait(wait_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise Trouble(f"{name} did not stop within {wait_s} s; its log: {self.log_tail(name)}") from None
-
-    def check_alive(self):
-        for name, process in self.processes.items():
-            if process.poll() not in (None, 0):
-                raise Trouble(f"{name} ended with {process.returncode}; its log: {self.log_tail(name)}")
-
-    def log_tail(self, name, lines=15):
-        with open(self.path(name + ".log"), errors="replace") as f:
-            return "\n    ".join([""] + f.read().splitlines()[-lines:])
-
     def log_last(self, name, words):
         """Which of the words the log of a process spoke last."""
-        with open(self.path(name + ".log"), errors="replace") as f:
-            found = re.findall("|".join(re.escape(w) for w in words), f.read())
+        found = re.findall("|".join(re.escape(w) for w in words), self.log(name))
         return found[-1] if found else None
 
     # --- parts -------------------------------------------------------------------------------------------------
@@ -172,7 +118,7 @@ class System:
     def start_cloud(self, *options, stdout=None):
         return self.start("cloud", [SIM, "cloud", "--port", str(self.cloud_port), "--ca", self.path("pki/ca.crt"),
                                     "--cert", self.path("pki/cloud.crt"), "--key", self.path("pki/cloud.key"),
-                                    "--db", self.path("cloud.db"), *options], stdout)
+                                    "--db", self.path("cloud.db"), *options], stdout=stdout)
 
     def add_device(self, name):
         """The password that the gateway made for it. As `weir device add` does it, but without a process for each."""
@@ -197,16 +143,6 @@ class System:
         return self.start("fleet", [SIM, "fleet", "--port", str(self.device_port), "--progress", "--json",
                                     "--truth", self.path("truth.jsonl"), "--acked", self.path("acked.jsonl"),
                                     *options])
-
-    def wait_port(self, port, wait_s=10):
-        until = time.monotonic() + wait_s
-        while time.monotonic() < until:
-            with socket.socket() as s:
-                if s.connect_ex(("127.0.0.1", port)) == 0:
-                    return
-            self.check_alive()
-            time.sleep(0.05)
-        raise Trouble(f"nothing listens on port {port} after {wait_s} s")
 
     # --- looking -----------------------------------------------------------------------------------------------
 

@@ -178,7 +178,7 @@ def overload(gateway, told, seed, problems):
     """The flood, until the gateway says that its lag grows; how many readings that were."""
     def level():
         return gateway.ask("/api/v1/status")["shed"]["level"]
-    with Held(gateway.process.pid):
+    with Held(gateway.processes.processes["gateway"].pid):
         flood = Flood(gateway.port, seed)
         if wait_for("a shed level", lambda: level() >= 1, problems):
             flood.spike.set()

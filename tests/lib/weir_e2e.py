@@ -7,11 +7,9 @@ removed afterwards, each stopped by its own pid. Loopback and unusual ports only
         place.start_gateway()
 """
 import concurrent.futures
-import fcntl
 import http.client
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -22,8 +20,9 @@ import tempfile
 import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-WEIR = os.path.join(ROOT, os.environ.get("B", "build"), "weir")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+from simulator.processes import ROOT, WEIR, Processes, free_port  # noqa: E402
+
 SKIP = 77
 
 
@@ -35,27 +34,6 @@ def skip_without(*programs):
     if not os.access(WEIR, os.X_OK):
         print(f"{WEIR} is not built")
         sys.exit(SKIP)
-
-
-port_locks, our_ports = [], set()  # a file of which a byte a port is locked until this process ends
-
-
-def free_port():
-    """A port that nobody listens on and no other test is given: they run beside each other. It is below those that the kernel
-    gives to connections, one of which could otherwise take it while a gateway restarts."""
-    if not port_locks:
-        port_locks.append(open(os.path.join(tempfile.gettempdir(), "weir-test-ports"), "ab"))
-    for port in random.sample(range(20000, 32000), 12000):
-        try:
-            fcntl.lockf(port_locks[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-            with socket.socket() as s:
-                s.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        if port not in our_ports:
-            our_ports.add(port)
-            return port
-    raise AssertionError("no port is free")
 
 
 def wait_until(what, done, seconds=20, step=0.05):
@@ -142,10 +120,10 @@ def http_ask(connection, path, method="GET", headers=()):
     return answer.status, text
 
 
-class Place:
+class Place(Processes):
     def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="weir-e2e-")
-        self.processes, self.logs, self.ports, self.commands = {}, {}, {}, {}
+        super().__init__(tempfile.mkdtemp(prefix="weir-e2e-"))
+        self.ports, self.commands = {}, {}
         self.config = self.path("weir.yaml")
         self.socket = self.path("weir.sock")
 
@@ -158,40 +136,9 @@ class Place:
                 print(f"--- {name}.log\n{self.log(name)[-3000:]}")
         for name in list(self.processes):
             self.stop(name, signal.SIGKILL)
-        for log in self.logs.values():
-            log.close()
+        self.close_logs()
         if "WEIR_KEEP" not in os.environ:
             shutil.rmtree(self.dir, ignore_errors=True)
-
-    def path(self, *parts):
-        return os.path.join(self.dir, *parts)
-
-    # --- processes ---
-
-    def start(self, name, command, **more):
-        if name not in self.logs:
-            self.logs[name] = open(self.path(name + ".log"), "ab")
-        self.processes[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.logs[name],
-                                                stderr=self.logs[name], **more)
-        return self.processes[name]
-
-    def stop(self, name, how=signal.SIGTERM, seconds=25):
-        """The exit status; the process gets `how` by its pid."""
-        process = self.processes.pop(name, None)
-        if process is None:
-            return None
-        if process.poll() is None:
-            process.send_signal(how)
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise AssertionError(f"{name} did not stop within {seconds} s") from None
-
-    def log(self, name):
-        with open(self.path(name + ".log"), errors="replace") as f:
-            return f.read()
 
     # --- brokers ---
 
