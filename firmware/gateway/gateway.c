@@ -294,6 +294,11 @@ static void take_last_checkpoint(struct gateway *g)
     g->checkpoint.wanted = true;
 }
 
+bool gateway_has_steps(const struct gateway *g)
+{
+    return engine_steps(g->engine) - g->steps_from < STREAM_STEPS_MAX;
+}
+
 void gateway_end_turn(struct gateway *g)
 {
     take_last_checkpoint(g);
@@ -311,6 +316,8 @@ int64_t gateway_next_turn_ms(const struct gateway *g)
         next = deadline + to_mono;
     if (g->committing != NULL && !g->job_busy && g->retry_at_mono_ms < next)
         next = g->retry_at_mono_ms;
+    if (g->carried.next < g->carried.count && fill_has_step_room(g, g->filling))
+        next = g->now.mono_ms;
     if (g->committing == NULL && g->filling->content) {
         int64_t due = g->filling->opened_ms + g->config->commit_max_age_ms + to_mono;
         next = due < next ? due : next;

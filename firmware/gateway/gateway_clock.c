@@ -10,15 +10,20 @@ enum {
     CLOCK_STEP_MS = 1000 /* more than this is a step, told to people */
 };
 
+static bool may_fire(const struct gateway *g)
+{
+    return fill_has_step_room(g, g->filling) && gateway_has_steps(g);
+}
+
 static void fire_due(struct gateway *g)
 {
     uint64_t fired = 0;
-    while (engine_deadline(g->engine, g->t_ms) <= g->t_ms && fill_has_step_room(g, g->filling)) {
+    while (engine_deadline(g->engine, g->t_ms) <= g->t_ms && may_fire(g)) {
         engine_fire(g->engine, &g->out);
         fired++;
     }
     g->timers_behind = engine_deadline(g->engine, g->t_ms) <= g->t_ms;
-    if (g->timers_behind)
+    if (g->timers_behind && gateway_has_steps(g)) /* it is room that they wait for */
         g->filling->urgent = true;
     if (fired == 0)
         return;
@@ -92,6 +97,7 @@ void clock_begin_turn(struct gateway *g, struct hal_time now)
     assert(now.mono_ms >= g->now.mono_ms);
     g->now = now;
     g->t_ms = g->t_base_ms + (now.mono_ms - g->mono_base_ms);
+    g->steps_from = engine_steps(g->engine);
     fire_due(g);
     follow_wall_clock(g);
 }

@@ -199,7 +199,7 @@ static void take_reading(struct gateway *g, struct admission *admission)
 void intake_continue(struct gateway *g)
 {
     struct carried *c = &g->carried;
-    while (c->next < c->count) {
+    while (c->next < c->count && gateway_has_steps(g)) {
         if (!fill_has_step_room(g, g->filling)) {
             g->filling->urgent = true;
             break;

@@ -90,6 +90,7 @@ static int load(struct gateway *g, const struct config *config, size_t bytes, ui
     g->limits.step_kept = limits.step_kept;
     g->limits.step_kept_bytes = limits.step_kept_bytes;
     start_engine_anew(g);
+    g->steps_from = 0;
     return engine_load(g->engine, &r, reset);
 }
 

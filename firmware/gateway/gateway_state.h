@@ -133,9 +133,8 @@ struct checkpointer {
 };
 
 /* The message that is being taken, in our own copy: when its readings make more alerts than this
- * batch has room for, the
- * rest of them waits for the next one, already judged. Nothing else is taken before it is through.
- * */
+ * batch has room for, or take longer in streams than a turn may, the rest of them waits for the
+ * next one, already judged. Nothing else is taken before it is through. */
 struct carried {
     uint8_t *bytes; /* topic, then payload */
     uint32_t source;
@@ -270,7 +269,8 @@ struct gateway {
     uint64_t state_from; /* not told yet: the state is that of the journal from this block on */
     bool unkept_told;    /* what the load of the state had no place for */
     uint64_t clock_steps;
-    bool timers_behind; /* due timers wait for room: nothing is taken before them */
+    bool timers_behind; /* due timers wait for room, or the next turn: nothing is taken before */
+    uint64_t steps_from; /* engine_steps as the turn began */
     /* failure and stop */
     int64_t failing_since_mono_ms; /* INT64_MAX: the last commit went well */
     int64_t retry_at_mono_ms;
@@ -407,6 +407,9 @@ void sender_on_poisoned(struct gateway *g);
 
 /* gateway.c */
 void gateway_schedule(struct gateway *g);
+/* False: streams have taken this turn's share of the loop, so what is left waits for the next one,
+ * which comes at once. What is under way may go beyond it by one step of the engine. */
+bool gateway_has_steps(const struct gateway *g);
 
 /* gateway_backfill.c: in place; WEIR_EINVAL: it is nothing that this gateway's store may tell */
 int backfill_number(const struct gateway *g, void *at, size_t bytes, uint64_t sequence);

@@ -180,6 +180,9 @@ int64_t engine_deadline(const struct engine *engine, int64_t t_ms);
  * rebuilt. */
 void engine_fire(struct engine *engine, const struct engine_out *out);
 
+/* streams_steps: what streams' results have taken since engine_init, for whoever bounds a turn. */
+uint64_t engine_steps(const struct engine *engine);
+
 /* --- looking -------------------------------------------------------------------------------------
  * */
 

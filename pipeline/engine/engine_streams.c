@@ -208,6 +208,11 @@ void engine_fire_streams(struct engine *e)
     streams_fire(e->streams, &moment, e->out != NULL ? &out : NULL);
 }
 
+uint64_t engine_steps(const struct engine *engine)
+{
+    return streams_steps(engine->streams);
+}
+
 struct stream_counts engine_stream_counts(const struct engine *engine, uint32_t stream)
 {
     return streams_counts(engine->streams, stream);

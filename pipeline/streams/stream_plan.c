@@ -269,6 +269,32 @@ static int compile_sliding(struct stream_plan *plan, struct stream_fault *fault)
                          c->every_ms > 0 ? c->every_ms : usual_every(c->span_ms), fault);
 }
 
+/* All sessions of a key may end with one reading, which may be in one that gives way and another
+ * that joins two. */
+static int compile_sessions(struct stream_plan *plan, struct stream_fault *fault)
+{
+    const struct stream_config *c = plan->config;
+    uint64_t merge_ns = 0;
+    if (c->gap_ms == 0)
+        return refuse(fault, &c->gap_ms, "a session needs its `gap`");
+    for (uint32_t i = 0; i < plan->accumulator_count; i++) {
+        enum accumulator_kind kind = plan->accumulators[i].accumulator.kind;
+        merge_ns += accumulator_merge_ns(kind);
+        plan->result_steps += accumulator_tell_steps(kind);
+    }
+    plan->result_steps += (uint32_t)(merge_ns / STREAM_STEP_NS);
+    plan->at_once = c->sessions_max + 2;
+    plan->at_once_steps = (uint64_t)plan->result_steps * plan->at_once;
+    plan->pane_ms = plan->slide_panes = plan->window_panes = 1; /* it has none */
+    if (plan->at_once_steps > STREAM_STEPS_MAX)
+        return refuse(fault, &c->sessions_max,
+                      "%u `sessions` of a key may be told with one reading, in %llu steps of "
+                      "aggregates; it may take %d: choose fewer `sessions` or fewer aggregates",
+                      (unsigned)c->sessions_max, (unsigned long long)plan->at_once_steps,
+                      STREAM_STEPS_MAX);
+    return 0;
+}
+
 static int compile_windows(struct stream_plan *plan, struct stream_fault *fault)
 {
     const struct stream_config *c = plan->config;
@@ -277,12 +303,8 @@ static int compile_windows(struct stream_plan *plan, struct stream_fault *fault)
     if (c->last_count > 0 || c->span_ms > 0 || c->every_ms > 0 || c->readings_max > 0)
         return refuse(fault, &c->window, "`last`, `span`, `every` and `readings` are of windows of "
                                          "`type: sliding`");
-    if (c->window == STREAM_SESSION && c->gap_ms == 0)
-        return refuse(fault, &c->gap_ms, "a session needs its `gap`");
-    if (c->window == STREAM_SESSION) {
-        plan->pane_ms = plan->slide_panes = plan->window_panes = 1; /* it has none */
-        return 0;
-    }
+    if (c->window == STREAM_SESSION)
+        return compile_sessions(plan, fault);
     int64_t slide_ms = c->window == STREAM_HOPPING && c->slide_ms > 0 ? c->slide_ms : c->size_ms;
     if (slide_ms > c->size_ms)
         return refuse(fault, &c->slide_ms, "`slide` is longer than `size`: readings would be in no "

@@ -30,7 +30,8 @@ enum {
     STREAM_LAST_MAX = 512,       /* readings in a sliding window that counts them */
     STREAM_READINGS_MAX = 2048,  /* kept of one key for those */
     STREAM_READINGS_MORE = 64,   /* than are in a window, where not said otherwise */
-    STREAM_STEPS_MAX = 600000,   /* accumulator_push_steps and so on, of one reading: 5 ms */
+    STREAM_STEPS_MAX = 600000,   /* accumulator_push_steps and so on, of one reading in all streams
+                                  * that take it: 6 ms on a PC */
     STREAM_STEP_NS = 10,         /* one of them */
     STREAM_KEYS_MAX = 1 << 20
 };
@@ -193,7 +194,7 @@ struct stream_plan {
     uint32_t slide_panes;        /* from one window to the next */
     uint32_t panes;              /* kept of a key, a ring; of last_count: readings */
     uint32_t last_count;         /* readings in a window; 0: it is no such */
-    uint32_t result_steps;       /* of its aggregates, for one result; of a session: 0 */
+    uint32_t result_steps;       /* of its aggregates, for one result */
     uint32_t at_once;            /* results that wait at most, and are told with one reading, */
     uint64_t at_once_steps;      /* in so many */
     bool sparse;                 /* windows are told that have a reading in their last pane */

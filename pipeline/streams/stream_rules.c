@@ -160,6 +160,7 @@ void stream_tell(struct streams *all, struct stream *s, struct entry *e,
 {
     const struct stream_plan *plan = s->plan;
     bool revised = result->kind == STREAM_REVISION;
+    all->steps += STREAM_RESULT_STEPS + plan->result_steps;
     count(&s->counts, result->kind);
     if (all->out == NULL && plan->rule_count == 0 && plan->memory_count == 0)
         return;
@@ -182,6 +183,7 @@ void stream_tell(struct streams *all, struct stream *s, struct entry *e,
 void stream_judge_reading(struct streams *all, struct stream *s, struct entry *e,
                           const struct stream_result *window, const uint8_t *state)
 {
+    all->steps += STREAM_RESULT_STEPS + s->plan->result_steps;
     recall(all, s->plan, memories_of(s, e, true));
     evaluate(all, s, e, window, state);
     judge(all, s, STREAM_ON_READING, all->event_ms);

@@ -53,6 +53,11 @@ uint32_t streams_verdicts_max(const struct stream_set *set)
     return most;
 }
 
+uint64_t streams_steps(const struct streams *s)
+{
+    return s->steps;
+}
+
 struct stream_counts streams_counts(const struct streams *s, uint32_t stream)
 {
     assert(stream < s->set->count);

@@ -135,6 +135,7 @@ struct streams {
     /* of the call under way: */
     const struct stream_out *out;
     bool forced;                 /* windows are told for want of room */
+    uint64_t steps;              /* streams_steps */
     struct stream_moment moment;
     const struct record *record; /* its reading; NULL: a timer's call */
     int64_t event_ms;

@@ -568,8 +568,8 @@ static void texts_are_told_and_kept(void **state)
 static void what_can_not_be_is_refused(void **state)
 {
     (void)state;
-    struct { struct stream_config c; const char *why; uint32_t column; } bad[33];
-    for (size_t i = 0; i < 33; i++)
+    struct { struct stream_config c; const char *why; uint32_t column; } bad[34];
+    for (size_t i = 0; i < 34; i++)
         bad[i].c = config_of();
     strcpy(bad[0].c.where, "value + 1"), bad[0].why = "a boolean is needed", bad[0].column = 1;
     strcpy(bad[1].c.key[0].name, "zonk"), bad[1].why = "no reading has a field `zonk`", bad[1].column = 0;
@@ -616,7 +616,9 @@ static void what_can_not_be_is_refused(void **state)
     bad[31].c.window = STREAM_TUMBLING, bad[31].c.span_ms = bad[31].c.every_ms = 0, bad[31].c.size_ms = 100, bad[31].why = "of up to 1 panes";
     strcpy(bad[31].c.aggregates[0].text, "distinct");
     bad[32].c.span_ms = 720000, bad[32].c.lateness_ms = 720000, bad[32].why = "725 windows of a key may wait"; /* and the cheap ones too */
-    for (size_t i = 0; i < 33; i++) {
+    bad[33].c.window = STREAM_SESSION, bad[33].c.gap_ms = 1000, bad[33].c.sessions_max = 200, bad[33].why = "200 `sessions` of a key may be told with one reading, in 727200 steps", bad[33].column = 0;
+    strcpy(bad[33].c.aggregates[0].text, "top(value, 2)");
+    for (size_t i = 0; i < 34; i++) {
         struct stream_fields fields;
         struct stream_plan plan;
         struct stream_fault fault = { 0 };
