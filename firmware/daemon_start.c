@@ -264,8 +264,9 @@ static int open_adapters(struct daemon *d)
         return CLI_PROBLEM;
     }
     api_start(d->api, &(struct api_start){ d->gateway, &d->board, d->credentials, d->listeners,
-                                           d->http, d->recovery, daemon_reload_inventory,
-                                           daemon_reload_begin, daemon_reload_report, d });
+                                           d->http, d->loop, d->recovery,
+                                           daemon_reload_inventory, daemon_reload_begin,
+                                           daemon_reload_report, d });
     if (http_open(d->http, d->loop, why) != 0) {
         (void)fprintf(stderr, "weir: %s\n", why);
         return CLI_PROBLEM;

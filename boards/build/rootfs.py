@@ -11,7 +11,8 @@ from debian import Step, run
 
 HERE = os.path.join(ROOT, "boards", "build")
 OVERLAY = os.path.join(ROOT, "boards", "overlay")
-ENABLED = ("weir-data", "weir-firewall", "weir-confirm", "weir-reset.path", "weir", "ssh", "chrony", "systemd-networkd", "systemd-resolved", "rauc")
+ENABLED = ("weir-data", "weir-firewall", "weir-confirm", "weir-reset.path", "weir", "weir-update.socket", "ssh", "chrony", "systemd-networkd",
+           "systemd-resolved", "rauc")
 # What can't work on a read-only root, or what nobody is there for.
 MASKED = ("getty@tty1.service", "serial-getty@.service", "e2scrub_reap.service", "e2scrub_all.timer", "dpkg-db-backup.timer", "fstrim.timer",
           "systemd-pstore.service", "systemd-journal-flush.service", "systemd-random-seed.service", "wpa_supplicant.service",

@@ -47,10 +47,12 @@ void api_start(struct api *api, const struct api_start *start)
 {
     api->start = *start;
     api->budget = budget_of(api->config);
+    updater_init(&api->update.updater, api->config->updater_path, start->loop);
 }
 
 void api_turn(struct api *api, int64_t mono_ms)
 {
+    api_update_turn(api, mono_ms);
     if (mono_ms - api->surveyed_ms < API_SURVEY_MS)
         return;
     api->surveyed_ms = mono_ms;
@@ -143,6 +145,11 @@ static bool read_text(struct api_request *r, const char *name, const char *value
         (void)snprintf(r->reason, sizeof r->reason, "%s", value);
         return true;
     }
+    if (strcmp(name, "bundle") == 0) {
+        r->bundle_too_long = strlen(value) >= sizeof r->bundle;
+        (void)snprintf(r->bundle, sizeof r->bundle, "%s", value);
+        return true;
+    }
     if (strcmp(name, "key") != 0)
         return false;
     r->bad_argument |= r->key_count == STREAM_KEY_FIELDS_MAX ||
@@ -168,6 +175,8 @@ static void read_figure(struct api_request *r, const char *name, uint64_t number
         r->how.poisoned = number != 0;
     } else if (strcmp(name, "as_new") == 0) {
         r->how.as_new = number != 0;
+    } else if (strcmp(name, "force") == 0) {
+        r->forces = number != 0;
     } else if (strcmp(name, "qos") == 0) {
         r->qos = number;
     } else if (strcmp(name, "wait_ms") == 0 && number <= INT64_MAX) {
@@ -442,6 +451,10 @@ static const struct route {
     { "/api/v1/credentials/", true, true, api_change_credentials },
     { "/api/v1/commands", false, true, api_command },
     { API_BACKFILL_PATH, false, true, api_take_backfill },
+    { "/api/v1/update", false, false, api_show_update },
+    { "/api/update", false, false, api_show_update },
+    { "/api/v1/update/", true, true, api_update },
+    { "/api/update/", true, true, api_update },
     { "/api/v1/inventory/reload", false, true, answer_reload },
     { "/api/v1/reload", false, true, answer_config_reload },
 };
@@ -478,6 +491,8 @@ void api_forget(struct api *api, uint64_t number)
         api->change_request = 0; /* it goes on, and counts */
     if (api->reload_request == number)
         api->reload_request = 0; /* likewise */
+    if (api->update.request == number)
+        api->update.request = 0; /* likewise */
     if (api->backfill.request == number)
         api->backfill.request = 0; /* what was taken is told */
     api_forget_command(api, number);

@@ -48,6 +48,13 @@
  *                                           sent to the device now, or not at all; at QoS 1 it is
  *                                           answered with the device's PUBACK, or after wait_ms
  *
+ *   GET  /api/v1/update                     a board's slots and versions, and how far the update
+ *                                           is that was asked for last
+ *   POST /api/v1/update/check | install?bundle=
+ *   POST /api/v1/update/confirm | rollback  answered with 202 when it began; 409 while another is
+ *                                           under way; 501 where no image's updater is. Both also
+ *                                           without the v1
+ *
  *   POST /api/v1/backfill                   with a body: what was told before, made again from the
  *                                           journal; answered when it is on disk, or with 503: not
  *                                           now
@@ -60,6 +67,7 @@
 #include "firmware/gateway/gateway.h"
 #include "firmware/listener/credentials.h"
 #include "firmware/listener/listener.h"
+#include "firmware/update/source.h"
 
 #define API_BACKFILL_PATH "/api/v1/backfill"
 
@@ -80,12 +88,14 @@ struct api_reload { /* of the configuration */
 
 struct board; /* firmware/board/board.h */
 struct http; /* firmware/api/http.h */
+struct loop; /* firmware/loop.h */
 struct api_start {
     struct gateway *gateway;
     const struct board *board;
     struct credentials *credentials;
     struct listener *const *listeners; /* [CONFIG_SOURCES_MAX]; NULL: that source is none */
     const struct http *http; /* for its counts */
+    struct loop *loop;
     struct store_recovery recovery;
     /* reads the inventory's file again; a sentence in `why` (256 bytes) on error */
     int (*reload_inventory)(void *ctx, char *why);
@@ -115,6 +125,8 @@ struct api_request {
     char keys[STREAM_KEY_FIELDS_MAX][STREAM_KEY_BYTES_MAX + 1];
     char reason[MAINTENANCE_REASON_BYTES_MAX + 1];
     bool reason_too_long;
+    char bundle[UPDATE_URL_BYTES + 1];
+    bool bundle_too_long, forces;
     uint64_t qos;     /* 1 */
     int64_t wait_ms;  /* API_COMMAND_WAIT_MS */
     bool has_payload, payload_too_large;

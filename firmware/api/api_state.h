@@ -6,6 +6,7 @@
 #include "firmware/budget.h"
 #include "firmware/config/numbering.h"
 #include "firmware/api/prometheus.h"
+#include "firmware/api/updater.h"
 #include "pipeline/codec/json_writer.h"
 #include "pipeline/pressure/survey.h"
 
@@ -61,6 +62,17 @@ struct backfill {
     uint64_t block;   /* that holds them */
 };
 
+struct update_answers {
+    struct updater updater;
+    bool asks_status;    /* what is under way; else something that changes */
+    uint64_t request;    /* whose change it is; 0: nobody's */
+    char verb[16];
+    bool done;           /* and its answer is there */
+    struct updater_answer answer;
+    struct updater_answer known; /* to `status`; .status 0: none is fresh */
+    int64_t asked_ms;            /* for it */
+};
+
 struct waiting_command { /* for PUBACK */
     uint64_t request;    /* whose; 0: free */
     struct listener *listener;
@@ -76,6 +88,7 @@ struct api {
     const struct credentials_change *change; /* NULL: not done yet */
     struct backfill backfill;
     struct waiting_command commands[LISTENER_COMMANDS];
+    struct update_answers update;
     struct block_reader *reader;
     uint8_t *bytes; /* a block or letters as they come from the store */
     size_t bytes_max;
@@ -107,6 +120,13 @@ void api_forget_command(struct api *api, uint64_t request);
 /* api_backfill.c: as api_answer */
 bool api_take_backfill(struct api *api, const struct api_request *r, int64_t mono_ms,
                        struct api_response *response);
+
+/* api_update.c: as api_answer */
+bool api_show_update(struct api *api, const struct api_request *r, int64_t mono_ms,
+                     struct api_response *response);
+bool api_update(struct api *api, const struct api_request *r, int64_t mono_ms,
+                struct api_response *response);
+void api_update_turn(struct api *api, int64_t mono_ms);
 
 /* api_maintenance.c: as api_answer */
 bool api_list_maintenance(struct api *api, const struct api_request *r, int64_t mono_ms,

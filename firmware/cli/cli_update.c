@@ -11,18 +11,22 @@
 #include "firmware/cli/cli.h"
 #include "firmware/cli/json_view.h"
 #include "firmware/cli/update_gate.h"
+#include "firmware/cli/update_job.h"
+#include "firmware/cli/update_serve.h"
 #include "firmware/update/bring.h"
 #include "firmware/update/rauc.h"
 #include "firmware/update/trial.h"
 #include "firmware/update/version.h"
+#include "pipeline/err.h"
 
 static const char help[] =
-    "usage: weir update status\n"
+    "usage: weir update status [--json]\n"
     "       weir update check BUNDLE\n"
     "       weir update install BUNDLE [--force]\n"
     "       weir update gate [--scratch DIR] [--json]\n"
     "       weir update confirm [--force]\n"
-    "       weir update rollback\n\n"
+    "       weir update rollback\n"
+    "       weir update serve\n\n"
     "Of a board that runs an image with two slots, as root. BUNDLE is a signed update: a file, a\n"
     "URL (http, https), or the word `stick`: the newest for this board on a USB disk. Of a URL\n"
     "the whole file is fetched into /data/rauc, by check too, and goes when it was installed;\n"
@@ -36,22 +40,38 @@ static const char help[] =
     "            connected if it was before the update. Changes nothing; works without slots too\n"
     "  confirm   the same, and then the slot that runs is good: it is started from now on\n"
     "  rollback  the other slot is started next\n"
-    "  --force   install: an older version too; confirm: without the gate; the system's log says\n"
-    "            so\n\n"
+    "  serve     one of these for the gateway, whose HTTP asks for it on the standard input:\n"
+    "            for the image's weir-update.socket, not for people\n"
+    "  --force   install: an older version too, or on trial; confirm: without the gate; the\n"
+    "            system's log says so\n"
+    "  --root    DIR: where /etc, /data and /run are looked for; for trials\n\n"
+    "While a check, an installation or a rollback is under way, also by HTTP, another is refused;\n"
+    "and none is installed while what runs is on trial itself.\n\n"
     "Exit status: 0 done, 1 refused or failed, 2 not understood.\n";
 
-/* What the image says that it is; what outlives an update; who signs a server of updates. */
-static const char version_path[] = "/etc/weir-version";
-static const char updates[] = "/data/rauc", trial_path[] = "/data/rauc/trial";
-static const char authority[] = "/data/etc/rauc/ca.pem";
+enum { VERSION_BYTES = 64, ROOT_BYTES_MAX = 160, PLACE_BYTES = ROOT_BYTES_MAX + 32 };
 
 struct wish { /* the command line */
-    const char *verb, *bundle, *scratch;
+    const char *verb, *bundle, *scratch, *root;
     bool force;
     struct client_options gateway;
+    /* what the image says that it is; what outlives an update; who signs a server of updates; what
+     * is under way */
+    char version[PLACE_BYTES], updates[PLACE_BYTES], trial[PLACE_BYTES], authority[PLACE_BYTES];
+    char job[PLACE_BYTES], cmdline[PLACE_BYTES];
 };
 
-enum { VERSION_BYTES = 64 };
+static void find_places(struct wish *wish)
+{
+    (void)snprintf(wish->version, PLACE_BYTES, "%s/etc/weir-version", wish->root);
+    (void)snprintf(wish->updates, PLACE_BYTES, "%s/data/rauc", wish->root);
+    (void)snprintf(wish->trial, PLACE_BYTES, "%s/data/rauc/trial", wish->root);
+    (void)snprintf(wish->authority, PLACE_BYTES, "%s/data/etc/rauc/ca.pem", wish->root);
+    (void)snprintf(wish->cmdline, PLACE_BYTES, "%s/proc/cmdline", wish->root);
+    (void)snprintf(wish->job, PLACE_BYTES, "%s/run/weir-update", wish->root);
+    if (wish->scratch == NULL)
+        wish->scratch = wish->updates;
+}
 
 static int problem(const struct rauc *rauc, const char *what)
 {
@@ -59,9 +79,9 @@ static int problem(const struct rauc *rauc, const char *what)
     return CLI_PROBLEM;
 }
 
-static void running_version(char version[VERSION_BYTES])
+static void running_version(const struct wish *wish, char version[VERSION_BYTES])
 {
-    FILE *file = fopen(version_path, "re");
+    FILE *file = fopen(wish->version, "re");
     version[0] = '\0';
     if (file == NULL)
         return;
@@ -70,13 +90,23 @@ static void running_version(char version[VERSION_BYTES])
     (void)fclose(file); /* read only */
 }
 
-static int print_status(struct rauc *rauc)
+static int print_status(struct rauc *rauc, const struct wish *wish)
 {
     struct rauc_state state;
     char version[VERSION_BYTES];
     if (rauc_state(rauc, &state) != 0)
         return problem(rauc, "no word from the updater");
-    running_version(version);
+    running_version(wish, version);
+    if (wish->gateway.json && strcmp(wish->verb, "status") == 0) {
+        char text[UPDATE_ANSWER_BYTES];
+        struct json_writer w = json_writer_over(text, sizeof text);
+        json_object(&w);
+        update_put_machine(&w, &state, version);
+        json_object_end(&w);
+        struct text all = json_done(&w);
+        (void)printf("%.*s\n", (int)all.bytes, all.at);
+        return CLI_OK;
+    }
     (void)printf("board    %s\nversion  %s\nupdater  %s\n", state.compatible, version,
                  state.operation);
     for (int i = 0; i < state.slot_count; i++) {
@@ -88,7 +118,7 @@ static int print_status(struct rauc *rauc)
 }
 
 /* Whether the bundle may be installed; says why not. RAUC looks at the signature itself. */
-static int judge(struct rauc *rauc, const char *path, bool force)
+static int judge(struct rauc *rauc, const struct wish *wish, const char *path, bool force)
 {
     struct rauc_state state;
     struct rauc_bundle bundle;
@@ -96,8 +126,8 @@ static int judge(struct rauc *rauc, const char *path, bool force)
     if (rauc_bundle(rauc, path, &bundle) != 0) { /* RAUC 1.8 says why in its log alone */
         (void)fprintf(stderr, "weir: %s is no bundle that this board trusts (%s); "
                               "journalctl -u rauc says why\n", path, rauc_why(rauc));
-        if (strncmp(path, updates, strlen(updates)) == 0)
-            bring_forget(updates); /* fetched: a part of another file may be in it; begin anew */
+        if (strncmp(path, wish->updates, strlen(wish->updates)) == 0)
+            bring_forget(wish->updates); /* fetched: a part of another may be in it; begin anew */
         return CLI_PROBLEM;
     }
     if (rauc_state(rauc, &state) != 0)
@@ -107,7 +137,7 @@ static int judge(struct rauc *rauc, const char *path, bool force)
                       state.compatible);
         return CLI_PROBLEM;
     }
-    running_version(version);
+    running_version(wish, version);
     (void)printf("running  %s\nbundle   %s\n", version, bundle.version);
     (void)fflush(stdout); /* before what is said on stderr, where both go into one log */
     if (version_compare(bundle.version, version) >= 0)
@@ -149,43 +179,59 @@ static int note_trial(struct rauc *rauc, const struct wish *wish, const char *pa
     for (int i = 0; i < state.slot_count; i++)
         if (strcmp(state.slots[i].state, "booted") != 0)
             memcpy(trial.slot, state.slots[i].bootname, sizeof trial.slot);
-    running_version(trial.from);
+    running_version(wish, trial.from);
     (void)snprintf(trial.to, sizeof trial.to, "%s", bundle.version);
-    if (trial_write(trial_path, &trial) == 0)
+    if (trial_write(wish->trial, &trial) == 0)
         return CLI_OK;
-    (void)fprintf(stderr, "weir: %s can't be written: %s\n", trial_path, strerror(errno));
+    (void)fprintf(stderr, "weir: %s can't be written: %s\n", wish->trial, strerror(errno));
     return CLI_PROBLEM;
+}
+
+/* Then the other slot is the one to go back to, and not to be written over. */
+static bool is_on_trial(const struct wish *wish)
+{
+    struct trial trial;
+    char running[8];
+    trial_running_slot(wish->cmdline, running);
+    return trial_read(wish->trial, &trial) == 0 && strcmp(running, trial.slot) == 0;
 }
 
 static int install(struct rauc *rauc, const struct wish *wish, const char *path)
 {
-    int status = judge(rauc, path, wish->force);
+    if (is_on_trial(wish) && !wish->force) {
+        (void)fprintf(stderr, "weir: what runs is on trial, and the other slot is the one to go "
+                              "back to: `weir update confirm` first\n");
+        return CLI_PROBLEM;
+    }
+    if (is_on_trial(wish))
+        syslog(LOG_WARNING, "update_forced on_trial");
+    int status = judge(rauc, wish, path, wish->force);
     status = status == CLI_OK ? note_trial(rauc, wish, path) : status;
     if (status != CLI_OK)
         return status;
     if (rauc_install(rauc, path, print_progress) != 0) {
-        (void)unlink(trial_path);
+        (void)unlink(wish->trial);
         return problem(rauc, path);
     }
-    bring_forget(updates);
+    bring_forget(wish->updates);
     (void)printf("installed; the next start tries it\n");
     return CLI_OK;
 }
 
 /* --- the slot that runs --- */
 
-static int mark(struct rauc *rauc, const char *state, const char *slot)
+static int mark(struct rauc *rauc, const struct wish *wish, const char *state, const char *slot)
 {
     if (rauc_mark(rauc, state, slot) != 0)
         return problem(rauc, slot);
-    return print_status(rauc);
+    return print_status(rauc, wish);
 }
 
 static bool passes_gate(const struct wish *wish, const struct trial *trial)
 {
     struct gate gate;
     char running[8];
-    trial_running_slot(running);
+    trial_running_slot(wish->cmdline, running);
     bool tried = strcmp(running, trial->slot) == 0;
     bool passed = gate_pass(&gate, &wish->gateway, tried && trial->uplink, wish->scratch);
     gate_print(&gate, wish->gateway.json);
@@ -196,7 +242,7 @@ static bool passes_gate(const struct wish *wish, const struct trial *trial)
 static int judge_running(const struct wish *wish)
 {
     struct trial trial;
-    (void)trial_read(trial_path, &trial); /* none: nothing is wanted beyond */
+    (void)trial_read(wish->trial, &trial); /* none: nothing is wanted beyond */
     return passes_gate(wish, &trial) ? CLI_OK : CLI_PROBLEM;
 }
 
@@ -204,24 +250,24 @@ static int confirm(struct rauc *rauc, const struct wish *wish)
 {
     struct trial trial;
     char running[8];
-    bool waits = trial_read(trial_path, &trial) == 0;
+    bool waits = trial_read(wish->trial, &trial) == 0;
     if (!wish->force && !passes_gate(wish, &trial))
         return CLI_PROBLEM;
     if (wish->force)
         syslog(LOG_WARNING, "update_confirmed_by_force");
-    int status = mark(rauc, "good", "booted");
+    int status = mark(rauc, wish, "good", "booted");
     if (status != CLI_OK || !waits)
         return status;
-    trial_running_slot(running);
+    trial_running_slot(wish->cmdline, running);
     bool kept = strcmp(running, trial.slot) == 0;
     syslog(kept ? LOG_NOTICE : LOG_WARNING, "%s from=%s to=%s",
            kept ? "update_kept" : "update_left", trial.from, trial.to);
     (void)printf("%s %s\n", kept ? "kept     the update to" : "left     the update to", trial.to);
-    (void)unlink(trial_path); /* or it is told once more */
+    (void)unlink(wish->trial); /* or it is told once more */
     return CLI_OK;
 }
 
-static int rollback(struct rauc *rauc)
+static int rollback(struct rauc *rauc, const struct wish *wish)
 {
     struct rauc_state state;
     if (rauc_state(rauc, &state) != 0)
@@ -233,14 +279,15 @@ static int rollback(struct rauc *rauc)
             return CLI_PROBLEM;
         }
     }
-    return mark(rauc, "active", "other");
+    return mark(rauc, wish, "active", "other");
 }
 
 /* --- from where the bundle is --- */
 
 static int with_bundle(struct rauc *rauc, const struct wish *wish, const char *path)
 {
-    return strcmp(wish->verb, "check") == 0 ? judge(rauc, path, false) : install(rauc, wish, path);
+    return strcmp(wish->verb, "check") == 0 ? judge(rauc, wish, path, false)
+                                            : install(rauc, wish, path);
 }
 
 static int from_elsewhere(struct rauc *rauc, const struct wish *wish)
@@ -252,9 +299,10 @@ static int from_elsewhere(struct rauc *rauc, const struct wish *wish)
         return problem(rauc, "no word from the updater");
     const char *board = strncmp(state.compatible, "weir-", 5) == 0 ? state.compatible + 5 : "";
     if (url)
-        bring_begin(wish->bundle, updates);
-    const struct bring_source from = { wish->bundle, authority, bring_room_bytes(updates) };
-    int err = url ? bring_url(&from, updates, path, why) : bring_stick(board, path, why);
+        bring_begin(wish->bundle, wish->updates);
+    const struct bring_source from = { wish->bundle, wish->authority,
+                                       bring_room_bytes(wish->updates) };
+    int err = url ? bring_url(&from, wish->updates, path, why) : bring_stick(board, path, why);
     if (err != 0) {
         (void)fprintf(stderr, "weir: %s: %s\n", wish->bundle, why);
         return CLI_PROBLEM;
@@ -281,23 +329,67 @@ static int from_file(struct rauc *rauc, const struct wish *wish)
 static int act(struct rauc *rauc, const struct wish *wish)
 {
     if (strcmp(wish->verb, "status") == 0)
-        return print_status(rauc);
+        return print_status(rauc, wish);
     if (strcmp(wish->verb, "confirm") == 0)
         return confirm(rauc, wish);
     if (strcmp(wish->verb, "rollback") == 0)
-        return rollback(rauc);
+        return rollback(rauc, wish);
     if (bring_is_url(wish->bundle) || strcmp(wish->bundle, "stick") == 0)
         return from_elsewhere(rauc, wish);
     return from_file(rauc, wish);
 }
 
+static int ask_rauc(const struct wish *wish)
+{
+    struct rauc *rauc;
+    if (rauc_open(&rauc) != 0) {
+        (void)fprintf(stderr, "weir: there is no D-Bus here, and no updater\n");
+        return CLI_PROBLEM;
+    }
+    int status = act(rauc, wish);
+    rauc_close(rauc);
+    return status;
+}
+
+/* --- alone, or for the gateway --- */
+
+static int do_alone(const struct wish *wish)
+{
+    /* The slot that runs is judged at each start, and must not wait for somebody's fetching. */
+    bool aside = strcmp(wish->verb, "status") == 0 || strcmp(wish->verb, "confirm") == 0;
+    int lock = aside ? 0 : job_lock(wish->job);
+    if (lock == WEIR_EBUSY)
+        (void)fprintf(stderr, "weir: another update is under way: weir update status\n");
+    else if (lock < 0)
+        (void)fprintf(stderr, "weir: %s: %s\n", wish->job, strerror(errno));
+    return lock < 0 ? CLI_PROBLEM : ask_rauc(wish); /* the lock goes with the process */
+}
+
+static int do_for_gateway(void *ctx, const char *verb, const char *bundle)
+{
+    struct wish *wish = ctx;
+    wish->verb = verb;
+    wish->bundle = bundle;
+    return ask_rauc(wish);
+}
+
+static int serve(struct wish *wish)
+{
+    struct update_service service = { .folder = wish->job,
+                                      .fetches_into = wish->updates,
+                                      .act = do_for_gateway,
+                                      .ctx = wish };
+    running_version(wish, service.version);
+    return update_serve(&service);
+}
+
 int cli_update(int argc, char **argv)
 {
-    static const char *const alone[] = { "status", "gate", "confirm", "rollback" };
-    struct wish wish = { .scratch = updates };
-    struct rauc *rauc;
+    static const char *const alone[] = { "status", "gate", "confirm", "rollback", "serve" };
+    struct wish wish = { .root = "" };
     const struct flag flags[] = { { "--force", NULL, NULL, &wish.force },
                                   { "--scratch", NULL, &wish.scratch, NULL },
+                                  { "--root", NULL, &wish.root, NULL },
                                   { 0 } };
     struct arguments a = { .help = help, .flags = flags, .words_max = 2 };
     int status = arguments_for_gateway(&a, argc, argv, &wish.gateway);
@@ -306,20 +398,17 @@ int cli_update(int argc, char **argv)
     bool known = false;
     wish.verb = a.word_count > 0 ? a.words[0] : "";
     wish.bundle = a.word_count > 1 ? a.words[1] : "";
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         known = known || (strcmp(wish.verb, alone[i]) == 0 && a.word_count == 1);
     if (!known && strcmp(wish.verb, "check") != 0 && strcmp(wish.verb, "install") != 0)
         return arguments_usage(&a, "want status, check, install, gate, confirm or rollback, not",
                                wish.verb);
     if (!known && a.word_count != 2)
         return arguments_usage(&a, "want a bundle after", wish.verb);
+    if (strlen(wish.root) > ROOT_BYTES_MAX)
+        return arguments_usage(&a, "is too long for --root:", wish.root);
+    find_places(&wish);
     if (strcmp(wish.verb, "gate") == 0)
         return judge_running(&wish);
-    if (rauc_open(&rauc) != 0) {
-        (void)fprintf(stderr, "weir: there is no D-Bus here, and no updater\n");
-        return CLI_PROBLEM;
-    }
-    status = act(rauc, &wish);
-    rauc_close(rauc);
-    return status;
+    return strcmp(wish.verb, "serve") == 0 ? serve(&wish) : do_alone(&wish);
 }

@@ -126,6 +126,7 @@ struct config {
     char data_dir[CONFIG_PATH_BYTES_MAX + 1];
     char store_path[CONFIG_PATH_BYTES_MAX + 16];   /* data_dir/weir.db */
     char socket_path[CONFIG_PATH_BYTES_MAX + 1];
+    char updater_path[CONFIG_PATH_BYTES_MAX + 1];
     char pii_key_file[CONFIG_PATH_BYTES_MAX + 1];  /* empty: no source has `pii: hmac` */
     char board_file[CONFIG_PATH_BYTES_MAX + 1];    /* a board's hal.conf; empty: none */
     struct hal_board board;     /* what that file says; nothing, before it was read */

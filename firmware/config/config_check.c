@@ -321,8 +321,12 @@ static void check_paths(struct config_reader *r)
 {
     const struct config *c = r->config;
     struct config_fault *f;
-    if (strlen(c->socket_path) > SOCKET_PATH_BYTES_MAX) {
-        f = fault_at(r, c->socket_path, "`gateway.socket` is too long");
+    for (int i = 0; i < 2; i++) {
+        const char *path = i == 0 ? c->socket_path : c->updater_path;
+        if (strlen(path) <= SOCKET_PATH_BYTES_MAX)
+            continue;
+        f = fault_at(r, path, i == 0 ? "`gateway.socket` is too long"
+                                     : "`gateway.updater` is too long");
         fault_why(f, "the name of a Unix socket has at most %d bytes", SOCKET_PATH_BYTES_MAX);
         fault_fix(f, "a shorter path");
     }

@@ -91,18 +91,18 @@ static uint64_t bytes_there(const char *path)
 static int run_curl(const struct bring_source *from, const char *path)
 {
     char room[32];
-    const char *words[24] = { "curl", "--fail", "--silent", "--show-error", "--location",
-                              "--proto", "=http,https", "--connect-timeout", "30",
+    const char *words[25] = { "curl", "--fail", "--globoff", "--silent", "--show-error",
+                              "--location", "--proto", "=http,https", "--connect-timeout", "30",
                               "--speed-limit", "100", "--speed-time", "60", "--retry", "3",
                               "--continue-at", "-", "--max-filesize", room, "--output", path };
-    int count = 21, status;
+    int count = 22, status;
     pid_t child;
     (void)snprintf(room, sizeof room, "%llu", (unsigned long long)from->room_bytes);
     if (access(from->authority, R_OK) == 0) {
         words[count++] = "--cacert";
         words[count++] = from->authority;
     }
-    char *all[26];
+    char *all[28];
     for (int i = 0; i < count; i++)
         all[i] = (char *)(uintptr_t)words[i]; /* posix_spawn does not write to them */
     all[count++] = (char *)(uintptr_t)from->url;

@@ -51,10 +51,10 @@ int trial_read(const char *path, struct trial *t)
     return t->slot[0] == '\0' ? WEIR_ENOTFOUND : 0;
 }
 
-void trial_running_slot(char slot[8])
+void trial_running_slot(const char *cmdline, char slot[8])
 {
     char line[4096] = "";
-    FILE *file = fopen("/proc/cmdline", "re");
+    FILE *file = fopen(cmdline, "re");
     slot[0] = '\0';
     if (file == NULL)
         return;

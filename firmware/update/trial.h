@@ -19,7 +19,8 @@ int trial_write(const char *path, const struct trial *trial);
 /* WEIR_ENOTFOUND: no update waits for its trial. */
 int trial_read(const char *path, struct trial *trial);
 
-/* The slot that runs, as the boot loader passed it on; empty: this machine has none. */
-void trial_running_slot(char slot[8]);
+/* The slot that runs, as the boot loader passed it on in the kernel's command line (/proc/cmdline);
+ * empty: this machine has none. */
+void trial_running_slot(const char *cmdline, char slot[8]);
 
 #endif

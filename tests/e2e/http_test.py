@@ -341,4 +341,5 @@ def main():
     return run_cases(CASES)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -146,7 +146,39 @@ def stick(guest, bundles):
     try_update(guest, "good update, off a stick", "stick", ("A", "0.5.0"))
 
 
-CASES = (rogue, older, flipped, good, never_well, hangs, stick)
+def over_http(guest, bundles):
+    """By the gateway's HTTP: refused; installed, with progress; confirmed; and back."""
+    bundles.make("0.0.8")
+    now = asked(guest, f"check?bundle=http://{OUTSIDE}/0.0.8.raucb")
+    assert now["state"] == "failed" and "older than what runs" in now["error"], now
+    bundles.make("0.6.0")
+    began, runs = time.monotonic(), next(slot["slot"] for slot in now["slots"] if slot["state"] == "booted")
+    now = asked(guest, f"install?bundle=http://{OUTSIDE}/0.6.0.raucb")
+    assert now["state"] == "done" and now["bundle"] == "0.6.0" and now["percent"] == 100, now
+    print(f"  over HTTP: {now['message']} ({time.monotonic() - began:.0f} s; percents seen: {now['seen']})", flush=True)
+    restart(guest, "over HTTP", ("B" if runs == "A" else "A", "0.6.0"))
+    now = asked(guest, "confirm")
+    assert now["state"] == "done" and now["version"] == "0.6.0", now
+    now = asked(guest, "rollback")
+    assert now["state"] == "done" and [slot["slot"] for slot in now["slots"] if slot["starts_next"]] == [runs], now
+
+
+CASES = (rogue, older, flipped, good, never_well, hangs, stick, over_http)
+
+
+def ask(guest, path="", method="GET"):
+    return json.loads(guest.ssh(f"curl -s -X {method} --unix-socket /run/weir/weir.sock 'http://weir/api/v1/update{path}'", seconds=60))
+
+
+def asked(guest, path, seconds=1200):
+    """What became of it."""
+    said, seen, until = ask(guest, f"/{path}", "POST"), [], time.monotonic() + seconds
+    assert said == {"accepted": True}, said
+    while (now := ask(guest)).get("state", "running") == "running":
+        assert time.monotonic() < until, now
+        seen += [now["percent"]] if now.get("percent") not in seen + [None] else []
+        time.sleep(3)
+    return {**now, "seen": seen}
 
 
 class Server:
@@ -166,10 +198,15 @@ def plug_in_stick(guest, path):
 
 
 def try_update(guest, what, path, runs):
-    """Install, restart, and what comes of it: which slot and version is confirmed at last."""
+    """Install, restart, and what comes of it."""
     taken, said = install(guest, path)
     assert taken, f"{what}: {said}"
     print(f"  {what}: {said}", flush=True)
+    restart(guest, what, runs)
+
+
+def restart(guest, what, runs):
+    """Which slot and version is confirmed at last."""
     began = time.monotonic()
     guest.expects_failures = True
     guest.ssh("systemctl reboot", check=False)
