@@ -99,7 +99,7 @@
     { SECTION_STREAM_WINDOW, "panes", KEY_INTEGER, FIELD(stream_config, panes_max), 1, \
       STREAM_PANES_MAX, .zero_off = true, .fallback = "0", \
       .doc = "Pieces of a window kept for a key; one too many tells the oldest early. 0: as many " \
-             "as lateness needs." }, \
+             "as lateness needs; more, where a source may be behind the others for longer." }, \
     { SECTION_STREAM_AGGREGATE, "of", KEY_TEXT, FIELD(stream_aggregate_text, text), \
       .required = true, .doc = "Such as mean, or sum(amount) as spent." }, \
     { SECTION_STREAM_DERIVED, "name", KEY_TEXT, FIELD(stream_derived_config, name), \

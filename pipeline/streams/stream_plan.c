@@ -184,7 +184,8 @@ static int limit_panes(struct stream_plan *plan, const void *field, struct strea
 }
 
 /* Panes are as long as size and slide allow. A key keeps those of windows that are not closed: one
- * window's length, and what lateness and order leave open before it. */
+ * window's length, and what lateness and order leave open before it, or as many as are asked for:
+ * fewer where memory is short, more where a source may be behind the others. */
 static int compile_panes(struct stream_plan *plan, const void *field, int64_t size_ms,
                          int64_t slide_ms, struct stream_fault *fault)
 {
@@ -194,7 +195,7 @@ static int compile_panes(struct stream_plan *plan, const void *field, int64_t si
     int64_t window = size_ms / plan->pane_ms;
     int64_t open = (c->lateness_ms + c->out_of_orderness_ms + plan->pane_ms - 1) / plan->pane_ms;
     int64_t least = window + plan->slide_panes + 1, needed = least + open;
-    if (c->panes_max > 0 && needed > c->panes_max)
+    if (c->panes_max > 0)
         needed = c->panes_max > least ? c->panes_max : least;
     if (window > STREAM_WINDOW_PANES_MAX || needed > STREAM_PANES_MAX)
         return refuse(fault, field,
@@ -415,6 +416,8 @@ static uint64_t digest_of(const struct stream_plan *plan)
     hash_begin(&h, key, 0);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         add_number(&h, numbers[i]);
+    if (c->panes_max > 0)
+        add_number(&h, plan->panes);
     if (c->window == STREAM_SLIDING)
         add_sliding(&h, c);
     add_text(&h, c->where);

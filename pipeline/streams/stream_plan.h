@@ -76,7 +76,7 @@ struct stream_config {
     int64_t idle_ms;             /* pipeline time */
     enum stream_window window;
     int64_t size_ms, slide_ms;   /* slide 0: the size */
-    uint32_t panes_max;          /* of a key; 0: as many as lateness asks for */
+    uint32_t panes_max;          /* kept of a key; 0: as many as lateness asks for */
     int64_t gap_ms;              /* session: readings further apart are in different ones */
     int64_t length_max_ms;       /* from its first reading to its last; 0: any */
     uint32_t sessions_max;       /* of a key at once */
