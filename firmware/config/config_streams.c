@@ -247,7 +247,9 @@ void config_print_streams(const struct config *config, FILE *out)
         if (plan->watched_inputs > 0)
             (void)fprintf(out, "%s: %u sources feed it, and %" PRIu64 " of the bytes of a key are "
                                "their watermarks; the slowest that is not idle moves its windows\n",
-                          plan->config->name, plan->watched_inputs, stream_inputs_bytes(plan));
+                          plan->config->name,
+                          plan->watched_inputs - (plan->config->input_count == 0),
+                          stream_inputs_bytes(plan));
         if (plan->config->window == STREAM_SLIDING)
             print_sliding(plan, out);
         (void)fprintf(out, "%s: at most %u %s of a key wait, and are told at once in "

@@ -28,31 +28,33 @@ int64_t stream_inputs_move(const struct stream *s, struct entry *e, const struct
 
 /* --- keeping: by name, for a configuration may order sources otherwise --- */
 
-static uint32_t source_of(const struct stream_plan *plan, uint32_t input)
+/* Of those that are gone: empty. */
+static struct text name_of(const struct stream_plan *plan, uint32_t input)
 {
     uint32_t source = 0;
-    while (plan->inputs[source] != input)
+    while (source < plan->fields->source_count && plan->inputs[source] != input)
         source++;
-    return source;
+    return source < plan->fields->source_count ? plan->fields->sources[source]
+                                               : (struct text){ "", 0 };
 }
 
 void stream_inputs_save_names(const struct stream *s, struct byte_writer *w)
 {
     put_u8(w, (uint8_t)s->plan->watched_inputs);
     for (uint32_t i = 0; i < s->plan->watched_inputs; i++)
-        put_text(w, s->plan->fields->sources[source_of(s->plan, i)]);
+        put_text(w, name_of(s->plan, i));
 }
 
 /* Of a stream that is no more (s NULL) all are passed over. */
 void stream_inputs_load_names(const struct stream *s, struct old_inputs *old, struct byte_reader *r)
 {
     old->count = get_u8(r);
-    r->failed |= old->count > STREAM_SOURCES_MAX;
+    r->failed |= old->count > STREAM_SOURCES_MAX + 1;
     for (uint32_t i = 0; i < old->count && !r->failed; i++) {
         struct text name = get_text(r);
         old->now[i] = UINT8_MAX;
         for (uint32_t k = 0; s != NULL && k < s->plan->watched_inputs; k++)
-            if (text_equal(name, s->plan->fields->sources[source_of(s->plan, k)]))
+            if (text_equal(name, name_of(s->plan, k)))
                 old->now[i] = (uint8_t)k;
     }
 }

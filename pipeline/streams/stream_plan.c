@@ -114,7 +114,7 @@ static int compile_inputs(struct stream_plan *plan, struct stream_fault *fault)
         plan->inputs[i] = is ? (uint8_t)count : UINT8_MAX;
         count += is;
     }
-    plan->watched_inputs = count > 1 ? count : 0;
+    plan->watched_inputs = count > 1 ? count + (c->input_count == 0) : 0;
     for (; named < c->input_count; named++) {
         uint32_t i = 0;
         while (i < fields->source_count &&

@@ -186,7 +186,8 @@ struct stream_plan {
     uint32_t rule_count;
     bool judges_readings;        /* a rule is on: reading */
     int64_t early_ms;            /* the configuration's */
-    uint32_t watched_inputs;     /* sources that feed it, where there are several; else 0 */
+    uint32_t watched_inputs;     /* sources that feed it, where there are several; else 0. Of all
+                                  * sources (no `inputs`): one more, of those that are gone */
     uint8_t inputs[STREAM_SOURCES_MAX]; /* which of them a source is; UINT8_MAX: none */
     uint64_t slots;              /* a bit for each field that the stream looks at */
     int64_t pane_ms;

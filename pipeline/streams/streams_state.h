@@ -196,11 +196,14 @@ void stream_tell_late(struct streams *all, const struct stream *s, struct entry 
 void stream_sliding_lay_out(struct stream_plan *plan);
 
 /* stream_inputs.c: sources that feed a stream */
-/* Which of them this is; STREAM_NONE: the stream takes nothing of it. */
+/* Which of them this is; STREAM_NONE: the stream takes nothing of it. Readings of a source that is
+ * gone, as a journal has them, belong to streams that all sources feed. */
 static inline uint32_t stream_input(const struct stream_plan *plan, uint16_t source)
 {
+    if (source >= plan->fields->source_count && plan->config->input_count > 0)
+        return STREAM_NONE;
     if (source >= plan->fields->source_count)
-        return plan->watched_inputs > 0 || plan->config->input_count > 0 ? STREAM_NONE : 0;
+        return plan->watched_inputs > 0 ? plan->watched_inputs - 1 : 0;
     return plan->inputs[source] == UINT8_MAX ? STREAM_NONE : plan->inputs[source];
 }
 void stream_inputs_begin(const struct stream *s, struct entry *e);
@@ -213,7 +216,7 @@ int64_t stream_inputs_move(const struct stream *s, struct entry *e,
                            const struct input_moved *moved);
 struct old_inputs { /* of a saved state */
     uint32_t count;
-    uint8_t now[STREAM_SOURCES_MAX]; /* what it is called here; UINT8_MAX: there is none such */
+    uint8_t now[STREAM_SOURCES_MAX + 1]; /* what it is called here; UINT8_MAX: there is none */
 };
 enum { INPUT_SAVE_BYTES = 17 };
 void stream_inputs_save_names(const struct stream *s, struct byte_writer *w);

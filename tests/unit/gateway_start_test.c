@@ -308,6 +308,33 @@ static void what_had_no_place_is_told(void **state)
     bench_close(&b);
 }
 
+#define OF_SOURCES(sources) \
+    "clock: {trust: system}\nusual: {all: false}\ncommit: {max_age: 100ms}\n" \
+    "sources:\n" sources \
+    "streams: [{name: all, key: [device], window: {size: 1h}}, {name: named, key: [device], inputs: [north], window: {size: 1h}}]\n"
+#define SOURCE(name) "  - {name: " name ", url: \"mqtt://127.0.0.1:1883\", topics: [\"" name "/{device}/{metric}\"], payload: {value: \"\"}}\n"
+
+/* What is folded of a source that is gone, beside several others, is in the streams that it was in. */
+static void readings_of_a_gone_source_stay_in_their_streams(void **state)
+{
+    (void)state;
+    static struct bench b;
+    bench_open(&b, OF_SOURCES(SOURCE("west") SOURCE("north") SOURCE("south")));
+    bench_turns(&b, 5);
+    gateway_on_source(b.gateway, 0, true);
+    assert_true(bench_publish(&b, "west/oven/temp", "20"));
+    bench_turns(&b, 5);
+    for (int without = 0; without < 2; without++) {
+        assert_int_equal(engine_stream_counts(gateway_view(b.gateway).engine, 0).taken, 1);
+        assert_int_equal(engine_stream_counts(gateway_view(b.gateway).engine, 1).taken, 0);
+        bench_kill(&b);
+        bench_configure(&b, OF_SOURCES(SOURCE("north") SOURCE("south")));
+        bench_start(&b);
+    }
+    assert_int_equal(engine_stream_counts(gateway_view(b.gateway).engine, 0).taken, 1);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_whole_journal_is_a_state),
         cmocka_unit_test(an_alert_without_its_rule_is_cleared),
         cmocka_unit_test(what_had_no_place_is_told),
+        cmocka_unit_test(readings_of_a_gone_source_stay_in_their_streams),
     };
     return cmocka_run_group_tests_name("gateway_start", tests, NULL, NULL);
 }

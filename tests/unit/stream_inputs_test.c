@@ -253,6 +253,54 @@ static void a_state_goes_by_the_sources_names(void **state)
     free(g.memory);
 }
 
+/* What a journal holds of it belongs to the streams that all sources feed, as it did when it came; while it is heard it has
+ * a watermark like the others, and after that it holds nothing. */
+static void one_that_is_gone_feeds_those_that_name_none(void **state)
+{
+    (void)state;
+    enum { GONE = INPUTS };
+    static const char *const without[] = { "north", "east" };
+    struct stream_config c = config_of();
+    set_stage(&g, &c, 2);
+    take(&g, GONE, 1000);
+    take(&g, 0, 2000);
+    assert_int_equal(streams_counts(g.streams, 0).taken, 2);
+    take(&g, 0, 40000); /* the one that is gone is at -1 s */
+    assert_int_equal(g.count, 0);
+    assert_int_equal(carry_over(&g, in_order, 2), 0);
+    take(&g, GONE + 4, 12000); /* so is another */
+    expect(&g, 0, 0, 0, 2);
+    assert_int_equal(g.count, 1);
+    let_time_pass(&g, IDLE_MS - 1);
+    take(&g, 0, 41000);
+    assert_int_equal(g.count, 1);
+    let_time_pass(&g, IDLE_MS);
+    take(&g, 0, 42000);
+    expect(&g, 1, 10000, 0, 1);
+    assert_int_equal(streams_counts(g.streams, 0).late, 0);
+    free(g.memory);
+    c.lateness_ms = 200000;
+    set_stage(&g, &c, INPUTS); /* a state of when it was there; now its number is another's */
+    take(&g, 1, 11000);
+    take(&g, 0, 40000);
+    assert_int_equal(carry_over(&g, without, 2), 0);
+    take(&g, GONE, 12000);
+    assert_int_equal(streams_counts(g.streams, 0).taken, 3);
+    free(g.memory);
+    c.input_count = 1;
+    strcpy(c.inputs[0].name, "north");
+    set_stage(&g, &c, 2);
+    take(&g, GONE, 1000);
+    assert_int_equal(streams_counts(g.streams, 0).taken, 0);
+    free(g.memory);
+    c.input_count = 0;
+    set_stage(&g, &c, 1); /* of a single one nobody waits for another */
+    take(&g, GONE, 1000);
+    take(&g, 0, 13000);
+    expect(&g, 0, 0, 0, 1);
+    free(g.memory);
+}
+
 /* Times of three sources that fall behind each other, fall silent, and come back with what they kept. */
 static void random_inputs_are_as_the_model_says(void **state)
 {
@@ -329,6 +377,7 @@ int main(void)
         cmocka_unit_test(one_that_is_idle_holds_nothing),
         cmocka_unit_test(only_those_that_are_named),
         cmocka_unit_test(a_state_goes_by_the_sources_names),
+        cmocka_unit_test(one_that_is_gone_feeds_those_that_name_none),
         cmocka_unit_test(random_inputs_are_as_the_model_says),
     };
     return cmocka_run_group_tests_name("stream_inputs", tests, NULL, NULL);
