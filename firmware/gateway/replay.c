@@ -180,7 +180,12 @@ int replay_begin(struct replay *r, const struct replay_start *start, char *why)
     if (start->config.bytes == 0)
         return 0;
     int err = read_config(r, start->config, &config, why);
-    return err == 0 ? make_engine(r, config, start->state, why) : err;
+    if (err == 0)
+        err = make_engine(r, config, start->state, why);
+    const struct record clock = { .kind = RECORD_CLOCK, .clock = start->clock };
+    if (err == 0 && start->clock.offset_ms != 0)
+        engine_apply(r->engine, &clock, NULL);
+    return err;
 }
 
 void replay_end(struct replay *r)

@@ -74,6 +74,7 @@ struct replay_start {
     enum time_policy time;
     bool says;                   /* who wrote the first block says what its blocks make */
     struct text state;           /* a checkpoint as of the block before the first; empty: none */
+    struct clock_record clock;   /* as it is known otherwise, with `config`; offset 0: it is not */
     struct replay_sink sink;
 };
 

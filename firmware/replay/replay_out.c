@@ -90,13 +90,19 @@ struct text replay_out_render(const struct replay_out *o, uint32_t lane,
     return envelope_alert(&envelope, 0, event, device, enriched, to, ENVELOPE_ALERT_BYTES_MAX);
 }
 
+/* An object. */
+static void write_line(const struct replay_out *o, struct text line)
+{
+    (void)fprintf(o->file, "%.*s%s\n", (int)line.bytes - 1, line.at,
+                  o->marks ? ",\"warmup\":true}" : "}"); /* the close tells of errors */
+}
+
 void replay_out_alert(struct replay_out *o, const struct alert_event *event)
 {
     char text[ENVELOPE_ALERT_BYTES_MAX];
     if (o->file == NULL)
         return;
-    struct text line = replay_out_render(o, 0, event, text);
-    (void)fprintf(o->file, "%.*s\n", (int)line.bytes, line.at); /* the close tells of errors */
+    write_line(o, replay_out_render(o, 0, event, text));
 }
 
 static void put_aggregate(struct json_writer *w, const struct aggregate *a)
@@ -132,8 +138,7 @@ void replay_out_result(struct replay_out *o, const struct window_result *result)
     json_put_unsigned(&w, "last_block", result->last_block);
     json_put_unsigned(&w, "contract_version", result->contract_version);
     json_object_end(&w);
-    struct text line = json_done(&w);
-    (void)fprintf(o->file, "%.*s\n", (int)line.bytes, line.at);
+    write_line(o, json_done(&w));
 }
 
 int replay_out_close(struct replay_out *o)

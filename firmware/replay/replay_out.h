@@ -1,5 +1,6 @@
 /* replay_out: what a replay makes, as JSON Lines: alerts as they leave a gateway (with a sequence
- * of zero, since they stand in no lane), window results as objects. */
+ * of zero, since they stand in no lane), window results as objects; those of a warm-up with the
+ * member `warmup`: true. */
 #ifndef FIRMWARE_REPLAY_OUT_H
 #define FIRMWARE_REPLAY_OUT_H
 
@@ -12,6 +13,7 @@ struct replay_out {
     FILE *file;             /* NULL: nothing is written */
     bool renders;           /* for somebody else, then: it keeps what that needs */
     const char *path;
+    bool marks;             /* the caller's: what comes is of a warm-up, and says so */
     const struct replay *replay;
     struct inventory *inventory; /* as the journal says; made when it first does */
     void *memory;

@@ -149,8 +149,80 @@ static int warm_up(struct replay_run *run)
     return begin_anew(run, &start);
 }
 
-/* As it was: the newest checkpoint at or before the range, else the first block of all. Where no
- * range was given and the first blocks are gone, the oldest checkpoint. */
+/* What the journal says of how things were when its first block that is left began. */
+struct left {
+    struct text config;         /* the first that it holds: in force later, and mostly before too */
+    int64_t t_ms;               /* of the first record */
+    int64_t offset_ms;          /* wall time less t; 0: not known */
+    bool exact, clock_told;     /* a reading tells it by its arrival; a later clock was told */
+};
+
+/* Wall time went on evenly until a clock is told: so what arrived before that tells it, and what
+ * devices say of their readings, which lie behind it, nearly. */
+static void note_left(struct left *left, const struct record *record, char *to)
+{
+    bool arrived = record->kind == RECORD_READING && record->time_source == TIME_ARRIVAL;
+    bool device = record->kind == RECORD_READING && record->time_source == TIME_DEVICE;
+    int64_t offset_ms = record->event_time_ms - record->t_ms;
+    left->t_ms = left->t_ms == 0 ? record->t_ms : left->t_ms;
+    if (record->kind == RECORD_CONFIG && left->config.bytes == 0 &&
+        record->content.bytes <= CONFIG_FILE_BYTES_MAX) {
+        memcpy(to, record->content.at, record->content.bytes);
+        left->config = (struct text){ to, record->content.bytes };
+    }
+    if (left->exact || left->clock_told)
+        return;
+    left->exact = arrived;
+    left->clock_told = record->kind == RECORD_CLOCK;
+    if (left->clock_told && left->offset_ms == 0)
+        left->offset_ms = record->clock.offset_ms;
+    if (arrived || (device && (left->offset_ms == 0 || offset_ms > left->offset_ms)))
+        left->offset_ms = offset_ms;
+}
+
+static int read_left(struct journal_copy *copy, char *to, struct left *left)
+{
+    uint64_t number = 0;
+    struct text bytes;
+    struct record record;
+    int more = 1;
+    while (more == 1 && !(left->config.bytes > 0 && (left->exact || left->clock_told))) {
+        more = journal_copy_block(copy, number + 1, &number, &bytes);
+        int next = more == 1 ? block_open(copy->reader, bytes) : -1;
+        next = next == 0 ? 1 : next;
+        while (next == 1 && (next = block_next(copy->reader, &record)) == 1)
+            note_left(left, &record, to);
+    }
+    return more < 0 ? -1 : 0;
+}
+
+/* What was known then is gone: from the first block that is left, without a state. */
+static int start_from_what_is_left(struct replay_run *run)
+{
+    char why[256] = "";
+    const struct store_recovery *recovery = &run->copy->recovery;
+    struct left left = { 0 };
+    if (read_left(run->copy, run->was, &left) != 0)
+        return CLI_PROBLEM;
+    if (left.config.bytes == 0)
+        left.config = run->config;
+    if (left.config.bytes == 0)
+        return complain("the journal no longer holds the configuration that was in force at its "
+                        "start; WEIR_CONFIG can name the gateway's own");
+    if (left.offset_ms == 0)
+        left.offset_ms = recovery->wall_ms - recovery->t_ms;
+    const struct replay_start start = {
+        .store = { recovery->store_id[0], recovery->store_id[1] },
+        .config = left.config,
+        .sink = run->sink,
+        .clock = { .offset_ms = left.offset_ms, .state = CLOCK_SYNCED },
+    };
+    run->warm_ms = left.t_ms + left.offset_ms + run->range.warmup_ms;
+    return replay_begin(&run->replay, &start, why) == 0 ? CLI_OK : complain(why);
+}
+
+/* As it was: the newest checkpoint at or before the range, else the first block that there is.
+ * Where no range was given and the first blocks are gone, the oldest checkpoint. */
 static int start_as_it_was(struct replay_run *run)
 {
     struct checkpoint_place places[STORE_CHECKPOINTS_MAX];
@@ -167,15 +239,7 @@ static int start_as_it_was(struct replay_run *run)
     }
     if (!whole && run->may_warm_up)
         return warm_up(run);
-    if (!whole) {
-        (void)fprintf(stderr,
-                      "weir: the journal begins with block %" PRIu64 ", and no checkpoint at or "
-                      "before --from is held: what was known then is gone, so what was made then "
-                      "can't be made again. Without --from it starts from the oldest checkpoint; "
-                      "with --config NEW.yaml it warms up\n", run->copy->recovery.first_block);
-        return CLI_PROBLEM;
-    }
-    return -1;
+    return whole ? -1 : start_from_what_is_left(run);
 }
 
 static int start(struct replay_run *run)
@@ -256,16 +320,18 @@ static int64_t wall_of(const struct replay_run *run, struct text bytes)
 static void enter(struct replay_run *run, int64_t wall_ms)
 {
     const struct replay_range *range = &run->range;
-    run->in_range = wall_ms >= range->from_ms;
+    run->marks = wall_ms >= range->from_ms && wall_ms < run->warm_ms;
+    run->in_range = wall_ms >= range->from_ms && !run->marks;
     run->replay.skims = run->anew && !run->in_range && range->from_ms != INT64_MIN &&
                         wall_ms < range->from_ms - range->warmup_ms;
 }
 
 static void note_before(struct replay_run *run)
 {
-    run->before.blocks++;
-    run->before.alerts += run->replay.now.alerts;
-    run->before.results += run->replay.now.results;
+    struct replay_sum *sum = run->marks ? &run->marked : &run->before;
+    sum->blocks++;
+    sum->alerts += run->replay.now.alerts;
+    sum->results += run->replay.now.results;
 }
 
 static void note_block(struct replay_run *run)

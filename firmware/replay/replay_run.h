@@ -9,7 +9,8 @@
 
 struct replay_range {
     int64_t from_ms, to_ms;  /* wall time of arrival; INT64_MIN, INT64_MAX: from or to the end */
-    int64_t warmup_ms;       /* anew: what is read before `from` */
+    int64_t warmup_ms;       /* anew: what is read before `from`; as it was, without a state to
+                              * start from: what is marked from the journal's beginning on */
     double speed;            /* times pipeline time; 0: as fast as can be */
     bool progress;           /* asked for */
 };
@@ -31,11 +32,16 @@ struct replay_run {
     /* out */
     struct replay replay;
     bool warmed_up;          /* it came to that */
-    bool in_range;           /* now: what is said is of the range */
+    bool in_range;           /* now: what is said is of the range, and may be compared */
+    bool marks;              /* now: it is of the range, and of the warm-up before what may be */
+    /* as it was, from what is left of a journal whose beginning is gone, and without a state: that
+     * is wall time up to which it warms up; 0: it is not so */
+    int64_t warm_ms;
     uint64_t start_block;    /* as of whose end the state was taken from a checkpoint; 0: none */
-    struct {
+    struct replay_sum {
         uint64_t blocks, alerts, results;
-    } before;                /* the range: made on the way to it, and compared with nothing */
+    } before,                /* the range: made on the way to it, and compared with nothing */
+      marked;                /* of the range, and likewise: while `marks` */
     uint64_t first_block, last_block;   /* of the range */
     int64_t first_ms, last_ms;
     int64_t took_us, core_us; /* from the first block to the last; time of a core in it */

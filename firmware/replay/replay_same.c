@@ -60,13 +60,17 @@ static void on_alert(void *ctx, const struct alert_event *event)
                        (int)event->device.bytes, event->device.at, (int)event->metric.bytes,
                        event->metric.at, event->rule->name, event->alert->revision,
                        transition_name(event->transition), event->alert->peak.observed);
-    if (s->run.in_range)
+    s->out.marks = s->run.marks;
+    if (s->run.in_range || s->run.marks)
         replay_out_alert(&s->out, event);
 }
 
 static void on_result(void *ctx, const struct window_result *result)
 {
     struct same *s = ctx;
+    s->out.marks = s->run.marks;
+    if (s->run.marks)
+        replay_out_result(&s->out, result);
     if (!s->run.in_range)
         return;
     if (s->first.block == 0 && s->item_count < ITEMS_MAX) {
@@ -140,19 +144,28 @@ static void print_first(const struct first *f)
 
 static struct replay_emit emit; /* large */
 
-static void print_text(const struct same *s)
+/* Without a state: what stands behind the warm-up may go by more than that. */
+static void print_warm_up(const struct same *s)
 {
-    char from[TIMESTAMP_BYTES], to[TIMESTAMP_BYTES];
+    char until[TIMESTAMP_BYTES];
     const struct replay_run *run = &s->run;
-    timestamp_print(run->first_ms, from);
-    timestamp_print(run->last_ms, to);
-    (void)printf("%s: %" PRIu64 " alerts and %" PRIu64 " results, made again from the journal\n",
-                 verdict_of(s), s->alerts, s->results);
-    (void)printf("blocks %" PRIu64 " to %" PRIu64 " (%s to %s): %" PRIu64 " the same, %" PRIu64
-                 " different, %" PRIu64 " that do not say what they made\n", run->first_block,
-                 run->last_block, from, to, s->blocks[REPLAY_SAME], s->blocks[REPLAY_DIFFERENT],
-                 s->blocks[REPLAY_UNTOLD]);
-    if (run->start_block > 0)
+    timestamp_print(run->warm_ms, until);
+    (void)printf("started from block %" PRIu64 ", the first that is left: no checkpoint at or "
+                 "before --from is held, so what was\nknown then is gone. It warms up until %s: %"
+                 PRIu64 " blocks, %" PRIu64 " alerts and %" PRIu64 " results of the range are "
+                 "marked, and\nnot compared%s\n", run->copy->recovery.first_block, until,
+                 run->marked.blocks, run->marked.alerts, run->marked.results,
+                 s->blocks[REPLAY_DIFFERENT] > 0
+                     ? "; a difference behind it may be of what is remembered for longer"
+                 : run->first_block == 0 ? "; a shorter --warmup leaves something to compare" : "");
+}
+
+static void print_start(const struct same *s)
+{
+    const struct replay_run *run = &s->run;
+    if (run->warm_ms != 0)
+        print_warm_up(s);
+    else if (run->start_block > 0)
         (void)printf("started from the checkpoint of block %" PRIu64 "\n", run->start_block);
     else
         (void)printf("started from the first block\n");
@@ -160,6 +173,26 @@ static void print_text(const struct same *s)
         (void)printf("on the way to --from: %" PRIu64 " blocks, %" PRIu64 " alerts and %" PRIu64
                      " results, compared with nothing\n", run->before.blocks, run->before.alerts,
                      run->before.results);
+}
+
+static void print_text(const struct same *s)
+{
+    char from[TIMESTAMP_BYTES], to[TIMESTAMP_BYTES];
+    const struct replay_run *run = &s->run;
+    timestamp_print(run->first_ms, from);
+    timestamp_print(run->last_ms, to);
+    if (run->first_block == 0) {
+        (void)printf("%s\n", verdict_of(s));
+        print_start(s);
+        return;
+    }
+    (void)printf("%s: %" PRIu64 " alerts and %" PRIu64 " results, made again from the journal\n",
+                 verdict_of(s), s->alerts, s->results);
+    (void)printf("blocks %" PRIu64 " to %" PRIu64 " (%s to %s): %" PRIu64 " the same, %" PRIu64
+                 " different, %" PRIu64 " that do not say what they made\n", run->first_block,
+                 run->last_block, from, to, s->blocks[REPLAY_SAME], s->blocks[REPLAY_DIFFERENT],
+                 s->blocks[REPLAY_UNTOLD]);
+    print_start(s);
     (void)printf("%" PRIu64 " readings in %.2f s, of which %.2f s of a core: %.0f a second\n",
                  run->replay.counts.readings, (double)run->took_us / 1e6,
                  (double)run->core_us / 1e6, rate_of(s));
@@ -204,6 +237,11 @@ static void print_json(const struct same *s)
                  run->before.results, run->start_block, run->first_ms, run->last_ms,
                  run->replay.counts.readings, (double)run->took_us / 1e6,
                  (double)run->core_us / 1e6, rate_of(s));
+    if (run->warm_ms != 0)
+        (void)printf(",\"warmup\":{\"first_block\":%" PRIu64 ",\"until_ms\":%" PRId64
+                     ",\"blocks\":%" PRIu64 ",\"alerts\":%" PRIu64 ",\"results\":%" PRIu64 "}",
+                     run->copy->recovery.first_block, run->warm_ms, run->marked.blocks,
+                     run->marked.alerts, run->marked.results);
     if (s->emitted)
         (void)printf(",\"emitted\":{\"alerts\":%" PRIu64 ",\"results\":%" PRIu64
                      ",\"messages\":%" PRIu64 "}", emit.alerts, emit.results, emit.messages);

@@ -124,7 +124,7 @@ def a_range_of_time(place):
     report = replay_json("--store", site.store, "--from", str(again))
     assert report["verdict"] == "identical" and report["checkpoint_block"] > 0, report
     assert report["readings"] == 20 * DEVICES and report["alerts"] > 10, report
-    # Where the first blocks are gone, and no checkpoint is old enough, it says that it can't.
+    # Where the first blocks are gone, and no checkpoint is old enough, it warms up with what is left.
     place.stop("gateway")
     cut = place.path("cut.db")
     shutil.copy(site.store, cut)
@@ -133,8 +133,18 @@ def a_range_of_time(place):
         db.commit()
     assert "WEIR_CONFIG" in replay("--store", cut, "--from", str(again), code=1).stderr
     os.environ["WEIR_CONFIG"] = place.config
-    refused = replay("--store", cut, "--from", str(middle), code=1)
-    assert "no checkpoint at or before --from" in refused.stderr, refused.stderr
+    marked = replay_json("--store", cut, "--from", str(middle), "--out", place.path("marked"), code=1)
+    assert marked["verdict"] == "nothing to compare" and marked["warmup"]["blocks"] > 0, marked
+    assert marked["warmup"]["first_block"] == report["checkpoint_block"] + 1 and marked["checkpoint_block"] == 0, marked
+    assert marked["warmup"]["alerts"] > 10 and abs(marked["warmup"]["until_ms"] / 1000 - 7 * 86400 - again) < 30, (marked, again)
+    with open(place.path("marked"), encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    assert len(lines) > 10 and all(line["warmup"] is True for line in lines), lines[:3]
+    text = replay("--store", cut, "--from", str(middle), code=1).stdout
+    assert "no checkpoint at or before --from is held" in text and "a shorter --warmup" in text, text
+    short = json.loads(subprocess.run([WEIR, "replay", "--store", cut, "--from", str(middle), "--warmup", "1ms", "--json"],
+                                      capture_output=True, text=True, timeout=60, check=False).stdout)
+    assert short["blocks"]["same"] + short["blocks"]["different"] > 1, short
     assert replay_json("--store", cut)["verdict"] == "identical"
     slow = replay_json("--store", site.store, "--speed", "2")
     assert slow["verdict"] == "identical" and slow["seconds"] > 0.2, slow

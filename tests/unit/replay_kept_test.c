@@ -1,6 +1,7 @@
 /* Goal: a replay from a moment on starts from the newest kept checkpoint at or before it, and comes to the same bits as one
  *   from the journal's beginning, and as the gateway came to then, also over kills, stops and another configuration; kept
- *   ones are one a day, and as many as may be; where the journal's beginning is gone, they are where a replay starts.
+ *   ones are one a day, and as many as may be; where the journal's beginning is gone, they are where a replay starts, and
+ *   where none is old enough, it starts from what is left and warms up.
  * Method: a gateway lives for days over a real store, its clock moved by hand; its store is replayed by what
  *   `weir replay` is made of, from moments all over, and what each block makes is compared with the whole replay's.
  * Links: pipeline/%.c pipeline/%/%.c storage/%.c firmware/gateway/%.c firmware/config/%.c hal/board.c firmware/json_arena.c firmware/replay/replay_run.c firmware/replay/journal_copy.c
@@ -167,6 +168,82 @@ static void execute(const char *sql)
     sqlite3_close(db);
 }
 
+struct warmed {
+    struct replay_sum marked;
+    int64_t first_ms, warm_ms;
+    uint32_t blocks, others; /* compared; of them, results that are others */
+    uint64_t start_block;
+};
+
+static void on_warm_block(void *ctx, const struct replay_run *run)
+{
+    struct warmed *w = ctx;
+    assert_true(replay_wall_ms(&run->replay) >= run->warm_ms);
+    w->blocks++;
+    w->others += whole[run->replay.block].results != run->replay.now.results ||
+                 whole[run->replay.block].result_digest != run->replay.now.result_digest;
+}
+
+static struct warmed replay_warming(int64_t from_ms, int64_t warmup_ms, int status)
+{
+    struct journal_copy copy;
+    struct warmed w = { .blocks = 0 };
+    struct replay_run run = { .copy = &copy, .range = { from_ms, INT64_MAX, warmup_ms, 0, false },
+                              .on_block = on_warm_block, .ctx = &w };
+    assert_int_equal(journal_copy_open(&copy, b.path), CLI_OK);
+    assert_int_equal(replay_run(&run), status);
+    w.marked = run.marked;
+    w.first_ms = run.first_ms;
+    w.warm_ms = run.warm_ms;
+    w.start_block = run.start_block;
+    replay_run_close(&run);
+    journal_copy_close(&copy);
+    return w;
+}
+
+/* Where the journal's beginning is gone, and no checkpoint is old enough, it starts from what is left: what is made in the
+ * warm-up is of the range and compared with nothing, and behind it windows are what they were. */
+static void what_is_left_warms_up(void **state)
+{
+    struct checkpoint_place places[STORE_CHECKPOINTS_MAX];
+    char sql[200];
+    (void)state;
+    live_for_days(YAML("80", "7"), YAML("80", "7"));
+    uint32_t count = daily(places);
+    told = whole;
+    (void)replay_from(INT64_MIN, CLI_OK);
+    told = NULL;
+    bench_kill(&b);
+    int64_t oldest_ms = places[count - 1].wall_ms;
+    (void)snprintf(sql, sizeof sql, "DELETE FROM journal WHERE id <= %llu", (unsigned long long)places[count - 1].block);
+    execute(sql);
+    struct warmed w = replay_warming(oldest_ms - DAY_MS, 2 * (int64_t)DAY_MS, CLI_OK);
+    assert_int_equal(w.start_block, 0);
+    assert_in_range(w.warm_ms - oldest_ms, 2 * DAY_MS - HOUR_MS, 2 * DAY_MS + 2 * HOUR_MS); /* the clock is known */
+    assert_in_range(w.marked.blocks, 10, BLOCKS_MAX);
+    assert_in_range(w.marked.results, 10, BLOCKS_MAX);
+    assert_in_range(w.blocks, 10, BLOCKS_MAX);
+    assert_int_equal(w.others, 0);
+    uint64_t marked = w.marked.blocks, blocks = w.blocks;
+    w = replay_warming(oldest_ms - DAY_MS, DAY_MS, CLI_OK); /* a shorter one */
+    assert_in_range(w.blocks, blocks + 1, BLOCKS_MAX);
+    assert_int_equal(w.marked.blocks + w.blocks, marked + blocks);
+    w = replay_warming(oldest_ms - DAY_MS, 90 * (int64_t)DAY_MS, CLI_OK); /* all that is there */
+    assert_int_equal(w.blocks, 0);
+    assert_int_equal(w.marked.blocks, marked + blocks);
+    w = replay_warming(places[count - 2].wall_ms, 90 * (int64_t)DAY_MS, CLI_OK); /* where there is a state, none is needed */
+    assert_int_equal(w.start_block, places[count - 2].block);
+    assert_int_equal(w.marked.blocks, 0);
+    assert_int_equal(w.others, 0);
+    execute("DELETE FROM piece"); /* and no state at all */
+    w = replay_warming(INT64_MIN, 2 * (int64_t)DAY_MS, CLI_OK);
+    assert_int_equal(w.start_block, 0);
+    assert_int_equal(w.marked.blocks, marked);
+    assert_int_equal(w.blocks, blocks);
+    assert_int_equal(w.others, 0);
+    bench_close(&b);
+}
+
 /* A damaged one is passed over for the one before it, and the journal's beginning may be gone. */
 static void where_one_is_damaged(void **state)
 {
@@ -189,7 +266,8 @@ static void where_one_is_damaged(void **state)
     assert_int_equal(replay_from(places[count - 3].wall_ms, CLI_OK), places[count - 2].block);
     assert_int_equal(different, 0);
     assert_memory_equal(&digest, &end, sizeof end);
-    assert_int_equal(replay_from(places[count - 1].wall_ms - 1, CLI_PROBLEM), 0); /* what was known then is gone */
+    struct warmed w = replay_warming(places[count - 1].wall_ms - 1, DAY_MS, CLI_OK); /* what was known then is gone */
+    assert_true(w.warm_ms > 0 && w.start_block == 0);
     bench_close(&b);
 }
 
@@ -211,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_from_each_kept_one),
         cmocka_unit_test(where_one_is_damaged),
+        cmocka_unit_test(what_is_left_warms_up),
         cmocka_unit_test(none_is_kept),
     };
     return cmocka_run_group_tests_name("replay_kept", tests, NULL, NULL);
