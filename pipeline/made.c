@@ -17,6 +17,7 @@ void made_begin(struct made *m)
     *m = (struct made){ 0 };
     hash_begin(&m->alert_hash, PLAIN, 0);
     hash_begin(&m->result_hash, PLAIN, 0);
+    hash_begin(&m->correction_hash, PLAIN, 0);
 }
 
 /* --- alerts --- */
@@ -137,18 +138,62 @@ void made_stream(struct made *m, const struct stream_result *result)
     m->results++;
 }
 
+/* --- corrections --- */
+
+/* Which reading, and which windows; what it says is in the journal beside it. */
+void made_late(struct made *m, const struct stream_late *late)
+{
+    uint8_t item[ITEM_BYTES_MAX];
+    struct byte_writer w = { item, sizeof item, 0, false };
+    const struct record *record = late->record;
+    put_text(&w, late->plan != NULL ? text_of(late->plan->config->name) : (struct text){ "", 0 });
+    put_text(&w, late->key);
+    put_text(&w, record->reading.device);
+    put_text(&w, record->reading.metric);
+    put_i64(&w, record->event_time_ms);
+    put_bool(&w, record->reading.has_sequence);
+    put_u64(&w, record->reading.has_sequence ? record->reading.sequence : 0);
+    put_u32(&w, record->reading.index);
+    put_i64(&w, late->start_ms);
+    put_i64(&w, late->end_ms);
+    put_i64(&w, late->slide_ms);
+    put_u32(&w, late->windows);
+    put_i64(&w, late->lateness_ms);
+    put_i64(&w, late->needed_ms);
+    assert(!w.failed);
+    hash_add(&m->correction_hash, item, w.used);
+    m->corrections++;
+}
+
 /* --- sums --- */
+
+bool made_nothing(const struct made *m)
+{
+    return m->alerts == 0 && m->results == 0 && m->corrections == 0;
+}
 
 struct made_sum made_sum(const struct made *m)
 {
     struct hash_state alerts = m->alert_hash, results = m->result_hash;
+    struct hash_state corrections = m->correction_hash;
     return (struct made_sum){
         .form = MADE_FORM,
         .alerts = m->alerts,
         .results = m->results,
+        .corrections = m->corrections,
         .alert_digest = hash_end64(&alerts),
         .result_digest = hash_end64(&results),
+        .correction_digest = hash_end64(&corrections),
     };
+}
+
+struct made_sum made_as(struct made_sum sum, uint64_t form)
+{
+    assert(form >= 1 && form <= sum.form);
+    sum.form = form;
+    if (form == 1)
+        sum.corrections = sum.correction_digest = 0;
+    return sum;
 }
 
 struct text made_pack(const struct made_sum *sum, uint8_t to[MADE_BYTES_MAX])
@@ -159,6 +204,10 @@ struct text made_pack(const struct made_sum *sum, uint8_t to[MADE_BYTES_MAX])
     put_varint(&w, sum->results);
     put_u64(&w, sum->alert_digest);
     put_u64(&w, sum->result_digest);
+    if (sum->form > 1) {
+        put_varint(&w, sum->corrections);
+        put_u64(&w, sum->correction_digest);
+    }
     assert(!w.failed);
     return (struct text){ (const char *)to, (uint32_t)w.used };
 }
@@ -167,11 +216,15 @@ bool made_unpack(struct text bytes, struct made_sum *sum)
 {
     struct byte_reader r = { (const uint8_t *)bytes.at, bytes.bytes, 0, false };
     *sum = (struct made_sum){ .form = get_varint(&r) };
-    if (r.failed || sum->form == 0 || sum->form != MADE_FORM)
+    if (r.failed || sum->form == 0 || sum->form > MADE_FORM)
         return !r.failed && sum->form != 0;
     sum->alerts = get_varint(&r);
     sum->results = get_varint(&r);
     sum->alert_digest = get_u64(&r);
     sum->result_digest = get_u64(&r);
+    if (sum->form > 1) {
+        sum->corrections = get_varint(&r);
+        sum->correction_digest = get_u64(&r);
+    }
     return !r.failed && r.used == r.bytes;
 }

@@ -237,6 +237,12 @@ static void on_stream(void *ctx, const struct stream_result *result)
                                           (uint64_t)result->values[0].value.number });
 }
 
+static void on_too_late(void *ctx, const struct stream_late *late)
+{
+    struct world *w = ctx;
+    made_late(&w->journal.fold.made, late);
+}
+
 static void on_late(void *ctx, const struct record *record)
 {
     struct world *w = ctx;
@@ -329,7 +335,8 @@ static void note_raw(struct world *w)
 static void apply_records(struct world *w, const struct given_block *given)
 {
     const struct engine_out out = {
-        .ctx = w, .alert = on_alert, .result = on_result, .stream = on_stream, .late = on_late
+        .ctx = w, .alert = on_alert, .result = on_result, .stream = on_stream, .late = on_late,
+        .too_late = on_too_late
     };
     struct text bytes = { (const char *)w->journal.bytes + given->offset, given->bytes };
     struct record record;
@@ -349,7 +356,7 @@ static void apply_records(struct world *w, const struct given_block *given)
 static void compare_outputs(struct world *w, const struct given_block *given)
 {
     const struct world_fold *f = &w->journal.fold;
-    if (!f->made_told && (f->made.alerts > 0 || f->made.results > 0))
+    if (!f->made_told && !made_nothing(&f->made))
         world_break(w, "A14: block %llu does not say what it made", (unsigned long long)f->block);
     if (next_row(w) != NULL)
         world_break(w, "A8: block %llu has a row for an alert that it does not tell",

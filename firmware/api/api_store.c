@@ -253,6 +253,11 @@ static void put_made(struct json_writer *w, struct text content)
     (void)snprintf(digest, sizeof digest, "%016llx%016llx", (unsigned long long)sum.alert_digest,
                    (unsigned long long)sum.result_digest);
     json_put_string(w, "digest", digest);
+    if (sum.form < 2)
+        return;
+    json_put_unsigned(w, "corrections", sum.corrections);
+    (void)snprintf(digest, sizeof digest, "%016llx", (unsigned long long)sum.correction_digest);
+    json_put_string(w, "correction_digest", digest);
 }
 
 static void put_other(struct json_writer *w, const struct record *record)

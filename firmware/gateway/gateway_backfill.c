@@ -8,13 +8,15 @@ enum { WAITING_ROWS_MAX = 4 * GATEWAY_BACKFILL_ROWS };
 
 int backfill_number(const struct gateway *g, void *at, size_t bytes, uint64_t sequence)
 {
-    struct hash_key store = { g->store_id[0], g->store_id[1] };
+    struct envelope_place place = { "alert", { g->store_id[0], g->store_id[1] }, LANE_RESULTS,
+                                    sequence };
     bool good = false;
-    if (bytes > 0 && *(const char *)at == '{')
-        good = bytes <= ENVELOPE_ALERT_BYTES_MAX &&
-               envelope_alert_renumber(at, bytes, store, LANE_RESULTS, sequence);
-    else if (bytes > 0)
-        good = bytes <= FILL_RESULTS_BYTES_MAX &&
+    if (bytes > 0 && bytes <= ENVELOPE_ALERT_BYTES_MAX && *(const char *)at == '{') {
+        good = envelope_renumber(at, bytes, &place);
+        place.kind = "correction";
+        good = good || envelope_renumber(at, bytes, &place);
+    } else if (bytes > 0)
+        good = *(const char *)at != '{' && bytes <= FILL_RESULTS_BYTES_MAX &&
                results_renumber(at, bytes, g->store_id, sequence) == 0 &&
                ((const uint8_t *)at)[RESULTS_KIND_AT] != RESULTS_READINGS;
     return good ? 0 : WEIR_EINVAL;

@@ -26,6 +26,7 @@ void corrections_on_late(void *ctx, const struct stream_late *late)
     const struct config_source *source = &g->config->sources[late->record->reading.source];
     struct text names[READING_FIELDS_MAX];
     assert(late->record->reading.source < g->config->source_count);
+    made_late(&g->filling->made, late);
     if (!g->config->uplink.given)
         return;
     if (!may_correct(g)) {
@@ -35,7 +36,8 @@ void corrections_on_late(void *ctx, const struct stream_late *late)
     for (uint32_t i = 0; i < source->field_count; i++)
         names[i] = text_of(source->field_names[i]);
     const struct correction correction = {
-        .late = late, .block = g->filling->batch.block, .number = ++g->filling->corrections,
+        .late = late, .lane = LANE_RAW, .block = g->filling->batch.block,
+        .number = (uint32_t)g->filling->made.corrections, /* of those left out too: a replay's */
         .field_names = names, .field_count = source->field_count,
     };
     struct envelope envelope = fill_envelope(g);

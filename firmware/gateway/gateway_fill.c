@@ -451,7 +451,7 @@ static void journal_made(struct gateway *g)
 {
     uint8_t packed[MADE_BYTES_MAX];
     const struct made *made = &g->filling->made;
-    if (!g->filling->made_wanted && made->alerts == 0 && made->results == 0)
+    if (!g->filling->made_wanted && made_nothing(made))
         return;
     struct made_sum sum = made_sum(made);
     struct record record = {

@@ -60,7 +60,6 @@ struct fill {
     /* it should not wait for company: an alert, a full source, no room */
     bool urgent;
     int64_t opened_ms; /* t of the first content */
-    uint32_t corrections;        /* in this block */
     uint64_t last[CONFIG_SOURCES_MAX]; /* number of a source's last whole message; 0: none */
     uint32_t source_messages[CONFIG_SOURCES_MAX];
 };

@@ -45,11 +45,19 @@ static void on_late(void *ctx, const struct record *record)
     r->counts.late++;
 }
 
+static void on_too_late(void *ctx, const struct stream_late *late)
+{
+    struct replay *r = ctx;
+    made_late(&r->made, late);
+    if (r->sink.late != NULL)
+        r->sink.late(r->sink.ctx, late, (uint32_t)r->made.corrections);
+}
+
 static struct engine_out out_of(struct replay *r)
 {
     return (struct engine_out){
         .ctx = r, .again = true, .alert = on_alert, .result = on_result, .late = on_late,
-        .stream = on_stream
+        .stream = on_stream, .too_late = on_too_late
     };
 }
 
@@ -301,6 +309,7 @@ static int take_record(struct replay *r, const struct record *record, char *why)
         r->says = r->said = true;
         if (!made_unpack(record->content, &r->then))
             r->then = (struct made_sum){ 0 };
+        r->form = r->then.form;
     }
     if (record->kind == RECORD_INVENTORY && r->sink.inventory != NULL)
         r->sink.inventory(r->sink.ctx, record->content);
@@ -321,15 +330,13 @@ static int take_record(struct replay *r, const struct record *record, char *why)
 
 static enum replay_verdict judge_block(const struct replay *r)
 {
-    static const struct made_sum none = { 0 };
-    struct made nothing;
-    if (r->anew || !r->says || (r->said && r->then.form != MADE_FORM))
+    if (r->anew || !r->says || (r->said && (r->form == 0 || r->form > MADE_FORM)))
         return REPLAY_UNTOLD;
+    struct made_sum now = made_as(r->now, r->form == 0 || r->form > MADE_FORM ? 1 : r->form);
     if (r->said)
-        return memcmp(&r->then, &r->now, sizeof r->now) == 0 ? REPLAY_SAME : REPLAY_DIFFERENT;
-    made_begin(&nothing);
-    assert(memcmp(&r->then, &none, sizeof none) == 0);
-    return r->now.alerts == 0 && r->now.results == 0 ? REPLAY_SAME : REPLAY_DIFFERENT;
+        return memcmp(&r->then, &now, sizeof now) == 0 ? REPLAY_SAME : REPLAY_DIFFERENT;
+    bool nothing = now.alerts == 0 && now.results == 0 && now.corrections == 0;
+    return nothing ? REPLAY_SAME : REPLAY_DIFFERENT;
 }
 
 int replay_block(struct replay *r, struct block_reader *reader, uint64_t number, struct text bytes,

@@ -28,6 +28,8 @@ struct replay_sink { /* within the call that makes them; NULL where nobody wants
     void (*result)(void *ctx, const struct window_result *result);
     void (*inventory)(void *ctx, struct text content);
     void (*stream)(void *ctx, const struct stream_result *result);
+    /* the number-th of its block that asks for a correction; whether that left is not known */
+    void (*late)(void *ctx, const struct stream_late *late, uint32_t number);
 };
 
 struct replay_counts {
@@ -61,7 +63,8 @@ struct replay { /* read by anybody, written by replay.c */
     int config_at;
     void *engine_memory;
     struct made made;
-    bool said, says;             /* this block did; blocks of this life do */
+    bool said, says;             /* this block did; blocks of this life do, */
+    uint64_t form;               /* in this form; 0: none did yet */
     struct renumbering renumbering; /* anew: from the blocks' numbers to those of `config` */
     uint8_t extra[READING_FIELDS_MAX * (READING_TEXT_BYTES_MAX + 16)]; /* renumbered */
 };

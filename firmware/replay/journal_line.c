@@ -170,13 +170,16 @@ static const char *read_file(struct journal_line *l, struct text line)
 
 static void read_made(struct journal_line *l, struct text line)
 {
-    char digest[40], half[17];
+    char digest[40], half[17], late[40];
     json_view_text(line, "digest", digest, sizeof digest);
+    json_view_text(line, "correction_digest", late, sizeof late);
     (void)snprintf(half, sizeof half, "%.16s", digest);
     const struct made_sum sum = {
         .form = json_view_unsigned(line, "form"),
         .alerts = json_view_unsigned(line, "alerts"),
         .results = json_view_unsigned(line, "results"),
+        .corrections = json_view_unsigned(line, "corrections"),
+        .correction_digest = strtoull(late, NULL, 16),
         .alert_digest = strtoull(half, NULL, 16),
         .result_digest = strlen(digest) == 32 ? strtoull(digest + 16, NULL, 16) : 0,
     };

@@ -50,7 +50,7 @@ static int run_side(struct side *s, const struct replay_diff *wanted, struct jou
         .config = anew ? wanted->now : wanted->was,
         .anew = anew,
         .may_warm_up = true,
-        .sink = { s, on_alert, on_result, on_inventory, NULL },
+        .sink = { s, on_alert, on_result, on_inventory, NULL, NULL },
     };
     int status = replay_out_open(&s->out, anew ? wanted->out : NULL, &s->run.replay);
     if (status == CLI_OK)

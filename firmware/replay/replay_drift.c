@@ -52,7 +52,7 @@ static int run_side(struct side *s, const struct replay_drift *wanted, struct jo
         .anew = true,
         .time_given = true,
         .time = time,
-        .sink = { s, on_alert, on_result, NULL, NULL },
+        .sink = { s, on_alert, on_result, NULL, NULL, NULL },
     };
     int status = replay_run(&s->run);
     if (status == CLI_OK && s->ledger.full) {

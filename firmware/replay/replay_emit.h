@@ -15,6 +15,7 @@ struct replay_emit {
     const char *socket;
     bool progress;             /* a line a second on stderr */
     uint64_t alerts, results;  /* on the gateway's disk: of windows and streams, */
+    uint64_t corrections;
     uint64_t messages;         /* in so many */
     /* its own */
     const struct replay_run *run;
@@ -26,7 +27,7 @@ struct replay_emit {
     uint8_t body[GATEWAY_BACKFILL_BYTES];
     size_t used;
     uint32_t items;
-    uint64_t alerts_in, results_in; /* the body; results: the builders too */
+    uint64_t alerts_in, corrections_in, results_in; /* the body; results: the builders too */
     int64_t told_ms;
     bool failed;               /* told on stderr; nothing more is sent */
 };

@@ -174,7 +174,7 @@ static int begin(struct desk *d)
         .store = { 1, 2 }, /* ids of its own */
         .config = d->wanted->config.bytes > 0 ? d->wanted->config : text_of(usual),
         .anew = true,
-        .sink = { d, on_alert, on_result, NULL, NULL },
+        .sink = { d, on_alert, on_result, NULL, NULL, NULL },
     };
     if (replay_begin(&d->replay, &start, why) == 0)
         return CLI_OK;

@@ -90,6 +90,23 @@ struct text replay_out_render(const struct replay_out *o, uint32_t lane,
     return envelope_alert(&envelope, 0, event, device, enriched, to, ENVELOPE_ALERT_BYTES_MAX);
 }
 
+struct text replay_out_render_late(const struct replay_out *o, uint32_t lane,
+                                   const struct replay_late *what, char *to)
+{
+    char digest[65];
+    const struct replay *r = o->replay;
+    struct envelope envelope = envelope_of(r, digest);
+    struct text names[READING_FIELDS_MAX];
+    uint32_t source = what->late->record->reading.source, count = 0;
+    for (; source < r->config->source_count && count < r->config->sources[source].field_count;
+         count++)
+        names[count] = text_of(r->config->sources[source].field_names[count]);
+    const struct correction correction = { .late = what->late, .lane = lane, .block = r->block,
+                                           .number = what->number, .field_names = names,
+                                           .field_count = count };
+    return envelope_correction(&envelope, 0, &correction, to, ENVELOPE_ALERT_BYTES_MAX);
+}
+
 /* An object. */
 static void write_line(const struct replay_out *o, struct text line)
 {
@@ -103,6 +120,13 @@ void replay_out_alert(struct replay_out *o, const struct alert_event *event)
     if (o->file == NULL)
         return;
     write_line(o, replay_out_render(o, 0, event, text));
+}
+
+void replay_out_late(struct replay_out *o, const struct replay_late *what)
+{
+    char text[ENVELOPE_ALERT_BYTES_MAX];
+    if (o->file != NULL)
+        write_line(o, replay_out_render_late(o, LANE_RAW, what, text));
 }
 
 static void put_aggregate(struct json_writer *w, const struct aggregate *a)

@@ -1,6 +1,6 @@
-/* replay_out: what a replay makes, as JSON Lines: alerts as they leave a gateway (with a sequence
- * of zero, since they stand in no lane), window results as objects; those of a warm-up with the
- * member `warmup`: true. */
+/* replay_out: what a replay makes, as JSON Lines: alerts and corrections as they leave a gateway
+ * (with a sequence of zero, since they stand in no lane), window results as objects; those of a
+ * warm-up with the member `warmup`: true. */
 #ifndef FIRMWARE_REPLAY_OUT_H
 #define FIRMWARE_REPLAY_OUT_H
 
@@ -24,6 +24,14 @@ int replay_out_open(struct replay_out *o, const char *path, const struct replay 
 /* As it leaves a gateway, in that lane; into `to` ([ENVELOPE_ALERT_BYTES_MAX]). */
 struct text replay_out_render(const struct replay_out *o, uint32_t lane,
                               const struct alert_event *event, char *to);
+/* Likewise a correction, the number-th of its block; into `to` ([ENVELOPE_ALERT_BYTES_MAX]). */
+struct replay_late {
+    const struct stream_late *late;
+    uint32_t number;
+};
+struct text replay_out_render_late(const struct replay_out *o, uint32_t lane,
+                                   const struct replay_late *what, char *to);
+void replay_out_late(struct replay_out *o, const struct replay_late *what);
 void replay_out_alert(struct replay_out *o, const struct alert_event *event);
 void replay_out_result(struct replay_out *o, const struct window_result *result);
 void replay_out_inventory(struct replay_out *o, struct text content);

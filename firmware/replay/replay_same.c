@@ -29,7 +29,7 @@ struct same {
     struct replay_run run;
     struct replay_out out;
     uint64_t blocks[REPLAY_UNTOLD + 1];
-    uint64_t alerts, results;      /* compared, and the same */
+    uint64_t alerts, results, corrections; /* compared, and the same */
     uint64_t silent_alerts, silent_results; /* in blocks that do not say */
     struct first first;
     bool emitted;                  /* it came to that, and was done */
@@ -85,6 +85,22 @@ static void on_result(void *ctx, const struct window_result *result)
     replay_out_result(&s->out, result);
 }
 
+static void on_late(void *ctx, const struct stream_late *late, uint32_t number)
+{
+    struct same *s = ctx;
+    struct item *item = s->run.in_range ? next_item(s) : NULL;
+    const struct reading *reading = &late->record->reading;
+    if (item != NULL)
+        (void)snprintf(item->text, sizeof item->text,
+                       "correction %" PRIu64 ".%u of %.*s/%.*s, %u windows of %s",
+                       s->run.replay.block, number, (int)reading->device.bytes, reading->device.at,
+                       (int)reading->metric.bytes, reading->metric.at, late->windows,
+                       late->plan != NULL ? late->plan->config->name : "its series");
+    s->out.marks = s->run.marks;
+    if (s->run.in_range || s->run.marks)
+        replay_out_late(&s->out, &(struct replay_late){ late, number });
+}
+
 static void on_inventory(void *ctx, struct text content)
 {
     struct same *s = ctx;
@@ -99,6 +115,7 @@ static void on_block(void *ctx, const struct replay_run *run)
     bool told = r->verdict != REPLAY_UNTOLD;
     s->alerts += r->verdict == REPLAY_SAME ? r->now.alerts : 0;
     s->results += r->verdict == REPLAY_SAME ? r->now.results : 0;
+    s->corrections += r->verdict == REPLAY_SAME && r->form > 1 ? r->now.corrections : 0;
     s->silent_alerts += told ? 0 : r->now.alerts;
     s->silent_results += told ? 0 : r->now.results;
     if (r->verdict == REPLAY_DIFFERENT && s->first.block == 0) {
@@ -134,11 +151,15 @@ static void print_first(const struct first *f)
                  f->then.results, f->now.alerts, f->now.results,
                  f->then.alert_digest == f->now.alert_digest ? "the same" : "others",
                  f->then.result_digest == f->now.result_digest ? "the same" : "others");
+    if (f->then.form > 1 && (f->then.corrections > 0 || f->now.corrections > 0))
+        (void)printf("of readings that are too late for windows: %" PRIu64 " then, %" PRIu64
+                     " now, %s\n", f->then.corrections, f->now.corrections,
+                     f->then.correction_digest == f->now.correction_digest ? "the same" : "others");
     for (uint32_t i = 0; i < f->item_count; i++)
         (void)printf("  %s\n", f->items[i].text);
     if (f->item_count == 0)
         (void)printf("  nothing\n");
-    if (f->now.alerts + f->now.results > f->item_count)
+    if (f->now.alerts + f->now.results + f->now.corrections > f->item_count)
         (void)printf("  ...\n");
 }
 
@@ -188,6 +209,9 @@ static void print_text(const struct same *s)
     }
     (void)printf("%s: %" PRIu64 " alerts and %" PRIu64 " results, made again from the journal\n",
                  verdict_of(s), s->alerts, s->results);
+    if (s->corrections > 0)
+        (void)printf("and %" PRIu64 " corrections of readings that were too late\n",
+                     s->corrections);
     (void)printf("blocks %" PRIu64 " to %" PRIu64 " (%s to %s): %" PRIu64 " the same, %" PRIu64
                  " different, %" PRIu64 " that do not say what they made\n", run->first_block,
                  run->last_block, from, to, s->blocks[REPLAY_SAME], s->blocks[REPLAY_DIFFERENT],
@@ -199,6 +223,8 @@ static void print_text(const struct same *s)
     if (s->emitted)
         (void)printf("told again: %" PRIu64 " alerts and %" PRIu64 " results, in %" PRIu64
                      " messages of the lane results\n", emit.alerts, emit.results, emit.messages);
+    if (s->emitted && emit.corrections > 0)
+        (void)printf("among them %" PRIu64 " corrections\n", emit.corrections);
     if (s->first.block > 0)
         print_first(&s->first);
 }
@@ -223,9 +249,11 @@ static void print_json(const struct same *s)
 {
     const struct replay_run *run = &s->run;
     (void)printf("{\"verdict\":\"%s\",\"alerts\":%" PRIu64 ",\"results\":%" PRIu64
+                 ",\"corrections\":%" PRIu64
                  ",\"blocks\":{\"first\":%" PRIu64 ",\"last\":%" PRIu64 ",\"same\":%" PRIu64
                  ",\"different\":%" PRIu64 ",\"untold\":%" PRIu64 "}",
-                 verdict_of(s), s->alerts, s->results, run->first_block, run->last_block,
+                 verdict_of(s), s->alerts, s->results, s->corrections, run->first_block,
+                 run->last_block,
                  s->blocks[REPLAY_SAME], s->blocks[REPLAY_DIFFERENT], s->blocks[REPLAY_UNTOLD]);
     (void)printf(",\"untold\":{\"alerts\":%" PRIu64 ",\"results\":%" PRIu64
                  "},\"before\":{\"blocks\":%" PRIu64 ",\"alerts\":%" PRIu64
@@ -244,7 +272,9 @@ static void print_json(const struct same *s)
                      run->marked.alerts, run->marked.results);
     if (s->emitted)
         (void)printf(",\"emitted\":{\"alerts\":%" PRIu64 ",\"results\":%" PRIu64
-                     ",\"messages\":%" PRIu64 "}", emit.alerts, emit.results, emit.messages);
+                     ",\"corrections\":%" PRIu64
+                     ",\"messages\":%" PRIu64 "}", emit.alerts, emit.results,
+                     emit.corrections, emit.messages);
     if (s->first.block > 0)
         print_first_json(&s->first);
     (void)printf("}\n");
@@ -296,7 +326,7 @@ int replay_same(const struct replay_same *wanted)
         .copy = &copy,
         .range = wanted->range,
         .config = wanted->config,
-        .sink = { &s, on_alert, on_result, on_inventory, NULL },
+        .sink = { &s, on_alert, on_result, on_inventory, NULL, on_late },
         .on_block = on_block,
         .ctx = &s,
     };

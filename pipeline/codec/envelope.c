@@ -149,13 +149,12 @@ static bool is_ahead(const char *at, size_t bytes, size_t used, const char *word
     return bytes - used >= length && memcmp(at + used, word, length) == 0;
 }
 
-bool envelope_alert_renumber(char *at, size_t bytes, struct hash_key store_id, uint32_t lane,
-                             uint64_t sequence)
+bool envelope_renumber(char *at, size_t bytes, const struct envelope_place *place)
 {
     static const char before_id[] = ",\"id\":\"", behind_id[] = "\",\"sequence\":\"";
     char head[ENVELOPE_EVENT_BYTES_MAX], digits[21];
     struct json_writer w = json_writer_over(head, sizeof head);
-    put_head(&w, &(struct envelope){ .store_id = store_id }, "alert", lane);
+    put_head(&w, &(struct envelope){ .store_id = place->store_id }, place->kind, place->lane);
     size_t used = w.out.used;
     if (bytes < used || memcmp(at, head, used) != 0 || !is_ahead(at, bytes, used, before_id))
         return false;
@@ -165,7 +164,7 @@ bool envelope_alert_renumber(char *at, size_t bytes, struct hash_key store_id, u
     if (!is_ahead(at, bytes, used, behind_id))
         return false;
     used += sizeof behind_id - 1;
-    (void)snprintf(digits, sizeof digits, "%020" PRIu64, sequence);
+    (void)snprintf(digits, sizeof digits, "%020" PRIu64, place->sequence);
     if (bytes - used <= 20 || at[used + 20] != '"' || at[bytes - 1] != '}')
         return false;
     memcpy(at + used, digits, 20);

@@ -37,9 +37,15 @@ struct text envelope_alert(const struct envelope *e, uint64_t sequence,
                            const struct alert_event *event, const struct inventory_entry *device,
                            bool enriched, void *to, size_t bytes);
 
-/* A rendered alert of that store and lane gets its place in it, at `at`; false: it is none. */
-bool envelope_alert_renumber(char *at, size_t bytes, struct hash_key store_id, uint32_t lane,
-                             uint64_t sequence);
+/* A rendered event of that kind ("alert"), store and lane gets its place in it, at `at`; false: it
+ * is none. */
+struct envelope_place {
+    const char *kind;
+    struct hash_key store_id;
+    uint32_t lane;
+    uint64_t sequence;
+};
+bool envelope_renumber(char *at, size_t bytes, const struct envelope_place *place);
 
 /* Rows from..to of a lane will never come; stands in the lane at `to_sequence`. */
 struct text envelope_gap(const struct envelope *e, uint32_t lane, uint64_t from_sequence,
@@ -67,6 +73,7 @@ struct text envelope_notice(const struct envelope *e, uint64_t sequence, const c
 struct stream_late;
 struct correction {
     const struct stream_late *late;
+    uint32_t lane;
     uint64_t block;      /* of the reading, and */
     uint32_t number;     /* of the correction in it, from 1: together its identity */
     const struct text *field_names; /* of the reading's source */

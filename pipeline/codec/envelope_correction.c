@@ -107,7 +107,7 @@ static struct text render(const struct envelope *e, uint64_t sequence, const str
     const struct record *record = c->late->record;
     (void)snprintf(id, sizeof id, "correction.%" PRIu64 ".%" PRIu32, c->block, c->number);
     const struct envelope_attributes attributes = {
-        .kind = "correction", .id = id, .lane = 2, .sequence = sequence,
+        .kind = "correction", .id = id, .lane = c->lane, .sequence = sequence,
         .time_ms = record->event_time_ms, .recorded_ms = record->t_ms + e->offset_ms,
         .subject = { record->reading.device, record->reading.metric },
     };

@@ -27,7 +27,8 @@ alerts: {{storm: 0}}
 usual: {{all: false}}
 inventory: {{file: {inventory}}}
 streams:
-  - {{name: all, key: [device], window: {{size: 2s}}, out_of_orderness: 0s, lateness: 5s, idle: 1h, aggregates: [count, mean, max]}}
+  - {{name: all, key: [device], window: {{size: 2s}}, out_of_orderness: 0s, lateness: 5s, idle: 1h, aggregates: [count, mean, max],
+     late: side_output}}
 detectors: [{{type: limit, name: high, metric: "*", high: 50, hysteresis: 0, for: 0s, clear_after: 0s, cooldown: 0s, chatter: false}}]
 uplink: {{url: "mqtt://127.0.0.1:{cloud}", receipts: true, receipt_timeout: 2s, backoff_max: 1s}}
 """
@@ -38,12 +39,13 @@ TABLES = {
                  first_event_ms, substr(envelope, instr(envelope, '"time":')) FROM alerts ORDER BY 1""",
     "results": "SELECT * FROM results ORDER BY 2, 3, 4",
     "stream_results": "SELECT * FROM stream_results ORDER BY 2, 3, 4, 5, 6",
+    "corrections": """SELECT store, id, substr(envelope, instr(envelope, '"time":')) FROM corrections ORDER BY 2""",
 }
 
 
 class Site:
     def __init__(self, place):
-        self.place, self.sent, self.cloud_db = place, 0, place.path("cloud.db")
+        self.place, self.sent, self.late, self.cloud_db = place, 0, 0, place.path("cloud.db")
         self.plant, self.cloud = place.start_broker("plant"), place.start_broker("cloud-broker")
         self.base = int(time.time() * 1000) - 3600000
         with open(place.path("devices.csv"), "w") as f:
@@ -67,9 +69,17 @@ class Site:
             self.sent += 1
             lines.append(json.dumps([{"d": f"dev-{i}", "m": "level", "v": (self.sent * (i + 1)) % 10 * 10,
                                       "t": self.base + self.sent * 1000, "n": self.sent} for i in range(DEVICES)]))
-        subprocess.run(["mosquitto_pub", "-p", str(self.plant), "-q", "1", "-t", "all", "-l"],
-                       input="\n".join(lines).encode() + b"\n", check=True, timeout=60)
-        self.place.wait_status("stored", lambda s: s["ledger"]["stored"] == self.sent * DEVICES)
+        if lines:
+            subprocess.run(["mosquitto_pub", "-p", str(self.plant), "-q", "1", "-t", "all", "-l"],
+                           input="\n".join(lines).encode() + b"\n", check=True, timeout=60)
+        self.place.wait_status("stored", lambda s: s["ledger"]["stored"] == self.sent * DEVICES + self.late)
+
+    def publish_late(self):
+        """Of each device a reading that is too late for the stream's window."""
+        self.late += DEVICES
+        message = [{"d": f"dev-{i}", "m": "level", "v": 7, "t": self.base + 1500, "n": 100000 + self.late} for i in range(DEVICES)]
+        subprocess.run(["mosquitto_pub", "-p", str(self.plant), "-q", "1", "-t", "all", "-m", json.dumps(message)], check=True, timeout=60)
+        self.publish(0)
 
     def arrived(self):
         """Every row has its receipt; of each lane the next sequence, and how far it is covered."""
@@ -109,6 +119,7 @@ def emit(*arguments, code=0):
 def told_again(place):
     site = Site(place)
     site.publish(30)
+    site.publish_late()
     middle = time.time()
     site.publish(10)
     before = site.arrived()
@@ -119,6 +130,7 @@ def told_again(place):
     report = json.loads(emit("--json").stdout)
     assert report["verdict"] == "identical" and report["emitted"]["alerts"] == report["alerts"] > 100, report
     assert report["emitted"]["results"] == report["results"] > 400, report
+    assert report["emitted"]["corrections"] == report["corrections"] == len(held["corrections"]) == DEVICES, report
     after = site.arrived()
     assert after["results"][1] == before["results"][1] + report["emitted"]["messages"], (before, after)
     assert after["alerts"] == before["alerts"], (before, after)  # nothing that is new waits behind it

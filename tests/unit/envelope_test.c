@@ -104,19 +104,19 @@ static void an_alert_gets_its_place(void **state)
     assert_non_null(strstr(wanted.at, ":results\""));
     struct hash_key other = e.store_id;
     other.k1++;
-    assert_false(envelope_alert_renumber(room, text.bytes, other, 1, 5));
-    assert_false(envelope_alert_renumber(room, text.bytes, e.store_id, 0, 5));
+    assert_false(envelope_renumber(room, text.bytes, &(struct envelope_place){ "alert", other, 1, 5 }));
+    assert_false(envelope_renumber(room, text.bytes, &(struct envelope_place){ "alert", e.store_id, 0, 5 }));
     for (uint32_t bytes = 0; bytes < text.bytes; bytes++) {
         char *cut = malloc(bytes + 1); /* the sanitizer sees who reads past it */
         memcpy(cut, room, bytes);
         cut = realloc(cut, bytes > 0 ? bytes : 1);
-        assert_true(!envelope_alert_renumber(cut, bytes, e.store_id, 1, 5) || cut[bytes - 1] == '}');
+        assert_true(!envelope_renumber(cut, bytes, &(struct envelope_place){ "alert", e.store_id, 1, 5 }) || cut[bytes - 1] == '}');
         free(cut);
     }
-    assert_true(envelope_alert_renumber(room, text.bytes, e.store_id, 1, UINT64_MAX));
+    assert_true(envelope_renumber(room, text.bytes, &(struct envelope_place){ "alert", e.store_id, 1, UINT64_MAX }));
     assert_true(text_equal(text, wanted));
     text = envelope_gap(&e, 1, 8, 12, "outbox_full", 1790000100000, room, sizeof room);
-    assert_false(envelope_alert_renumber(room, text.bytes, e.store_id, 1, 5));
+    assert_false(envelope_renumber(room, text.bytes, &(struct envelope_place){ "alert", e.store_id, 1, 5 }));
 }
 
 /* An alert of the device itself: of no metric, and so without a band, a unit and recent readings. */
@@ -296,7 +296,7 @@ static void a_correction_is_the_vector(void **state)
         .start_ms = 1789999200000, .end_ms = 1790000100000, .slide_ms = 30000, .windows = 30, .lateness_ms = 120000,
         .needed_ms = 180001,
     };
-    const struct correction correction = { &late, 43, 1, names, 3 };
+    const struct correction correction = { &late, 2, 43, 1, names, 3 };
     struct text text = envelope_correction(&e, 8, &correction, room, sizeof room);
     assert_in_range(text.bytes, 1, ENVELOPE_CORRECTION_BYTES_MAX);
     vector_check("tests/vectors/correction.json", text.at, text.bytes);
@@ -330,7 +330,7 @@ static void a_long_correction_says_what_it_leaves_out(void **state)
     record.reading.extra = (struct text){ (const char *)extra_bytes, (uint32_t)extra.used };
     struct stream_late late = { .plan = &spend_plan, .record = &record, .end_ms = 1, .windows = 1,
                                 .key = { (const char *)key_bytes, (uint32_t)key.used } };
-    const struct correction correction = { &late, UINT64_MAX, UINT32_MAX, names, READING_FIELDS_MAX };
+    const struct correction correction = { &late, 2, UINT64_MAX, UINT32_MAX, names, READING_FIELDS_MAX };
     struct text text = envelope_correction(&e, 1, &correction, room, sizeof room);
     room[text.bytes] = 0;
     assert_in_range(text.bytes, 1, ENVELOPE_CORRECTION_BYTES_MAX);

@@ -13,7 +13,12 @@ struct said {
     struct alert alert;
     struct alert_event event;
     struct window_result result;
+    struct record late_record;
+    struct stream_plan plan;
+    struct stream_late late;
 };
+
+static const struct stream_config stream = { .name = "sums" }, renamed = { .name = "sum" };
 
 static struct said some(void)
 {
@@ -27,6 +32,10 @@ static struct said some(void)
         .result = { .device = { "oven", 4 }, .metric = { "temp", 4 }, .unit = { "C", 1 }, .end_ms = 10000,
                     .aggregate = { .count = 2, .mean = 1.5, .m2 = 0.5, .min = 1, .max = 2, .first = 1, .last = 2,
                                    .first_ms = 100, .last_ms = 200 }, .first_block = 1, .last_block = 2 },
+        .late_record = { .reading = { .device = { "oven", 4 }, .metric = { "temp", 4 }, .has_sequence = true,
+                                      .sequence = 7 }, .event_time_ms = 900 },
+        .plan = { .config = &stream },
+        .late = { .key = { "k1", 2 }, .end_ms = 1000, .slide_ms = 1000, .windows = 1, .lateness_ms = 5, .needed_ms = 6 },
     };
 }
 
@@ -37,6 +46,9 @@ static struct made_sum sum_of(struct said *said)
     made_begin(&made);
     made_alert(&made, &said->event);
     made_result(&made, &said->result);
+    said->late.record = &said->late_record;
+    said->late.plan = &said->plan;
+    made_late(&made, &said->late);
     return made_sum(&made);
 }
 
@@ -107,6 +119,42 @@ static void what_a_result_says_is_seen(void **state)
     CHANGED(said.result.contract_version++);
 }
 
+static void what_is_too_late_is_seen(void **state)
+{
+    (void)state;
+    CHANGED(said.plan.config = &renamed);
+    CHANGED(said.late.key.bytes = 1);
+    CHANGED(said.late.start_ms++);
+    CHANGED(said.late.end_ms++);
+    CHANGED(said.late.slide_ms++);
+    CHANGED(said.late.windows++);
+    CHANGED(said.late.lateness_ms++);
+    CHANGED(said.late.needed_ms++);
+    CHANGED(said.late_record.reading.device.bytes = 3);
+    CHANGED(said.late_record.reading.metric.bytes = 3);
+    CHANGED(said.late_record.reading.sequence++);
+    CHANGED(said.late_record.reading.has_sequence = false);
+    CHANGED(said.late_record.reading.index++);
+    CHANGED(said.late_record.event_time_ms++);
+}
+
+/* As an older Weir told it: without what is too late. */
+static void an_earlier_form_is_understood(void **state)
+{
+    (void)state;
+    uint8_t bytes[MADE_BYTES_MAX];
+    struct said said = some(), other = some();
+    other.late.windows++;
+    struct made_sum first = made_as(sum_of(&said), 1), second = made_as(sum_of(&other), 1), back;
+    assert_memory_equal(&first, &second, sizeof first);
+    assert_int_equal(first.corrections, 0);
+    assert_int_equal(first.alerts, 1);
+    struct text packed = made_pack(&first, bytes);
+    assert_int_equal(packed.bytes, 3 + 16);
+    assert_true(made_unpack(packed, &back));
+    assert_memory_equal(&first, &back, sizeof first);
+}
+
 static void when_it_was_recorded_is_not_said(void **state)
 {
     (void)state;
@@ -157,6 +205,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_an_alert_says_is_seen),
         cmocka_unit_test(what_a_result_says_is_seen),
+        cmocka_unit_test(what_is_too_late_is_seen),
+        cmocka_unit_test(an_earlier_form_is_understood),
         cmocka_unit_test(when_it_was_recorded_is_not_said),
         cmocka_unit_test(the_order_is_seen),
         cmocka_unit_test(a_sum_is_packed_and_unpacked),

@@ -142,7 +142,7 @@ static void on_result(void *ctx, const struct window_result *result)
 static struct replay_start start_of(struct text config, bool anew)
 {
     return (struct replay_start){ .store = { s.b.found.store_id[0], s.b.found.store_id[1] }, .config = config,
-                                  .anew = anew, .sink = { NULL, on_alert, on_result, NULL, NULL } };
+                                  .anew = anew, .sink = { NULL, on_alert, on_result, NULL, NULL, NULL } };
 }
 
 static void replay_from(const struct replay_start *start, uint64_t after)
