@@ -163,6 +163,8 @@ static void note_left(struct left *left, const struct record *record, char *to)
 {
     bool arrived = record->kind == RECORD_READING && record->time_source == TIME_ARRIVAL;
     bool device = record->kind == RECORD_READING && record->time_source == TIME_DEVICE;
+    if (!replay_is_sound(record, 0)) /* the replay will say so */
+        return;
     int64_t offset_ms = record->event_time_ms - record->t_ms;
     left->t_ms = left->t_ms == 0 ? record->t_ms : left->t_ms;
     if (record->kind == RECORD_CONFIG && left->config.bytes == 0 &&
@@ -209,7 +211,7 @@ static int start_from_what_is_left(struct replay_run *run)
     if (left.config.bytes == 0)
         return complain("the journal no longer holds the configuration that was in force at its "
                         "start; WEIR_CONFIG can name the gateway's own");
-    if (left.offset_ms == 0)
+    if (left.offset_ms <= -TIME_MS_MAX || left.offset_ms >= TIME_MS_MAX || left.offset_ms == 0)
         left.offset_ms = recovery->wall_ms - recovery->t_ms;
     const struct replay_start start = {
         .store = { recovery->store_id[0], recovery->store_id[1] },
