@@ -166,13 +166,14 @@ def killed_in_the_middle(place):
     place.stop("cloud-broker")
     place.stop("cloud")
     waiting = subprocess.Popen([WEIR, "replay", "--emit", "--progress"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    lane = {}
+    lane = {"next": 0, "since": 0.0}
 
-    def stands():
-        lane.update(place.status()["lanes"]["results"])
-        return lane["next"] - 1 - lane["covered"] >= 48
+    def stands():  # for a line of progress
+        now = place.status()["lanes"]["results"]
+        lane["since"] = lane["since"] if now["next"] == lane["next"] else time.time()
+        lane.update(now)
+        return lane["next"] - 1 - lane["covered"] >= 48 and time.time() - lane["since"] > 1.5
     wait_until("as much waits as may", stands)
-    time.sleep(1.2)  # a line of progress
     assert lane["next"] - 1 - lane["covered"] <= 64 and waiting.poll() is None, lane
     place.stop("gateway", 9)
     _, said = waiting.communicate(timeout=20)
