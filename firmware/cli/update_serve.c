@@ -16,7 +16,7 @@
 #include "firmware/cli/update_job.h"
 #include "pipeline/err.h"
 
-enum { PATIENCE_MS = 10000, LOCK_PATIENCE_MS = 1000, WHY_BYTES = RAUC_TEXT_BYTES + 64 };
+enum { PATIENCE_MS = 10000, LOCK_PATIENCE_MS = 300, WHY_BYTES = RAUC_TEXT_BYTES + 64 };
 
 /* --- one line in, one line out --- */
 
