@@ -63,6 +63,10 @@ bundle: boards-packages ## Make a signed update out of a board's image (BOARD=na
 update-test: boot-packages boards-packages ## Offer a board in QEMU updates good and bad while devices publish (BOARD=name)
 	@tests/boards/slow/update_test.py $(BOARD)
 
+.PHONY: stream-test
+stream-test: all boot-packages ## Count what of an update travels that is read as it is installed, on a Linux of user mode
+	@tests/boards/slow/stream_test.py
+
 .PHONY: power-cut-test
 power-cut-test: boot-packages boards-packages ## Cut the power of a board in QEMU during an update (BOARD=name BOOTS=30 LOOKS=300 SEED=1)
 	@SEED=$(or $(SEED),1) tests/boards/slow/data_cut_test.py $(or $(LOOKS),300)

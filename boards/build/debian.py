@@ -102,9 +102,12 @@ class Shelf:
         self.arch, self.folder = arch, os.path.join(WORK, arch, "apt")
         for name in ("state/lists/partial", "cache/archives/partial", "etc", "debs"):
             os.makedirs(os.path.join(self.folder, name), exist_ok=True)
-        for name, text in (("etc/sources.list", sources(arch, "non-free-firmware")), ("state/status", ""), ("etc/apt.conf", settings())):
+        for name, text in (("etc/sources.list", self.lists()), ("state/status", ""), ("etc/apt.conf", settings())):
             with open(os.path.join(self.folder, name), "w", encoding="utf-8") as f:
                 f.write(text)
+
+    def lists(self):
+        return sources(self.arch, "non-free-firmware")
 
     def _apt(self, program, *arguments):
         at = self.folder

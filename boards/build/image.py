@@ -35,6 +35,7 @@ def build(data, deb, version, keyring):
     rootfs.emulator_is_there(data["ARCH"])
     root = rootfs.Root(data, os.path.join(work, "root"), disk.commit_time())
     root.begin()
+    root.add_updater()
     root.install(deb)
     root.add_kernel()
     root.add_firmware()

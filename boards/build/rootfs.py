@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import debian
+import streaming
 from board import ROOT, Fault
 from debian import Step, run
 
@@ -68,6 +69,10 @@ class Root:
         with open(self.path("var/lib/dpkg/status"), "a", encoding="utf-8") as f:
             head, rest = control.split("\n", 1)
             f.write(f"{head}\nStatus: install ok installed\n{rest.rstrip()}\n\n")
+
+    def add_updater(self):
+        """In the place of Debian's, which does not stream."""
+        self.install(streaming.rauc(self.data["ARCH"], self.data["CROSS"], self.shelf))
 
     # --- kernel ---
 

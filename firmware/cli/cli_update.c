@@ -29,6 +29,7 @@ static const char help[] =
     "       weir update serve\n\n"
     "Of a board that runs an image with two slots, as root. BUNDLE is a signed update: a file, a\n"
     "URL (http, https), or the word `stick`: the newest for this board on a USB disk. Of a URL\n"
+    "only what the board has not is read, as it is written, where the server gives ranges; else\n"
     "the whole file is fetched into /data/rauc, by check too, and goes when it was installed;\n"
     "where that breaks off the next try goes on. 32 MiB of the data partition stay free.\n\n"
     "  status    the slots, and which starts next\n"
@@ -58,7 +59,7 @@ struct wish { /* the command line */
     /* what the image says that it is; what outlives an update; who signs a server of updates; what
      * is under way */
     char version[PLACE_BYTES], updates[PLACE_BYTES], trial[PLACE_BYTES], authority[PLACE_BYTES];
-    char job[PLACE_BYTES], cmdline[PLACE_BYTES];
+    char job[PLACE_BYTES], cmdline[PLACE_BYTES], settings[PLACE_BYTES];
 };
 
 static void find_places(struct wish *wish)
@@ -67,6 +68,7 @@ static void find_places(struct wish *wish)
     (void)snprintf(wish->updates, PLACE_BYTES, "%s/data/rauc", wish->root);
     (void)snprintf(wish->trial, PLACE_BYTES, "%s/data/rauc/trial", wish->root);
     (void)snprintf(wish->authority, PLACE_BYTES, "%s/data/etc/rauc/ca.pem", wish->root);
+    (void)snprintf(wish->settings, PLACE_BYTES, "%s/etc/rauc/system.conf", wish->root);
     (void)snprintf(wish->cmdline, PLACE_BYTES, "%s/proc/cmdline", wish->root);
     (void)snprintf(wish->job, PLACE_BYTES, "%s/run/weir-update", wish->root);
     if (wish->scratch == NULL)
@@ -118,12 +120,12 @@ static int print_status(struct rauc *rauc, const struct wish *wish)
 }
 
 /* Whether the bundle may be installed; says why not. RAUC looks at the signature itself. */
-static int judge(struct rauc *rauc, const struct wish *wish, const char *path, bool force)
+static int judge(struct rauc *rauc, const struct wish *wish, const char *path, bool force,
+                 struct rauc_bundle *bundle)
 {
     struct rauc_state state;
-    struct rauc_bundle bundle;
     char version[VERSION_BYTES];
-    if (rauc_bundle(rauc, path, &bundle) != 0) { /* RAUC 1.8 says why in its log alone */
+    if (rauc_bundle(rauc, path, bundle) != 0) { /* RAUC 1.8 says why in its log alone */
         (void)fprintf(stderr, "weir: %s is no bundle that this board trusts (%s); "
                               "journalctl -u rauc says why\n", path, rauc_why(rauc));
         if (strncmp(path, wish->updates, strlen(wish->updates)) == 0)
@@ -132,23 +134,23 @@ static int judge(struct rauc *rauc, const struct wish *wish, const char *path, b
     }
     if (rauc_state(rauc, &state) != 0)
         return problem(rauc, "no word from the updater");
-    if (strcmp(bundle.compatible, state.compatible) != 0) {
-        (void)fprintf(stderr, "weir: %s is for %s, this is a %s\n", path, bundle.compatible,
+    if (strcmp(bundle->compatible, state.compatible) != 0) {
+        (void)fprintf(stderr, "weir: %s is for %s, this is a %s\n", path, bundle->compatible,
                       state.compatible);
         return CLI_PROBLEM;
     }
     running_version(wish, version);
-    (void)printf("running  %s\nbundle   %s\n", version, bundle.version);
+    (void)printf("running  %s\nbundle   %s\n", version, bundle->version);
     (void)fflush(stdout); /* before what is said on stderr, where both go into one log */
-    if (version_compare(bundle.version, version) >= 0)
+    if (version_compare(bundle->version, version) >= 0)
         return CLI_OK;
     if (!force) {
         (void)fprintf(stderr,
                       "weir: %s is older than what runs; --force installs it all the same\n",
-                      bundle.version);
+                      bundle->version);
         return CLI_PROBLEM;
     }
-    syslog(LOG_WARNING, "update_forced from=%s to=%s", version, bundle.version);
+    syslog(LOG_WARNING, "update_forced from=%s to=%s", version, bundle->version);
     return CLI_OK;
 }
 
@@ -169,18 +171,17 @@ static bool uplink_is_connected(const struct client_options *gateway)
 }
 
 /* For the start that tries it: written before the slot is, so that no update is ever untried. */
-static int note_trial(struct rauc *rauc, const struct wish *wish, const char *path)
+static int note_trial(struct rauc *rauc, const struct wish *wish, const struct rauc_bundle *bundle)
 {
     struct rauc_state state;
-    struct rauc_bundle bundle;
     struct trial trial = { .uplink = uplink_is_connected(&wish->gateway) };
-    if (rauc_state(rauc, &state) != 0 || rauc_bundle(rauc, path, &bundle) != 0)
-        return problem(rauc, path);
+    if (rauc_state(rauc, &state) != 0)
+        return problem(rauc, "no word from the updater");
     for (int i = 0; i < state.slot_count; i++)
         if (strcmp(state.slots[i].state, "booted") != 0)
             memcpy(trial.slot, state.slots[i].bootname, sizeof trial.slot);
     running_version(wish, trial.from);
-    (void)snprintf(trial.to, sizeof trial.to, "%s", bundle.version);
+    (void)snprintf(trial.to, sizeof trial.to, "%s", bundle->version);
     if (trial_write(wish->trial, &trial) == 0)
         return CLI_OK;
     (void)fprintf(stderr, "weir: %s can't be written: %s\n", wish->trial, strerror(errno));
@@ -196,8 +197,30 @@ static bool is_on_trial(const struct wish *wish)
     return trial_read(wish->trial, &trial) == 0 && strcmp(running, trial.slot) == 0;
 }
 
+/* What was streamed was read twice from a server that nobody trusts: to be judged, and to be
+ * written. Every bundle that we ever signed is good to RAUC, also an old one. */
+static int check_written(struct rauc *rauc, const struct rauc_bundle *judged)
+{
+    struct rauc_state state;
+    const char *written = "";
+    if (rauc_state(rauc, &state) != 0)
+        return problem(rauc, "no word from the updater");
+    for (int i = 0; i < state.slot_count; i++)
+        if (strcmp(state.slots[i].state, "booted") != 0)
+            written = state.slots[i].version;
+    if (strcmp(written, judged->version) == 0)
+        return CLI_OK;
+    if (rauc_mark(rauc, "bad", "other") != 0 || rauc_mark(rauc, "active", "booted") != 0)
+        (void)problem(rauc, "the slot that was written can't be left");
+    syslog(LOG_WARNING, "update_swapped judged=%s written=%s", judged->version, written);
+    (void)fprintf(stderr, "weir: its server showed version %s, and gave version %s then; the slot "
+                          "is left\n", judged->version, written);
+    return CLI_PROBLEM;
+}
+
 static int install(struct rauc *rauc, const struct wish *wish, const char *path)
 {
+    struct rauc_bundle bundle;
     if (is_on_trial(wish) && !wish->force) {
         (void)fprintf(stderr, "weir: what runs is on trial, and the other slot is the one to go "
                               "back to: `weir update confirm` first\n");
@@ -205,13 +228,17 @@ static int install(struct rauc *rauc, const struct wish *wish, const char *path)
     }
     if (is_on_trial(wish))
         syslog(LOG_WARNING, "update_forced on_trial");
-    int status = judge(rauc, wish, path, wish->force);
-    status = status == CLI_OK ? note_trial(rauc, wish, path) : status;
+    int status = judge(rauc, wish, path, wish->force, &bundle);
+    status = status == CLI_OK ? note_trial(rauc, wish, &bundle) : status;
     if (status != CLI_OK)
         return status;
-    if (rauc_install(rauc, path, print_progress) != 0) {
+    if (rauc_install(rauc, path, print_progress) != 0)
+        status = problem(rauc, path);
+    else if (bring_is_url(path) && !wish->force)
+        status = check_written(rauc, &bundle);
+    if (status != CLI_OK) {
         (void)unlink(wish->trial);
-        return problem(rauc, path);
+        return status;
     }
     bring_forget(wish->updates);
     (void)printf("installed; the next start tries it\n");
@@ -286,8 +313,31 @@ static int rollback(struct rauc *rauc, const struct wish *wish)
 
 static int with_bundle(struct rauc *rauc, const struct wish *wish, const char *path)
 {
-    return strcmp(wish->verb, "check") == 0 ? judge(rauc, wish, path, false)
+    struct rauc_bundle bundle;
+    return strcmp(wish->verb, "check") == 0 ? judge(rauc, wish, path, false, &bundle)
                                             : install(rauc, wish, path);
+}
+
+/* Whether RAUC can read it where it is, and so only what the board has not: built for that, and
+ * told so by the image's settings (else it would fetch all of it into memory), from a server that
+ * gives ranges. */
+static bool can_stream(struct rauc *rauc, const struct wish *wish)
+{
+    char line[128];
+    struct rauc_bundle bundle;
+    bool streams = false;
+    FILE *settings = fopen(wish->settings, "re");
+    while (settings != NULL && fgets(line, sizeof line, settings) != NULL)
+        streams = streams || strcmp(line, "[streaming]\n") == 0;
+    if (settings != NULL)
+        (void)fclose(settings); /* read only */
+    if (!streams)
+        return false;
+    if (rauc_bundle(rauc, wish->bundle, &bundle) == 0)
+        return true;
+    (void)printf("whole    it can't be read piece by piece (%s): fetching it\n", rauc_why(rauc));
+    (void)fflush(stdout); /* before what is said on stderr, where both go into one log */
+    return false;
 }
 
 static int from_elsewhere(struct rauc *rauc, const struct wish *wish)
@@ -298,6 +348,10 @@ static int from_elsewhere(struct rauc *rauc, const struct wish *wish)
     if (rauc_state(rauc, &state) != 0)
         return problem(rauc, "no word from the updater");
     const char *board = strncmp(state.compatible, "weir-", 5) == 0 ? state.compatible + 5 : "";
+    if (url && can_stream(rauc, wish)) {
+        (void)printf("found    on its server: what is not here is read as it is written\n");
+        return with_bundle(rauc, wish, wish->bundle);
+    }
     if (url)
         bring_begin(wish->bundle, wish->updates);
     const struct bring_source from = { wish->bundle, wish->authority,

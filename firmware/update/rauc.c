@@ -78,6 +78,8 @@ static void keep(struct rauc_slot *slot, const char *key, const char *text)
         (void)snprintf(slot->state, sizeof slot->state, "%s", text);
     else if (strcmp(key, "boot-status") == 0)
         (void)snprintf(slot->good, sizeof slot->good, "%s", text);
+    else if (strcmp(key, "bundle.version") == 0)
+        (void)snprintf(slot->version, sizeof slot->version, "%s", text);
 }
 
 /* One slot's a{sv}: texts are looked at, anything else is passed over. */

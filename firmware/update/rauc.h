@@ -21,6 +21,7 @@ struct rauc_slot {
     char bootname[8];  /* "A" */
     char state[16];    /* "booted", "inactive" */
     char good[16];     /* what the boot loader thinks of it: "good", "bad" */
+    char version[64];  /* of the bundle that was written into it; empty: not known */
 };
 
 struct rauc_state {
@@ -40,7 +41,8 @@ const char *rauc_why(const struct rauc *rauc);
 
 /* All of these: WEIR_EIO and rauc_why when RAUC, or its answer, is not there. */
 int rauc_state(struct rauc *rauc, struct rauc_state *state);
-/* Checks the bundle's signature; nothing changes. */
+/* Checks the bundle's signature; nothing changes. `path` is a URL where RAUC streams: of a server
+ * that gives ranges, it reads what it needs. */
 int rauc_bundle(struct rauc *rauc, const char *path, struct rauc_bundle *bundle);
 /* Until it is done; `progress` is told of percent and step as they change. */
 int rauc_install(struct rauc *rauc, const char *path,

@@ -129,8 +129,11 @@ def flipped(guest, bundles):
 
 
 def good(guest, bundles):
-    bundles.make("0.2.0")
+    whole = os.path.getsize(bundles.make("0.2.0"))
     try_update(guest, "good update, by HTTP", f"http://{OUTSIDE}/0.2.0.raucb", ("B", "0.2.0"))
+    travelled = Server.travelled(guest.place)
+    print(f"  of {whole} bytes {travelled} travelled", flush=True)
+    assert travelled * 4 < whole, "what the board has already travelled too"
 
 
 def never_well(guest, bundles):
@@ -182,11 +185,19 @@ def asked(guest, path, seconds=1200):
 
 
 class Server:
-    """Updates by HTTP, at this machine's loopback."""
+    """Updates by HTTP, with ranges, at this machine's loopback."""
 
     def __init__(self, place):
         self.place, self.port = place, free_port()
-        place.start("http", [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", place.dir, str(self.port)])
+        place.start("http", [sys.executable, os.path.join(ROOT, "tests", "lib", "weir_ranges.py"), place.dir, str(self.port), place.path("travelled")])
+
+    @staticmethod
+    def travelled(place):
+        """Bytes so far."""
+        if not os.path.exists(place.path("travelled")):
+            return 0
+        with open(place.path("travelled"), encoding="ascii") as f:
+            return int(f.read() or 0)
 
 
 def plug_in_stick(guest, path):
