@@ -34,6 +34,15 @@ static void on_result(void *ctx, const struct window_result *result)
     replay_out_result(&s->out, result);
 }
 
+static void on_stream(void *ctx, const struct stream_result *result)
+{
+    struct side *s = ctx;
+    if (!s->run.in_range)
+        return;
+    replay_ledger_stream(&s->ledger, result);
+    replay_out_stream(&s->out, result);
+}
+
 static void on_inventory(void *ctx, struct text content)
 {
     struct side *s = ctx;
@@ -50,16 +59,12 @@ static int run_side(struct side *s, const struct replay_diff *wanted, struct jou
         .config = anew ? wanted->now : wanted->was,
         .anew = anew,
         .may_warm_up = true,
-        .sink = { s, on_alert, on_result, on_inventory, NULL, NULL },
+        .sink = { s, on_alert, on_result, on_inventory, on_stream, NULL },
     };
     int status = replay_out_open(&s->out, anew ? wanted->out : NULL, &s->run.replay);
     if (status == CLI_OK)
         status = replay_run(&s->run);
-    if (status == CLI_OK && s->ledger.full) {
-        (void)fprintf(stderr, "weir: no memory for so much; take less with --from and --to\n");
-        status = CLI_PROBLEM;
-    }
-    return status;
+    return status == CLI_OK ? replay_ledger_check(&s->ledger) : status;
 }
 
 static int end_side(struct side *s)
@@ -98,6 +103,7 @@ static void print_text(const struct replay_diff *wanted, struct side *then, stru
     struct replay_changes c = { 0 };
     replay_compare_alerts(&then->ledger, &now->ledger, &c, replay_tell_alert);
     replay_compare_windows(&then->ledger, &now->ledger, &c, replay_tell_window);
+    replay_compare_streams(&then->ledger, &now->ledger, &c, replay_tell_stream);
     timestamp_print(now->run.first_ms, from);
     timestamp_print(now->run.last_ms, to);
     (void)printf("%s, beside what was in force, from %s to %s\n", wanted->name, from, to);
@@ -110,10 +116,15 @@ static void print_text(const struct replay_diff *wanted, struct side *then, stru
     (void)printf("results: %" PRIu64 " the same, %" PRIu64 " would appear, %" PRIu64
                  " vanish, %" PRIu64 " be others\n", c.windows[CHANGE_SAME],
                  c.windows[CHANGE_APPEARS], c.windows[CHANGE_VANISHES], c.windows[CHANGE_MOVES]);
+    if (then->ledger.results.count + now->ledger.results.count > 0)
+        (void)printf("results of streams: %" PRIu64 " the same, %" PRIu64 " would appear, %" PRIu64
+                     " vanish, %" PRIu64 " be others\n", c.streams[CHANGE_SAME],
+                     c.streams[CHANGE_APPEARS], c.streams[CHANGE_VANISHES],
+                     c.streams[CHANGE_MOVES]);
     print_rejected(&now->run.replay.counts);
     (void)putchar('\n');
     replay_tell_groups(&c);
-    growing_free(&c.groups);
+    replay_tell_keys(&c);
 }
 
 static void print_json(const struct replay_diff *wanted, struct side *then, struct side *now)
@@ -131,10 +142,12 @@ static void print_json(const struct replay_diff *wanted, struct side *then, stru
     replay_compare_alerts(&then->ledger, &now->ledger, &c, replay_tell_alert);
     (void)printf("],\"results\":[");
     replay_compare_windows(&then->ledger, &now->ledger, &c, replay_tell_window);
+    (void)printf("],\"stream_results\":[");
+    replay_compare_streams(&then->ledger, &now->ledger, &c, replay_tell_stream);
     (void)printf("]");
     replay_tell_groups(&c);
+    replay_tell_keys(&c);
     (void)printf("}\n");
-    growing_free(&c.groups);
 }
 
 static void count_change(void *ctx, const struct alert_change *change)
@@ -149,6 +162,12 @@ static void count_window(void *ctx, const struct window_change *change)
     *changes += change->change != CHANGE_SAME;
 }
 
+static void count_stream(void *ctx, const struct stream_change *change)
+{
+    uint64_t *changes = ctx;
+    *changes += change->change != CHANGE_SAME;
+}
+
 static int tell(const struct replay_diff *wanted, struct side *then, struct side *now)
 {
     uint64_t changes = 0;
@@ -158,6 +177,7 @@ static int tell(const struct replay_diff *wanted, struct side *then, struct side
     }
     replay_compare_alerts(&then->ledger, &now->ledger, &changes, count_change);
     replay_compare_windows(&then->ledger, &now->ledger, &changes, count_window);
+    replay_compare_streams(&then->ledger, &now->ledger, &changes, count_stream);
     if (wanted->json)
         print_json(wanted, then, now);
     else

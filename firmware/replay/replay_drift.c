@@ -14,7 +14,7 @@ struct side { /* one of the two replays */
 };
 
 struct drift {
-    uint64_t windows[CHANGES], alerts[CHANGES];
+    uint64_t windows[CHANGES], alerts[CHANGES], streams[CHANGES];
     /* by each of the two: in windows; and in one that has fewer by the other */
     uint64_t readings[2], more[2];
     double sum, greatest;    /* of the means' distances, where both have the window */
@@ -36,6 +36,13 @@ static void on_result(void *ctx, const struct window_result *result)
         replay_ledger_window(&s->ledger, result);
 }
 
+static void on_stream(void *ctx, const struct stream_result *result)
+{
+    struct side *s = ctx;
+    if (s->run.in_range)
+        replay_ledger_stream(&s->ledger, result);
+}
+
 static int run_side(struct side *s, const struct replay_drift *wanted, struct journal_copy *copy,
                     enum time_policy time)
 {
@@ -52,14 +59,10 @@ static int run_side(struct side *s, const struct replay_drift *wanted, struct jo
         .anew = true,
         .time_given = true,
         .time = time,
-        .sink = { s, on_alert, on_result, NULL, NULL, NULL },
+        .sink = { s, on_alert, on_result, NULL, on_stream, NULL },
     };
     int status = replay_run(&s->run);
-    if (status == CLI_OK && s->ledger.full) {
-        (void)fprintf(stderr, "weir: no memory for so much; take less with --from and --to\n");
-        status = CLI_PROBLEM;
-    }
-    return status;
+    return status == CLI_OK ? replay_ledger_check(&s->ledger) : status;
 }
 
 /* --- how far they are apart --- */
@@ -85,6 +88,20 @@ static void note_window(void *ctx, const struct window_change *change)
     double apart = fabs(change->now->mean - change->then->mean);
     d->sum += apart;
     d->greatest = apart > d->greatest ? apart : d->greatest;
+}
+
+static void note_stream(void *ctx, const struct stream_change *change)
+{
+    struct drift *d = ctx;
+    d->streams[change->change]++;
+}
+
+static uint64_t sum_of(const uint64_t changes[CHANGES])
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < CHANGES; i++)
+        sum += changes[i];
+    return sum;
 }
 
 static uint64_t both(const struct drift *d)
@@ -115,6 +132,11 @@ static void print_text(const struct replay_drift *wanted, const struct drift *d)
                  all > 0 ? 100.0 * (double)more / (double)all : 0);
     (void)printf("means of windows that both have: %.6g apart on average, %.6g at most\n",
                  pairs > 0 ? d->sum / (double)pairs : 0, d->greatest);
+    if (sum_of(d->streams) > 0)
+        (void)printf("results of streams: %" PRIu64 " the same, %" PRIu64 " others, %" PRIu64
+                     " only so, %" PRIu64 " only otherwise\n", d->streams[CHANGE_SAME],
+                     d->streams[CHANGE_MOVES], d->streams[CHANGE_APPEARS],
+                     d->streams[CHANGE_VANISHES]);
     (void)printf("alerts: %" PRIu64 " the same, %" PRIu64 " moved, %" PRIu64 " only so, %" PRIu64
                  " only otherwise\n", d->alerts[CHANGE_SAME], d->alerts[CHANGE_MOVES],
                  d->alerts[CHANGE_APPEARS], d->alerts[CHANGE_VANISHES]);
@@ -132,6 +154,7 @@ static void print_json(const struct replay_drift *wanted, const struct drift *d)
     uint64_t pairs = both(d);
     (void)printf("{\"time\":\"%s\"", name_of(wanted->time));
     print_changes("results", d->windows);
+    print_changes("stream_results", d->streams);
     print_changes("alerts", d->alerts);
     (void)printf(",\"readings\":%" PRIu64 ",\"readings_in_another_window\":%" PRIu64
                  ",\"mean_apart\":%.17g,\"mean_apart_max\":%.17g}\n", greater(d->readings),
@@ -148,14 +171,14 @@ static int tell(const struct replay_drift *wanted, struct side *other, struct si
     }
     replay_compare_alerts(&other->ledger, &side->ledger, &d, note_alert);
     replay_compare_windows(&other->ledger, &side->ledger, &d, note_window);
+    replay_compare_streams(&other->ledger, &side->ledger, &d, note_stream);
     if (wanted->json)
         print_json(wanted, &d);
     else
         print_text(wanted, &d);
-    bool same = d.windows[CHANGE_SAME] + d.alerts[CHANGE_SAME] ==
-                both(&d) + d.windows[CHANGE_APPEARS] + d.windows[CHANGE_VANISHES] +
-                    d.alerts[CHANGE_SAME] + d.alerts[CHANGE_MOVES] + d.alerts[CHANGE_APPEARS] +
-                    d.alerts[CHANGE_VANISHES];
+    bool same = d.windows[CHANGE_SAME] == sum_of(d.windows) &&
+                d.streams[CHANGE_SAME] == sum_of(d.streams) &&
+                d.alerts[CHANGE_SAME] == sum_of(d.alerts);
     return same ? CLI_OK : CLI_DIFFERENT;
 }
 

@@ -50,6 +50,13 @@ static void on_result(void *ctx, const struct window_result *result)
     replay_out_result(&d->out, result);
 }
 
+static void on_stream(void *ctx, const struct stream_result *result)
+{
+    struct desk *d = ctx;
+    replay_ledger_stream(&d->ledger, result);
+    replay_out_stream(&d->out, result);
+}
+
 /* --- readings --- */
 
 /* The clock of a gateway that heard each reading as it was made; a late one, when it came. */
@@ -125,13 +132,18 @@ static void print_text(struct desk *d, struct replay_ledger *nothing)
     struct replay_changes c = { .alone = true };
     const struct replay_counts *counts = &d->replay.counts;
     replay_compare_alerts(nothing, &d->ledger, &c, replay_tell_alert);
+    replay_compare_streams(nothing, &d->ledger, &c, replay_tell_stream);
     timestamp_print(d->first_ms, from);
     timestamp_print(d->last_ms, to);
     if (c.table != NULL)
         table_print(c.table, stdout);
+    replay_tell_streams(&c, d->replay.config);
     (void)printf("%" PRIu64 " readings from %s to %s: %" PRIu64
-                 " alert%s, %zu windows\n", counts->readings, from, to, c.alerts[CHANGE_APPEARS],
+                 " alert%s, %zu windows", counts->readings, from, to, c.alerts[CHANGE_APPEARS],
                  c.alerts[CHANGE_APPEARS] == 1 ? "" : "s", d->ledger.windows.count);
+    if (d->replay.config->stream_count > 0)
+        (void)printf(", %" PRIu64 " results of streams", c.streams[CHANGE_APPEARS]);
+    (void)putchar('\n');
     if (counts->late > 0)
         (void)printf("%" PRIu64 " came too late for their window\n", counts->late);
     if (counts->duplicate > 0)
@@ -146,7 +158,7 @@ static void print_text(struct desk *d, struct replay_ledger *nothing)
 
 static void print_json(struct desk *d, struct replay_ledger *nothing)
 {
-    struct replay_changes c = { .json = true };
+    struct replay_changes c = { .json = true, .alone = true };
     const struct replay_counts *counts = &d->replay.counts;
     (void)printf("{\"file\":");
     config_print_quoted(text_of(d->file.path), stdout);
@@ -164,7 +176,10 @@ static void print_json(struct desk *d, struct replay_ledger *nothing)
         }
     (void)printf("},\"alerts\":[");
     replay_compare_alerts(nothing, &d->ledger, &c, replay_tell_alert);
-    (void)printf("]}\n");
+    (void)printf("],\"streams\":");
+    replay_compare_streams(nothing, &d->ledger, &c, replay_tell_stream);
+    replay_tell_streams(&c, d->replay.config);
+    (void)printf(",\"stream_results\":%" PRIu64 "}\n", c.streams[CHANGE_APPEARS]);
 }
 
 static int begin(struct desk *d)
@@ -174,7 +189,7 @@ static int begin(struct desk *d)
         .store = { 1, 2 }, /* ids of its own */
         .config = d->wanted->config.bytes > 0 ? d->wanted->config : text_of(usual),
         .anew = true,
-        .sink = { d, on_alert, on_result, NULL, NULL, NULL },
+        .sink = { d, on_alert, on_result, NULL, on_stream, NULL },
     };
     if (replay_begin(&d->replay, &start, why) == 0)
         return CLI_OK;
@@ -196,6 +211,8 @@ int replay_file(const struct replay_file *wanted)
         status = replay_out_open(&d.out, wanted->out, &d.replay);
     if (status == CLI_OK)
         status = run(&d);
+    if (status == CLI_OK)
+        status = replay_ledger_check(&d.ledger);
     if (status == CLI_OK && wanted->json)
         print_json(&d, &nothing);
     else if (status == CLI_OK)

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "firmware/cli/cli.h"
 #include "pipeline/bytes.h"
-#include "pipeline/hash.h"
-
-static const struct hash_key PLAIN = { 3, 5 };
+#include "firmware/replay/replay_ledger_parts.h"
 
 /* --- lists and where their items stand --- */
 
@@ -26,7 +26,28 @@ static struct told_series *series_at(const struct replay_ledger *l, size_t i)
     return (struct told_series *)l->series.at + i;
 }
 
-static void index_put(struct told_index *index, uint64_t key, size_t item)
+enum { BYTES_MAX_SHARE = 4 }; /* one part of so many of the machine's memory */
+static const uint64_t BYTES_MAX = UINT64_C(2) << 30;
+
+bool ledger_take(struct replay_ledger *l, size_t bytes)
+{
+    if (bytes > l->bytes_max - l->bytes) {
+        l->full = true;
+        return false;
+    }
+    l->bytes += bytes;
+    return true;
+}
+
+void *ledger_add(struct replay_ledger *l, struct growing *list)
+{
+    size_t more = list->count < list->room ? 0 : list->room > 0 ? list->room : 256;
+    void *item = ledger_take(l, more * list->item_bytes) ? growing_add(list) : NULL;
+    l->full = l->full || item == NULL;
+    return item;
+}
+
+void index_put(struct told_index *index, uint64_t key, size_t item)
 {
     size_t slot = (size_t)(key & index->mask);
     while (index->slots[slot] != 0)
@@ -34,30 +55,32 @@ static void index_put(struct told_index *index, uint64_t key, size_t item)
     index->slots[slot] = (uint32_t)(item + 1);
 }
 
-/* Twice as many slots, at most half of them taken; false: no memory. */
-static bool index_grow(struct told_index *index, size_t count,
-                       uint64_t (*key_at)(const void *, size_t), const void *of)
+bool index_grow(struct replay_ledger *l, struct told_index *index, size_t count,
+                uint64_t (*key_at)(const struct replay_ledger *, size_t))
 {
     if (index->slots != NULL && 2 * (count + 1) <= index->mask + 1)
         return true;
     size_t slots = index->slots == NULL ? 1024 : 2 * (index->mask + 1);
-    uint32_t *made = calloc(slots, sizeof *made);
-    if (made == NULL)
+    size_t more = index->slots == NULL ? slots : slots / 2;
+    uint32_t *made = ledger_take(l, more * sizeof *made) ? calloc(slots, sizeof *made) : NULL;
+    if (made == NULL) {
+        l->full = true;
         return false;
+    }
     free(index->slots);
     index->slots = made;
     index->mask = slots - 1;
     for (size_t i = 0; i < count; i++)
-        index_put(index, key_at(of, i), i);
+        index_put(index, key_at(l, i), i);
     return true;
 }
 
-static uint64_t alert_key_at(const void *l, size_t i)
+static uint64_t alert_key_at(const struct replay_ledger *l, size_t i)
 {
     return alert_at(l, i)->key.low;
 }
 
-static uint64_t window_key_at(const void *l, size_t i)
+static uint64_t window_key_at(const struct replay_ledger *l, size_t i)
 {
     return window_at(l, i)->key;
 }
@@ -65,14 +88,14 @@ static uint64_t window_key_at(const void *l, size_t i)
 static uint64_t series_key(struct text device, struct text metric)
 {
     struct hash_state h;
-    hash_begin(&h, PLAIN, 0);
+    hash_begin(&h, LEDGER_HASH, 0);
     hash_add(&h, device.at, device.bytes);
     hash_add(&h, "/", 1);
     hash_add(&h, metric.at, metric.bytes);
     return hash_end64(&h);
 }
 
-static uint64_t series_key_at(const void *l, size_t i)
+static uint64_t series_key_at(const struct replay_ledger *l, size_t i)
 {
     const struct told_series *s = series_at(l, i);
     return series_key(text_of(s->device), text_of(s->metric));
@@ -90,10 +113,19 @@ static void copy_name(char *to, struct text name)
 
 void replay_ledger_begin(struct replay_ledger *l)
 {
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    uint64_t bytes_max = pages > 0 && page_bytes > 0
+                             ? (uint64_t)pages * (uint64_t)page_bytes / BYTES_MAX_SHARE
+                             : BYTES_MAX;
+    if (bytes_max > BYTES_MAX)
+        bytes_max = BYTES_MAX;
     *l = (struct replay_ledger){
         .alerts = { .item_bytes = sizeof(struct told_alert) },
         .windows = { .item_bytes = sizeof(struct told_window) },
         .series = { .item_bytes = sizeof(struct told_series) },
+        .results = { .item_bytes = sizeof(struct told_result) },
+        .keys = { .item_bytes = sizeof(struct told_key) },
+        .bytes_max = (size_t)bytes_max,
     };
 }
 
@@ -102,18 +134,32 @@ void replay_ledger_end(struct replay_ledger *l)
     growing_free(&l->alerts);
     growing_free(&l->windows);
     growing_free(&l->series);
+    growing_free(&l->results);
+    growing_free(&l->keys);
     free(l->alert_index.slots);
     free(l->window_index.slots);
     free(l->series_index.slots);
+    free(l->result_index.slots);
+    free(l->key_index.slots);
+    free(l->texts);
     *l = (struct replay_ledger){ 0 };
+}
+
+int replay_ledger_check(const struct replay_ledger *l)
+{
+    if (!l->full)
+        return CLI_OK;
+    (void)fprintf(stderr, "weir: what it says is more than the %zu MiB that are kept of it, and is "
+                  "not compared; take less with --from and --to\n", l->bytes_max >> 20);
+    return CLI_PROBLEM;
 }
 
 /* --- what is said --- */
 
-/* NULL: no memory. */
+/* NULL: no room, as below. */
 static struct told_alert *alert_of(struct replay_ledger *l, const struct alert_event *event)
 {
-    if (!index_grow(&l->alert_index, l->alerts.count, alert_key_at, l))
+    if (!index_grow(l, &l->alert_index, l->alerts.count, alert_key_at))
         return NULL;
     size_t slot = (size_t)(event->key.low & l->alert_index.mask);
     for (; l->alert_index.slots[slot] != 0; slot = (slot + 1) & l->alert_index.mask) {
@@ -121,7 +167,7 @@ static struct told_alert *alert_of(struct replay_ledger *l, const struct alert_e
         if (a->key.low == event->key.low && a->key.high == event->key.high)
             return a;
     }
-    struct told_alert *a = growing_add(&l->alerts);
+    struct told_alert *a = ledger_add(l, &l->alerts);
     if (a == NULL)
         return NULL;
     *a = (struct told_alert){ .key = event->key, .onset_ms = event->alert->onset_event_ms,
@@ -136,10 +182,8 @@ static struct told_alert *alert_of(struct replay_ledger *l, const struct alert_e
 void replay_ledger_alert(struct replay_ledger *l, const struct alert_event *event)
 {
     struct told_alert *a = alert_of(l, event);
-    if (a == NULL) {
-        l->full = true;
+    if (a == NULL)
         return;
-    }
     if (event->severity > a->severity)
         a->severity = event->severity;
     if (event->transition == ALERT_CLEAR) {
@@ -151,10 +195,10 @@ void replay_ledger_alert(struct replay_ledger *l, const struct alert_event *even
     a->score = event->alert->peak.score;
 }
 
-/* UINT32_MAX: no memory. */
+/* UINT32_MAX: no room. */
 static uint32_t series_of(struct replay_ledger *l, struct text device, struct text metric)
 {
-    if (!index_grow(&l->series_index, l->series.count, series_key_at, l))
+    if (!index_grow(l, &l->series_index, l->series.count, series_key_at))
         return UINT32_MAX;
     size_t slot = (size_t)(series_key(device, metric) & l->series_index.mask);
     for (; l->series_index.slots[slot] != 0; slot = (slot + 1) & l->series_index.mask) {
@@ -163,7 +207,7 @@ static uint32_t series_of(struct replay_ledger *l, struct text device, struct te
             text_equal(text_of(series_at(l, i)->metric), metric))
             return i;
     }
-    struct told_series *s = growing_add(&l->series);
+    struct told_series *s = ledger_add(l, &l->series);
     if (s == NULL)
         return UINT32_MAX;
     copy_name(s->device, device);
@@ -180,13 +224,13 @@ static uint64_t hash_of(const struct aggregate *a)
     const double numbers[] = { a->mean, a->m2, a->min, a->max, a->first, a->last };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         put_f64(&w, numbers[i]);
-    return hash64(PLAIN, bytes, w.used);
+    return hash64(LEDGER_HASH, bytes, w.used);
 }
 
 static uint64_t window_key(struct text device, struct text metric, int64_t start_ms, int64_t end_ms)
 {
     const uint64_t parts[] = { series_key(device, metric), (uint64_t)start_ms, (uint64_t)end_ms };
-    return hash64(PLAIN, parts, sizeof parts);
+    return hash64(LEDGER_HASH, parts, sizeof parts);
 }
 
 static struct told_window *window_find(const struct replay_ledger *l, uint64_t key)
@@ -207,12 +251,10 @@ void replay_ledger_window(struct replay_ledger *l, const struct window_result *r
     if (w == NULL) {
         uint32_t series = series_of(l, result->device, result->metric);
         bool room = series != UINT32_MAX &&
-                    index_grow(&l->window_index, l->windows.count, window_key_at, l);
-        w = room ? growing_add(&l->windows) : NULL;
-        if (w == NULL) {
-            l->full = true;
+                    index_grow(l, &l->window_index, l->windows.count, window_key_at);
+        w = room ? ledger_add(l, &l->windows) : NULL;
+        if (w == NULL)
             return;
-        }
         *w = (struct told_window){ .key = key, .start_ms = result->start_ms, .series = series };
         index_put(&l->window_index, key, l->windows.count - 1);
     }

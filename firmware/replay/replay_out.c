@@ -1,5 +1,6 @@
 #include "firmware/replay/replay_out.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "firmware/json_arena.h"
 #include "pipeline/codec/envelope.h"
 #include "pipeline/codec/json_writer.h"
+#include "pipeline/codec/result_body.h"
 
 enum { INVENTORY_MAX = 65536, JSON_BYTES = 16 * 1024 * 1024 };
 
@@ -161,6 +163,35 @@ void replay_out_result(struct replay_out *o, const struct window_result *result)
     json_put_unsigned(&w, "first_block", result->first_block);
     json_put_unsigned(&w, "last_block", result->last_block);
     json_put_unsigned(&w, "contract_version", result->contract_version);
+    json_object_end(&w);
+    write_line(o, json_done(&w));
+}
+
+struct text replay_out_body(const struct stream_result *result, char to[REPLAY_BODY_BYTES])
+{
+    assert(result_body_bytes_max(result->plan) + 8 <= REPLAY_BODY_BYTES);
+    struct text members = result_body(result, to + 1, REPLAY_BODY_BYTES - 2);
+    memmove(to + 1, members.at, members.bytes);
+    to[0] = '{';
+    to[members.bytes + 1] = '}';
+    return (struct text){ to, members.bytes + 2 };
+}
+
+void replay_out_stream(struct replay_out *o, const struct stream_result *result)
+{
+    static char body[REPLAY_BODY_BYTES], text[REPLAY_BODY_BYTES + 1024];
+    if (o->file == NULL)
+        return;
+    struct json_writer w = json_writer_over(text, sizeof text);
+    json_object(&w);
+    json_put_string(&w, "type", "stream");
+    json_put_text(&w, "stream", result->stream);
+    json_put_integer(&w, "start_ms", result->start_ms);
+    json_put_integer(&w, "end_ms", result->end_ms);
+    json_put_unsigned(&w, "revision", result->revision);
+    json_put_members(&w, result_body(result, body, sizeof body));
+    json_put_unsigned(&w, "first_block", result->first_block);
+    json_put_unsigned(&w, "last_block", result->last_block);
     json_object_end(&w);
     write_line(o, json_done(&w));
 }

@@ -1,6 +1,6 @@
 /* replay_out: what a replay makes, as JSON Lines: alerts and corrections as they leave a gateway
- * (with a sequence of zero, since they stand in no lane), window results as objects; those of a
- * warm-up with the member `warmup`: true. */
+ * (with a sequence of zero, since they stand in no lane), window results and results of streams as
+ * objects; those of a warm-up with the member `warmup`: true. */
 #ifndef FIRMWARE_REPLAY_OUT_H
 #define FIRMWARE_REPLAY_OUT_H
 
@@ -31,9 +31,13 @@ struct replay_late {
 };
 struct text replay_out_render_late(const struct replay_out *o, uint32_t lane,
                                    const struct replay_late *what, char *to);
+/* A stream's result as an object, as it is kept in the store (result_body.h); until the next. */
+enum { REPLAY_BODY_BYTES = 64 * 1024 };
+struct text replay_out_body(const struct stream_result *result, char to[REPLAY_BODY_BYTES]);
 void replay_out_late(struct replay_out *o, const struct replay_late *what);
 void replay_out_alert(struct replay_out *o, const struct alert_event *event);
 void replay_out_result(struct replay_out *o, const struct window_result *result);
+void replay_out_stream(struct replay_out *o, const struct stream_result *result);
 void replay_out_inventory(struct replay_out *o, struct text content);
 /* A configuration came into force: its gateway begins without an inventory. */
 void replay_out_start(struct replay_out *o);

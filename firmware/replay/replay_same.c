@@ -85,6 +85,37 @@ static void on_result(void *ctx, const struct window_result *result)
     replay_out_result(&s->out, result);
 }
 
+/* Whole characters, where it did not fit. */
+static void cut_off(char *text, size_t bytes, int wanted)
+{
+    if (wanted < 0 || (size_t)wanted < bytes)
+        return;
+    size_t end = bytes - 1;
+    while (end > 0 && ((unsigned char)text[end - 1] & 0xC0) == 0x80)
+        end--;
+    text[end > 0 && (unsigned char)text[end - 1] >= 0xC0 ? end - 1 : end] = '\0';
+}
+
+static void on_stream(void *ctx, const struct stream_result *result)
+{
+    static char to[REPLAY_BODY_BYTES];
+    struct same *s = ctx;
+    bool shown = s->run.in_range && s->first.block == 0;
+    struct item *item = shown ? next_item(s) : NULL;
+    s->out.marks = s->run.marks;
+    if (s->run.in_range || s->run.marks)
+        replay_out_stream(&s->out, result);
+    if (item == NULL)
+        return;
+    char time[TIMESTAMP_BYTES];
+    timestamp_print(result->start_ms, time);
+    struct text body = replay_out_body(result, to);
+    cut_off(item->text, sizeof item->text,
+            snprintf(item->text, sizeof item->text, "result of %.*s from %s, revision %u: %.*s",
+                     (int)result->stream.bytes, result->stream.at, time, result->revision,
+                     (int)body.bytes, body.at));
+}
+
 static void on_late(void *ctx, const struct stream_late *late, uint32_t number)
 {
     struct same *s = ctx;
@@ -326,7 +357,7 @@ int replay_same(const struct replay_same *wanted)
         .copy = &copy,
         .range = wanted->range,
         .config = wanted->config,
-        .sink = { &s, on_alert, on_result, on_inventory, NULL, on_late },
+        .sink = { &s, on_alert, on_result, on_inventory, on_stream, on_late },
         .on_block = on_block,
         .ctx = &s,
     };

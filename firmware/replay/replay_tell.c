@@ -181,7 +181,7 @@ void replay_tell_window(void *ctx, const struct window_change *change)
 
 /* --- by rule and device --- */
 
-static void print_counts(const uint64_t of[CHANGES])
+void replay_tell_counts(const uint64_t of[CHANGES])
 {
     (void)printf("\"same\":%" PRIu64 ",\"appears\":%" PRIu64 ",\"vanishes\":%" PRIu64
                  ",\"moves\":%" PRIu64 "}", of[CHANGE_SAME], of[CHANGE_APPEARS],
@@ -191,15 +191,15 @@ static void print_counts(const uint64_t of[CHANGES])
 static void print_groups(const struct replay_changes *c)
 {
     (void)printf(",\"alert_counts\":{");
-    print_counts(c->alerts);
+    replay_tell_counts(c->alerts);
     (void)printf(",\"result_counts\":{");
-    print_counts(c->windows);
+    replay_tell_counts(c->windows);
     (void)printf(",\"by_rule_and_device\":[");
     for (size_t i = 0; i < c->groups.count; i++) {
         const struct told_group *g = group_at(c, i);
         print_names(i > 0 ? ",{\"rule\":" : "{\"rule\":", g->rule, g->device);
         (void)printf(",");
-        print_counts(g->of);
+        replay_tell_counts(g->of);
     }
     (void)printf("]");
 }
@@ -221,6 +221,7 @@ void replay_tell_groups(struct replay_changes *c)
     uint64_t changed = 0;
     if (c->json) {
         print_groups(c);
+        growing_free(&c->groups);
         return;
     }
     if (c->table != NULL)
@@ -237,4 +238,5 @@ void replay_tell_groups(struct replay_changes *c)
         (void)putchar('\n');
         table_print(table, stdout);
     }
+    growing_free(&c->groups);
 }
