@@ -203,8 +203,11 @@ static int check_written(struct rauc *rauc, const struct rauc_bundle *judged)
 {
     struct rauc_state state;
     const char *written = "";
-    if (rauc_state(rauc, &state) != 0)
-        return problem(rauc, "no word from the updater");
+    for (int tries = 0; tries < 30; tries++) { /* it may be busy a moment longer, and tells none */
+        if (rauc_state(rauc, &state) == 0 && state.slot_count > 0)
+            break;
+        (void)sleep(1); /* a signal ends it sooner */
+    }
     for (int i = 0; i < state.slot_count; i++)
         if (strcmp(state.slots[i].state, "booted") != 0)
             written = state.slots[i].version;
