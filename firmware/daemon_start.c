@@ -56,6 +56,12 @@ static void log_for_gateway(void *ctx, const char *event, const char *details)
     log_event(event, "%s", details);
 }
 
+static void on_folding(void *ctx, uint64_t block, uint64_t readings)
+{
+    struct daemon *d = ctx;
+    fold_progress_step(&d->folding, block, readings, d->hal.time(d->hal.ctx).mono_ms);
+}
+
 static void pseudonym(void *ctx, struct text value, uint8_t mac[32])
 {
     struct daemon *d = ctx;
@@ -79,6 +85,8 @@ static int read_configuration(struct daemon *d, const char *path)
     if (config_check_budget(&d->config, budget.total_bytes, stderr) != 0)
         return CLI_CONFIG;
     config_print_warnings(&d->config, stderr);
+    uint64_t spare = config_memory_max(&d->config) - budget.total_bytes;
+    d->spare_bytes = spare < SIZE_MAX ? (size_t)spare : SIZE_MAX;
     return 0;
 }
 
@@ -100,7 +108,7 @@ static int64_t rest_ms(const struct daemon *d)
 static void carve(struct daemon *d, struct arena *arena)
 {
     const struct gateway_ports ports = { d, begin_store_job, acknowledge_source, send_row,
-                                         log_for_gateway, pseudonym };
+                                         log_for_gateway, pseudonym, on_folding };
     void *json_bytes = arena_take(arena, d->config.json_arena_bytes, 1);
     if (json_bytes != NULL)
         json_arena_start(json_bytes, d->config.json_arena_bytes);
@@ -184,7 +192,11 @@ static int recover(struct daemon *d)
     struct arena measure = arena_measure();
     (void)block_reader_init(&limits, &measure);
     void *reader = calloc(1, measure.used);
-    struct fold_memory memory = { NULL, malloc(limits.bytes_max), limits.bytes_max };
+    struct fold_memory memory = { .block = malloc(limits.bytes_max),
+                                  .block_bytes = limits.bytes_max,
+                                  /* nothing is reloaded yet */
+                                  .then = { &d->reload.configs[0], &d->reload.configs[1] },
+                                  .heap_bytes_max = d->spare_bytes };
     int error = WEIR_EFULL;
     if (d->recovery.wall_ms < BUILT_MS)
         d->recovery.wall_ms = BUILT_MS;
@@ -192,6 +204,7 @@ static int recover(struct daemon *d)
         struct arena arena = arena_over(reader, measure.used);
         memory.reader = block_reader_init(&limits, &arena);
         d->now = d->hal.time(d->hal.ctx);
+        fold_progress_begin(&d->folding, d->recovery.last_block, d->now.mono_ms);
         error = gateway_recover(d->gateway, d->store, &d->recovery, d->now, memory, why);
         gateway_on_recovered(d->gateway, d->hal.time(d->hal.ctx).mono_ms - d->now.mono_ms);
     }

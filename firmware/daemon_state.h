@@ -8,6 +8,7 @@
 #include "firmware/committer.h"
 #include "firmware/listener/credentials.h"
 #include "firmware/api/http.h"
+#include "firmware/fold_progress.h"
 #include "firmware/inventory_file.h"
 #include "firmware/listener/listener.h"
 #include "firmware/pii_key.h"
@@ -46,6 +47,8 @@ struct daemon {
     struct loop *loop;
     struct store *store;
     struct store_recovery recovery;
+    struct fold_progress folding; /* of the start */
+    size_t spare_bytes;   /* of the memory that there may be, beside the budget */
     struct committer committer;
     struct gateway *gateway;
     struct tap *taps[CONFIG_SOURCES_MAX];           /* NULL: the source is a listener */

@@ -271,9 +271,10 @@ struct checkpoint_place {
 enum { STORE_CHECKPOINTS_MAX = 2 + 2 * STORE_DAILY_MAX };
 int store_checkpoints(struct store *store, struct checkpoint_place places[STORE_CHECKPOINTS_MAX],
                       uint32_t *count);
-/* The state of one of them, into `to`, which has room for it; WEIR_ECORRUPT. */
+/* What one of them holds, into `to`: of one that is larger its first `room` bytes. WEIR_ECORRUPT:
+ * of the whole. */
 int store_checkpoint_read_at(struct store *store, const struct checkpoint_place *place,
-                             uint8_t *to);
+                             uint8_t *to, size_t room);
 
 /* One that can't be read for good is none from now on: the next one takes its place, and not that
  * of the one which could be. */

@@ -80,7 +80,7 @@ int checkpoint_write(struct store *s, const struct checkpoint_piece *piece)
     return err == 0 && piece->last && piece->daily ? daily_keep(s, slot, piece->t_ms) : err;
 }
 
-int checkpoint_read(struct store *s, const struct checkpoint_slot *slot, uint8_t *to)
+int checkpoint_read(struct store *s, const struct checkpoint_slot *slot, uint8_t *to, size_t room)
 {
     uint32_t used = 0, crc = 0;
 
@@ -92,8 +92,9 @@ int checkpoint_read(struct store *s, const struct checkpoint_slot *slot, uint8_t
             bytes.bytes > slot->total_bytes - used)
             break;
         crc = (uint32_t)crc32(crc, (const Bytef *)bytes.at, bytes.bytes);
-        if (to != NULL)
-            memcpy(to + used, bytes.at, bytes.bytes);
+        size_t left = room > used ? room - used : 0;
+        if (left > 0)
+            memcpy(to + used, bytes.at, bytes.bytes < left ? bytes.bytes : left);
         used += bytes.bytes;
     }
     if (row < 0)
@@ -109,7 +110,7 @@ int checkpoint_verify(struct store *s)
     int index = checkpoint_newest(&s->state);
 
     while (index >= 0) {
-        int err = checkpoint_read(s, &s->state.slots[index], NULL);
+        int err = checkpoint_read(s, &s->state.slots[index], NULL, 0);
         if (err != WEIR_ECORRUPT)
             return err;
         s->state.slots[index].valid = false;

@@ -203,18 +203,20 @@ int store_checkpoints(struct store *s, struct checkpoint_place places[STORE_CHEC
     return 0;
 }
 
-int store_checkpoint_read_at(struct store *s, const struct checkpoint_place *place, uint8_t *to)
+int store_checkpoint_read_at(struct store *s, const struct checkpoint_place *place, uint8_t *to,
+                             size_t room)
 {
     struct daily rows[ROWS_MAX];
     int err = store_ready(s);
     for (int i = 0; err == 0 && i < 2; i++)
         if (s->state.slots[i].valid && s->state.slots[i].block == place->block)
-            return checkpoint_read(s, &s->state.slots[i], to);
+            return checkpoint_read(s, &s->state.slots[i], to, room);
     int held = err == 0 ? daily_read(s, rows) : err;
     for (int i = 0; i < held; i++)
         if (rows[i].block == place->block && !rows[i].going)
             return checkpoint_read(s, &(struct checkpoint_slot){ .total_bytes = rows[i].bytes,
                                                                  .crc = rows[i].crc,
-                                                                 .place = rows[i].place }, to);
+                                                                 .place = rows[i].place },
+                                   to, room);
     return held < 0 ? held : WEIR_ENOTFOUND;
 }

@@ -194,8 +194,8 @@ int checkpoint_write(struct store *s, const struct checkpoint_piece *piece);
 /* Read the newest whole one, counting out slots whose bytes are damaged. */
 int checkpoint_verify(struct store *s);
 int checkpoint_newest(const struct store_state *state); /* its slot, or -1 */
-/* Its bytes in order; `to` NULL only checks them. */
-int checkpoint_read(struct store *s, const struct checkpoint_slot *slot, uint8_t *to);
+/* Its bytes in order, the first `room` of them into `to`; all are checked. */
+int checkpoint_read(struct store *s, const struct checkpoint_slot *slot, uint8_t *to, size_t room);
 void checkpoint_bind_place(struct store *s, enum sql q, uint32_t place); /* ?1, ?2: its pieces */
 
 /* --- store_daily.c ------------------------------------------------------------------------- */

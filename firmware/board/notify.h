@@ -3,7 +3,7 @@
 #ifndef FIRMWARE_NOTIFY_H
 #define FIRMWARE_NOTIFY_H
 
-/* "READY=1", "STOPPING=1", "WATCHDOG=1". */
+/* "READY=1", "STOPPING=1", "WATCHDOG=1", "EXTEND_TIMEOUT_USEC=...". */
 void notify(const char *state);
 
 #endif

@@ -67,6 +67,8 @@ struct gateway_ports {
     void (*log)(void *ctx, const char *event, const char *details);
     /* HMAC-SHA256 under the key for `pii: hmac`; NULL where no source has that. */
     void (*hmac)(void *ctx, struct text value, uint8_t mac[32]);
+    /* A start has folded the journal up to this block, and so many readings; NULL: nobody asks. */
+    void (*folding)(void *ctx, uint64_t block, uint64_t readings);
 };
 
 struct gateway; /* opaque; gateway.c */
@@ -83,14 +85,21 @@ struct fold_memory {
     struct block_reader *reader; /* made with gateway_block_limits_max() */
     uint8_t *block;              /* [gateway_block_limits_max().bytes_max] */
     size_t block_bytes;
+    /* for configurations that were in force; NULL: the present one stands in for them */
+    struct config *then[2];
+    /* that the fold may take of the heap meanwhile, for one whose state needs more room than the
+     * present one and limits.reload have; it gives it back */
+    size_t heap_bytes_max;
 };
 
-/* Load the checkpoint and fold the journal behind it. Uses the store directly, before any job.
- * Journals what is new (configuration, clock) with the first commit. A clock that is not synced is
- * not believed below recovery->wall_ms, the last time stored; main raises it to the time of the
- * build. `why` has 256 bytes.
+/* Load the checkpoint and fold the journal behind it, by the configurations that were in force, and
+ * go over from the last of them to the present one, as gateway_reload does. Uses the store
+ * directly, before any job. Journals what is new (configuration, clock) with the first commit. A
+ * clock that is not synced is not believed below recovery->wall_ms, the last time stored; main
+ * raises it to the time of the build. `why` has 256 bytes.
  * config->engine.store is the store's id by now: alerts' ids hang on it.
- * Errors: WEIR_ECORRUPT when the journal can't be read, or the store's. */
+ * Errors: WEIR_ECORRUPT when the journal can't be read, WEIR_EFULL when the state is larger than
+ * the configuration allows, or the store's. */
 int gateway_recover(struct gateway *g, struct store *store, const struct store_recovery *recovery,
                     struct hal_time now, struct fold_memory memory, char *why);
 

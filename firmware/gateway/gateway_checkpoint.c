@@ -3,6 +3,7 @@
  * is whole or not there. The first of each day that the gateway runs is kept for replays. */
 #include <assert.h>
 
+#include "firmware/gateway/checkpoint_form.h"
 #include "firmware/gateway/gateway_state.h"
 
 enum { CHECKPOINT_JOURNAL_RATIO = 4, DAY_MS = 86400000 };
@@ -34,6 +35,7 @@ static void take_copy(struct gateway *g, uint64_t block)
     struct checkpointer *c = &g->checkpoint;
     struct byte_writer w = { .at = c->shadow, .bytes = c->shadow_bytes_max };
     engine_save(g->engine, &w);
+    checkpoint_put_config(&w, g->config, checkpoint_bytes_max(g->config));
     assert(!w.failed);
     c->active = true;
     c->wanted = false;

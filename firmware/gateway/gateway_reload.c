@@ -7,7 +7,7 @@
 
 #include "firmware/gateway/gateway_state.h"
 
-static size_t engine_bytes_of(const struct config *config)
+size_t reload_engine_bytes(const struct config *config)
 {
     struct arena measure = arena_measure();
     (void)engine_init(&config->engine, &measure);
@@ -20,9 +20,9 @@ static size_t over(size_t wanted, size_t there)
 }
 
 /* All memory was set aside at the start. */
-static size_t engine_bytes_short(const struct gateway *g, const struct config *config)
+static size_t bytes_short(const struct gateway *g, const struct config *config)
 {
-    size_t engine = over(engine_bytes_of(config), g->engine_bytes);
+    size_t engine = over(reload_engine_bytes(config), g->engine_bytes);
     size_t copy =
         over(engine_save_bytes_max(&config->engine), g->checkpoint.shadow_bytes_max);
     return engine > copy ? engine : copy;
@@ -41,7 +41,7 @@ static bool batches_have_room(const struct gateway *g, const struct config *conf
 
 static bool has_room(const struct gateway *g, const struct config *config, char *why)
 {
-    size_t missing = engine_bytes_short(g, config);
+    size_t missing = bytes_short(g, config);
     if (missing > 0)
         (void)snprintf(why, 256, "it needs %zu KiB more than was set aside at the start: restart, "
                                  "with a greater `limits.reload` for such changes to come",
@@ -79,19 +79,43 @@ const struct config *gateway_config(const struct gateway *g)
     return g->config;
 }
 
-/* The state that the shadow holds, under this configuration. */
-static int load(struct gateway *g, const struct config *config, size_t bytes, uint32_t *reset)
+size_t reload_save(struct gateway *g)
+{
+    struct byte_writer w = { .at = g->checkpoint.shadow, .bytes = g->checkpoint.shadow_bytes_max };
+    assert(!g->checkpoint.active);
+    engine_save(g->engine, &w);
+    assert(!w.failed);
+    return w.used;
+}
+
+int reload_load(struct gateway *g, const struct config *config, size_t bytes, uint32_t *reset)
 {
     struct byte_reader r = { .at = g->checkpoint.shadow, .bytes = bytes };
+    start_engine_anew(g, config);
+    return engine_load(g->engine, &r, reset);
+}
+
+int reload_change_over(struct gateway *g, const struct config *from, const struct config *to,
+                       uint32_t *reset)
+{
+    uint32_t ignored = 0;
+    size_t bytes = reload_save(g);
+    int error = reload_load(g, to, bytes, reset);
+    if (error == 0)
+        return 0;
+    int back = reload_load(g, from, bytes, &ignored);
+    assert(back == 0); /* it was saved under that a moment ago */
+    return error;
+}
+
+static void go_by(struct gateway *g, const struct config *config)
+{
     const struct fill_limits limits = fill_limits_of(config);
     g->config = config;
     g->limits.step_rows = limits.step_rows;
     g->limits.step_row_bytes = limits.step_row_bytes;
     g->limits.step_kept = limits.step_kept;
     g->limits.step_kept_bytes = limits.step_kept_bytes;
-    start_engine_anew(g);
-    g->steps_from = 0;
-    return engine_load(g->engine, &r, reset);
 }
 
 static void journal(struct gateway *g)
@@ -122,24 +146,18 @@ void reload_after_seal(struct gateway *g)
     if (g->reload.state != RELOAD_WANTED || c->active || g->carried.next < g->carried.count)
         return;
     assert(!g->filling->content);
-    const struct config *old = g->config;
-    uint32_t reset = 0, ignored = 0;
-    struct byte_writer w = { .at = c->shadow, .bytes = c->shadow_bytes_max };
-    engine_save(g->engine, &w);
-    assert(!w.failed);
-    int error = load(g, g->reload.wanted, w.used, &reset);
-    if (error != 0) {
-        int back = load(g, old, w.used, &ignored);
-        assert(back == 0); /* it was saved under that a moment ago */
+    uint32_t reset = 0;
+    if (reload_change_over(g, g->config, g->reload.wanted, &reset) != 0) {
         g->reload.state = RELOAD_FAILED;
         engine_begin_block(g->engine, g->filling->batch.block);
         return;
     }
+    go_by(g, g->reload.wanted);
     start_print_digest(g);
     memset(g->versions, 0, sizeof g->versions); /* another contract may take them */
     g->unkept_told = false;
     journal(g);
-    c->wanted = true; /* a fold from before it would go by this configuration, not by the old */
+    c->wanted = true; /* a fold from before it needs the old one, which a newer Weir may not read */
     g->reload.state = RELOAD_COMMITTING;
     g->reload.block = g->filling->batch.block;
     if (reset > 0)

@@ -1,9 +1,10 @@
-/* gateway_start: memory, and the state rebuilt from the store: the newest checkpoint, then the
- * journal behind it. */
+/* gateway_start: memory, and all that a start takes up again, says to people and journals, around
+ * the state that gateway_fold.c rebuilds. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "firmware/gateway/checkpoint_form.h"
 #include "firmware/gateway/gateway_state.h"
 
 enum { FOLD_NS_ASSUMED = 2000, FOLD_READINGS_MIN = 10000 /* to measure by */ };
@@ -17,7 +18,7 @@ static struct parts parts_of(const struct config *config)
 {
     return (struct parts){
         .limits = fill_limits_of(config),
-        .shadow_bytes = engine_save_bytes_max(&config->engine) + (size_t)config->reload_bytes,
+        .shadow_bytes = checkpoint_bytes_max(config),
     };
 }
 
@@ -123,138 +124,17 @@ uint32_t gateway_budget(const struct config *config, struct budget_line *lines, 
     return n;
 }
 
-/* --- recovery ------------------------------------------------------------------------------------
- * */
-
-struct fold { /* what rebuilding takes; lives in memory that main gives back */
-    struct gateway *g;
-    struct store *store;
-    struct block_reader *reader;
-    uint8_t *block;
-    size_t block_bytes;
-    uint64_t readings, bytes;
-    struct numbering now;
-    uint64_t numbered_from;      /* first block of the numbering below; UINT64_MAX: none was read */
-    struct renumbering renumbering;
-};
-
-void start_engine_anew(struct gateway *g)
+void start_engine_anew(struct gateway *g, const struct config *config)
 {
     memset(g->engine_memory, 0, g->engine_used);
     struct arena again = arena_over(g->engine_memory, g->engine_bytes);
-    g->engine = engine_init(&g->config->engine, &again);
+    g->engine = engine_init(&config->engine, &again);
     g->engine_used = again.used;
+    g->steps_from = 0;
 }
 
-/* How the numbers of this block are meant, in the present ones. */
-static int learn_numbering(struct fold *f, uint64_t block)
-{
-    uint8_t packed[NUMBERING_BYTES_MAX];
-    struct numbering then;
-    uint64_t from = 0;
-    size_t bytes = 0;
-    int error = store_numbering_read(f->store, block, packed, sizeof packed, &from, &bytes);
-    if (error == WEIR_EFULL)
-        bytes = 0;
-    else if (error != 0)
-        return error;
-    if (from == f->numbered_from)
-        return 0;
-    f->numbered_from = from;
-    bool known = bytes > 0 &&
-                 numbering_unpack((struct text){ (const char *)packed, (uint32_t)bytes }, &then);
-    f->renumbering = (struct renumbering){ .same = true };
-    if (known)
-        f->renumbering = renumbering_from(&then, &f->now);
-    return 0;
-}
-
-static int fold_block(struct fold *f, uint64_t number, size_t bytes)
-{
-    struct record record;
-    struct decoder *idle = &f->g->decoder; /* it has nothing to decode yet */
-    struct byte_writer room = { idle->extra, idle->extra_bytes, 0, false };
-    int error = block_open(f->reader, (struct text){ (const char *)f->block, (uint32_t)bytes });
-    if (error != 0)
-        return error;
-    engine_begin_block(f->g->engine, number);
-    error = learn_numbering(f, number);
-    if (error != 0)
-        return error;
-    while ((error = block_next(f->reader, &record)) == 1) {
-        renumber(&f->renumbering, &record, &room);
-        engine_apply(f->g->engine, &record, NULL);
-        f->readings += record.kind == RECORD_READING;
-    }
-    f->bytes += bytes;
-    return error;
-}
-
-static int fold_journal(struct fold *f, uint64_t from, char *why)
-{
-    uint64_t number = 0;
-    size_t bytes = 0;
-    for (;;) {
-        int error = store_block_read(f->store, from, f->block, f->block_bytes, &number, &bytes);
-        if (error == 0 && number == 0)
-            return 0;
-        if (error == 0)
-            error = fold_block(f, number, bytes);
-        if (error != 0) {
-            (void)snprintf(why, 256, "journal block %llu: %s", (unsigned long long)number,
-                           weir_err_text(error));
-            return error;
-        }
-        f->g->recovered_blocks++;
-        from = number + 1;
-    }
-}
-
-static int load_state(struct fold *f, const struct checkpoint_place *place, uint32_t *reset)
-{
-    struct gateway *g = f->g;
-    uint8_t *shadow = g->checkpoint.shadow;
-    if (place->bytes > g->checkpoint.shadow_bytes_max)
-        return WEIR_EFULL;
-    int error = store_checkpoint_read_at(f->store, place, shadow);
-    struct byte_reader r = { .at = shadow, .bytes = place->bytes };
-    return error != 0 ? error : engine_load(g->engine, &r, reset);
-}
-
-/* The newest that can be read: one that a newer Weir took before it was rolled back is passed over,
- * for a longer fold. *block: what the loaded state is as of; 0: there was none to load, the whole
- * journal is folded. */
-static int load_checkpoint(struct fold *f, uint64_t *block, char *why)
-{
-    struct gateway *g = f->g;
-    struct checkpoint_place places[STORE_CHECKPOINTS_MAX];
-    uint32_t count, reset = 0;
-    *block = 0;
-    int error = store_checkpoints(f->store, places, &count);
-    for (uint32_t i = 0; error == 0 && i < count && *block == 0; i++) {
-        int unread = load_state(f, &places[i], &reset);
-        if (unread == 0) {
-            g->checkpoint.total_bytes = places[i].bytes;
-            *block = places[i].block;
-        } else if (unread == WEIR_EFULL) {
-            (void)snprintf(why, 256,
-                           "the store holds the state of more devices or series than "
-                           "limits.devices and limits.series now allow; raise them");
-            error = unread;
-        } else if (unread != WEIR_ECORRUPT && unread != WEIR_EVERSION) {
-            (void)snprintf(why, 256, "a checkpoint: %.200s", store_why(f->store));
-            error = unread; /* the disk may do better at the next start */
-        } else {
-            g->ports.log(g->ports.ctx, "checkpoint_unreadable", weir_err_text(unread));
-            store_checkpoint_pass_over(f->store, &places[i]);
-            start_engine_anew(g);
-            reset = 0;
-        }
-    }
-    if (error == 0 && reset > 0)
-        g->ports.log(g->ports.ctx, "definitions_changed", "what they define starts empty");
-    return error;
-}
+/* --- recovery ------------------------------------------------------------------------------------
+ * */
 
 static void adopt(struct gateway *g, const struct store_recovery *recovery, struct hal_time now)
 {
@@ -322,49 +202,43 @@ static void journal_start(struct gateway *g)
 
 /* The first batch tells the store by which numbers it and what follows are written, unless it knows
  * that. */
-static int note_numbering(struct fold *f, const struct store_recovery *recovery)
+static int note_numbering(struct gateway *g, struct store *store,
+                          const struct store_recovery *recovery)
 {
     uint8_t packed[NUMBERING_BYTES_MAX];
+    struct numbering numbering;
     uint64_t from = 0;
     size_t bytes = 0;
-    int error = store_numbering_read(f->store, recovery->last_block, packed, sizeof packed, &from,
-                                     &bytes);
+    int error =
+        store_numbering_read(store, recovery->last_block, packed, sizeof packed, &from, &bytes);
     if (error != 0 && error != WEIR_EFULL)
         return error;
-    struct text now = numbering_pack(&f->now, f->g->numbering);
+    numbering_of(g->config, &numbering);
+    struct text now = numbering_pack(&numbering, g->numbering);
     bool same = error == 0 && bytes == now.bytes && memcmp(packed, now.at, bytes) == 0;
     if (!same)
-        f->g->numbering_told = now;
+        g->numbering_told = now;
     return 0;
 }
 
 int gateway_recover(struct gateway *g, struct store *store, const struct store_recovery *recovery,
                     struct hal_time now, struct fold_memory memory, char *why)
 {
-    struct fold f = { .g = g,
-                      .store = store,
-                      .reader = memory.reader,
-                      .block = memory.block,
-                      .block_bytes = memory.block_bytes,
-                      .numbered_from = UINT64_MAX };
-    numbering_of(g->config, &f.now);
+    struct folded folded;
     adopt(g, recovery, now);
     assert(g->config->engine.store.k0 == recovery->store_id[0]);
     assert(g->config->engine.store.k1 == recovery->store_id[1]);
-    uint64_t block;
-    int error = load_checkpoint(&f, &block, why);
-    if (error == 0)
-        error = fold_journal(&f, block + 1, why);
+    int error = fold_state(g, store, memory, recovery->last_block, &folded, why);
     if (error == 0)
         error = receipts_load(g, store);
     if (error == 0)
-        error = note_numbering(&f, recovery);
+        error = note_numbering(g, store, recovery);
     if (error != 0)
         return error;
-    if (block == 0)
+    if (folded.block == 0)
         note_loss(g, recovery);
-    g->checkpoint.readings_since = f.readings;
-    g->checkpoint.journal_bytes_since = f.bytes;
+    g->checkpoint.readings_since = folded.readings;
+    g->checkpoint.journal_bytes_since = folded.bytes;
     fill_reset(g, g->filling);
     journal_start(g);
     letters_start(g);

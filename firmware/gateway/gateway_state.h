@@ -332,13 +332,31 @@ void corrections_on_late(void *ctx, const struct stream_late *late);
 /* gateway_start.c */
 void start_tell_loss(struct gateway *g); /* once: what the start could not rebuild */
 
-void start_engine_anew(struct gateway *g); /* empty, under g->config, in the same memory */
+void start_engine_anew(struct gateway *g, const struct config *config); /* empty, same memory */
 void start_print_digest(struct gateway *g);
+
+/* gateway_fold.c */
+struct folded {
+    uint64_t block;              /* of the checkpoint; 0: there was none */
+    uint64_t readings, bytes;    /* of the journal behind it */
+    uint32_t reset;              /* what is defined otherwise now, or is new */
+};
+/* The engine's state as of block `last`, under g->config. Errors as of gateway_recover. */
+int fold_state(struct gateway *g, struct store *store, struct fold_memory memory, uint64_t last,
+               struct folded *to, char *why);
 
 /* gateway_reload.c */
 void reload_after_seal(struct gateway *g); /* the batch that fills holds nothing yet */
 /* Once after a start and after each reload: open alerts that found no place. */
 void reload_tell_unkept(struct gateway *g);
+size_t reload_engine_bytes(const struct config *config);
+/* The engine's state into the shadow, which holds nothing else then; its bytes. */
+size_t reload_save(struct gateway *g);
+/* And out of it, under this configuration; *reset: how many definitions begin anew. WEIR_EFULL */
+int reload_load(struct gateway *g, const struct config *config, size_t bytes, uint32_t *reset);
+/* Both. On error it is as it was. */
+int reload_change_over(struct gateway *g, const struct config *from, const struct config *to,
+                       uint32_t *reset);
 
 /* gateway_letters.c */
 void letters_init(struct letters *l, const struct config *config, struct arena *arena);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "firmware/cli/cli.h"
+#include "firmware/gateway/checkpoint_form.h"
 #include "pipeline/err.h"
 #include "pipeline/timestamp.h"
 
@@ -75,24 +76,28 @@ static int try_checkpoint(struct replay_run *run, const struct checkpoint_place 
     struct replay_then then = { .sink = &run->sink };
     if (replay_then_at(run->copy, place->block, run->was, &then) != 0)
         return -1;
-    if (then.config.bytes == 0)
-        then.config = run->config;
-    if (then.config.bytes == 0) {
-        (void)complain("the journal no longer holds the configuration that was in force at its "
-                       "start; WEIR_CONFIG can name the gateway's own");
-        return 0;
-    }
     uint8_t *state = realloc(run->state, place->bytes);
     if (state == NULL)
         return complain("no memory for the state") == 0 ? 0 : -1;
     run->state = state;
-    if (store_checkpoint_read_at(run->copy->store, place, state) != 0)
+    if (store_checkpoint_read_at(run->copy->store, place, state, place->bytes) != 0)
         return 0;
+    const struct checkpoint_parts parts =
+        checkpoint_parts((struct text){ (const char *)state, place->bytes });
+    if (parts.config.bytes > 0)
+        then.config = parts.config;
+    if (then.config.bytes == 0)
+        then.config = run->config;
+    if (then.config.bytes == 0) {
+        (void)complain("neither the checkpoint nor the journal holds the configuration that was in "
+                       "force at its start; WEIR_CONFIG can name the gateway's own");
+        return 0;
+    }
     const struct replay_start start = {
         .store = { run->copy->recovery.store_id[0], run->copy->recovery.store_id[1] },
         .config = then.config,
         .says = then.says,
-        .state = { (const char *)state, place->bytes },
+        .state = parts.state,
         .sink = run->sink,
     };
     replay_end(&run->replay);

@@ -102,7 +102,7 @@ static void no_log(void *ctx, const char *event, const char *details)
 static int start(struct board_bench *b, char *why)
 {
     const struct gateway_ports ports = { b, begin_job, no_acknowledgement, no_uplink, no_log,
-                                         NULL };
+                                         NULL, NULL };
     const struct json_memory json = { json_arena_reset, json_arena_exhausted };
     struct block_limits limits = gateway_block_limits_max();
     struct arena measure = arena_measure(), fold = arena_measure();

@@ -38,6 +38,8 @@ struct bench {
     bool cloud_is_dumb;    /* what is sent has no PUBACK of its own accord */
     int commits_fail_with; /* 0: they don't */
     bool store_hangs;      /* its worker does not come back */
+    size_t fold_heap_bytes; /* that a start may take */
+    uint64_t folded_blocks, folded_to, folded_readings; /* by starts, told one by one; by the last */
     char log[16384];
 };
 
@@ -76,6 +78,14 @@ static inline void bench_log(void *ctx, const char *event, const char *details)
     (void)snprintf(b->log + used, sizeof b->log - used, "%s %s\n", event, details);
 }
 
+static inline void bench_folding(void *ctx, uint64_t block, uint64_t readings)
+{
+    struct bench *b = ctx;
+    b->folded_blocks++;
+    b->folded_to = block;
+    b->folded_readings = readings;
+}
+
 /* --- life --- */
 
 /* Open the store and rebuild the gateway on it: 0, or why not, with the sentence in b->why. What the
@@ -83,7 +93,7 @@ static inline void bench_log(void *ctx, const char *event, const char *details)
 static inline int bench_try_start(struct bench *b)
 {
     const struct gateway_ports ports = { b, bench_store_begin, bench_acknowledge, bench_send,
-                                         bench_log, NULL };
+                                         bench_log, NULL, bench_folding };
     const struct json_memory json = { json_arena_reset, json_arena_exhausted };
     uint64_t entropy[2] = { 1, 2 };
     struct block_limits limits = gateway_block_limits_max();
@@ -105,7 +115,12 @@ static inline int bench_try_start(struct bench *b)
     struct fold_memory memory = { .reader = block_reader_init(&limits, &fold) };
     memory.block = arena_take(&fold, limits.bytes_max, 1);
     memory.block_bytes = limits.bytes_max;
+    struct config *then = calloc(2, sizeof *then);
+    memory.then[0] = &then[0];
+    memory.then[1] = &then[1];
+    memory.heap_bytes_max = b->fold_heap_bytes;
     err = gateway_recover(b->gateway, b->store, &b->found, b->now, memory, b->why);
+    free(then);
     free(at);
     return err;
 }

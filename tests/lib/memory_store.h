@@ -179,9 +179,10 @@ void store_checkpoint_pass_over(struct store *s, const struct checkpoint_place *
     assert(false); /* each one that is taken can be read */
 }
 
-int store_checkpoint_read_at(struct store *s, const struct checkpoint_place *place, uint8_t *to)
+int store_checkpoint_read_at(struct store *s, const struct checkpoint_place *place, uint8_t *to, size_t room)
 {
     assert(place->block == s->checkpoint_block);
+    assert(s->checkpoint_bytes <= room);
     memcpy(to, s->checkpoint, s->checkpoint_bytes);
     return 0;
 }

@@ -100,14 +100,15 @@ static void first_id(const struct bench *b, char id[ALERT_ID_BYTES + 1])
     memcpy(id, alert.id, ALERT_ID_BYTES + 1);
 }
 
-/* After a crash another configuration finds other alerts in the journal behind the checkpoint. One that was told before and is
- * not among them keeps its id: a receiver would pass over what comes under it once more. */
+/* Where the present configuration stands in for the one that was in force, for whose rules there is no memory, it finds other
+ * alerts in the journal behind the checkpoint. One that was told before and is not among them keeps its id: a
+ * receiver would pass over what comes under it once more. */
 static void no_id_comes_twice(void **state)
 {
     (void)state;
     static struct bench b;
     char before[ALERT_ID_BYTES + 1], after[ALERT_ID_BYTES + 1];
-    bench_open(&b, YAML("10", "50", ""));
+    bench_open(&b, YAML("10", "50", "  - {type: spike}\n  - {type: rate, per_second: 5}\n"));
     bench_turns(&b, 5);
     gateway_on_source(b.gateway, 0, true);
     publish(&b, "t/oven/temp", "{\"value\":60}");
@@ -115,6 +116,7 @@ static void no_id_comes_twice(void **state)
     bench_kill(&b);
     bench_configure(&b, YAML("10", "70", ""));
     bench_start(&b);
+    assert_non_null(strstr(b.log, "configuration_unknown"));
     bench_turns(&b, 5);
     assert_int_equal(alerts_open(&b), 0);
     gateway_on_source(b.gateway, 0, true);

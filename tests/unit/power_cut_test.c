@@ -335,7 +335,7 @@ static void check_checkpoint(struct store *store, const struct store_recovery *f
         return;
     assert_int_equal(found->checkpoint_bytes, sizeof got);
     const struct checkpoint_place place = { newest, sizeof got, 0 };
-    assert_int_equal(store_checkpoint_read_at(store, &place, got), 0);
+    assert_int_equal(store_checkpoint_read_at(store, &place, got, sizeof got), 0);
     for (uint32_t i = 0; i < PIECES; i++) {
         fill(wanted, PIECE_BYTES, newest * 100 + i);
         assert_memory_equal(got + i * PIECE_BYTES, wanted, PIECE_BYTES);
@@ -345,7 +345,7 @@ static void check_checkpoint(struct store *store, const struct store_recovery *f
     uint32_t count; /* with those that are kept */
     assert_int_equal(store_checkpoints(store, places, &count), 0);
     for (uint32_t i = 0; i < count; i++) {
-        assert_int_equal(store_checkpoint_read_at(store, &places[i], got), 0);
+        assert_int_equal(store_checkpoint_read_at(store, &places[i], got, sizeof got), 0);
         for (uint32_t k = 0; k < PIECES; k++) {
             fill(wanted, PIECE_BYTES, places[i].block * 100 + k);
             assert_memory_equal(got + k * PIECE_BYTES, wanted, PIECE_BYTES);

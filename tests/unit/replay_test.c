@@ -263,7 +263,7 @@ static void the_same_from_a_checkpoint(void **state)
     assert_int_equal(store_checkpoints(s.b.store, places, &count), 0);
     assert_in_range(count, 1, 2);
     assert_in_range(places[0].bytes, 1, sizeof bytes);
-    assert_int_equal(store_checkpoint_read_at(s.b.store, &places[0], bytes), 0);
+    assert_int_equal(store_checkpoint_read_at(s.b.store, &places[0], bytes, sizeof bytes), 0);
     struct replay_start start = start_of((struct text){ s.b.config->text, s.b.config->text_bytes }, false);
     start.state = (struct text){ (const char *)bytes, places[0].bytes };
     replay_from(&start, places[0].block);

@@ -135,7 +135,7 @@ static void check_held(struct bench *b, uint64_t block)
     assert_true(is_held(b, block, &place));
     assert_in_range(place.bytes, 1, sizeof got);
     assert_true(place.wall_ms > 0);
-    assert_int_equal(store_checkpoint_read_at(b->store, &place, got), 0);
+    assert_int_equal(store_checkpoint_read_at(b->store, &place, got, sizeof got), 0);
     for (uint32_t i = 0; i < place.bytes / STORE_PIECE_BYTES; i++) {
         fill_noise(piece, sizeof piece, block * 100 + i);
         assert_memory_equal(got + i * STORE_PIECE_BYTES, piece, sizeof piece);

@@ -573,7 +573,7 @@ static void check_checkpoint(struct bench *b, uint64_t mark, uint32_t pieces)
     uint32_t count;
     assert_int_equal(store_checkpoints(b->store, places, &count), 0);
     assert_in_range(places[0].bytes, 1, sizeof got);
-    assert_int_equal(store_checkpoint_read_at(b->store, &places[0], got), 0);
+    assert_int_equal(store_checkpoint_read_at(b->store, &places[0], got, sizeof got), 0);
     for (uint32_t i = 0; i < pieces; i++) {
         uint64_t seed = mark * 100 + i;
         fill_noise(wanted, sizeof wanted, &seed);
