@@ -1,7 +1,7 @@
 /* gateway_fold: the state once more: the newest checkpoint, then the journal behind it, by the
  * configurations that were in force, each as far as it was, and by the present one from there on.
- * Where one of them can't be had, the present one stands in for it: then a rule that came or went
- * meanwhile is judged as if it had not, which the log says. */
+ * Where one of them can't be had, another stands in for it: then a rule that came or went meanwhile
+ * is judged as if it had not, which the log says. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,23 +118,9 @@ static const char *read_config(struct fold *f, struct text text, struct config *
     return NULL;
 }
 
-/* From a block on that is not there yet it makes no difference. */
-static const struct config *stand_in(struct fold *f, uint64_t from, const char *why)
-{
-    char details[256];
-    const struct gateway *g = f->g;
-    if (from > f->last)
-        return g->config;
-    (void)snprintf(details, sizeof details,
-                   "block=%llu what=\"what follows is folded by the present one\" why=\"%s\"",
-                   (unsigned long long)from, why);
-    g->ports.log(g->ports.ctx, "configuration_unknown", details);
-    return g->config;
-}
-
-/* What was in force from this block on; the present one where that can't be had. */
-static const struct config *config_then(struct fold *f, uint64_t from, struct text digest,
-                                        struct text text)
+/* NULL: it can't be had, for *missing. */
+static const struct config *config_of(struct fold *f, struct text digest, struct text text,
+                                      const char **missing)
 {
     const struct gateway *g = f->g;
     if (is_of(f->config, digest))
@@ -142,8 +128,18 @@ static const struct config *config_then(struct fold *f, uint64_t from, struct te
     if (is_of(g->config, digest))
         return g->config;
     struct config *to = f->memory.then[f->config == f->memory.then[0] ? 1 : 0];
-    const char *missing = read_config(f, text, to);
-    return missing == NULL ? to : stand_in(f, from, missing);
+    *missing = read_config(f, text, to);
+    return *missing == NULL ? to : NULL;
+}
+
+static void tell_missing(const struct fold *f, uint64_t from, const char *why)
+{
+    char details[256];
+    const struct gateway *g = f->g;
+    (void)snprintf(details, sizeof details,
+                   "block=%llu what=\"what follows is folded by another one\" why=\"%s\"",
+                   (unsigned long long)from, why);
+    g->ports.log(g->ports.ctx, "configuration_unknown", details);
 }
 
 static void take_config(struct fold *f, const struct config *config)
@@ -171,6 +167,42 @@ static int load_bytes(struct fold *f, struct text state, bool whole)
     return !whole && error != WEIR_EVERSION ? WEIR_EFULL : error;
 }
 
+/* The first that the journal names behind the block; NULL: none that can be had. */
+static const struct config *config_ahead(struct fold *f, uint64_t block)
+{
+    struct record record;
+    struct text bytes = { (const char *)f->memory.block, 0 };
+    const char *missing;
+    for (uint64_t number = block, from = block + 1;; from = number + 1) {
+        size_t used = 0;
+        int error = store_block_read(f->store, from, f->memory.block, f->memory.block_bytes,
+                                     &number, &used);
+        if (error != 0 || number == 0)
+            return NULL; /* the fold finds the same, and says so */
+        bytes.bytes = (uint32_t)used;
+        int more = block_open(f->memory.reader, bytes) == 0;
+        while (more == 1 && (more = block_next(f->memory.reader, &record)) == 1)
+            if (record.kind == RECORD_CONFIG)
+                return config_of(f, record.digest, record.content, &missing);
+    }
+}
+
+/* By which the state of this block is meant. Where that can't be had, the next one stands in for
+ * it: it mostly is the same, and the gateway went over to that one's rules in any case. */
+static const struct config *config_at(struct fold *f, uint64_t block,
+                                      const struct checkpoint_parts *parts)
+{
+    const char *missing = NULL;
+    const struct config *config = config_of(f, parts->digest, parts->config, &missing);
+    if (config != NULL)
+        return config;
+    if (block < f->last) {
+        tell_missing(f, block + 1, missing);
+        config = config_ahead(f, block);
+    }
+    return config != NULL ? config : f->g->config;
+}
+
 static int load_state(struct fold *f, const struct checkpoint_place *place)
 {
     bool whole = widen(f, 0, place->bytes);
@@ -183,11 +215,12 @@ static int load_state(struct fold *f, const struct checkpoint_place *place)
     if (whole)
         parts = checkpoint_parts(parts.state);
     if (whole)
-        take_config(f, config_then(f, place->block + 1, parts.digest, parts.config));
+        take_config(f, config_at(f, place->block, &parts));
     error = load_bytes(f, parts.state, whole);
     if (error != WEIR_EFULL || f->config == f->g->config)
         return error;
-    take_config(f, stand_in(f, place->block + 1, "its limits are lower to this version"));
+    tell_missing(f, place->block + 1, "its limits are lower to this version");
+    take_config(f, f->g->config);
     return load_bytes(f, parts.state, whole);
 }
 
@@ -246,13 +279,16 @@ static int learn_numbering(struct fold *f, uint64_t block)
     return 0;
 }
 
-/* As the gateway went over then, at a start or by a reload. What does not fit there stays as it is:
- * it never was under that one, but under the present. */
+/* As the gateway went over then, at a start or by a reload. Where that one can't be had the one
+ * before goes on; and what does not fit there stays as it is, for it never was under that one. */
 static int follow_config(struct fold *f, uint64_t block, const struct record *record)
 {
     uint32_t reset;
-    const struct config *to = config_then(f, block, record->digest, record->content);
-    if (to == f->config)
+    const char *missing = NULL;
+    const struct config *to = config_of(f, record->digest, record->content, &missing);
+    if (to == NULL)
+        tell_missing(f, block, missing);
+    if (to == NULL || to == f->config)
         return 0;
     int error = reload_change_over(f->g, f->config, to, &reset);
     engine_begin_block(f->g->engine, block);
