@@ -18,7 +18,8 @@ static const char help[] =
     "       weir replay --emit [--from T] [--to T] [--socket PATH] [--json]\n"
     "       weir replay --config NEW.yaml [--warmup SPAN] ...\n"
     "       weir replay --time event|arrival --compare [--config FILE] ...\n"
-    "       weir replay FILE.csv|FILE.jsonl [--config FILE] [--out FILE] [--json]\n\n"
+    "       weir replay FILE.csv|FILE.jsonl [--config FILE] [--from T] [--to T] [--out FILE]\n"
+    "                   [--json]\n\n"
     "The journal through a fresh pipeline, in its order and its time: by the configurations that\n"
     "it holds, and compared, block by block and bit for bit, with what each block says that it\n"
     "made then (where a row stood in its lane and when it was recorded apart). It says identical,\n"
@@ -34,8 +35,11 @@ static const char help[] =
     "of results. Broken off, it is repeated. The gateway's state knows nothing of it.\n\n"
     "With a FILE: what a configuration, else the usual detectors, say of a recorded file; no\n"
     "gateway and no store are needed. A line is a reading: CSV with a first line that names the\n"
-    "columns (time, device, metric, value, unit, sequence), or a JSON object a line with such\n"
-    "members; also what weir export writes.\n\n"
+    "columns (time, device, metric, value, unit, sequence, source), or a JSON object a line with\n"
+    "such members; also what weir export writes. Other columns, fields.NAME and members are\n"
+    "further fields, by the names of the configuration's payload mapping. It arrived at\n"
+    "arrival_time_ms, arrival_time or recordedtime where there is one, in an export at its t_ms,\n"
+    "else when it was made.\n\n"
     "It reads a copy of the store, made at its start under TMPDIR (else /var/tmp): a gateway that\n"
     "runs on it is not stopped, asked or kept from starting, and nothing of it is written to.\n\n"
     "  --from T          from here on it is compared: wall time of arrival, as 2026-01-31,\n"
@@ -88,6 +92,16 @@ static bool parse_speed(const char *word, double *speed)
     return end != word && *end == '\0' && *speed > 0 && *speed <= 1e9;
 }
 
+/* What a file has not is not passed over. */
+static const char *journal_flag(const struct wanted *w)
+{
+    return w->store != NULL    ? "--store"
+           : w->warmup != NULL ? "--warmup"
+           : w->speed != NULL  ? "--speed"
+           : w->time != NULL   ? "--time"
+                               : NULL;
+}
+
 /* -1: go on. */
 static int parse(const struct arguments *a, const struct wanted *w, struct replay_range *range)
 {
@@ -100,7 +114,11 @@ static int parse(const struct arguments *a, const struct wanted *w, struct repla
         return arguments_usage(a, "--to wants a time, not", w->to);
     if (range->to_ms <= range->from_ms)
         return arguments_usage(a, "--to is to be after --from, not", w->to);
-    if (units_duration(text_of(w->warmup), &range->warmup_ms, hint) != 0)
+    if (a->word_count > 0 && journal_flag(w) != NULL)
+        return arguments_usage(a, "a FILE takes --from, --to, --config and --out, not",
+                               journal_flag(w));
+    const char *warmup = w->warmup != NULL ? w->warmup : "7d";
+    if (units_duration(text_of(warmup), &range->warmup_ms, hint) != 0)
         return arguments_usage(a, "--warmup wants a span such as 7d, not", w->warmup);
     if (w->compare != (w->time != NULL))
         return arguments_usage(a, "--time and --compare go together, and not alone",
@@ -114,7 +132,7 @@ static int parse(const struct arguments *a, const struct wanted *w, struct repla
                                                  : "FILE");
     if (w->socket != NULL && !w->emit)
         return arguments_usage(a, "--socket goes with --emit, and not alone", w->socket);
-    if (!parse_speed(w->speed, &range->speed))
+    if (!parse_speed(w->speed != NULL ? w->speed : "max", &range->speed))
         return arguments_usage(a, "--speed wants a number or max, not", w->speed);
     return -1;
 }
@@ -175,7 +193,7 @@ static int drift(const struct wanted *w, const struct replay_range *range)
     return replay_drift(&wanted);
 }
 
-static int desk(const struct wanted *w, const char *path)
+static int desk(const struct wanted *w, const char *path, const struct replay_range *range)
 {
     int status = w->config != NULL ? read_new(w->config) : CLI_OK;
     if (status != CLI_OK)
@@ -185,14 +203,14 @@ static int desk(const struct wanted *w, const char *path)
         .config = { now.text, now.text_bytes },
         .out = w->out,
         .json = w->json,
-        .progress = w->progress,
+        .range = *range,
     };
     return replay_file(&wanted);
 }
 
 int cli_replay(int argc, char **argv)
 {
-    struct wanted w = { .speed = "max", .warmup = "7d" };
+    struct wanted w = { 0 };
     struct replay_range range;
     const struct flag flags[] = { { "--from", NULL, &w.from, NULL },
                                   { "--to", NULL, &w.to, NULL },
@@ -215,7 +233,7 @@ int cli_replay(int argc, char **argv)
     if (status != -1)
         return status;
     if (a.word_count == 1)
-        return desk(&w, a.words[0]);
+        return desk(&w, a.words[0], &range);
     status = read_gateway(&w);
     if (status != CLI_OK)
         return status;

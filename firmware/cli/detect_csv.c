@@ -24,8 +24,7 @@ static struct text trimmed(struct text t)
     return t;
 }
 
-/* Empty past the last. */
-static struct text cell(const struct detect_csv *csv, int column)
+struct text detect_csv_cell(const struct detect_csv *csv, int column)
 {
     const char *at = csv->bytes;
     if (column < 0)
@@ -71,7 +70,7 @@ static void take_name(struct detect_csv *csv, int column)
     static const char *const names[] = { "value", "device", "metric", "unit", "sequence" };
     int *const columns[] = { &csv->value_column, &csv->device_column, &csv->metric_column,
                              &csv->unit_column, &csv->sequence_column };
-    struct text name = cell(csv, column);
+    struct text name = detect_csv_cell(csv, column);
     if (is_time_name(name))
         csv->time_column = column;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -87,31 +86,35 @@ static int columns_in(const char *line)
     return columns < DETECT_CSV_COLUMNS_MAX ? columns : DETECT_CSV_COLUMNS_MAX;
 }
 
-/* No column is called value: the second one is it, or all are. */
-static void take_columns(struct detect_csv *csv)
+static void keep_names(struct detect_csv *csv)
 {
-    int columns = columns_in(csv->bytes);
-    csv->value_column = 1;
-    if (!csv->wide || csv->metric_column >= 0 || columns <= 2)
-        return;
-    csv->columns = csv->next_column = columns;
-    for (int i = 0; i < columns; i++) {
-        struct text name = cell(csv, i);
+    csv->named = columns_in(csv->bytes);
+    for (int i = 0; i < csv->named; i++) {
+        struct text name = detect_csv_cell(csv, i);
         uint32_t bytes = name.bytes < READING_NAME_BYTES_MAX ? name.bytes : READING_NAME_BYTES_MAX;
         memcpy(csv->names[i], name.at, bytes);
         csv->names[i][bytes] = '\0';
     }
 }
 
+/* No column is called value: the second one is it, or all are. */
+static void take_columns(struct detect_csv *csv)
+{
+    csv->value_column = 1;
+    if (csv->wide && csv->metric_column < 0 && csv->named > 2)
+        csv->columns = csv->next_column = csv->named;
+}
+
 /* The first line names columns unless it begins with a time. */
 static bool take_header(struct detect_csv *csv)
 {
     int64_t time_ms;
-    if (detect_csv_time(cell(csv, 0), &time_ms))
+    if (detect_csv_time(detect_csv_cell(csv, 0), &time_ms))
         return false;
     csv->value_column = -1;
     for (int i = DETECT_CSV_COLUMNS_MAX; i >= 0; i--)
         take_name(csv, i);
+    keep_names(csv);
     if (csv->value_column < 0)
         take_columns(csv);
     return true;
@@ -126,12 +129,12 @@ static int fail(struct detect_csv *csv, const char *what, struct text text)
 
 static int take_row(struct detect_csv *csv)
 {
-    csv->time = cell(csv, csv->time_column);
-    csv->value = cell(csv, csv->value_column);
-    csv->device = cell(csv, csv->device_column);
-    csv->metric = cell(csv, csv->metric_column);
-    csv->unit = cell(csv, csv->unit_column);
-    csv->sequence = cell(csv, csv->sequence_column);
+    csv->time = detect_csv_cell(csv, csv->time_column);
+    csv->value = detect_csv_cell(csv, csv->value_column);
+    csv->device = detect_csv_cell(csv, csv->device_column);
+    csv->metric = detect_csv_cell(csv, csv->metric_column);
+    csv->unit = detect_csv_cell(csv, csv->unit_column);
+    csv->sequence = detect_csv_cell(csv, csv->sequence_column);
     if (csv->columns > 0)
         csv->metric = text_of(csv->names[csv->value_column]);
     if (!detect_csv_time(csv->time, &csv->time_ms))
@@ -151,7 +154,8 @@ static bool next_cell(struct detect_csv *csv)
 {
     while (csv->next_column < csv->columns) {
         csv->value_column = csv->next_column++;
-        if (csv->value_column != csv->time_column && cell(csv, csv->value_column).bytes > 0)
+        bool holds = detect_csv_cell(csv, csv->value_column).bytes > 0;
+        if (csv->value_column != csv->time_column && holds)
             return true;
     }
     return false;

@@ -24,7 +24,8 @@ struct detect_csv {
     bool wide;
     int columns;       /* of a wide file; 0: it is none */
     int next_column;   /* of its line; `columns`: a new line */
-    char names[DETECT_CSV_COLUMNS_MAX][READING_NAME_BYTES_MAX + 1]; /* wide */
+    int named;         /* columns that the first line names; 0: it is a row */
+    char names[DETECT_CSV_COLUMNS_MAX][READING_NAME_BYTES_MAX + 1];
     int time_column, value_column;
     int device_column, metric_column, unit_column, sequence_column; /* -1: there is none */
     uint32_t line;     /* of the last row, from 1 */
@@ -42,6 +43,9 @@ struct detect_csv {
 bool detect_csv_time(struct text text, int64_t *time_ms);
 
 void detect_csv_init(struct detect_csv *csv, FILE *file);
+
+/* What the last row has in that column; empty past the last. */
+struct text detect_csv_cell(const struct detect_csv *csv, int column);
 
 /* 1: a row; 0: the end; -1: `fault` says what is wrong with `line`. */
 int detect_csv_next(struct detect_csv *csv);

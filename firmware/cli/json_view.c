@@ -95,19 +95,50 @@ struct text json_view_at(struct text json, const char *path)
     return json;
 }
 
-/* \u escapes below 0x80 only: our writer escapes nothing else so. */
-static char unescape(struct text value, size_t *at)
+static uint32_t hex_of(struct text value, size_t at)
 {
+    char hex[5] = { 0 };
+    if (at + 4 > value.bytes)
+        return 0;
+    memcpy(hex, value.at + at, 4);
+    return (uint32_t)strtoul(hex, NULL, 16);
+}
+
+/* Of \u, whose `u` stands at *at; moves to its last digit. Half of a pair alone is no character. */
+static uint32_t escaped_character(struct text value, size_t *at)
+{
+    uint32_t code = hex_of(value, *at + 1), low = 0;
+    *at += 4;
+    bool pair = (code & 0xFC00) == 0xD800 && *at + 2 < value.bytes && value.at[*at + 1] == '\\' &&
+                value.at[*at + 2] == 'u';
+    if (pair)
+        low = hex_of(value, *at + 3);
+    if ((low & 0xFC00) != 0xDC00)
+        return (code & 0xF800) == 0xD800 ? 0xFFFD : code;
+    *at += 6;
+    return 0x10000 + ((code & 0x3FF) << 10) + (low & 0x3FF);
+}
+
+static size_t put_utf8(uint32_t code, char to[4])
+{
+    size_t bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const uint8_t first[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
+    for (size_t i = bytes - 1; i > 0; i--, code >>= 6)
+        to[i] = (char)(0x80 | (code & 0x3F));
+    to[0] = (char)(first[bytes] | code);
+    return bytes;
+}
+
+/* What is escaped, whose letter stands at *at. */
+static size_t unescape(struct text value, size_t *at, char to[4])
+{
+    static const char from[] = "nrtbf", plain[] = "\n\r\t\b\f";
     char c = value.at[*at];
-    static const char from[] = "nrtbf", to[] = "\n\r\t\b\f";
-    if (c == 'u' && *at + 4 < value.bytes) {
-        char hex[5] = { 0 };
-        memcpy(hex, value.at + *at + 1, 4);
-        *at += 4;
-        return (char)(strtoul(hex, NULL, 16) & 0x7F);
-    }
+    if (c == 'u' && *at + 4 < value.bytes)
+        return put_utf8(escaped_character(value, at), to);
     const char *found = c != '\0' ? strchr(from, c) : NULL;
-    return found != NULL ? to[found - from] : c;
+    to[0] = found != NULL ? plain[found - from] : c;
+    return 1;
 }
 
 void json_view_print(struct text value, char *to, size_t bytes)
@@ -119,12 +150,16 @@ void json_view_print(struct text value, char *to, size_t bytes)
     if (quoted)
         at = 1, end = value.bytes - 1;
     for (; at < end && used + 1 < bytes; at++) {
-        char c = value.at[at];
-        if (quoted && c == '\\' && at + 1 < end) {
+        char one[4] = { value.at[at] };
+        size_t more = 1;
+        if (quoted && one[0] == '\\' && at + 1 < end) {
             at++;
-            c = unescape(value, &at);
+            more = unescape(value, &at, one);
         }
-        to[used++] = c;
+        if (used + more >= bytes)
+            break;
+        memcpy(to + used, one, more);
+        used += more;
     }
     to[used] = '\0';
 }

@@ -27,6 +27,17 @@ static void name_device(struct recorded *r)
         (void)snprintf(r->device, sizeof r->device, "%.*s", (int)bytes, from);
 }
 
+/* What can't be read twice is not looked at before. */
+static bool is_export(struct recorded *r)
+{
+    if (fseek(r->file, 0, SEEK_SET) != 0)
+        return false;
+    if (journal_csv_open(&r->rows, r->file) == 0)
+        return true;
+    rewind(r->file);
+    return false;
+}
+
 int recorded_open(struct recorded *r, const char *path)
 {
     struct stat status;
@@ -38,6 +49,7 @@ int recorded_open(struct recorded *r, const char *path)
     if (fstat(fileno(r->file), &status) == 0 && status.st_size > 0)
         r->bytes = (uint64_t)status.st_size;
     r->json = ends_with(path, ".jsonl") || ends_with(path, ".ndjson") || ends_with(path, ".json");
+    r->exported = !r->json && is_export(r);
     detect_csv_init(&r->csv, r->file);
     r->csv.texts = true;
     name_device(r);
@@ -59,12 +71,17 @@ static int fail(struct recorded *r, const char *what)
 
 /* --- what both come to --- */
 
+static void copy_text(char *to, size_t bytes, struct text from)
+{
+    (void)snprintf(to, bytes, "%.*s", (int)from.bytes, from.bytes > 0 ? from.at : "");
+}
+
 static struct text named(const char *name, const char *otherwise)
 {
     return text_of(name[0] != '\0' ? name : otherwise);
 }
 
-/* r->names hold device, metric and unit. */
+/* r->names hold device, metric and unit, r->source what it came by, r->fields what else it has. */
 static int finish(struct recorded *r, int64_t time_ms)
 {
     struct reading *reading = &r->record.reading;
@@ -77,12 +94,32 @@ static int finish(struct recorded *r, int64_t time_ms)
     r->record.event_time_ms = time_ms;
     if (reading->value.type != VALUE_TEXT && fabs(reading->value.number) > READING_NUMBER_MAX)
         return fail(r, "want a number within 1e140");
-    return 1;
+    const char *wrong = recorded_fields_take(&r->fields, text_of(r->source), reading);
+    return wrong != NULL ? fail(r, wrong) : 1;
 }
 
-static void copy_text(char *to, size_t bytes, struct text from)
+static int bad_arrival(struct recorded *r)
 {
-    (void)snprintf(to, bytes, "%.*s", (int)from.bytes, from.bytes > 0 ? from.at : "");
+    return fail(r, "want an arrival_time_ms in Unix milliseconds, or an arrival_time as RFC 3339 "
+                   "or Unix seconds");
+}
+
+static bool parse_ms(const char *word, int64_t *ms)
+{
+    char *end;
+    double number = strtod(word, &end);
+    *ms = fabs(number) < (double)TIME_MS_MAX ? llround(number) : 0;
+    return end != word && *end == '\0' && fabs(number) < (double)TIME_MS_MAX;
+}
+
+/* A time of arrival as it stands there; false: it is none. */
+static bool take_arrival(struct recorded *r, struct text name, struct text at)
+{
+    char word[64];
+    copy_text(word, sizeof word, at);
+    r->heard = text_equal(name, text_of("arrival_time_ms")) ? parse_ms(word, &r->heard_ms)
+                                                            : detect_csv_time(at, &r->heard_ms);
+    return r->heard;
 }
 
 static void take_sequence(struct recorded *r, const char *digits)
@@ -95,6 +132,29 @@ static void take_sequence(struct recorded *r, const char *digits)
 }
 
 /* --- CSV --- */
+
+/* What the first line names. False: `fault` says what is wrong. */
+static bool take_columns(struct recorded *r)
+{
+    r->source[0] = '\0';
+    r->heard = false;
+    recorded_fields_begin(&r->fields);
+    for (int i = 0; i < r->csv.named; i++) {
+        const struct recorded_cell cell = { text_of(r->csv.names[i]),
+                                            detect_csv_cell(&r->csv, i), false };
+        if (text_equal(cell.name, text_of("source")))
+            copy_text(r->source, sizeof r->source, cell.at);
+        bool arrival = text_equal(cell.name, text_of("arrival_time_ms")) ||
+                       text_equal(cell.name, text_of("arrival_time")) ||
+                       text_equal(cell.name, text_of("recordedtime"));
+        if (arrival && !r->heard && cell.at.bytes > 0 && !take_arrival(r, cell.name, cell.at))
+            return false;
+        bool value = i == r->csv.value_column || i == r->csv.time_column;
+        if (!value)
+            recorded_fields_add(&r->fields, &cell);
+    }
+    return true;
+}
 
 static int next_csv(struct recorded *r)
 {
@@ -117,7 +177,7 @@ static int next_csv(struct recorded *r)
         copy_text(r->value, sizeof r->value, r->csv.value);
         r->record.reading.value = (struct value){ .type = VALUE_TEXT, .text = text_of(r->value) };
     }
-    return finish(r, r->csv.time_ms);
+    return take_columns(r) ? finish(r, r->csv.time_ms) : bad_arrival(r);
 }
 
 /* --- JSON Lines --- */
@@ -161,29 +221,92 @@ static bool json_value(struct recorded *r, struct text line)
     return true;
 }
 
+static bool json_arrival(struct recorded *r, struct text line)
+{
+    static const char *const names[] = { "arrival_time_ms", "arrival_time", "recordedtime" };
+    char word[64];
+    r->heard = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        json_view_text(line, names[i], word, sizeof word);
+        if (word[0] != '\0')
+            return take_arrival(r, text_of(names[i]), text_of(word));
+    }
+    return true;
+}
+
+/* False: it is none that a gateway has. */
+static bool json_t(struct recorded *r, struct text line)
+{
+    char word[64];
+    json_view_text(line, "t_ms", word, sizeof word);
+    r->record.t_ms = 0;
+    r->arrives = word[0] != '\0' && !r->exported; /* there it is a guess */
+    return word[0] == '\0' || (parse_ms(word, &r->record.t_ms) && r->record.t_ms >= 0);
+}
+
+static int take_clock(struct recorded *r, struct text line)
+{
+    char word[64], state[16];
+    int64_t offset_ms;
+    json_view_text(line, "offset_ms", word, sizeof word);
+    json_view_text(line, "state", state, sizeof state);
+    if (!r->arrives || !parse_ms(word, &offset_ms))
+        return fail(r, "want a clock's t_ms and offset_ms");
+    r->record.kind = RECORD_CLOCK;
+    r->record.clock = (struct clock_record){ .offset_ms = offset_ms,
+                                             .boot = json_view_unsigned(line, "boot") };
+    for (int i = CLOCK_UNSET; i <= CLOCK_SYNCED; i++)
+        if (strcmp(state, clock_state_name((enum clock_state)i)) == 0)
+            r->record.clock.state = (enum clock_state)i;
+    return 1;
+}
+
 static int take_json(struct recorded *r, struct text line)
 {
     char digits[32], word[32];
     int64_t time_ms;
     r->record = (struct record){ 0 };
     json_view_text(line, "kind", word, sizeof word);
+    if (!json_t(r, line))
+        return fail(r, "want a t_ms from 0 on");
+    if (strcmp(word, "clock") == 0)
+        return take_clock(r, line);
     if (word[0] != '\0' && strcmp(word, "reading") != 0) {
         r->passed_over++;
         return 0;
     }
     if (!json_time(line, &time_ms))
         return fail(r, "want a time: event_time_ms, or time as RFC 3339 or Unix seconds");
+    if (r->arrives && llabs(time_ms - r->record.t_ms) >= TIME_MS_MAX)
+        return fail(r, "want a time that is nearer to its t_ms");
     if (!json_value(r, line))
         return fail(r, "want a value: a number, a text, true or false");
+    if (!json_arrival(r, line))
+        return bad_arrival(r);
     json_view_text(line, "device", r->names[0], sizeof r->names[0]);
     json_view_text(line, "metric", r->names[1], sizeof r->names[1]);
     json_view_text(line, "unit", r->names[2], sizeof r->names[2]);
+    json_view_text(line, "source", r->source, sizeof r->source);
     json_view_text(line, "sequence", digits, sizeof digits);
     take_sequence(r, digits);
+    json_view_text(line, "time_source", word, sizeof word);
+    r->record.time_source = strcmp(word, "arrival") == 0 ? TIME_ARRIVAL : TIME_DEVICE;
     r->record.reading.index = (uint32_t)json_view_unsigned(line, "index");
-    r->arrives = json_view_at(line, "t_ms").bytes > 0;
-    r->record.t_ms = (int64_t)(json_view_unsigned(line, "t_ms") % (uint64_t)TIME_MS_MAX);
+    recorded_fields_begin(&r->fields);
+    recorded_fields_add_json(&r->fields, line);
     return finish(r, time_ms);
+}
+
+static int next_exported(struct recorded *r)
+{
+    struct text line;
+    int got = journal_csv_next(&r->rows, &line);
+    long at = ftell(r->file);
+    r->line = r->rows.line;
+    r->read = at > 0 ? (uint64_t)at : r->read;
+    if (got < 0)
+        return fail(r, r->rows.fault);
+    return got == 0 ? 0 : take_json(r, line);
 }
 
 static int next_json(struct recorded *r)
@@ -211,5 +334,7 @@ static int next_json(struct recorded *r)
 
 int recorded_next(struct recorded *r)
 {
+    if (r->exported)
+        return next_exported(r);
     return r->json ? next_json(r) : next_csv(r);
 }

@@ -172,6 +172,25 @@ static void items(void **state)
     assert_false(json_view_next(json_view_at(text_of(sample), "empty"), &cursor, NULL, &value));
 }
 
+/* Characters of every length, whole or not at all; half of a pair is no character. */
+static void escaped_characters(void **state)
+{
+    char to[64];
+    static const char escaped[] = "\"\\u00e9\\u20ac\\ud83d\\ude00\\ud83dx\\ude00\"";
+    (void)state;
+    json_view_print(text_of(escaped), to, sizeof to);
+    assert_string_equal(to, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xef\xbf\xbdx\xef\xbf\xbd");
+    json_view_print(text_of(escaped), to, 5);
+    assert_string_equal(to, "\xc3\xa9");
+    for (uint32_t bytes = 1; bytes < sizeof escaped; bytes++) {
+        char *copy = malloc(bytes);
+        memcpy(copy, escaped, bytes);
+        copy[bytes - 1] = '"';
+        json_view_print((struct text){ copy, bytes }, to, sizeof to);
+        free(copy);
+    }
+}
+
 /* Any prefix ends: the copies are exact, so that the sanitizer sees a step too far. */
 static void prefixes_are_safe(void **state)
 {
@@ -195,6 +214,7 @@ int main(void)
         cmocka_unit_test(answers),       cmocka_unit_test(every_cut_is_seen),
         cmocka_unit_test(over_a_socket), cmocka_unit_test(escaping),
         cmocka_unit_test(members),       cmocka_unit_test(items),
+        cmocka_unit_test(escaped_characters),
         cmocka_unit_test(prefixes_are_safe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
