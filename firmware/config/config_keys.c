@@ -134,9 +134,19 @@ const char *config_key_path(const struct config_key *key, char to[CONFIG_KEY_PAT
     return to;
 }
 
+enum window_kind config_window_kind(const struct stream_config *stream)
+{
+    static_assert((int)WINDOW_SESSION == (int)STREAM_SESSION &&
+                      (int)WINDOW_LAST == (int)STREAM_SLIDING, "others are called by their type");
+    bool span = stream->window == STREAM_SLIDING && stream->last_count == 0;
+    return span ? WINDOW_SPAN : (enum window_kind)stream->window;
+}
+
 /* Which of its section's kinds the thing at `base` is. */
 static uint32_t kind_at(enum config_section section, const void *base)
 {
+    if (section == SECTION_STREAM_WINDOW)
+        return config_window_kind(base);
     return section == SECTION_SOURCE ? ((const struct config_source *)base)->listens
                                      : ((const struct detector_config *)base)->kind;
 }
@@ -149,6 +159,10 @@ bool config_key_applies(const struct config_key *key, const void *base)
 const char *config_kind_name(enum config_section section, uint32_t kind)
 {
     static const char *const sources[SOURCE_KINDS] = { "url", "listen" };
+    static const char *const windows[WINDOW_KINDS] = { "tumbling", "hopping", "session",
+                                                       "sliding-by-last", "sliding-by-span" };
+    if (section == SECTION_STREAM_WINDOW)
+        return kind < WINDOW_KINDS ? windows[kind] : NULL;
     if (section == SECTION_SOURCE)
         return kind < SOURCE_KINDS ? sources[kind] : NULL;
     return kind < DETECTOR_KINDS ? detector_ops((enum detector_kind)kind)->name : NULL;

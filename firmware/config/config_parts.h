@@ -84,7 +84,7 @@ struct config_key {
     uint32_t items_max;        /* LIST */
     const char *scalar;        /* LIST: an item that is a plain text gives this key of the child */
     const char *choices;       /* ENUM: "a|b|c" */
-    uint32_t kinds; /* DETECTOR, SOURCE: bit for each kind that uses it; 0: all */
+    uint32_t kinds; /* DETECTOR, SOURCE, STREAM_WINDOW: bit for each kind that uses it; 0: all */
     const char *doc;           /* one line */
 };
 
@@ -94,14 +94,20 @@ struct config_section_doc {
     const char *doc;
 };
 
+/* A stream's windows: by `type`, and what a sliding one goes by. */
+enum window_kind {
+    WINDOW_TUMBLING, WINDOW_HOPPING, WINDOW_SESSION, WINDOW_LAST, WINDOW_SPAN, WINDOW_KINDS
+};
+
 extern const struct config_key config_keys[];
 extern const uint32_t config_key_count;
 extern const struct config_section_doc config_sections[SECTIONS];
 
 const struct config_key *config_key_find(enum config_section section, struct text name);
-/* Whether the kind of detector or source that `base` is has a use for this key of it. */
+enum window_kind config_window_kind(const struct stream_config *stream);
+/* Whether the kind of detector, source or window that `base` is has a use for this key of it. */
 bool config_key_applies(const struct config_key *key, const void *base);
-/* A kind of detector, or the key that makes a source one; NULL past the last. */
+/* A kind of detector or window, or the key that makes a source one; NULL past the last. */
 const char *config_kind_name(enum config_section section, uint32_t kind);
 /* Whether `weir reload` takes a change of the section's keys over; else it needs a restart. */
 bool config_section_is_hot(enum config_section section);
@@ -212,6 +218,8 @@ void fault_fix(struct config_fault *fault, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Whether this field's own key was written in the file, as it should be. */
 bool config_given(const struct config_reader *r, const void *field);
+/* Whether it was written, and a fault about it was told already. */
+bool config_is_bad(const struct config_reader *r, const void *field);
 
 /* All faults in order of place, with the lines quoted. `out` may be NULL. */
 void config_report(struct config_reader *r, FILE *out);
@@ -235,6 +243,9 @@ void config_check_uplink(struct config_reader *r);
 void config_check_shed(struct config_reader *r); /* config_check_shed.c */
 void config_derive_streams(struct config_reader *r); /* config_streams.c */
 void config_check_streams(struct config_reader *r);
+/* config_check_streams.c: what needs no compiling, and what does. False: a fault tells. */
+bool config_check_stream(struct config_reader *r, const struct stream_config *stream);
+bool config_check_names(struct config_reader *r, const struct stream_plan *plan);
 void config_check_environment(struct config_reader *r); /* config_environment.c */
 /* A line of the whole text, where it was written. */
 struct config_origin {

@@ -60,6 +60,14 @@ bool config_given(const struct config_reader *r, const void *field)
     return false;
 }
 
+bool config_is_bad(const struct config_reader *r, const void *field)
+{
+    for (uint32_t i = 0; i < r->place_count; i++)
+        if (r->places[i].at == field && r->places[i].leaf)
+            return r->places[i].bad;
+    return false;
+}
+
 static struct config_fault *fault_around(struct config_reader *r, const char *at, size_t bytes,
                                          const char *format, va_list arguments)
 {

@@ -3,6 +3,8 @@
 #ifndef FIRMWARE_CONFIG_SCHEMA_STREAMS_H
 #define FIRMWARE_CONFIG_SCHEMA_STREAMS_H
 
+#define KINDS_SLIDING (KIND(WINDOW_LAST) | KIND(WINDOW_SPAN))
+
 #define STREAM_KEYS \
     { SECTION_STREAM, "name", KEY_NAME, FIELD(stream_config, name), .required = true, \
       .doc = "Names the stream in results; its state hangs on it." }, \
@@ -68,36 +70,38 @@
              "`gap` passes without a reading; sliding: one ends with each reading, and is told " \
              "when one that is `out_of_orderness` newer comes, or by `idle`." }, \
     { SECTION_STREAM_WINDOW, "gap", KEY_DURATION, FIELD(stream_config, gap_ms), 1, 30 * DAYS, \
-      .zero_off = true, .fallback = "0", \
-      .doc = "Session: event time without a reading that ends one." }, \
+      .zero_off = true, .fallback = "0", .kinds = KIND(WINDOW_SESSION), \
+      .doc = "Event time without a reading that ends one." }, \
     { SECTION_STREAM_WINDOW, "max_length", KEY_DURATION, FIELD(stream_config, length_max_ms), 1, \
-      366 * DAYS, .zero_off = true, .fallback = "0", \
-      .doc = "Session: from its first reading to its last, at most; 0: any." }, \
+      366 * DAYS, .zero_off = true, .fallback = "0", .kinds = KIND(WINDOW_SESSION), \
+      .doc = "From its first reading to its last, at most; 0: any." }, \
     { SECTION_STREAM_WINDOW, "sessions", KEY_INTEGER, FIELD(stream_config, sessions_max), 1, 1000, \
-      .fallback = "4", \
-      .doc = "Session: kept for a key at once; one too many tells the oldest early." }, \
+      .fallback = "4", .kinds = KIND(WINDOW_SESSION), \
+      .doc = "Kept for a key at once; one too many tells the oldest early." }, \
     { SECTION_STREAM_WINDOW, "last", KEY_INTEGER, FIELD(stream_config, last_count), 1, \
-      STREAM_LAST_MAX, .zero_off = true, .fallback = "0", \
-      .doc = "Sliding: the newest so many readings of a key; by default a result for each " \
+      STREAM_LAST_MAX, .zero_off = true, .fallback = "0", .kinds = KINDS_SLIDING, \
+      .doc = "The newest so many readings of a key; by default a result for each " \
              "reading. Either this or `span`." }, \
     { SECTION_STREAM_WINDOW, "span", KEY_DURATION, FIELD(stream_config, span_ms), 1, 366 * DAYS, \
-      .zero_off = true, .fallback = "0", \
-      .doc = "Sliding: the readings of so much event time." }, \
+      .zero_off = true, .fallback = "0", .kinds = KINDS_SLIDING, \
+      .doc = "The readings of so much event time." }, \
     { SECTION_STREAM_WINDOW, "every", KEY_DURATION, FIELD(stream_config, every_ms), 1, 31 * DAYS, \
-      .zero_off = true, .fallback = "0", \
-      .doc = "Sliding: at most one window ends in so much event time, at its end. 0: with `last` " \
+      .zero_off = true, .fallback = "0", .kinds = KINDS_SLIDING, \
+      .doc = "At most one window ends in so much event time, at its end. 0: with `last` " \
              "one for each time of a reading; of `span` about a 60th of it." }, \
     { SECTION_STREAM_WINDOW, "readings", KEY_INTEGER, FIELD(stream_config, readings_max), 2, \
-      STREAM_READINGS_MAX, .zero_off = true, .fallback = "0", \
-      .doc = "Sliding, `last`: readings kept of a key; one too many tells its oldest windows " \
+      STREAM_READINGS_MAX, .zero_off = true, .fallback = "0", .kinds = KINDS_SLIDING, \
+      .doc = "With `last`: readings kept of a key; one too many tells its oldest windows " \
              "early. 0: 64 more than `last`." }, \
     { SECTION_STREAM_WINDOW, "size", KEY_DURATION, FIELD(stream_config, size_ms), 100, 366 * DAYS, \
-      .fallback = "10s", .doc = "Event time in one window." }, \
+      .fallback = "10s", .kinds = KIND(WINDOW_TUMBLING) | KIND(WINDOW_HOPPING), \
+      .doc = "Event time in one window." }, \
     { SECTION_STREAM_WINDOW, "slide", KEY_DURATION, FIELD(stream_config, slide_ms), 100, \
-      366 * DAYS, .zero_off = true, .fallback = "0", \
-      .doc = "Hopping: event time from one window's start to the next; 0: the size." }, \
+      366 * DAYS, .zero_off = true, .fallback = "0", .kinds = KIND(WINDOW_HOPPING), \
+      .doc = "Event time from one window's start to the next; 0: the size." }, \
     { SECTION_STREAM_WINDOW, "panes", KEY_INTEGER, FIELD(stream_config, panes_max), 1, \
       STREAM_PANES_MAX, .zero_off = true, .fallback = "0", \
+      .kinds = KIND(WINDOW_TUMBLING) | KIND(WINDOW_HOPPING) | KIND(WINDOW_SPAN), \
       .doc = "Pieces of a window kept for a key; one too many tells the oldest early. 0: as many " \
              "as lateness needs; more, where a source may be behind the others for longer." }, \
     { SECTION_STREAM_AGGREGATE, "of", KEY_TEXT, FIELD(stream_aggregate_text, text), \

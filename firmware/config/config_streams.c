@@ -70,10 +70,15 @@ void config_derive_streams(struct config_reader *r)
     name_fields(r);
     for (uint32_t i = 0; i < config->stream_count; i++) {
         struct stream_config *stream = &config->streams[i];
-        if (stream_compile(&config->stream_plans[i], stream, &config->stream_fields, &fault) == 0)
-            continue;
-        good = false;
-        refuse(r, stream, &fault);
+        struct stream_plan *plan = &config->stream_plans[i];
+        if (!config_check_stream(r, stream)) {
+            good = false;
+        } else if (stream_compile(plan, stream, &config->stream_fields, &fault) != 0) {
+            good = false;
+            refuse(r, stream, &fault);
+        } else if (!config_check_names(r, plan)) {
+            good = false;
+        }
     }
     if (good)
         config->engine.streams =
@@ -103,31 +108,6 @@ static void check_rule_names(struct config_reader *r, uint32_t stream)
         struct config_fault *f = fault_at(r, name, "two rules are called `%s`", name);
         fault_why(f, "the name is part of an alert's identity, and detectors have names too");
         fault_fix(f, "give each a name of its own");
-    }
-}
-
-/* What other windows have would change nothing here, and whoever wrote it expects that it does. */
-static void check_sliding(struct config_reader *r, const struct stream_config *s)
-{
-    const struct {
-        const char *name;
-        const void *field;
-        bool counts; /* of a span it is a setting */
-    } none[] = {
-        { "size", &s->size_ms, false },         { "panes", &s->panes_max, true },
-        { "gap", &s->gap_ms, false },           { "sessions", &s->sessions_max, false },
-        { "max_length", &s->length_max_ms, false },
-    };
-    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
-        if (!config_given(r, none[i].field) || (none[i].counts && s->last_count == 0))
-            continue;
-        struct config_fault *f = fault_at(r, none[i].field, "stream `%s`: %s has no `%s`", s->name,
-                                          s->last_count > 0 ? "a window of the `last` readings"
-                                                            : "a window of a `span`", none[i].name);
-        fault_why(f, "it would change nothing: such a window goes by %s",
-                  s->last_count > 0 ? "`last`, `every` and `readings`"
-                                    : "`span`, `every` and `panes`");
-        fault_fix(f, "leave `%s` out", none[i].name);
     }
 }
 
@@ -196,8 +176,6 @@ void config_check_streams(struct config_reader *r)
                 fault_fix(f, "give each a name of its own");
             }
         check_rule_names(r, i);
-        if (s->window == STREAM_SLIDING)
-            check_sliding(r, s);
         if (s->ttl_ms < s->idle_ms) {
             struct config_fault *f = fault_at(r, &s->ttl_ms, "`ttl` is shorter than `idle`");
             fault_why(f, "a key would be forgotten before its windows are told");

@@ -42,8 +42,11 @@ static int refuse(struct stream_fault *fault, const void *field, const char *why
 
 static enum expression_type value_type(const struct stream_plan *plan, uint32_t value)
 {
-    bool text = value < plan->aggregate_count && stream_aggregate_is_text(plan, value);
-    return text ? TYPE_TEXT : TYPE_ANY;
+    if (value >= plan->aggregate_count)
+        return plan->derived[value - plan->aggregate_count].of.type;
+    if (stream_aggregate_is_text(plan, value))
+        return TYPE_TEXT;
+    return plan->aggregates[value].text_bytes == 0 ? TYPE_NUMBER : TYPE_ANY;
 }
 
 /* The names that a result has so far. */
@@ -54,7 +57,7 @@ static void name_slots(const struct stream_plan *plan, struct expression_name *n
     for (uint32_t i = 0; i < STREAM_KEY_FIELDS_MAX; i++)
         names[SLOT_KEY + i] = (struct expression_name){ { "", 0 }, TYPE_ANY };
     for (uint32_t i = 0; i < plan->key_count; i++)
-        names[SLOT_KEY + i].name = text_of(plan->config->key[i].name);
+        names[SLOT_KEY + i] = plan->fields->names[plan->key[i]];
     for (uint32_t i = 0; i < plan->value_count; i++)
         names[SLOT_VALUE + i] =
             (struct expression_name){ text_of(stream_value_name(plan, i)), value_type(plan, i) };
