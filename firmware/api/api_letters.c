@@ -46,16 +46,17 @@ bool api_retry(struct api *api, const struct api_request *r, struct api_response
     return give_outcome(api, letter, &retried, response);
 }
 
-static bool drop(struct api *api, uint64_t id, struct api_response *response)
+bool api_drop(struct api *api, struct api_response *response)
 {
-    int error = gateway_drop_letter(api->start.gateway, id);
+    const struct dead_letter *letter = &api->letters[0];
+    int error = gateway_drop_letter(api->start.gateway, letter);
     if (error == WEIR_EAGAIN)
         return false;
     if (error != 0)
         return api_fail(api, response, 404, "there is no such entry");
     struct json_writer w = json_writer_over(api->text, API_TEXT_BYTES);
     json_object(&w);
-    json_put_unsigned(&w, "id", id);
+    json_put_unsigned(&w, "id", letter->id);
     json_put_string(&w, "outcome", "dropped");
     json_object_end(&w);
     return api_give(response, &w);
@@ -71,10 +72,9 @@ bool api_change_letter(struct api *api, const struct api_request *r, int64_t mon
     uint64_t id = 0;
     for (const char *digit = digits; *digit != '\0'; digit++)
         id = id * 10 + (uint64_t)(*digit - '0');
-    if (strcmp(verb, "drop") == 0)
-        return drop(api, id, response);
-    if (strcmp(verb, "retry") != 0)
+    bool is_drop = strcmp(verb, "drop") == 0;
+    if (!is_drop && strcmp(verb, "retry") != 0)
         return api_fail(api, response, 404, "want retry or drop");
-    struct question question = { .kind = QUESTION_RETRY, .from = id };
+    struct question question = { .kind = is_drop ? QUESTION_DROP : QUESTION_RETRY, .from = id };
     return api_ask(api, r, &question, response);
 }

@@ -28,8 +28,8 @@ enum {
     "a device's name has 1 to 64 bytes, no control characters, none of / + #, and no space at " \
     "either end"
 
-enum question_kind { QUESTION_LETTERS, QUESTION_LETTER, QUESTION_RETRY, QUESTION_EXPORT,
-                     QUESTION_RESULTS };
+enum question_kind { QUESTION_LETTERS, QUESTION_LETTER, QUESTION_RETRY, QUESTION_DROP,
+                     QUESTION_EXPORT, QUESTION_RESULTS };
 enum question_state { QUESTION_NONE, QUESTION_ASKED, QUESTION_ANSWERED };
 
 struct question { /* to the store; written by its worker while ASKED */
@@ -198,6 +198,7 @@ bool api_change_letter(struct api *api, const struct api_request *request, int64
                        struct api_response *response);
 /* The letter that was asked for is in api->letters[0]; false: not yet. */
 bool api_retry(struct api *api, const struct api_request *request, struct api_response *response);
+bool api_drop(struct api *api, struct api_response *response);
 
 /* api_credentials.c: likewise */
 bool api_list_credentials(struct api *api, const struct api_request *request, int64_t mono_ms,

@@ -421,6 +421,7 @@ static void ask_store(void *ctx, struct store *store)
         ask_letter(api, store);
         break;
     case QUESTION_RETRY:
+    case QUESTION_DROP:
         api->question.error = store_letter_read(store, api->question.from, api->bytes,
                                                 api->bytes_max, &api->letters[0]);
         break;
@@ -460,11 +461,11 @@ bool api_ask(struct api *api, const struct api_request *request, const struct qu
 {
     struct question *q = &api->question;
     if (q->state == QUESTION_ANSWERED && q->request == request->number) {
-        bool retry = q->kind == QUESTION_RETRY && q->error == 0;
-        if (retry && !api_retry(api, request, response))
-            return false; /* in a later turn */
-        if (!retry)
+        bool retry = q->kind == QUESTION_RETRY, drop = q->kind == QUESTION_DROP;
+        if ((!retry && !drop) || q->error != 0)
             return give_answer(api, response);
+        if (!(retry ? api_retry(api, request, response) : api_drop(api, response)))
+            return false; /* in a later turn */
         q->state = QUESTION_NONE;
         return true;
     }

@@ -77,7 +77,17 @@ static int change_one(struct batch_of *b, const char *id)
     return CLI_OK;
 }
 
-static void print_outcomes(const struct batch_of *b)
+static void print_none(const struct dlq_filter *filter)
+{
+    (void)printf("no dead letter");
+    if (filter->reason != NULL)
+        (void)printf(" was rejected for %s", filter->reason);
+    if (filter->source != NULL)
+        (void)printf(filter->reason != NULL ? " from %s" : " is from %s", filter->source);
+    (void)printf("\n");
+}
+
+static void print_outcomes(const struct batch_of *b, const struct dlq_filter *filter)
 {
     static const char *const headers[] = { "outcome", ">letters", ">readings stored" };
     struct table *table = table_make(headers, 3);
@@ -94,7 +104,7 @@ static void print_outcomes(const struct batch_of *b)
     if (table != NULL && b->outcome_count > 0)
         table_print(table, stdout);
     else
-        (void)printf("no dead letter\n");
+        print_none(filter);
 }
 
 int dlq_change(const struct client_options *options, const struct dlq_filter *filter,
@@ -109,7 +119,7 @@ int dlq_change(const struct client_options *options, const struct dlq_filter *fi
     for (size_t i = 0; status == CLI_OK && i < b.count; i++)
         status = change_one(&b, b.ids[i]);
     if (!options->json && (status == CLI_OK || b.outcome_count > 0))
-        print_outcomes(&b);
+        print_outcomes(&b, filter);
     free(b.ids);
     return status;
 }

@@ -243,8 +243,8 @@ struct retry_how {
 /* WEIR_EAGAIN: not now; WEIR_ENOTFOUND: it is gone. */
 int gateway_retry(struct gateway *g, const struct dead_letter *letter, struct retry_how how,
                   struct retried *to);
-/* Forget one. WEIR_EAGAIN, WEIR_ENOTFOUND. */
-int gateway_drop_letter(struct gateway *g, uint64_t id);
+/* Forget one that was read from the store. WEIR_EAGAIN, WEIR_ENOTFOUND. */
+int gateway_drop_letter(struct gateway *g, const struct dead_letter *letter);
 
 void gateway_on_source(struct gateway *g, uint32_t source, bool connected);
 void gateway_on_store_done(struct gateway *g, struct store_job *job);

@@ -211,13 +211,13 @@ int gateway_retry(struct gateway *g, const struct dead_letter *letter, struct re
     return 0;
 }
 
-int gateway_drop_letter(struct gateway *g, uint64_t id)
+int gateway_drop_letter(struct gateway *g, const struct dead_letter *letter)
 {
-    if (is_gone(g, id))
+    if (is_gone(g, letter->id))
         return WEIR_ENOTFOUND;
     if (g->failed || !letters_room(g))
         return WEIR_EAGAIN;
-    letters_removed(g, id);
+    letters_removed(g, letter->id);
     return 0;
 }
 

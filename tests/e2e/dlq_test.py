@@ -149,6 +149,16 @@ def they_are_tried_again(place):
     wait_until("that is on disk", lambda: tries() == 6)
     shown = json.loads(place.weir("dlq", "show", bad, "--json"))
     assert shown["tries"] == 6 and [h["reason"] for h in shown["history"]] == ["json_syntax"] * 6, shown
+    # one that is not there is no letter, and the one that gets its number later is not taken for dropped
+    later = str(int(bad) + 1)
+    done = subprocess.run([WEIR, "dlq", "drop", later, "-s", place.socket], capture_output=True, text=True)
+    assert done.returncode == 1 and "there is no such entry" in done.stderr and done.stdout == "", done
+    publish(port, "t/oven/temp", b'{"v": ')
+    wait_until("it is kept", lambda: len(letters()) == 2)
+    assert str(letters()[1]["id"]) == later and retry(later)[0]["outcome"] == "rejected"
+    assert "dropped" in place.weir("dlq", "drop", later)
+    wait_until("it is gone", lambda: len(letters()) == 1)
+    assert "no dead letter was rejected for invalid_utf8" in place.weir("dlq", "drop", "--reason", "invalid_utf8")
     assert "dropped" in place.weir("dlq", "drop", bad)
     wait_until("it is gone", lambda: letters() == [])
     assert subprocess.run([WEIR, "dlq", "drop", bad, "-s", place.socket], capture_output=True).returncode == 1

@@ -199,7 +199,7 @@ static void what_was_rejected_is_tried_again(void **state)
     struct retried to; /* one that was read before its removal was committed */
     bench_begin(&b, 10);
     assert_int_equal(gateway_retry(b.gateway, &whole, (struct retry_how){ 0 }, &to), WEIR_ENOTFOUND);
-    assert_int_equal(gateway_drop_letter(b.gateway, whole.id), WEIR_ENOTFOUND);
+    assert_int_equal(gateway_drop_letter(b.gateway, &whole), WEIR_ENOTFOUND);
     gateway_end_turn(b.gateway);
     bench_turns(&b, 5);
     struct ledger ledger = gateway_view(b.gateway).ledger;
