@@ -1,6 +1,7 @@
 #include "firmware/budget.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 #include "firmware/api/api.h"
 #include "firmware/listener/credentials.h"
@@ -99,6 +100,66 @@ struct budget budget_of(const struct config *config)
     for (uint32_t i = 0; i < b.count; i++)
         b.total_bytes += b.lines[i].bytes;
     return b;
+}
+
+/* --- what takes most -------------------------------------------------------------------------- */
+
+/* In its place, the most first; the least falls out where there is no more room. */
+static void rank(struct config_costs *costs, const struct config_cost *cost)
+{
+    uint32_t at = costs->count;
+    if (at == CONFIG_COSTS_MAX && cost->bytes <= costs->most[at - 1].bytes)
+        return;
+    at -= at == CONFIG_COSTS_MAX;
+    costs->count = at + 1;
+    for (; at > 0 && costs->most[at - 1].bytes < cost->bytes; at--)
+        costs->most[at] = costs->most[at - 1];
+    costs->most[at] = *cost;
+}
+
+static void rank_stream(struct config_costs *costs, const struct stream_plan *plan)
+{
+    uint32_t keys = plan->config->keys_max;
+    uint64_t bytes = stream_key_bytes(plan);
+    struct config_cost cost = { .bytes = (bytes + stream_copy_bytes(plan)) * keys };
+    (void)snprintf(cost.what, sizeof cost.what,
+                   "stream %s: %u keys of %" PRIu64 " bytes, and their copy in the checkpoint",
+                   plan->config->name, keys, bytes);
+    (void)snprintf(cost.lower, sizeof cost.lower, "`keys` of the stream `%s`, or its panes (a "
+                   "shorter `lateness`) or aggregates", plan->config->name);
+    rank(costs, &cost);
+}
+
+/* What a line of the budget can be made smaller by. */
+static const char *lowered_by(uint32_t line)
+{
+    static const char *const by[] = {
+        [BUDGET_ENGINE] = "limits.devices or limits.series",
+        [BUDGET_BATCHES] = "commit.max_readings, limits.devices or limits.series",
+        [BUDGET_DECODER] = "limits.json_arena, limits.payload or limits.readings_per_message",
+    };
+    return line < sizeof by / sizeof by[0] ? by[line] : "";
+}
+
+struct config_costs budget_most(const struct budget *b, const struct config *config)
+{
+    struct config_costs costs = { .total_bytes = b->total_bytes };
+    uint64_t state = 0, copies = 0;
+    for (uint32_t i = 0; i < config->engine.streams.count; i++) {
+        const struct stream_plan *plan = &config->engine.streams.plans[i];
+        state += stream_key_bytes(plan) * plan->config->keys_max;
+        copies += stream_copy_bytes(plan) * plan->config->keys_max;
+        rank_stream(&costs, plan);
+    }
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct config_cost cost = { .bytes = b->lines[i].bytes };
+        uint64_t of_streams = i == BUDGET_ENGINE ? state : i == BUDGET_BATCHES ? copies : 0;
+        cost.bytes -= cost.bytes < of_streams ? cost.bytes : of_streams;
+        (void)snprintf(cost.what, sizeof cost.what, "%s", b->lines[i].module);
+        (void)snprintf(cost.lower, sizeof cost.lower, "%s", lowered_by(i));
+        rank(&costs, &cost);
+    }
+    return costs;
 }
 
 void budget_print(const struct budget *b, FILE *out)

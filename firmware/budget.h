@@ -17,5 +17,7 @@ struct budget {
 
 struct budget budget_of(const struct config *config);
 void budget_print(const struct budget *budget, FILE *out);
+/* What takes most of it, each stream by itself. */
+struct config_costs budget_most(const struct budget *budget, const struct config *config);
 
 #endif

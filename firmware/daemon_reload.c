@@ -55,8 +55,11 @@ static const char *compare(struct daemon *d, struct config *next, struct store *
         (void)fprintf(out, "the store can't say which contracts were accepted: %s\n",
                       weir_err_text(faults));
     /* a start with this file would find no more memory than there may be */
-    if (faults == 0)
-        faults = config_check_budget(next, budget_of(next).total_bytes, out);
+    if (faults == 0) {
+        const struct budget budget = budget_of(next);
+        const struct config_costs costs = budget_most(&budget, next);
+        faults = config_check_budget(next, &costs, out);
+    }
     return faults != 0 ? "refused" : NULL;
 }
 

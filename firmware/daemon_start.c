@@ -82,7 +82,8 @@ static int read_configuration(struct daemon *d, const char *path)
         return CLI_CONFIG;
     struct budget budget = budget_of(&d->config);
     budget_print(&budget, stderr);
-    if (config_check_budget(&d->config, budget.total_bytes, stderr) != 0)
+    const struct config_costs costs = budget_most(&budget, &d->config);
+    if (config_check_budget(&d->config, &costs, stderr) != 0)
         return CLI_CONFIG;
     config_print_warnings(&d->config, stderr);
     uint64_t spare = config_memory_max(&d->config) - budget.total_bytes;

@@ -87,13 +87,20 @@ static int report_json(const char *path)
 {
     bool readable = reader.fault_count == 0;
     struct budget budget = { 0 };
-    if (readable)
+    struct config_costs costs = { 0 };
+    if (readable) {
         budget = budget_of(&config);
-    if (config_check_budget(&config, budget.total_bytes, NULL) != 0) {
+        costs = budget_most(&budget, &config);
+    }
+    if (config_check_budget(&config, &costs, NULL) != 0) {
+        const struct config_cost *most = &costs.most[0];
         struct config_fault *f = fault_at(&reader, &config.memory_bytes_max,
                                           "the memory budget is over its maximum");
-        fault_why(f, "it is %" PRIu64 " bytes, all set aside at start", budget.total_bytes);
-        fault_fix(f, "lower limits or commit.max_readings, or raise gateway.memory_max");
+        fault_why(f, "it is %" PRIu64 " bytes, all set aside at start, of them %" PRIu64 " for %s",
+                  budget.total_bytes, most->bytes, most->what);
+        bool lower = most->lower[0] != '\0';
+        fault_fix(f, "%s%s%sraise gateway.memory_max", lower ? "lower " : "", most->lower,
+                  lower ? ", or " : "");
     }
     bool good = reader.fault_count == 0;
     (void)printf("{\"file\":");
@@ -119,7 +126,8 @@ static int report(const char *path)
         return CLI_CONFIG;
     }
     struct budget budget = budget_of(&config);
-    if (config_check_budget(&config, budget.total_bytes, stderr) != 0)
+    const struct config_costs costs = budget_most(&budget, &config);
+    if (config_check_budget(&config, &costs, stderr) != 0)
         return CLI_CONFIG;
     (void)printf("%s: good: %u source%s, %u detector%s, %u devices, %u series\n", path,
                  config.source_count, config.source_count == 1 ? "" : "s", config.rule_count,

@@ -198,9 +198,21 @@ int config_file(const char *path, char *to, size_t bytes, char *why);
 /* The most that may be set aside: gateway.memory_max, or what the board allows, where that is
  * less. */
 uint64_t config_memory_max(const struct config *config);
-/* Whether a memory budget of `total_bytes` stays within that; 0, or 1 with the
- * sentence printed. */
-int config_check_budget(const struct config *config, uint64_t total_bytes, FILE *errors);
+/* A memory budget, and what takes most of it, the most first. */
+enum { CONFIG_COSTS_MAX = 4 };
+struct config_cost {
+    uint64_t bytes;
+    char what[128];
+    char lower[160]; /* the settings that make it less; empty: none does */
+};
+struct config_costs {
+    uint64_t total_bytes;
+    uint32_t count;
+    struct config_cost most[CONFIG_COSTS_MAX];
+};
+/* Whether it stays within that; 0, or 1 with the sentences printed. */
+int config_check_budget(const struct config *config, const struct config_costs *costs,
+                        FILE *errors);
 
 /* The contracts against those that the store accepted last, each by its name. 0 when all may
  * follow: `changed` has a bit for each that is new or newer. Else the number of errors, each

@@ -218,21 +218,37 @@ uint64_t config_memory_max(const struct config *config)
     return board_allows_less(config) ? config->board.memory_bytes_max : config->memory_bytes_max;
 }
 
-int config_check_budget(const struct config *config, uint64_t total_bytes, FILE *errors)
+/* "1.2GiB": rounded up, so that what is over reads as over. */
+static void print_bytes(uint64_t size_bytes, char *to, size_t bytes)
 {
-    char total[32], most[32];
-    if (total_bytes <= config_memory_max(config))
+    const uint64_t unit = size_bytes >= 10 << 20 ? 1 << 20 : 1 << 10;
+    units_print_size((size_bytes + unit - 1) / unit * unit, to, bytes);
+}
+
+int config_check_budget(const struct config *config, const struct config_costs *costs,
+                        FILE *errors)
+{
+    char total[32], most[32], part[32];
+    if (costs->total_bytes <= config_memory_max(config))
         return 0;
-    units_print_size((total_bytes + 1023) / 1024 * 1024, total, sizeof total);
+    print_bytes(costs->total_bytes, total, sizeof total);
     units_print_size(config_memory_max(config), most, sizeof most);
     const char *whose =
         board_allows_less(config) ? "what the board allows" : "gateway.memory_max";
-    if (errors != NULL)
-        (void)fprintf(errors,
-                      "%s: error: the memory budget is %s, over %s, %s\n"
-                      "  why: everything is set aside at start, so that it can't run out later\n"
-                      "  fix: lower limits.devices, limits.series or commit.max_readings, or raise "
-                      "%s\n",
-                      config->path, total, whose, most, whose);
+    if (errors == NULL)
+        return 1;
+    (void)fprintf(errors,
+                  "%s: error: the memory budget is %s, over %s, %s\n"
+                  "  why: everything is set aside at start, so that it can't run out later; "
+                  "of it:\n",
+                  config->path, total, whose, most);
+    for (uint32_t i = 0; i < costs->count; i++) {
+        print_bytes(costs->most[i].bytes, part, sizeof part);
+        (void)fprintf(errors, "    %10s  %s\n", part, costs->most[i].what);
+    }
+    (void)fprintf(errors, "  fix: ");
+    if (costs->count > 0 && costs->most[0].lower[0] != '\0')
+        (void)fprintf(errors, "lower %s, or ", costs->most[0].lower);
+    (void)fprintf(errors, "raise %s\n", whose);
     return 1;
 }

@@ -212,15 +212,16 @@ void config_print_streams(const struct config *config, FILE *out)
 {
     for (uint32_t i = 0; i < config->engine.streams.count; i++) {
         const struct stream_plan *plan = &config->stream_plans[i];
-        uint64_t bytes = stream_key_bytes(plan);
+        uint64_t bytes = stream_key_bytes(plan), copy = stream_copy_bytes(plan);
         uint32_t count;
         const char *parts = parts_of(plan, &count);
         (void)fprintf(out,
-                      "%s: %" PRIu64 " bytes a key, %u %s of %u bytes in it; %u keys, %.1f KiB; "
+                      "%s: %" PRIu64 " bytes a key, %u %s of %u bytes in it, and %" PRIu64
+                      " in the checkpoint's copy; %u keys, %.1f KiB with the copy; "
                       "at most %u steps of expressions a reading, and %u results at once\n",
-                      plan->config->name, bytes, count, parts, plan->pane_bytes,
+                      plan->config->name, bytes, count, parts, plan->pane_bytes, copy,
                       plan->config->keys_max,
-                      (double)bytes * plan->config->keys_max / 1024, plan->steps_max,
+                      (double)(bytes + copy) * plan->config->keys_max / 1024, plan->steps_max,
                       plan->results_max);
         if (plan->watched_inputs > 0)
             (void)fprintf(out, "%s: %u sources feed it, and %" PRIu64 " of the bytes of a key are "

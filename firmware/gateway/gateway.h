@@ -371,6 +371,7 @@ struct budget_line {
     uint64_t bytes;
     bool foreign;                /* a library's own heap: a measured ceiling, not ours */
 };
+enum { BUDGET_ENGINE, BUDGET_BATCHES, BUDGET_DECODER }; /* its first lines */
 uint32_t gateway_budget(const struct config *config, struct budget_line *lines, uint32_t max);
 
 /* The last readings that were taken, for `weir tail`: copies up to `max` with number > after,

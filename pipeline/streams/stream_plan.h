@@ -237,7 +237,9 @@ int stream_rules_compile(struct stream_plan *plan, struct stream_fault *fault);
 
 /* Bytes that one key takes in memory, its place in the tables included. */
 uint64_t stream_key_bytes(const struct stream_plan *plan);
-/* Of them, those that say how far each source is. */
+/* Bytes that one key takes in a checkpoint, and in its copy in memory. */
+uint64_t stream_copy_bytes(const struct stream_plan *plan);
+/* Of a key's bytes in memory, those that say how far each source is. */
 uint64_t stream_inputs_bytes(const struct stream_plan *plan);
 
 /* --- aggregates (stream_aggregate.c) --- */

@@ -18,12 +18,19 @@ size_t streams_part_bytes_max(const struct stream_set *set)
     return most;
 }
 
+enum { KEY_SAVE_BYTES = 4 }; /* before it: how long it is */
+
+uint64_t stream_copy_bytes(const struct stream_plan *plan)
+{
+    return KEY_SAVE_BYTES + plan->save_bytes_max;
+}
+
 size_t streams_save_bytes_max(const struct stream_set *set)
 {
     size_t bytes = SET_SAVE_BYTES;
     for (uint32_t i = 0; i < set->count; i++)
         bytes += STREAM_SAVE_BYTES +
-                 (size_t)set->plans[i].config->keys_max * (4u + set->plans[i].save_bytes_max);
+                 (size_t)(set->plans[i].config->keys_max * stream_copy_bytes(&set->plans[i]));
     return bytes;
 }
 

@@ -84,6 +84,19 @@ def the_usual_gateway_has_room(place):
     check(WEIR, ["check", "-c", config], 0)
 
 
+def what_takes_too_much_is_named(place):
+    config = place.path("large.yaml")
+    with open(config, "w", encoding="utf-8") as f:
+        f.write("sources: [{name: a, url: 'mqtt://localhost:1883', topics: ['t/{device}/{metric}']}]\nstreams:\n"
+                "  - {name: small, key: [device]}\n  - {name: large, key: [device], keys: 500000}\n"
+                "  - {name: sketchy, key: [device], keys: 3000, aggregates: [median, distinct]}\n")
+    code, _, said = run(WEIR, "check", "-c", config)
+    named = [line.split()[2] for line in said.splitlines() if "  stream " in line]
+    assert code == 78 and named[:2] == ["large:", "sketchy:"] and "fix: lower `keys` of the stream `large`" in said, said
+    code, told, _ = run(WEIR, "check", "--json", "-c", config)
+    assert code == 78 and "stream large: 500000 keys" in json.loads(told)["errors"][0]["why"], told
+
+
 def with_a_gateway(place):
     port = place.start_broker("plant")
     place.write_config(CONFIG.format(port=port))
@@ -143,6 +156,7 @@ def main():
     with Place() as place:
         without_a_gateway(place)
         the_usual_gateway_has_room(place)
+        what_takes_too_much_is_named(place)
         with_a_gateway(place)
         further_fields_are_columns(place)
         nothing_steers_the_terminal(place)

@@ -685,8 +685,10 @@ static void sources_that_stall_or_repeat_are_warned_of(void **state)
     assert_non_null(strstr(said, "neither sequence nor time"));
     assert_non_null(strstr(said, "in clear"));
     free(said);
-    assert_int_equal(config_check_budget(&config, config.memory_bytes_max, NULL), 0);
-    assert_int_equal(config_check_budget(&config, config.memory_bytes_max + 1, NULL), 1);
+    struct config_costs costs = { .total_bytes = config.memory_bytes_max };
+    assert_int_equal(config_check_budget(&config, &costs, NULL), 0);
+    costs.total_bytes++;
+    assert_int_equal(config_check_budget(&config, &costs, NULL), 1);
 }
 
 /* The shares, the log, the ballast and the spare are the disk budget, to the byte. */
@@ -751,13 +753,16 @@ static void the_board_is_read_and_its_limits_hold(void **state)
     assert_int_equal(read_with_board("memory_bytes_max = 5000000\n", "", &said), 0);
     free(said);
     assert_true(config_memory_max(&config) == 5000000);
-    assert_int_equal(config_check_budget(&config, 5000000, NULL), 0);
+    struct config_costs costs = { 5000000, 2, { { 3000000, "JSON decoder", "limits.json_arena" }, { 1024, "API", "" } } };
+    assert_int_equal(config_check_budget(&config, &costs, NULL), 0);
+    costs.total_bytes++;
     char *text;
     size_t bytes;
     FILE *memory = open_memstream(&text, &bytes);
-    assert_int_equal(config_check_budget(&config, 5000001, memory), 1);
+    assert_int_equal(config_check_budget(&config, &costs, memory), 1);
     (void)fclose(memory);
     assert_non_null(strstr(text, "over what the board allows"));
+    assert_non_null(strstr(text, "  JSON decoder\n          1KiB  API\n  fix: lower limits.json_arena, or raise what the board allows\n"));
     free(text);
 }
 
