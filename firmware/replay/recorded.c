@@ -182,13 +182,46 @@ static int next_csv(struct recorded *r)
 
 /* --- JSON Lines --- */
 
-static bool json_time(struct text line, int64_t *time_ms)
+/* What is beyond RECORDED_CELLS_MAX is passed over. */
+static void read_members(struct recorded *r, struct text line)
+{
+    struct recorded_cell cell = { .json = true };
+    size_t cursor = 0;
+    r->member_count = 0;
+    while (r->member_count < RECORDED_CELLS_MAX &&
+           json_view_next(line, &cursor, &cell.name, &cell.at))
+        r->members[r->member_count++] = cell;
+}
+
+/* As it stands there; empty: there is none. */
+static struct text member(const struct recorded *r, const char *name)
+{
+    struct text wanted = text_of(name);
+    for (uint32_t i = 0; i < r->member_count; i++)
+        if (text_equal(r->members[i].name, wanted))
+            return r->members[i].at;
+    return (struct text){ 0 };
+}
+
+static void member_text(const struct recorded *r, const char *name, char *to, size_t bytes)
+{
+    json_view_print(member(r, name), to, bytes);
+}
+
+static uint64_t member_unsigned(const struct recorded *r, const char *name)
+{
+    char digits[32];
+    member_text(r, name, digits, sizeof digits);
+    return strtoull(digits, NULL, 10);
+}
+
+static bool json_time(const struct recorded *r, int64_t *time_ms)
 {
     static const char *const in_ms[] = { "event_time_ms", "time_ms" };
     static const char *const others[] = { "event_time", "time", "timestamp", "ts" };
     char word[64];
     for (size_t i = 0; i < sizeof in_ms / sizeof in_ms[0]; i++) {
-        json_view_text(line, in_ms[i], word, sizeof word);
+        member_text(r, in_ms[i], word, sizeof word);
         double ms = strtod(word, NULL);
         if (word[0] != '\0' && fabs(ms) < (double)TIME_MS_MAX) {
             *time_ms = (int64_t)llround(ms);
@@ -196,7 +229,7 @@ static bool json_time(struct text line, int64_t *time_ms)
         }
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        json_view_text(line, others[i], word, sizeof word);
+        member_text(r, others[i], word, sizeof word);
         if (word[0] != '\0')
             return detect_csv_time(text_of(word), time_ms);
     }
@@ -204,9 +237,9 @@ static bool json_time(struct text line, int64_t *time_ms)
 }
 
 /* False: there is none, or it is an object or an array. */
-static bool json_value(struct recorded *r, struct text line)
+static bool json_value(struct recorded *r)
 {
-    struct text value = json_view_at(line, "value");
+    struct text value = member(r, "value");
     struct value *to = &r->record.reading.value;
     if (value.bytes == 0 || memchr("{[n", value.at[0], 3) != NULL)
         return false;
@@ -216,18 +249,19 @@ static bool json_value(struct recorded *r, struct text line)
     } else if (value.at[0] == 't' || value.at[0] == 'f') {
         *to = (struct value){ .type = VALUE_BOOLEAN, .number = value.at[0] == 't' };
     } else {
-        to->number = json_view_number(line, "value");
+        json_view_print(value, r->value, sizeof r->value);
+        to->number = strtod(r->value, NULL);
     }
     return true;
 }
 
-static bool json_arrival(struct recorded *r, struct text line)
+static bool json_arrival(struct recorded *r)
 {
     static const char *const names[] = { "arrival_time_ms", "arrival_time", "recordedtime" };
     char word[64];
     r->heard = false;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        json_view_text(line, names[i], word, sizeof word);
+        member_text(r, names[i], word, sizeof word);
         if (word[0] != '\0')
             return take_arrival(r, text_of(names[i]), text_of(word));
     }
@@ -235,26 +269,26 @@ static bool json_arrival(struct recorded *r, struct text line)
 }
 
 /* False: it is none that a gateway has. */
-static bool json_t(struct recorded *r, struct text line)
+static bool json_t(struct recorded *r)
 {
     char word[64];
-    json_view_text(line, "t_ms", word, sizeof word);
+    member_text(r, "t_ms", word, sizeof word);
     r->record.t_ms = 0;
     r->arrives = word[0] != '\0' && !r->exported; /* there it is a guess */
     return word[0] == '\0' || (parse_ms(word, &r->record.t_ms) && r->record.t_ms >= 0);
 }
 
-static int take_clock(struct recorded *r, struct text line)
+static int take_clock(struct recorded *r)
 {
     char word[64], state[16];
     int64_t offset_ms;
-    json_view_text(line, "offset_ms", word, sizeof word);
-    json_view_text(line, "state", state, sizeof state);
+    member_text(r, "offset_ms", word, sizeof word);
+    member_text(r, "state", state, sizeof state);
     if (!r->arrives || !parse_ms(word, &offset_ms))
         return fail(r, "want a clock's t_ms and offset_ms");
     r->record.kind = RECORD_CLOCK;
     r->record.clock = (struct clock_record){ .offset_ms = offset_ms,
-                                             .boot = json_view_unsigned(line, "boot") };
+                                             .boot = member_unsigned(r, "boot") };
     for (int i = CLOCK_UNSET; i <= CLOCK_SYNCED; i++)
         if (strcmp(state, clock_state_name((enum clock_state)i)) == 0)
             r->record.clock.state = (enum clock_state)i;
@@ -266,34 +300,37 @@ static int take_json(struct recorded *r, struct text line)
     char digits[32], word[32];
     int64_t time_ms;
     r->record = (struct record){ 0 };
-    json_view_text(line, "kind", word, sizeof word);
-    if (!json_t(r, line))
+    read_members(r, line);
+    member_text(r, "kind", word, sizeof word);
+    if (!json_t(r))
         return fail(r, "want a t_ms from 0 on");
     if (strcmp(word, "clock") == 0)
-        return take_clock(r, line);
+        return take_clock(r);
     if (word[0] != '\0' && strcmp(word, "reading") != 0) {
         r->passed_over++;
         return 0;
     }
-    if (!json_time(line, &time_ms))
+    if (!json_time(r, &time_ms))
         return fail(r, "want a time: event_time_ms, or time as RFC 3339 or Unix seconds");
     if (r->arrives && llabs(time_ms - r->record.t_ms) >= TIME_MS_MAX)
         return fail(r, "want a time that is nearer to its t_ms");
-    if (!json_value(r, line))
+    if (!json_value(r))
         return fail(r, "want a value: a number, a text, true or false");
-    if (!json_arrival(r, line))
+    if (!json_arrival(r))
         return bad_arrival(r);
-    json_view_text(line, "device", r->names[0], sizeof r->names[0]);
-    json_view_text(line, "metric", r->names[1], sizeof r->names[1]);
-    json_view_text(line, "unit", r->names[2], sizeof r->names[2]);
-    json_view_text(line, "source", r->source, sizeof r->source);
-    json_view_text(line, "sequence", digits, sizeof digits);
+    member_text(r, "device", r->names[0], sizeof r->names[0]);
+    member_text(r, "metric", r->names[1], sizeof r->names[1]);
+    member_text(r, "unit", r->names[2], sizeof r->names[2]);
+    member_text(r, "source", r->source, sizeof r->source);
+    member_text(r, "sequence", digits, sizeof digits);
     take_sequence(r, digits);
-    json_view_text(line, "time_source", word, sizeof word);
+    member_text(r, "time_source", word, sizeof word);
     r->record.time_source = strcmp(word, "arrival") == 0 ? TIME_ARRIVAL : TIME_DEVICE;
-    r->record.reading.index = (uint32_t)json_view_unsigned(line, "index");
+    r->record.reading.index = (uint32_t)member_unsigned(r, "index");
     recorded_fields_begin(&r->fields);
-    recorded_fields_add_json(&r->fields, line);
+    recorded_fields_add_json(&r->fields, member(r, "fields"));
+    for (uint32_t i = 0; i < r->member_count; i++)
+        recorded_fields_add(&r->fields, &r->members[i]);
     return finish(r, time_ms);
 }
 

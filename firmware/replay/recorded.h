@@ -29,7 +29,9 @@ struct recorded {
      * CLOCK, with its t_ms */
     struct record record;
     char fault[256];
-    struct recorded_fields fields; /* its `config` is the caller's */
+    struct recorded_fields fields; /* the caller's, to be initialised */
+    uint32_t member_count;  /* of the line's object */
+    struct recorded_cell members[RECORDED_CELLS_MAX];
     struct detect_csv csv;
     struct journal_csv rows; /* exported */
     char text[RECORDED_LINE_BYTES];

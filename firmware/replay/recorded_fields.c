@@ -28,48 +28,64 @@ static bool is_own(struct text name)
 
 /* --- what stands in a line --- */
 
+static bool is_wanted(const struct recorded_fields *f, struct text name)
+{
+    for (uint32_t i = 0; i < f->wanted_count; i++)
+        if (text_equal(f->wanted[i], name))
+            return true;
+    return false;
+}
+
+void recorded_fields_init(struct recorded_fields *f, const struct config *config)
+{
+    *f = (struct recorded_fields){ .config = config };
+    for (uint32_t s = 0; s < config->source_count; s++)
+        for (uint32_t i = 0; i < config->sources[s].field_count; i++) {
+            struct text name = text_of(config->sources[s].field_names[i]);
+            if (!is_wanted(f, name) && f->wanted_count < sizeof f->wanted / sizeof f->wanted[0])
+                f->wanted[f->wanted_count++] = name;
+        }
+}
+
 void recorded_fields_begin(struct recorded_fields *f)
 {
     f->count = 0;
 }
 
-static void add(struct recorded_fields *f, struct recorded_cell cell)
+static void add(struct recorded_fields *f, const struct recorded_cell *cell)
 {
-    bool is_nothing = cell.at.bytes == 0 || (cell.json && memchr("{[n", cell.at.at[0], 3) != NULL);
-    if (f->count < RECORDED_CELLS_MAX && !is_nothing)
-        f->cells[f->count++] = cell;
+    bool is_nothing = cell->at.bytes == 0 ||
+                      (cell->json && memchr("{[n", cell->at.at[0], 3) != NULL);
+    if (is_nothing || f->count == RECORDED_CELLS_MAX || !is_wanted(f, cell->name))
+        return;
+    for (uint32_t i = 0; i < f->count; i++)
+        if (text_equal(f->cells[i].name, cell->name))
+            return;
+    f->cells[f->count++] = *cell;
 }
 
 void recorded_fields_add(struct recorded_fields *f, const struct recorded_cell *cell)
 {
     struct recorded_cell named = *cell;
-    if (f->config == NULL || is_own(cell->name))
-        return;
     if (named.name.bytes > PREFIX_BYTES && memcmp(named.name.at, prefix, PREFIX_BYTES) == 0) {
         named.name.at += PREFIX_BYTES;
         named.name.bytes -= PREFIX_BYTES;
-        for (uint32_t i = 0; i < f->count; i++) /* what stands there by the bare name gives way */
-            if (text_equal(f->cells[i].name, named.name))
-                f->cells[i].name.bytes = 0;
+        if (named.at.bytes > 0 && is_wanted(f, named.name))
+            for (uint32_t i = 0; i < f->count; i++) /* the bare name gives way */
+                if (text_equal(f->cells[i].name, named.name))
+                    f->cells[i].name.bytes = 0;
+        add(f, &named);
+    } else if (is_wanted(f, named.name) && !is_own(named.name)) {
+        add(f, &named);
     }
-    for (uint32_t i = 0; i < f->count; i++)
-        if (text_equal(f->cells[i].name, named.name))
-            return;
-    add(f, named);
 }
 
-void recorded_fields_add_json(struct recorded_fields *f, struct text object)
+void recorded_fields_add_json(struct recorded_fields *f, struct text fields)
 {
     struct recorded_cell cell = { .json = true };
-    struct text fields = json_view_at(object, "fields");
     size_t cursor = 0;
-    if (f->config == NULL)
-        return;
-    while (json_view_next(fields, &cursor, &cell.name, &cell.at))
-        add(f, cell);
-    cursor = 0;
-    while (json_view_next(object, &cursor, &cell.name, &cell.at))
-        recorded_fields_add(f, &cell);
+    while (f->wanted_count > 0 && json_view_next(fields, &cursor, &cell.name, &cell.at))
+        add(f, &cell);
 }
 
 static const struct recorded_cell *cell_of(const struct recorded_fields *f, const char *name)

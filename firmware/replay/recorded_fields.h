@@ -7,11 +7,13 @@
 #include "firmware/config/config.h"
 #include "pipeline/record.h"
 
-enum { RECORDED_CELLS_MAX = 128 };
+enum { RECORDED_CELLS_MAX = 512 };
 
 struct recorded_fields {
-    const struct config *config; /* the caller's; NULL: none, nothing is taken */
+    const struct config *config; /* NULL: none, nothing is taken */
     uint64_t seen;               /* a bit for each of the configuration's stream_fields */
+    uint32_t wanted_count;       /* names of further fields, over all sources */
+    struct text wanted[STREAM_FIELDS_MAX];
     uint16_t source;             /* by which the last reading came */
     /* of the line: */
     uint32_t count;
@@ -22,12 +24,15 @@ struct recorded_fields {
     uint8_t extra[READING_FIELDS_MAX * (READING_TEXT_BYTES_MAX + 16)];
 };
 
+/* By whose names it goes; outlives it. */
+void recorded_fields_init(struct recorded_fields *f, const struct config *config);
 /* A new line. */
 void recorded_fields_begin(struct recorded_fields *f);
-/* What is no member of a reading's own; more than RECORDED_CELLS_MAX are passed over. */
+/* A column or a member, unless it means something else of a reading. Of several by one name the
+ * first counts; more than RECORDED_CELLS_MAX are passed over. */
 void recorded_fields_add(struct recorded_fields *f, const struct recorded_cell *cell);
-/* The members of an object. */
-void recorded_fields_add_json(struct recorded_fields *f, struct text object);
+/* The members of the object `fields`. */
+void recorded_fields_add_json(struct recorded_fields *f, struct text fields);
 /* The source and the further fields of the reading: the source of this name, where there is one,
  * else the one that names most of the fields; of several that do, the last. `reading` holds them
  * until the next line. NULL, or what is wrong. */

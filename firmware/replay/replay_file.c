@@ -339,7 +339,8 @@ int replay_file(const struct replay_file *wanted)
     int status = recorded_open(&d.file, wanted->path);
     if (status == CLI_OK)
         status = begin(&d);
-    d.file.fields.config = d.replay.config;
+    if (status == CLI_OK)
+        recorded_fields_init(&d.file.fields, d.replay.config);
     if (status == CLI_OK)
         status = replay_out_open(&d.out, wanted->out, &d.replay);
     if (status == CLI_OK)

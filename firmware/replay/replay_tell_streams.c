@@ -129,7 +129,10 @@ static void print_table(const struct replay_changes *c)
         for (int change = CHANGE_APPEARS; change < CHANGES; change++)
             add_count(table, changes->of[change]);
     }
-    (void)putchar('\n');
+    uint64_t before = c->alerts[CHANGE_MOVES] + c->windows[CHANGE_MOVES];
+    for (int change = CHANGE_APPEARS; change < CHANGE_MOVES; change++)
+        before += c->alerts[change] + c->windows[change];
+    (void)printf("%s", before > 0 ? "\n" : ""); /* behind other tables */
     table_print(table, stdout);
     if (c->keys.count > ROWS_MAX)
         (void)printf("and %zu more keys; --json has them all\n", c->keys.count - ROWS_MAX);

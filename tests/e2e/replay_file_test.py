@@ -127,6 +127,12 @@ def further_fields(place):
         report = replay_json(path, "--config", file, "--out", out)
         assert told(out, "totals") == totals(wanted) and len(totals(wanted)) > 50, (path, report, list(told(out, "totals").items())[:3])
         assert report["missing"] == [] and report["rejected"] == {} and report["readings"] == len(wanted), report
+    # Members without number, and the same one twice: the first counts; what is an object is none. And from a pipe.
+    odd = '{"time_ms":%d,"device":"a","value":1,' + ",".join(f'"m{i}":{i}' for i in range(400)) + ',"zone":"n","zone":"m","ok":true,"load":{}}\n'
+    report = replay_json(write(place, "odd.jsonl", odd % BASE + odd % (BASE + END)), "--config", file, "--out", out)
+    assert told(out, "totals") == {("n", BASE): (1, 1, 0)} and report["missing"] == [{"stream": "totals", "field": "load"}], report
+    piped = subprocess.run([WEIR, "replay", "/dev/stdin", "--config", file, "--json"], input=columns, capture_output=True, text=True, timeout=60)
+    assert json.loads(piped.stdout)["stream_results"] == len(totals(plain)), piped.stderr
     # What a stream looks at and nobody has: it says so.
     for name, text in (("none.csv", columns.replace("zone,", "zonk,", 1)),
                        ("other.jsonl", flat({"source": "other"})), ("none.jsonl", nested.replace('"zone"', '"zonk"'))):

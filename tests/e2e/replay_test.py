@@ -374,6 +374,16 @@ def another_configuration(place):
     assert "nonsense" in replay("--store", site.store, "--config", place.path("new.yaml"), code=78).stderr
 
 
+def streams_of(out):
+    """What each window of a stream was told last, but for the blocks, which a file has not."""
+    found = {}
+    with open(out) as f:
+        for line in map(json.loads, f):
+            if line["type"] == "stream":
+                found[line["stream"], json.dumps(line["key"]), line["start_ms"], line["end_ms"]] = line["values"]
+    return found
+
+
 def recorded_files(place):
     """The same readings from a file, without a gateway and its store, come to the same alerts."""
     site = Site(place)
@@ -385,7 +395,8 @@ def recorded_files(place):
     for name, arguments in (("day.jsonl", ()), ("day.csv", ("--format", "csv"))):
         with open(place.path(name), "w") as f:
             f.write(place.weir("export", *arguments))
-        report = replay_json(place.path(name), "--config", place.config)
+        report = replay_json(place.path(name), "--config", place.config, "--out", place.path("file.jsonl"))
+        assert streams_of(place.path("file.jsonl")) == streams_of(said) != {}, name
         assert report["readings"] == 60 * DEVICES and report["rejected"] == {}, report
         found = sorted((c["device"], c["now"]["onset"], c["now"]["raised"], c["now"]["cleared"])
                        for c in report["alerts"])
