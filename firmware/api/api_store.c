@@ -10,7 +10,7 @@
 #include "pipeline/err.h"
 #include "pipeline/made.h"
 
-/* Who sent it, else what a template of its source finds in the topic. */
+/* Who sent it, else what a template of its source finds in the topic, else whom it named. */
 static struct text device_of(const struct api *api, const struct dead_letter *letter)
 {
     struct topic_match match = { { 0 }, { 0 } };
@@ -20,10 +20,11 @@ static struct text device_of(const struct api *api, const struct dead_letter *le
         const struct config_source *source = &api->config->sources[s];
         for (uint32_t i = 0; i < source->topic_count; i++)
             if (text_equal(letter->source, text_of(source->name)) &&
-                topic_match(&source->topics[i].template, letter->topic, &match))
+                topic_match(&source->topics[i].template, letter->topic, &match) &&
+                match.device.bytes > 0)
                 return match.device;
     }
-    return (struct text){ 0 };
+    return gateway_letter_named(letter);
 }
 
 static bool is_utf8(struct text payload)

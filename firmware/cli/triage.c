@@ -27,7 +27,8 @@ static const struct triage table[REJECT_REASON_END] = {
         "text in Latin-1, or bytes that are no text", "the device's firmware", false },
     [REJECT_NUMBER_NOT_FINITE] = {
         "a sensor without a value, printed as `NaN` or `Infinity`",
-        "let the device send `null`, or nothing", false },
+        "let the device send no message while it has no value (`null` is `value_missing`); of "
+        "`payload.metrics`, `null` in its place, or leave the metric out", false },
     [REJECT_NUMBER_TOO_LARGE] = {
         "a counter or a raw register that overflowed: beyond 1e140, or no double",
         "the device's firmware", false },

@@ -240,6 +240,8 @@ struct retry_how {
     bool poisoned; /* also one that was tried in vain too often */
     bool as_new;   /* the rest of a message whose number is known was not stored meanwhile */
 };
+/* Whom its payload named, where its topic and its connection did not say; else empty. */
+struct text gateway_letter_named(const struct dead_letter *letter);
 /* WEIR_EAGAIN: not now; WEIR_ENOTFOUND: it is gone. */
 int gateway_retry(struct gateway *g, const struct dead_letter *letter, struct retry_how how,
                   struct retried *to);

@@ -130,9 +130,23 @@ static void reject_message(struct gateway *g, const struct message *message,
                                        .taken = letters_nothing_taken() });
 }
 
+/* Whom the payload named with the first reading that was rejected, where nothing else says it. */
+static struct text first_named(const struct gateway *g)
+{
+    const struct decoded *d = &g->decoded;
+    if (d->bad_count > 0)
+        return d->bad[0].device;
+    for (uint32_t i = 0; i < d->count; i++)
+        if (g->admissions[i].verdict == ADMIT_REJECT)
+            return g->decoder.readings[i].device;
+    return (struct text){ 0 };
+}
+
 /* Readings of a good message that could not be read, and those that were judged unfit: one letter
- * for the message, a record and a count for each. The first reason, if none is left. */
-static enum reject_reason reject_readings(struct gateway *g, const struct message *message)
+ * for the message, a record and a count for each. `named`: what brought it says whose it is. The
+ * first reason, if none is left. */
+static enum reject_reason reject_readings(struct gateway *g, const struct message *message,
+                                          bool named)
 {
     const struct decoded *d = &g->decoded;
     enum reject_reason first = REJECT_NONE;
@@ -163,7 +177,8 @@ static enum reject_reason reject_readings(struct gateway *g, const struct messag
                     &(struct dead_letter){ .reason = first,
                                            .fault_offset = offset,
                                            .readings = rejected,
-                                           .taken = letters_taken(g) });
+                                           .taken = letters_taken(
+                                               g, named ? (struct text){ 0 } : first_named(g)) });
     return rejected < d->count + d->bad_count ? REJECT_NONE : first;
 }
 
@@ -309,7 +324,7 @@ static enum reject_reason decode_message(struct gateway *g, const struct message
     if (d->count > 0)
         engine_admit(g->engine, g->t_ms, g->decoder.readings, d->count, g->admissions);
     g->carried.count = d->count;
-    return reject_readings(g, message);
+    return reject_readings(g, message, match.device.bytes > 0);
 }
 
 static enum reject_reason judge_message(struct gateway *g, const struct message *message)

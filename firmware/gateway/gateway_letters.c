@@ -8,15 +8,22 @@
 
 /* --- what of its message was taken when it came ----------------------------------------------- */
 
-/* A u8, the form, and a u64 for each reading that was not rejected, in the message's order: its
- * identity, whose lowest bit says whether it was stored, and no repeat. Not by its place in the
- * message: what could not be read may come to more or fewer readings by a mended mapping. */
-enum { TAKEN_FORM = 1, TAKEN_BYTES = 8 };
+/* A u8, the form; of the named form the device that its payload named (text); and a u64 for each
+ * reading that was not rejected, in the message's order: its identity, whose lowest bit says
+ * whether it was stored, and no repeat. Not by its place in the message: what could not be read may
+ * come to more or fewer readings by a mended mapping. The name stands here and not as the letter's
+ * device, for that is whom a connection showed to be, and a payload may claim anything. */
+enum {
+    TAKEN_FORM = 1,
+    TAKEN_FORM_NAMED = 2,
+    TAKEN_NAME_BYTES = 4 + READING_NAME_BYTES_MAX,
+    TAKEN_BYTES = 8
+};
 enum taken_mark { TAKEN_NOT, TAKEN_REPEAT, TAKEN_STORED };
 
 size_t letters_taken_bytes(const struct config *config)
 {
-    return 1 + (size_t)TAKEN_BYTES * config->json.readings;
+    return 1 + TAKEN_NAME_BYTES + (size_t)TAKEN_BYTES * config->json.readings;
 }
 
 void letters_init(struct letters *l, const struct config *config, struct arena *arena)
@@ -46,10 +53,13 @@ static uint64_t identity(const struct gateway *g, const struct reading *r)
     return hash_end64(&hash) & ~UINT64_C(1);
 }
 
-struct text letters_taken(struct gateway *g)
+struct text letters_taken(struct gateway *g, struct text named)
 {
     struct byte_writer w = { g->letters.taken, letters_taken_bytes(g->config), 0, false };
-    put_u8(&w, TAKEN_FORM);
+    bool has_name = named.bytes > 0 && named.bytes <= READING_NAME_BYTES_MAX;
+    put_u8(&w, has_name ? TAKEN_FORM_NAMED : TAKEN_FORM);
+    if (has_name)
+        put_text(&w, named);
     for (uint32_t i = 0; i < g->decoded.count; i++)
         if (g->admissions[i].verdict != ADMIT_REJECT)
             put_u64(&w, identity(g, &g->decoder.readings[i]) |
@@ -62,6 +72,15 @@ struct text letters_nothing_taken(void)
 {
     static const char nothing[] = { TAKEN_FORM };
     return (struct text){ nothing, sizeof nothing };
+}
+
+struct text gateway_letter_named(const struct dead_letter *letter)
+{
+    struct byte_reader r = { (const uint8_t *)letter->taken.at, letter->taken.bytes, 0, false };
+    if (letter->taken.bytes == 0 || get_u8(&r) != TAKEN_FORM_NAMED)
+        return (struct text){ 0 };
+    struct text named = get_text(&r);
+    return r.failed ? (struct text){ 0 } : named;
 }
 
 /* An older Weir kept the letter. These reasons are of whole messages only; others may be of one
@@ -98,7 +117,10 @@ bool letters_mark(struct gateway *g, const struct dead_letter *letter, bool as_n
     memset(marks, TAKEN_NOT, count);
     if (letter->taken.bytes == 0)
         return was_refused_whole(letter, count);
-    if (get_u8(&r) != TAKEN_FORM)
+    uint8_t form = get_u8(&r);
+    if (form == TAKEN_FORM_NAMED)
+        (void)get_text(&r);
+    if (r.failed || (form != TAKEN_FORM_NAMED && form != TAKEN_FORM))
         return false;
     while (r.used < r.bytes) {
         uint64_t one = get_u64(&r);

@@ -362,7 +362,7 @@ int reload_change_over(struct gateway *g, const struct config *from, const struc
 void letters_init(struct letters *l, const struct config *config, struct arena *arena);
 size_t letters_taken_bytes(const struct config *config); /* at most, of a dead letter */
 /* For its letter: which readings of the decoded and judged message are not rejected. */
-struct text letters_taken(struct gateway *g);
+struct text letters_taken(struct gateway *g, struct text named); /* by its payload; may be empty */
 struct text letters_nothing_taken(void); /* of its message */
 /* Of the letter's message, decoded anew, mark those that were taken when it came. False: nobody can
  * say which. `as_new`: the rest is surely new. O(readings). */

@@ -209,6 +209,43 @@ static void what_was_rejected_is_tried_again(void **state)
     bench_close(&b);
 }
 
+static void assert_named(struct bench *b, uint64_t id, const char *want)
+{
+    struct dead_letter letter = letter_of(b, id);
+    assert_int_equal(letter.device.bytes, 0); /* nobody showed to be somebody */
+    assert_true(text_equal(gateway_letter_named(&letter), text_of(want)));
+}
+
+/* Where the payload alone says whose a reading is, the letter keeps that, and is tried again like others. */
+static void whom_the_payload_names_is_kept(void **state)
+{
+    (void)state;
+    static struct bench b;
+    open_several(&b);
+    assert_true(bench_publish(&b, "all", "{\"d\":\"oven\",\"m\":{\"a\":1,\"b\":1e200}}"));
+    assert_true(bench_publish(&b, "all", "{\"d\":\"pump\"}"));
+    assert_true(bench_publish(&b, "t/oven", "{\"m\":{\"a\":1e200}}"));
+    assert_true(bench_publish(&b, "all", "{\"d\":\"pump\",?"));
+    assert_true(bench_publish(&b, "all", "{\"d\":\"a/b\",\"m\":{\"a\":1}}"));
+    bench_turns(&b, 5);
+    assert_named(&b, 1, "oven");
+    assert_named(&b, 2, "pump");
+    assert_named(&b, 3, ""); /* its topic says so */
+    assert_named(&b, 4, "");
+    assert_named(&b, 5, "");
+    struct dead_letter part = mended(&b, 1, "{\"d\":\"oven\",\"m\":{\"a\":1,\"b\":2}}");
+    uint32_t whole = part.taken.bytes;
+    for (part.taken.bytes = 1; part.taken.bytes < whole; part.taken.bytes++) { /* damaged anywhere */
+        (void)gateway_letter_named(&part);
+        bool of_the_name = part.taken.bytes == 1 + 1 + strlen("oven"); /* as if nothing was taken */
+        assert_int_equal(retry(&b, &part, true).outcome, of_the_name ? RETRY_STORED : RETRY_PARTIAL);
+    }
+    assert_int_equal(retry(&b, &part, false).stored, 1);
+    bench_turns(&b, 5);
+    assert_int_equal(gateway_view(b.gateway).ledger.stored, 2);
+    bench_close(&b);
+}
+
 /* A number that is known may be of the part that was stored, or of all of it, sent again: in doubt it stays. */
 static void a_known_number_leaves_it_in_doubt(void **state)
 {
@@ -279,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_hour_is_told_once),
         cmocka_unit_test(a_version_is_told_once),
+        cmocka_unit_test(whom_the_payload_names_is_kept),
         cmocka_unit_test(what_was_rejected_is_tried_again),
         cmocka_unit_test(a_known_number_leaves_it_in_doubt),
         cmocka_unit_test(nobody_speaks_for_another),
