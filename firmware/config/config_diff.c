@@ -63,7 +63,8 @@ static const char *name_of(const struct config_key *list, const char *base, uint
 
 static bool goes_by_name(enum config_section section)
 {
-    return section == SECTION_STREAM || section == SECTION_SOURCE || section == SECTION_CONTRACT;
+    return section == SECTION_STREAM || section == SECTION_STREAM_RULE ||
+           section == SECTION_DETECTOR || section == SECTION_SOURCE || section == SECTION_CONTRACT;
 }
 
 static uint32_t find_named(const struct config_key *list, const char *base, const char *name)

@@ -376,7 +376,7 @@ int fold_state(struct gateway *g, struct store *store, struct fold_memory memory
         error = enter_present(&f);
     narrow(&f);
     *to = f.done;
-    if (error == 0 && to->reset > 0)
-        g->ports.log(g->ports.ctx, "definitions_changed", "what they define starts empty");
+    if (error == 0)
+        start_tell_reset(g, to->reset);
     return error;
 }

@@ -160,8 +160,7 @@ void reload_after_seal(struct gateway *g)
     c->wanted = true; /* a fold from before it needs the old one, which a newer Weir may not read */
     g->reload.state = RELOAD_COMMITTING;
     g->reload.block = g->filling->batch.block;
-    if (reset > 0)
-        g->ports.log(g->ports.ctx, "definitions_changed", "what they define starts empty");
+    start_tell_reset(g, reset);
 }
 
 void reload_tell_unkept(struct gateway *g)

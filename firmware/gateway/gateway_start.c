@@ -124,6 +124,26 @@ uint32_t gateway_budget(const struct config *config, struct budget_line *lines, 
     return n;
 }
 
+/* Streams by name: what they held is told no more. */
+void start_tell_reset(struct gateway *g, uint32_t reset)
+{
+    const struct stream_set *set = &g->config->engine.streams;
+    uint64_t changed = engine_changed_streams(g->engine);
+    char text[STREAMS_MAX * (READING_NAME_BYTES_MAX + 2) + 64] = "what they define starts empty";
+    size_t used = strlen(text);
+    const char *before = "; streams: ";
+    if (reset == 0)
+        return;
+    for (uint32_t i = 0; i < set->count; i++) {
+        if ((changed >> i & 1) == 0)
+            continue;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", before,
+                                 set->plans[i].config->name); /* all of them fit */
+        before = ", ";
+    }
+    g->ports.log(g->ports.ctx, "definitions_changed", text);
+}
+
 void start_engine_anew(struct gateway *g, const struct config *config)
 {
     memset(g->engine_memory, 0, g->engine_used);

@@ -334,6 +334,7 @@ void start_tell_loss(struct gateway *g); /* once: what the start could not rebui
 
 void start_engine_anew(struct gateway *g, const struct config *config); /* empty, same memory */
 void start_print_digest(struct gateway *g);
+void start_tell_reset(struct gateway *g, uint32_t reset); /* how many parts engine_load emptied */
 
 /* gateway_fold.c */
 struct folded {

@@ -281,7 +281,7 @@ bool engine_alert_find(const struct engine *engine, const char *id, struct alert
 size_t engine_save_bytes_max(const struct engine_config *config);
 void engine_save(const struct engine *engine, struct byte_writer *w);
 /* Into an engine just initialised. A part whose definition (its digest) differs from the present
- * configuration starts empty, and is counted in *reset.
+ * configuration starts empty, and is counted in *reset; one that is new is not.
  *   WEIR_EVERSION  another layout; WEIR_ECORRUPT  not a state; WEIR_EFULL  holds more devices,
  * series or names than the limits now allow. On error: initialise the engine anew. */
 int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset);
@@ -289,6 +289,8 @@ int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset);
 /* Open alerts for which the last engine_load found no place: they stay raised upstream, and nobody
  * else will say so. Not a part of the state. */
 uint32_t engine_unkept(const struct engine *engine);
+/* A bit for each stream that it counted in *reset. */
+uint64_t engine_changed_streams(const struct engine *engine);
 
 /* 128 bits over engine_save's bytes: equal digests, equal states. */
 struct hash128 engine_digest(const struct engine *engine);

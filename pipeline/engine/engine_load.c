@@ -94,8 +94,6 @@ static uint32_t count_reset(const struct loading *l)
     reset += !l->same_windows;
     reset += !l->same_held;
     reset += !l->same_dedup;
-    for (uint32_t j = 0; j < l->e->config->rule_count; j++)
-        reset += !l->known[j];
     for (uint32_t i = 0; i < l->rule_count; i++)
         reset += l->rules[i] != RULE_GONE && !l->same_rule[i];
     return reset;
@@ -464,7 +462,7 @@ int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset)
     engine_withdraw_streams(engine, anew);
     engine_arm_own(engine);
     *reset = count_reset(&l);
-    for (; anew != 0; anew &= anew - 1)
+    for (uint64_t changed = streams_changed(engine->streams); changed != 0; changed &= changed - 1)
         ++*reset;
     return 0;
 }

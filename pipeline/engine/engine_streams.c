@@ -213,6 +213,11 @@ uint64_t engine_steps(const struct engine *engine)
     return streams_steps(engine->streams);
 }
 
+uint64_t engine_changed_streams(const struct engine *engine)
+{
+    return streams_changed(engine->streams);
+}
+
 struct stream_counts engine_stream_counts(const struct engine *engine, uint32_t stream)
 {
     return streams_counts(engine->streams, stream);

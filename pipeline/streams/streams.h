@@ -199,5 +199,7 @@ void streams_save(const struct streams *s, struct byte_writer *w,
  * well, of any key. Fails the reader on what streams_save does not write; never breaks on any
  * bytes. */
 uint64_t streams_load(struct streams *s, struct byte_reader *r);
+/* Of those the ones that are not new. */
+uint64_t streams_changed(const struct streams *s);
 
 #endif

@@ -302,5 +302,11 @@ uint64_t streams_load(struct streams *s, struct byte_reader *r)
     for (uint32_t i = 0; i < count && !r->failed; i++)
         load_stream(s, r, &known, &anew);
     s->look_ms = INT64_MIN;
+    s->changed = known & anew;
     return anew;
+}
+
+uint64_t streams_changed(const struct streams *s)
+{
+    return s->changed;
 }

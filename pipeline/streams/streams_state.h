@@ -130,6 +130,7 @@ struct streams {
     struct stream *streams;      /* [set->count] */
     int64_t look_ms;             /* no timer is due before this; no state */
     uint64_t slots;              /* fields that some stream looks at */
+    uint64_t changed;            /* streams_changed; no state */
     uint8_t *merged;             /* a pane's accumulators, of the widest stream */
     char *told;                  /* texts of a result, likewise */
     /* of the call under way: */

@@ -90,7 +90,7 @@ def under_load(place, client, load):
     open_before = alerts(place)
     assert list(open_before) == [("pump", "other")], open_before
     configure(place, high=30)
-    reload(place, "taken", "hot      detectors[0].high: 50 -> 30")
+    reload(place, "taken", "hot      detectors[hot].high: 50 -> 30")
     assert place.status()["config_digest"] != before
     assert alerts(place) == open_before, "an alert of a detector that did not change"
     tell(client, "oven", 41)
@@ -99,7 +99,7 @@ def under_load(place, client, load):
     reload(place, "unchanged")
     before = place.status()["config_digest"]
     configure(place, age="30ms", high=60)
-    reload(place, "restart", "restart  commit.max_age: 20ms -> 30ms", "hot      detectors[0].high: 30 -> 60",
+    reload(place, "restart", "restart  commit.max_age: 20ms -> 30ms", "hot      detectors[hot].high: 30 -> 60",
            "nothing was taken over", status=1)
     configure(place, high="much")
     reload(place, "refused", "`detectors[].high`", "much", "nothing was taken over", status=78)

@@ -191,12 +191,14 @@ static void streams_come_and_go(void **state)
     publish(&b, "t/oven/temp", "{\"value\":60}");
     assert_int_equal(counts_of(&b, "sums").taken, 1);
     assert_int_equal(alerts_open(&b), 1);
+    assert_null(strstr(b.log, "definitions_changed")); /* nothing was there that starts empty */
     /* another order, and one of them another: the other one goes on, and what the first had raised is over */
     assert_int_equal(reload(&b, another(&b, STREAMS("streams:\n" PEAKS("30m", HIGH) SUMS))), RELOAD_DONE);
     bench_turns(&b, 5);
     assert_int_equal(counts_of(&b, "sums").taken, 1);
     assert_int_equal(counts_of(&b, "peaks").taken, 0);
     assert_int_equal(alerts_open(&b), 0);
+    assert_non_null(strstr(b.log, "definitions_changed what they define starts empty; streams: peaks\n"));
     assert_int_equal(engine_counts(gateway_view(b.gateway).engine).alerts_cleared, 1);
     publish(&b, "t/oven/temp", "{\"value\":70}");
     assert_int_equal(counts_of(&b, "sums").taken, 2);
@@ -236,12 +238,12 @@ static void differences_are_told(void **state)
         const char *after, *want;
     } table[] = {
         { YAML("10", "50", ""), "" },
-        { YAML("10", "50.5", ""), "hot      detectors[0].high: 50 -> 50.5\n" },
+        { YAML("10", "50.5", ""), "hot      detectors[hot].high: 50 -> 50.5\n" },
         { YAML("11", "50", ""), "restart  limits.devices: 10 -> 11\n" },
-        { YAML("10", "50", "  - {type: silent}\n"), "hot      detectors[2]: not there -> there\n" },
+        { YAML("10", "50", "  - {type: silent}\n"), "hot      detectors[silent]: not there -> there\n" },
         { YAML("10", "50", "uplink: {url: \"mqtt://127.0.0.1:1884\"}\n"), "restart  uplink: not there -> there\n" },
         { YAML("10", "50, low: 3", "learning: {readings: 5}\n"),
-          "hot      learning.readings: 300 -> 5\nhot      detectors[0].low: not given -> 3\n" },
+          "hot      learning.readings: 300 -> 5\nhot      detectors[hot].low: not given -> 3\n" },
     };
     static struct bench b;
     char said[1024];
@@ -327,6 +329,16 @@ static void streams_go_by_their_names(void **state)
                               "hot      streams[peaks].lateness: 15s -> 5s\n"
                               "hot      streams[more]: not there -> there\n");
     assert_int_equal(diff.cold, 0);
+    /* and so do their rules */
+    bench_close(&b);
+    bench_open(&b, STREAMS("streams:\n" PEAKS("1h", ", rules: [{name: low, when: max < 1}, {name: high, when: max > 50}]")));
+    after = another(&b, STREAMS("streams:\n" PEAKS("1h", ", rules: [{name: high, when: max > 60}]")));
+    memset(said, 0, sizeof said);
+    out = fmemopen(said, sizeof said, "w");
+    diff = config_print_diff(b.config, after, out);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(said, "hot      streams[peaks].rules[low]: there -> not there\n"
+                              "hot      streams[peaks].rules[high].when: max > 50 -> max > 60\n");
     bench_close(&b);
 }
 
