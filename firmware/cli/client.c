@@ -217,7 +217,7 @@ int client_find(struct client_options *options, const char *socket, const char *
     (void)snprintf(options->socket_path, sizeof options->socket_path, "/run/weir/weir.sock");
     if (config_path == NULL && access(path, R_OK) != 0)
         return CLI_OK;
-    if (config_read(path, &config, stderr) != 0)
+    if (config_read_socket(path, &config, stderr) != 0)
         return CLI_CONFIG;
     (void)snprintf(options->socket_path, sizeof options->socket_path, "%s", config.socket_path);
     return CLI_OK;

@@ -45,7 +45,8 @@ int client_post(const struct client_options *options, const char *target,
                 struct client_answer *answer);
 
 /* Where the gateway listens: `socket`, else what the configuration says (`config`, or the default
- * path when that file is there), else /run/weir/weir.sock. CLI_OK or CLI_CONFIG. */
+ * path when that file is there, faults elsewhere in it or not), else /run/weir/weir.sock. CLI_OK or
+ * CLI_CONFIG. */
 int client_find(struct client_options *options, const char *socket, const char *config);
 
 /* `to` gets `value` with everything but letters, digits, "-", "_", "." and "~" as %XX; cut. */

@@ -181,6 +181,9 @@ struct config {
  * Returns the number of errors; 0: *config is good. Allocates nothing itself; libyaml's heap is
  * given back. *config may have been used before: it is cleared. */
 int config_read(const char *path, struct config *config, FILE *errors);
+/* For who only asks the gateway: 0 where config->socket_path is known, also of a file with faults,
+ * of which one line tells then; else as config_read. */
+int config_read_socket(const char *path, struct config *config, FILE *errors);
 
 /* The same for text in memory, without the environment stage. `name` stands for the file in
  * messages. */

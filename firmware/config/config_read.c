@@ -101,6 +101,27 @@ int config_read(const char *path, struct config *config, FILE *errors)
     return (int)r.fault_count;
 }
 
+int config_read_socket(const char *path, struct config *config, FILE *errors)
+{
+    struct config_reader r;
+    reader_init(&r, path, config);
+    if (config_load(&r, path))
+        config_stages(&r, false);
+    if (r.fault_count == 0)
+        return 0;
+    bool walked = r.place_count > 0; /* its syntax is good */
+    if (walked && !config_is_bad(&r, config->socket_path)) {
+        (void)fprintf(errors,
+                      "weir: warning: %s has %u fault%s (`weir check` tells them); asking the "
+                      "gateway at %s, which runs by what it read before\n",
+                      path, r.fault_count, r.fault_count == 1 ? "" : "s", config->socket_path);
+        return 0;
+    }
+    config_report(&r, errors);
+    (void)fprintf(errors, "so it does not say where the gateway's socket is: `-s PATH` does\n");
+    return (int)r.fault_count;
+}
+
 int config_read_text(const char *name, const char *text, size_t bytes, struct config *config,
                      FILE *errors)
 {

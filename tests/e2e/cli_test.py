@@ -110,6 +110,16 @@ def with_a_gateway(place):
         check(WEIR, [*words, "-c", place.config], status)
         check(WEIR, [*words, "--json", "-s", place.socket], status)
     check(WEIR, ["check", "-c", place.config], 0)
+    # a fault in the file that the gateway does not run by yet keeps nobody from asking it
+    faulty, text = place.path("faulty.yaml"), open(place.config, encoding="utf-8").read()
+    for more, status, said in (("limits: {devices: many}\n", 0, "faulty.yaml has 1 fault "), ("limits: {devices\n", 78, "`-s PATH`")):
+        with open(faulty, "w", encoding="utf-8") as f:
+            f.write(text + more)
+        for words in (["status"], ["alerts"], ["dlq", "list"]):
+            code, out, err = run(WEIR, *words, "-c", faulty)
+            assert code == status and said in err and bool(out) == (status == 0) and (status or err.count("\n") == 1), (words, code, err)
+            assert run(WEIR, *words, "-s", place.socket)[0] == 0
+        assert run(WEIR, "check", "-c", faulty)[0] == 78
 
 
 def on_a_terminal(*words):
