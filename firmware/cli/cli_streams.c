@@ -1,4 +1,5 @@
 /* `weir streams`: what streams hold, and how late their readings are. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,57 @@ static const char help[] =
     "  --to TIME     windows that begin before\n";
 
 static const char TARGET[] = "/api/v1/streams";
+
+/* What is rare stands below the table, where it is not 0. */
+static void print_rest(struct text stream)
+{
+    static const struct {
+        const char *member, *words;
+    } rest[] = {
+        { "without_key", "without a key that can be kept" },
+        { "late_partly", "too late for some windows" },
+        { "evicted", "keys that gave way" },
+        { "expired", "keys forgotten" },
+        { "early", "results told early" },
+        { "retractions", "retractions" },
+    };
+    char name[80];
+    uint32_t told = 0;
+    json_view_text(stream, "name", name, sizeof name);
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++) {
+        uint64_t count = json_view_unsigned(stream, rest[i].member);
+        if (count == 0)
+            continue;
+        (void)printf("%s%s %s %" PRIu64, told == 0 ? name : "", told == 0 ? ":" : ",",
+                     rest[i].words, count);
+        told++;
+    }
+    (void)printf("%s", told > 0 ? "\n" : "");
+}
+
+static int list(const struct client_options *options)
+{
+    static const char *const headers[] = { "stream",   ">keys",   ">readings", ">late",
+                                           ">refused", ">forced", ">results",  ">revisions",
+                                           "hint" };
+    static const char *const paths[] = { "name",    "keys",   "readings", "late", "refused",
+                                         "forced", "results", "revisions", "hint" };
+    static const struct listing listing = { TARGET, "streams", "no stream is configured",
+                                            headers, paths,    9 };
+    struct client_answer answer;
+    struct text stream;
+    size_t cursor = 0;
+    int status = listing_print(&listing, options);
+    if (status != CLI_OK || options->json)
+        return status;
+    status = client_get(options, TARGET, &answer);
+    if (status != CLI_OK)
+        return status;
+    struct text streams = json_view_at(answer.body, "streams");
+    while (json_view_next(streams, &cursor, NULL, &stream))
+        print_rest(stream);
+    return CLI_OK;
+}
 
 /* A row for each lateness, up to the one that misses nothing. */
 static void print_lateness(struct text stream)
@@ -109,14 +161,25 @@ static void print_values(struct text object, bool named, char *to, size_t bytes)
     }
 }
 
+/* A result that was told for want of room says so beside its kind. */
+static void add_kind(struct table *table, struct text item)
+{
+    char kind[TABLE_CELL_BYTES - 16], cell[TABLE_CELL_BYTES];
+    bool forced = text_equal(json_view_at(item, "forced"), text_of("true"));
+    json_view_text(item, "kind", kind, sizeof kind);
+    (void)snprintf(cell, sizeof cell, "%s%s", kind, forced ? ", forced" : "");
+    table_add(table, cell);
+}
+
 static void add_result(struct table *table, struct text item)
 {
     char cell[TABLE_CELL_BYTES];
-    static const char *const paths[] = { "start", "end", "revision", "kind" };
+    static const char *const paths[] = { "start", "end", "revision" };
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         json_view_text(item, paths[i], cell, sizeof cell);
         table_add(table, cell);
     }
+    add_kind(table, item);
     print_values(json_view_at(item, "key"), false, cell, sizeof cell);
     table_add(table, cell);
     print_values(json_view_at(item, "values"), true, cell, sizeof cell);
@@ -177,20 +240,13 @@ int cli_streams(int argc, char **argv)
     const struct flag flags[] = { { "--from", NULL, &from, NULL },
                                   { "--to", NULL, &to, NULL },
                                   { NULL, NULL, NULL, NULL } };
-    static const char *const headers[] = { "stream",   ">keys",   ">readings", ">late",
-                                           ">refused", ">forced", ">results",  ">revisions",
-                                           "hint" };
-    static const char *const paths[] = { "name",    "keys",   "readings", "late", "refused",
-                                         "forced", "results", "revisions", "hint" };
-    static const struct listing listing = { TARGET, "streams", "no stream is configured",
-                                            headers, paths,    9 };
     struct arguments a = { .help = help, .flags = flags, .words_max = 6 };
     struct client_options options;
     int status = arguments_for_gateway(&a, argc, argv, &options);
     if (status != -1)
         return status;
     if (a.word_count == 0)
-        return listing_print(&listing, &options);
+        return list(&options);
     if (strcmp(a.words[0], "results") == 0 || strcmp(a.words[0], "latest") == 0)
         return results(&a, &options, from, to);
     if (strcmp(a.words[0], "lateness") != 0 || a.word_count > 2)

@@ -177,7 +177,9 @@ void config_check_streams(struct config_reader *r)
             }
         check_rule_names(r, i);
         if (s->ttl_ms < s->idle_ms) {
-            struct config_fault *f = fault_at(r, &s->ttl_ms, "`ttl` is shorter than `idle`");
+            const int64_t *at = config_given(r, &s->ttl_ms) || !config_given(r, &s->idle_ms)
+                                    ? &s->ttl_ms : &s->idle_ms;
+            struct config_fault *f = fault_at(r, at, "`ttl` is shorter than `idle`");
             fault_why(f, "a key would be forgotten before its windows are told");
             fault_fix(f, "at least the idle time, and better the lateness beside it");
         }
