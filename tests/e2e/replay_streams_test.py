@@ -54,13 +54,13 @@ def line_of(reading, block):
             "fields": {"zone": zone}}
 
 
-def write_journal(place, text, taken, name="day"):
+def write_journal(place, text, taken, name="day", made=()):
     """As lines of an export, and imported as a store."""
     first = {"block": 1, "kind": "config", "t_ms": 0, "digest": hashlib.sha256(text.encode()).hexdigest(), "store_id": "5" * 32,
              "content": text}
     with open(place.path(f"{name}.jsonl"), "w", encoding="utf-8") as f:
         for line in [first, {"block": 1, "kind": "clock", "t_ms": 0, "offset_ms": BASE, "state": "synced", "boot": 1},
-                     *(line_of(reading, 2 + i // 200) for i, reading in enumerate(taken))]:
+                     *(line_of(reading, 2 + i // 200) for i, reading in enumerate(taken)), *made]:
             f.write(json.dumps(line, ensure_ascii=False) + "\n")
     done = subprocess.run([WEIR, "import", place.path(f"{name}.jsonl"), "--store", place.path(f"{name}.db")], capture_output=True,
                           text=True, timeout=60)
@@ -194,6 +194,12 @@ def as_it_was_and_from_a_file(place):
     replay("--store", store, "--out", place.path("out"), code=1)  # this journal does not say what was made
     said = {key: (line["values"]["count"], line["values"]["sum"]) for key, line in out_of(place.path("out"), "totals").items()}
     assert said == wanted
+    made = {"block": 99, "kind": "made", "t_ms": END + 20000, "form": 2, "alerts": 0, "results": 7, "digest": "1" * 32, "corrections": 0,
+            "correction_digest": "0" * 16}  # it makes nothing of the kind: the first result of each zone is shown
+    late = [line_of((END + n * 1000, END + n * 1000, "dev-0", zone, 1), 99) for n in (0, 20) for zone in ZONES]
+    first = replay_json("--store", write_journal(place, TEXT, taken, "made", [*late, made]), code=3)["first_difference"]
+    shown = [item for item in first["made_now"] if item.startswith("result of totals from ")]
+    assert first["block"] == 99 and len(shown) == 3 and any('"zone":"s\u00fcd"' in item for item in shown), first
     file, wanted = config(place, "a.yaml", TEXT.replace("[zone]", "[device]")), totals(taken, key=2)
     for name in ("day.jsonl",):
         report = replay_json(place.path(name), "--config", file, "--out", place.path("out"))
