@@ -97,11 +97,16 @@ bool config_check_stream(struct config_reader *r, const struct stream_config *st
     return check_twice(r, stream, stream->inputs, stream->input_count) && key && window;
 }
 
+static bool is_bound(const char *name)
+{
+    return strcmp(name, "start") == 0 || strcmp(name, "end") == 0;
+}
+
 /* `derive` and `rules` find a name among start and end first, then the key's fields, then the
  * values: one that is there already can't be meant by them. */
 static const char *taken_by(const struct stream_plan *plan, const char *name)
 {
-    if (strcmp(name, "start") == 0 || strcmp(name, "end") == 0)
+    if (is_bound(name))
         return "a bound of the window";
     for (uint32_t i = 0; i < plan->key_count; i++)
         if (strcmp(plan->config->key[i].name, name) == 0)
@@ -109,10 +114,28 @@ static const char *taken_by(const struct stream_plan *plan, const char *name)
     return NULL;
 }
 
+/* A further field may be called so, and nothing but these expressions is at a loss then. */
+static bool check_key_names(struct config_reader *r, const struct stream_config *s)
+{
+    bool good = true;
+    for (uint32_t i = 0; i < s->key_count && s->derived_count + s->rule_count > 0; i++) {
+        if (!is_bound(s->key[i].name))
+            continue;
+        struct config_fault *f =
+            fault_at(r, s->key[i].name, "stream `%s`: its key's field `%s` has the name of a bound "
+                                        "of the window", s->name, s->key[i].name);
+        fault_why(f, "in `derive` and `rules` `%s` means that, and never this field",
+                  s->key[i].name);
+        fault_fix(f, "call the field otherwise in the source's `payload.fields`");
+        good = false;
+    }
+    return good;
+}
+
 bool config_check_names(struct config_reader *r, const struct stream_plan *plan)
 {
     const struct stream_config *s = plan->config;
-    bool good = true;
+    bool good = check_key_names(r, s);
     for (uint32_t i = 0; i < plan->value_count; i++) {
         const char *name = stream_value_name(plan, i), *by = taken_by(plan, name);
         bool derived = i >= plan->aggregate_count;
