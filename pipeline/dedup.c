@@ -224,7 +224,7 @@ static uint32_t mark_runs(struct dedup *d, const struct dedup_config *config,
 
 /* --- hashes --- */
 
-/* The two texts can't run into each other: names have no NUL. */
+/* The texts can't run into each other: names have no NUL. */
 static uint64_t hash_of(const struct reading *reading)
 {
     uint8_t room[1 + 8 + 4 + 8 + 1 + 8 + READING_NAME_BYTES_MAX + 1];
@@ -238,12 +238,17 @@ static uint64_t hash_of(const struct reading *reading)
     put_raw(&w, reading->metric.at, reading->metric.bytes);
     put_u8(&w, 0);
     assert(!w.failed);
-    if (reading->value.text.bytes == 0)
+    if (reading->value.text.bytes == 0 && reading->extra.bytes == 0)
         return hash64(HASH_KEY, room, w.used);
     struct hash_state hash;
     hash_begin(&hash, HASH_KEY, 0);
     hash_add(&hash, room, w.used);
-    hash_add(&hash, reading->value.text.at, reading->value.text.bytes);
+    if (reading->value.text.bytes > 0)
+        hash_add(&hash, reading->value.text.at, reading->value.text.bytes);
+    if (reading->extra.bytes > 0) {
+        hash_add(&hash, "", 1); /* a text has no NUL either */
+        hash_add(&hash, reading->extra.at, reading->extra.bytes);
+    }
     return hash_end64(&hash);
 }
 

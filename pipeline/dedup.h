@@ -7,8 +7,8 @@
  * another time, is a device that counts from the start again: the reading that opens its new run is
  * a RESTART, those that go on from it are NEW. When there are more runs than room, the one unused
  * for longest is forgotten (counted), and repeats of its numbers are taken for new.
- * Without one of the two: the last `keep` hashes of (metric, sequence, index, device time, value),
- * of 64 bits, so that no reading is lost to a chance collision.
+ * Without one of the two: the last `keep` hashes of (metric, sequence, index, device time, value,
+ * further fields), of 64 bits, so that no reading is lost to a chance collision.
  * A device numbers its messages or it does not, so runs and hashes share one room; a device that
  * does both has half of the runs from then on, and hashes in the rest of the room.
  * With neither sequence nor device time the hash of the value alone would call every steady device

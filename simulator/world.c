@@ -8,7 +8,7 @@
 
 #include "simulator/world_state.h"
 
-enum { TURNS_OF_FAULTS = 220, TURNS_TO_HEAL_MAX = 4000, CALM_TURNS = 20 };
+enum { TURNS_OF_FAULTS = 220, TURNS_TO_HEAL_MAX = 4000, CALM_TURNS = 20, SKEW_MS = 400000 };
 
 const char *world_event_name(enum world_event event)
 {
@@ -179,10 +179,8 @@ static void tell_unrest(struct world *w)
                 devices_quiet(w) ? "done" : "waiting", (int)view.shed, lanes);
 }
 
-static void heal(struct world *w)
+static void come_to_rest(struct world *w)
 {
-    w->healing = true;
-    w->death_countdown = 0;
     int calm = 0; /* for longer than windows wait for more readings */
     for (int turn = 0; turn < TURNS_TO_HEAL_MAX && !world_broken(w) && calm <= CALM_TURNS; turn++) {
         one_turn(w);
@@ -194,6 +192,18 @@ static void heal(struct world *w)
         return;
     if (!world_broken(w))
         tell_unrest(w);
+}
+
+/* Also of devices whose clocks were ahead all windows are over then. */
+static void heal(struct world *w)
+{
+    w->healing = true;
+    w->death_countdown = 0;
+    come_to_rest(w);
+    w->true_ms += SKEW_MS;
+    w->mono_ms += SKEW_MS;
+    if (!world_broken(w))
+        come_to_rest(w);
 }
 
 static void stop(struct world *w)

@@ -249,7 +249,8 @@ const struct config_key config_keys[] = {
       engine.out_of_orderness_ms), 0, 1 * HOURS, .fallback = "2s",
       .doc = "How far the watermark stays behind the newest reading." },
     { SECTION_WINDOW, "idle", KEY_DURATION, FIELD(config, engine.idle_ms), 1 * SECONDS, 1 * DAYS,
-      .fallback = "30s", .doc = "Without a reading for so long a series' windows close." },
+      .fallback = "30s",
+      .doc = "Without a reading for so long a series' windows close that are over by the clock." },
     { SECTION_WINDOW, "slots", KEY_INTEGER, FIELD(config, engine.window.slots), 2, 64,
       .fallback = "3",
       .doc = "Windows open at once for a series; one too many closes the oldest early." },
@@ -266,7 +267,8 @@ const struct config_key config_keys[] = {
       .fallback = "8", .doc = "Runs of sequence numbers remembered, a device." },
     { SECTION_DEDUP, "keep", KEY_INTEGER, FIELD(config, engine.dedup.keep), 0, 1024,
       .fallback = "24",
-      .doc = "Readings without a sequence remembered, a device." },
+      .doc = "Readings without a sequence remembered, a device: one with the same metric, time, "
+             "value and further fields as one of them is a repeat." },
 
     { SECTION_LEARNING, "readings", KEY_INTEGER, FIELD(config, engine.learning_readings), 0,
       1000000, .fallback = "300", .doc = "Readings of a new series." },

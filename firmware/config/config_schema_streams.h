@@ -36,7 +36,8 @@
       .doc = "A reading too late for a window is counted; side_output: and forwarded, as a " \
              "correction record." }, \
     { SECTION_STREAM, "idle", KEY_DURATION, FIELD(stream_config, idle_ms), 1 * SECONDS, 30 * DAYS, \
-      .fallback = "30s", .doc = "Without a reading for so long a key's windows are told." }, \
+      .fallback = "30s", \
+      .doc = "Without a reading for so long a key's windows that are over are told." }, \
     { SECTION_STREAM, "emit", KEY_ENUM, FIELD(stream_config, final_only), \
       .fallback = "revisions", .choices = "revisions|final", \
       .doc = "final: a window is told once, when its lateness has passed, for receivers that " \
@@ -56,7 +57,9 @@
       STREAM_KEY_BYTES_MAX, .fallback = "64", \
       .doc = "Room for a key: of each field its text and 3 bytes, or 10 bytes." }, \
     { SECTION_STREAM, "ttl", KEY_DURATION, FIELD(stream_config, ttl_ms), 1 * SECONDS, 3650 * DAYS, \
-      .fallback = "1h", .doc = "A key without a reading for so long is forgotten." }, \
+      .fallback = "1h", \
+      .doc = "A key without a reading for so long is forgotten, when its windows are over; by " \
+             "default at least after `idle` and `lateness`." }, \
     { SECTION_STREAM, "at_limit", KEY_ENUM, FIELD(stream_config, at_limit), .fallback = "refuse", \
       .choices = "refuse|evict", \
       .doc = "A key too many is refused, or the one longest without a reading gives way." }, \

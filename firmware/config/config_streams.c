@@ -60,6 +60,14 @@ static void name_fields(struct config_reader *r)
     }
 }
 
+/* Where nobody says when a key is forgotten, not while its windows may be told. */
+static void derive_ttl(struct config_reader *r, struct stream_config *s)
+{
+    int64_t least_ms = s->idle_ms + s->lateness_ms;
+    if (!config_given(r, &s->ttl_ms) && s->ttl_ms < least_ms)
+        s->ttl_ms = least_ms;
+}
+
 void config_derive_streams(struct config_reader *r)
 {
     struct config *config = r->config;
@@ -71,6 +79,7 @@ void config_derive_streams(struct config_reader *r)
     for (uint32_t i = 0; i < config->stream_count; i++) {
         struct stream_config *stream = &config->streams[i];
         struct stream_plan *plan = &config->stream_plans[i];
+        derive_ttl(r, stream);
         if (!config_check_stream(r, stream)) {
             good = false;
         } else if (stream_compile(plan, stream, &config->stream_fields, &fault) != 0) {
@@ -176,12 +185,12 @@ void config_check_streams(struct config_reader *r)
                 fault_fix(f, "give each a name of its own");
             }
         check_rule_names(r, i);
-        if (s->ttl_ms < s->idle_ms) {
-            const int64_t *at = config_given(r, &s->ttl_ms) || !config_given(r, &s->idle_ms)
-                                    ? &s->ttl_ms : &s->idle_ms;
-            struct config_fault *f = fault_at(r, at, "`ttl` is shorter than `idle`");
-            fault_why(f, "a key would be forgotten before its windows are told");
-            fault_fix(f, "at least the idle time, and better the lateness beside it");
+        if (s->ttl_ms < s->idle_ms + s->lateness_ms) {
+            struct config_fault *f = fault_at(r, &s->ttl_ms,
+                                              "`ttl` is shorter than `idle` and `lateness`");
+            fault_why(f, "a key would be forgotten while its windows may still be told or revised, "
+                         "and what came then told as if it were the first");
+            fault_fix(f, "`ttl: %s` at least", shown_ms(s->idle_ms + s->lateness_ms).text);
         }
     }
 }

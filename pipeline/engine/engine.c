@@ -326,8 +326,7 @@ static void apply(struct engine *e, const struct record *record)
         apply_reject(e, record);
         break;
     case RECORD_CLOCK:
-        e->clock = record->clock;
-        engine_arm_maintenance(e);
+        engine_on_clock(e, record);
         break;
     case RECORD_SOURCE:
         engine_on_source(e, record);

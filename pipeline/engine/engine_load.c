@@ -229,6 +229,8 @@ static int load_head(struct loading *l)
     need(l, state <= CLOCK_SYNCED);
     e->clock.state = l->r->failed ? CLOCK_UNSET : (enum clock_state)state;
     e->clock.boot = get_u64(l->r);
+    e->clock_t_ms = get_time(l->r);
+    need(l, e->clock_t_ms <= e->t_ms + 1);
     e->alerts_again_ms = get_time(l->r);
     need(l, e->alerts_again_ms <= e->t_ms + ENGINE_ALERTS_AGAIN_MS);
     l->withdraw_ms = get_i64(l->r);
@@ -456,6 +458,7 @@ int engine_load(struct engine *engine, struct byte_reader *r, uint32_t *reset)
     if (err != 0)
         return err;
     load_all_withdrawn(&l);
+    engine_tell_streams_clock(engine);
     uint64_t anew = streams_load(engine->streams, r);
     if (r->failed)
         return WEIR_ECORRUPT;

@@ -6,7 +6,7 @@
 #include "pipeline/engine/engine_state.h"
 
 enum {
-    HEAD_BYTES_MAX = 1320 + ALARM_LOG_HOURS * 32 + FLOOD_INCIDENTS_MAX * 8 +
+    HEAD_BYTES_MAX = 1328 + ALARM_LOG_HOURS * 32 + FLOOD_INCIDENTS_MAX * 8 +
                      MAINTENANCE_MAX * MAINTENANCE_BYTES_MAX +
                      ENGINE_RULES_MAX * (DETECTOR_NAME_BYTES_MAX + 11),
     DEVICE_BYTES_MAX = 768,    /* without what dedup keeps */
@@ -194,6 +194,7 @@ static void save_head(const struct engine *e, struct byte_writer *w)
     put_i64(w, e->clock.offset_ms);
     put_u8(w, (uint8_t)e->clock.state);
     put_u64(w, e->clock.boot);
+    put_i64(w, e->clock_t_ms);
     put_i64(w, e->alerts_again_ms);
     put_i64(w, e->withdraw_ms);
     put_u32(w, e->withdrawn_count);

@@ -1,9 +1,7 @@
-/* engine_state: the engine's memory, for the engine's own files (engine*.c) alone.
- *
- * Everything is an array by dense index, in order of first appearance, so that nothing that is said
- * depends on hash order. What varies with the configuration (window slots, recent readings, rules)
- * stands beside the structs, one stretch for each series: a reading touches all of it, and of many
- * devices each stretch is a miss of the cache and of the page table. */
+/* engine_state: the engine's memory, for the engine's own files (engine*.c) alone. Everything is an
+ * array by dense index, in order of first appearance, so that nothing said depends on hash order.
+ * What varies with the configuration (window slots, recent readings, rules) stands beside the
+ * structs, a stretch a series: a reading touches all of it, and each is a miss of the cache. */
 #ifndef PIPELINE_ENGINE_ENGINE_STATE_H
 #define PIPELINE_ENGINE_ENGINE_STATE_H
 
@@ -20,7 +18,7 @@ enum {
     ENGINE_SERIES_NAME_BYTES = 8,  /* and for the metric and unit of a series: most are shared */
     ENGINE_NAMES_SPARE_BYTES = 4096,
     ENGINE_LAYOUT_MAGIC = 0x53454557, /* "WEES" */
-    ENGINE_LAYOUT_VERSION = 25,       /* of what engine_save writes */
+    ENGINE_LAYOUT_VERSION = 26,       /* of what engine_save writes */
     ENGINE_ALERTS_AGAIN_MS = 10000,   /* how often a full pool of alerts is looked through */
     ENGINE_GONE_RULES_MAX = 2 * ENGINE_RULES_MAX, /* of two configurations before this one */
     ENGINE_AHEAD = 16,             /* messages announced before they come, a power of two; */
@@ -180,6 +178,7 @@ struct engine {
     int64_t t_ms;
     uint64_t block;
     struct clock_record clock;
+    int64_t clock_t_ms;           /* pipeline time from which it has a say */
     struct engine_counts counts;
     /* keyed by series: the earliest of what each one waits for, or earlier; behind them the
      * gateway's own */
@@ -327,6 +326,8 @@ void engine_arm_own(struct engine *e);              /* likewise of the gateway's
 int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key);
 void engine_on_arrival(struct engine *e, uint32_t series, int64_t t_ms);
 void engine_on_source(struct engine *e, const struct record *record);
+void engine_on_clock(struct engine *e, const struct record *record);
+void engine_tell_streams_clock(struct engine *e); /* after it changed */
 void engine_fire_series(struct engine *e, uint32_t series);
 void engine_fire_own(struct engine *e);
 void engine_tell_due(struct engine *e, uint32_t series);

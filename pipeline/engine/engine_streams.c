@@ -208,6 +208,13 @@ void engine_fire_streams(struct engine *e)
     streams_fire(e->streams, &moment, e->out != NULL ? &out : NULL);
 }
 
+void engine_tell_streams_clock(struct engine *e)
+{
+    const struct stream_clock clock = { e->clock.state == CLOCK_SYNCED, e->clock.offset_ms,
+                                        e->clock_t_ms, e->config->max_skew_ms };
+    streams_set_clock(e->streams, &clock);
+}
+
 uint64_t engine_steps(const struct engine *engine)
 {
     return streams_steps(engine->streams);

@@ -38,11 +38,30 @@ static int64_t windows_end_of(const struct engine *e, uint32_t series)
     return windows_end(engine_windows(e, series), &e->config->window);
 }
 
+/* When the clock, in pipeline time, has passed the series' last window. No saying while it is not
+ * synced, nor of one that it would not have let come about: from before it was. */
+static int64_t windows_over_ms(const struct engine *e, uint32_t series)
+{
+    const struct engine_config *c = e->config;
+    int64_t end_ms = windows_end_of(e, series);
+    if (e->clock.state != CLOCK_SYNCED || end_ms == INT64_MIN)
+        return INT64_MIN;
+    int64_t over_ms = end_ms + c->out_of_orderness_ms - e->clock.offset_ms;
+    int64_t idle_ms = e->series[series].last_t_ms + c->idle_ms;
+    return over_ms - idle_ms > c->max_skew_ms + c->window.size_ms ? INT64_MIN : over_ms;
+}
+
 static int64_t idle_deadline(const struct engine *e, uint32_t series)
 {
     const struct series *s = &e->series[series];
-    bool waits = s->held > 0 || windows_end_of(e, series) > s->watermark_ms;
-    return waits ? s->last_t_ms + e->config->idle_ms : INT64_MAX;
+    int64_t idle_ms = s->last_t_ms + e->config->idle_ms;
+    if (s->held > 0)
+        return idle_ms;
+    if (windows_end_of(e, series) <= s->watermark_ms)
+        return INT64_MAX;
+    int64_t over_ms = windows_over_ms(e, series);
+    over_ms = over_ms > e->clock_t_ms ? over_ms : e->clock_t_ms; /* a clock that went on */
+    return over_ms > idle_ms ? over_ms : idle_ms;
 }
 
 /* When the series was last heard of, or could have been: a lost source, or one that is configured
@@ -222,7 +241,8 @@ int64_t engine_timer(const struct engine *e, int64_t t_ms, uint32_t *key)
 static void on_idle(struct engine *e, uint32_t series)
 {
     engine_release_held(e, series, INT64_MAX);
-    engine_watermark_move(e, series, windows_end_of(e, series));
+    if (windows_over_ms(e, series) <= e->t_ms)
+        engine_watermark_move(e, series, windows_end_of(e, series));
 }
 
 static void on_silence(struct engine *e, uint32_t series, uint32_t place)
@@ -264,6 +284,19 @@ void engine_fire_series(struct engine *e, uint32_t series)
         assert(false);
         break;
     }
+}
+
+/* Windows are over sooner by a clock that went on. */
+void engine_on_clock(struct engine *e, const struct record *record)
+{
+    bool sooner = e->clock.state != record->clock.state ||
+                  e->clock.offset_ms < record->clock.offset_ms;
+    e->clock = record->clock;
+    e->clock_t_ms = e->t_ms + 1; /* a reading of now is not behind any timer */
+    engine_tell_streams_clock(e);
+    engine_arm_maintenance(e);
+    for (uint32_t i = 0; sooner && i < e->series_count; i++)
+        engine_arm(e, i);
 }
 
 /* A lost source silences its devices through no fault of theirs; once it is back each has the whole

@@ -192,6 +192,26 @@ void stream_entry_move(struct stream *s, uint32_t index, enum entry_list to)
     append(s, index, to);
 }
 
+void stream_entry_open(struct stream *s, uint32_t index, int64_t over_ms)
+{
+    struct entry *e = entry_at(s, index);
+    unlink_entry(s, index);
+    uint32_t before = s->lists[LIST_OPEN].last;
+    while (before != STREAM_NONE && entry_at(s, before)->over_ms > over_ms)
+        before = entry_at(s, before)->before;
+    uint32_t *after = before != STREAM_NONE ? &entry_at(s, before)->after
+                                            : &s->lists[LIST_OPEN].first;
+    e->list = LIST_OPEN;
+    e->over_ms = over_ms;
+    e->before = before;
+    e->after = *after;
+    *after = index;
+    if (e->after != STREAM_NONE)
+        entry_at(s, e->after)->before = index;
+    else
+        s->lists[LIST_OPEN].last = index;
+}
+
 void stream_early_add(struct stream *s, uint32_t index, int64_t early_ms)
 {
     struct entry *e = entry_at(s, index);

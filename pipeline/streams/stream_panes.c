@@ -199,6 +199,23 @@ static int64_t panes_idle_ms(const struct stream *s, struct entry *e)
            (plan->config->final_only ? plan->config->lateness_ms : 0);
 }
 
+static int64_t panes_next_ms(const struct stream *s, struct entry *e)
+{
+    const struct stream_plan *plan = s->plan;
+    struct panes *p = entry_panes(s, e);
+    if (panes_idle_ms(s, e) == INT64_MIN)
+        return INT64_MIN;
+    int64_t number = p->fired > p->low ? p->fired : p->low;
+    number += plan->sparse ? plan->window_panes - 1 : 0;
+    while (number < p->end - 1 && pane_at(plan, p, number)->count == 0)
+        number++;
+    int64_t window = plan->sparse ? number - plan->window_panes + 1
+                                  : window_from(plan, number - plan->window_panes + 1);
+    window = window > p->fired ? window : p->fired;
+    return (window + plan->window_panes) * plan->pane_ms +
+           (plan->config->final_only ? plan->config->lateness_ms : 0);
+}
+
 /* --- a reading --- */
 
 /* Make the ring reach this pane; what has no room any more is told early and closed. */
@@ -379,6 +396,6 @@ static void panes_load(const struct stream *s, struct entry *e, struct byte_read
 }
 
 const struct window_ops stream_panes = {
-    bytes_of, panes_begin, panes_advance, panes_push, panes_idle_ms, panes_early, panes_flush,
-    panes_save, panes_load,
+    bytes_of, panes_begin, panes_advance, panes_push, panes_idle_ms, panes_next_ms,
+    panes_early, panes_flush, panes_save, panes_load,
 };

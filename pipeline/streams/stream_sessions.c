@@ -140,6 +140,21 @@ static int64_t sessions_idle_ms(const struct stream *s, struct entry *e)
     return end_ms + (plan->config->final_only ? plan->config->lateness_ms : 0);
 }
 
+static int64_t sessions_next_ms(const struct stream *s, struct entry *e)
+{
+    const struct stream_plan *plan = s->plan;
+    struct sessions *w = entry_sessions(s, e);
+    int64_t next_ms = INT64_MAX;
+    for (uint32_t i = 0; i < w->count; i++) {
+        const struct session *session = session_at(plan, w, i);
+        if (!session->closed && end_of(plan, session) < next_ms)
+            next_ms = end_of(plan, session);
+    }
+    if (next_ms == INT64_MAX)
+        return INT64_MIN;
+    return next_ms + (plan->config->final_only ? plan->config->lateness_ms : 0);
+}
+
 /* --- a reading --- */
 
 /* Whether what begins and ends then may become one session with this one. */
@@ -302,6 +317,6 @@ static void sessions_load(const struct stream *s, struct entry *e, struct byte_r
 }
 
 const struct window_ops stream_sessions = {
-    bytes_of, sessions_begin, sessions_advance, sessions_push, sessions_idle_ms, sessions_early,
-    sessions_flush, sessions_save, sessions_load,
+    bytes_of, sessions_begin, sessions_advance, sessions_push, sessions_idle_ms, sessions_next_ms,
+    sessions_early, sessions_flush, sessions_save, sessions_load,
 };

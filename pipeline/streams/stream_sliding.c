@@ -231,6 +231,16 @@ static int64_t sliding_idle_ms(const struct stream *s, struct entry *e)
     return end_ms > w->fired_ms ? end_ms + (c->final_only ? c->lateness_ms : 0) : INT64_MIN;
 }
 
+static int64_t sliding_next_ms(const struct stream *s, struct entry *e)
+{
+    const struct stream_config *c = s->plan->config;
+    struct sliding *w = entry_sliding(s, e);
+    uint32_t told = count_to(s->plan, w, w->fired_ms);
+    if (told == w->count)
+        return INT64_MIN;
+    return reading_at(s->plan, w, told)->end_ms + (c->final_only ? c->lateness_ms : 0);
+}
+
 /* --- a reading --- */
 
 /* Where it belongs: behind those that are not newer. */
@@ -422,6 +432,6 @@ static void sliding_load(const struct stream *s, struct entry *e, struct byte_re
 }
 
 const struct window_ops stream_sliding = {
-    bytes_of, sliding_begin, sliding_advance, sliding_push, sliding_idle_ms, sliding_early,
-    sliding_flush, sliding_save, sliding_load,
+    bytes_of, sliding_begin, sliding_advance, sliding_push, sliding_idle_ms, sliding_next_ms,
+    sliding_early, sliding_flush, sliding_save, sliding_load,
 };

@@ -203,9 +203,11 @@ static bool make_room(struct streams *all, struct stream *s)
         return true;
     if (s->plan->config->at_limit == STREAM_REFUSE)
         return false;
-    bool quiet = s->lists[LIST_QUIET].first != STREAM_NONE;
+    int list = LIST_QUIET;
+    while (s->lists[list].first == STREAM_NONE)
+        list--;
     s->counts.evicted++;
-    forget(all, s, s->lists[quiet ? LIST_QUIET : LIST_ACTIVE].first);
+    forget(all, s, s->lists[list].first);
     return true;
 }
 
@@ -298,20 +300,41 @@ void streams_take(struct streams *s, const struct record *record,
     s->out = NULL;
 }
 
-enum waiting { WAIT_EARLY, WAIT_IDLE, WAIT_TTL, WAITS };
+enum waiting { WAIT_EARLY, WAIT_IDLE, WAIT_OVER, WAIT_TTL, WAITS };
+
+static uint32_t first_of(const struct stream *s, enum waiting what)
+{
+    switch (what) {
+    case WAIT_EARLY:
+        return s->early.first;
+    case WAIT_IDLE:
+        return s->lists[LIST_ACTIVE].first;
+    case WAIT_OVER:
+        return s->lists[LIST_OPEN].first;
+    default:
+        return s->lists[LIST_QUIET].first;
+    }
+}
 
 /* What waits at the head of a stream's list. */
-static int64_t deadline_of(const struct stream *s, enum waiting what)
+static int64_t deadline_of(const struct streams *all, const struct stream *s, enum waiting what)
 {
     const struct stream_config *c = s->plan->config;
-    uint32_t first = what == WAIT_EARLY  ? s->early.first
-                     : what == WAIT_IDLE ? s->lists[LIST_ACTIVE].first : s->lists[LIST_QUIET].first;
+    uint32_t first = first_of(s, what);
     if (first == STREAM_NONE)
         return INT64_MAX;
     const struct entry *e = entry_at(s, first);
-    if (what == WAIT_EARLY)
+    int64_t over_ms = all->clock.synced ? e->over_ms - all->clock.offset_ms : INT64_MIN;
+    switch (what) {
+    case WAIT_EARLY:
         return e->early_ms;
-    return e->last_t_ms + (what == WAIT_IDLE ? c->idle_ms : c->ttl_ms);
+    case WAIT_IDLE:
+        return e->last_t_ms + c->idle_ms;
+    case WAIT_OVER:
+        return over_ms > all->clock.since_ms ? over_ms : all->clock.since_ms;
+    default:
+        return e->last_t_ms + c->ttl_ms;
+    }
 }
 
 /* The earliest; of equal ones the first stream's, and in the order above. */
@@ -320,7 +343,7 @@ static int64_t earliest(const struct streams *s, uint32_t *stream, enum waiting 
     int64_t earliest_ms = INT64_MAX;
     for (uint32_t i = 0; i < s->set->count; i++)
         for (int w = 0; w < WAITS; w++) {
-            int64_t deadline_ms = deadline_of(&s->streams[i], (enum waiting)w);
+            int64_t deadline_ms = deadline_of(s, &s->streams[i], (enum waiting)w);
             if (deadline_ms >= earliest_ms)
                 continue;
             earliest_ms = deadline_ms;
@@ -328,6 +351,12 @@ static int64_t earliest(const struct streams *s, uint32_t *stream, enum waiting 
             *what = (enum waiting)w;
         }
     return earliest_ms;
+}
+
+void streams_set_clock(struct streams *s, const struct stream_clock *clock)
+{
+    s->clock = *clock;
+    s->look_ms = INT64_MIN; /* windows may be over sooner */
 }
 
 int64_t streams_deadline(const struct streams *s, int64_t t_ms)
@@ -339,15 +368,34 @@ int64_t streams_deadline(const struct streams *s, int64_t t_ms)
     return earliest(s, &stream, &what);
 }
 
+/* How far idleness moves the key's watermark: to the end of its windows, or to the clock. */
+static int64_t idle_to(const struct streams *all, const struct stream *s, int64_t end_ms)
+{
+    const struct stream_config *c = s->plan->config;
+    int64_t clock_ms = all->moment.t_ms + all->clock.offset_ms - c->out_of_orderness_ms;
+    int64_t most_ms = all->clock.ahead_ms + c->size_ms + c->gap_ms + c->lateness_ms;
+    bool waits = all->clock.synced && end_ms > clock_ms && end_ms - clock_ms <= most_ms;
+    return waits ? clock_ms : end_ms;
+}
+
+/* A key that says nothing more ends its windows. */
 static void on_idle(struct streams *all, struct stream *s, uint32_t index)
 {
+    const struct stream_config *c = s->plan->config;
+    const struct window_ops *windows = windows_of(s->plan);
     struct entry *e = entry_at(s, index);
-    int64_t to_ms = windows_of(s->plan)->idle_ms(s, e);
+    int64_t to_ms = idle_to(all, s, windows->idle_ms(s, e));
     if (to_ms > e->watermark_ms) {
         e->watermark_ms = to_ms;
-        windows_of(s->plan)->advance(all, s, e);
+        windows->advance(all, s, e);
         stream_judge_end(all, s, e);
     }
+    int64_t next_ms = windows->next_ms(s, e);
+    if (next_ms != INT64_MIN) {
+        stream_entry_open(s, index, next_ms + c->out_of_orderness_ms);
+        return;
+    }
+    e->last_t_ms = all->moment.t_ms - c->idle_ms;
     stream_entry_move(s, index, LIST_QUIET);
 }
 
@@ -370,13 +418,14 @@ void streams_fire(struct streams *s, const struct stream_moment *moment,
     (void)deadline_ms;
     begin(s, moment, out);
     struct stream *fired = &s->streams[stream];
+    uint32_t first = first_of(fired, what);
     if (what == WAIT_EARLY) {
-        on_early(s, fired, fired->early.first);
-    } else if (what == WAIT_IDLE) {
-        on_idle(s, fired, fired->lists[LIST_ACTIVE].first);
+        on_early(s, fired, first);
+    } else if (what == WAIT_IDLE || what == WAIT_OVER) {
+        on_idle(s, fired, first);
     } else {
         fired->counts.expired++;
-        forget(s, fired, fired->lists[LIST_QUIET].first);
+        forget(s, fired, first);
     }
     s->look_ms = earliest(s, &stream, &what);
     s->out = NULL;

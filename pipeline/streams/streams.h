@@ -7,9 +7,10 @@
  * reading that is too late for all its windows is counted, and changes nothing. Where several
  * sources feed a stream, a key has a watermark for each that it was heard by, and its own is the
  * slowest of those that were heard less than `idle` ago, never back; that one is idle is seen with
- * the key's next reading. After `idle`
- * without a reading a key's windows are told, and its watermark moves to the end of the last of
- * them and no further. With `final_only` a window is told once, when its lateness has passed.
+ * the key's next reading. After `idle` without a reading a key's windows are told that are over by
+ * the clock, less out_of_orderness, where that is synced, else all; its watermark moves there, and
+ * not beyond the last window's end; the others are told when they are over, and the key is not
+ * forgotten before. With `final_only` a window is told once, when its lateness has passed.
  * Windows that share readings (hopping) share panes: a reading goes into one pane, and a window is
  * its panes merged when it is told (Li, Maier, Tufte, Papadimos and Tucker, "No Pane, No Gain",
  * 2005).
@@ -151,6 +152,15 @@ struct stream_moment {
 };
 void streams_take(struct streams *s, const struct record *record,
                   const struct stream_moment *moment, const struct stream_out *out);
+
+/* Past this clock, while it is synced, idleness ends no window. */
+struct stream_clock {
+    bool synced;
+    int64_t offset_ms;    /* wall time less pipeline time */
+    int64_t since_ms;     /* pipeline time from which it has a say */
+    int64_t ahead_ms;     /* a window that begins later was there before it was synced */
+};
+void streams_set_clock(struct streams *s, const struct stream_clock *clock);
 
 /* As engine_deadline: the earliest timer where that is due at t_ms, else when to look again. */
 int64_t streams_deadline(const struct streams *s, int64_t t_ms);

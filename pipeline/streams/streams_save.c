@@ -167,6 +167,15 @@ struct loading {
     struct byte_reader *r;
 };
 
+/* When its next window is over; they were saved in this order. */
+static void load_over(const struct stream *s, struct entry *e, struct byte_reader *r)
+{
+    int64_t next_ms = windows_of(s->plan)->next_ms(s, e);
+    need(r, next_ms != INT64_MIN);
+    e->over_ms = r->failed ? 0 : next_ms + s->plan->config->out_of_orderness_ms;
+    need(r, e->before == STREAM_NONE || entry_at(s, e->before)->over_ms <= e->over_ms);
+}
+
 static void load_entry(const struct loading *l, enum entry_list list, struct byte_reader *r)
 {
     struct streams *all = l->all;
@@ -186,7 +195,8 @@ static void load_entry(const struct loading *l, enum entry_list list, struct byt
     key.used = text.bytes;
     need(r, stream_entry_find(all, s, &key) == STREAM_NONE);
     uint32_t before = s->lists[list].last;
-    need(r, before == STREAM_NONE || entry_at(s, before)->last_t_ms <= last_t_ms);
+    need(r, before == STREAM_NONE || list == LIST_OPEN ||
+                entry_at(s, before)->last_t_ms <= last_t_ms);
     if (r->failed)
         return;
     uint32_t index = stream_entry_make(all, s, &key);
@@ -204,6 +214,8 @@ static void load_entry(const struct loading *l, enum entry_list list, struct byt
     }
     windows_of(s->plan)->load(s, e, r);
     need(r, r->used == r->bytes);
+    if (list == LIST_OPEN && !r->failed)
+        load_over(s, e, r);
 }
 
 static struct byte_reader get_part(struct byte_reader *r)
@@ -215,35 +227,54 @@ static struct byte_reader get_part(struct byte_reader *r)
     return part;
 }
 
+/* How many a list had, and of these, from its begin, those that there is no room for. */
+struct loaded_list {
+    uint32_t count, skip;
+};
+
 /* Of more keys than there is room for, those go that were heard least lately: the quiet before the
  * active, and of each list the first. */
-static void load_list(const struct loading *l, enum entry_list list, uint32_t count, uint32_t skip)
+static void load_list(const struct loading *l, enum entry_list list, const struct loaded_list *was)
 {
     struct byte_reader *r = l->r;
-    for (uint32_t i = 0; i < count && !r->failed; i++) {
+    for (uint32_t i = 0; i < was->count && !r->failed; i++) {
         struct byte_reader entry = get_part(r);
-        if (l->s == NULL || i < skip)
+        if (l->s == NULL || i < was->skip)
             continue;
         load_entry(l, list, &entry);
         need(r, !entry.failed);
     }
 }
 
-/* Of those that were skipped nobody waits; the others were entered one behind the other. */
-static void load_early(struct stream *s, uint32_t active, uint32_t skip_active,
-                       uint32_t skip_quiet, struct byte_reader *r)
+/* The entry of what was saved in this place; STREAM_NONE: it was skipped. The others were entered
+ * one behind the other. */
+static uint32_t entry_of_place(const struct loaded_list *lists, uint32_t place)
+{
+    uint32_t within = place, skipped = 0;
+    for (int list = 0; list < LISTS; list++) {
+        skipped += lists[list].skip;
+        if (within < lists[list].count)
+            return within < lists[list].skip ? STREAM_NONE : place - skipped;
+        within -= lists[list].count;
+    }
+    return STREAM_NONE - 1; /* there was no such place */
+}
+
+/* Of those that were skipped nobody waits. */
+static void load_early(struct stream *s, const struct loaded_list *lists, struct byte_reader *r)
 {
     uint32_t count = get_u32(r);
     int64_t before_ms = -TIME_MS_MAX;
     for (uint32_t i = 0; i < count && !r->failed; i++) {
-        uint32_t place = get_u32(r), list = place < active ? 0 : active;
-        uint32_t skip = place < active ? skip_active : skip_quiet;
+        uint32_t place = get_u32(r);
         int64_t early_ms = get_time(r);
         need(r, early_ms >= before_ms);
         before_ms = early_ms;
-        if (r->failed || s == NULL || place - list < skip)
+        if (r->failed || s == NULL)
             continue;
-        uint32_t index = place - skip - (list > 0 ? skip_active : 0);
+        uint32_t index = entry_of_place(lists, place);
+        if (index == STREAM_NONE)
+            continue;
         need(r, index < s->used && entry_at(s, index)->early_ms == INT64_MAX);
         if (!r->failed)
             stream_early_add(s, index, early_ms);
@@ -278,16 +309,23 @@ static void load_stream(struct streams *all, struct byte_reader *r, uint64_t *kn
     load_counts(&counts, r);
     struct loading l = { .all = all, .s = s, .r = r };
     stream_inputs_load_names(s, &l.inputs, r);
-    uint32_t active = get_u32(r), quiet = get_u32(r);
-    need(r, active <= r->bytes && quiet <= r->bytes);
-    uint32_t room = s != NULL ? s->plan->config->keys_max : 0;
-    uint32_t over = active + quiet > room ? active + quiet - room : 0;
-    uint32_t over_quiet = over < quiet ? over : quiet;
+    struct loaded_list lists[LISTS];
+    uint32_t room = s != NULL ? s->plan->config->keys_max : 0, keys = 0;
+    for (int list = 0; list < LISTS; list++) {
+        lists[list].count = get_u32(r);
+        need(r, lists[list].count <= r->bytes);
+        keys += lists[list].count;
+    }
+    uint32_t over = keys > room ? keys - room : 0, left = over;
+    for (int list = LISTS - 1; list >= 0; list--) {
+        lists[list].skip = left < lists[list].count ? left : lists[list].count;
+        left -= lists[list].skip;
+    }
     if (s != NULL)
         s->counts = counts; /* keys are counted as they come */
-    load_list(&l, LIST_ACTIVE, active, over - over_quiet);
-    load_list(&l, LIST_QUIET, quiet, over_quiet);
-    load_early(s, active, over - over_quiet, over_quiet, r);
+    for (int list = 0; list < LISTS; list++)
+        load_list(&l, (enum entry_list)list, &lists[list]);
+    load_early(s, lists, r);
     if (s != NULL)
         s->counts.evicted += over;
     if (s != NULL && !r->failed && rules != rules_digest(s->plan))

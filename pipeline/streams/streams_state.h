@@ -80,7 +80,9 @@ struct sliding { /* newest readings of a key, by event time, of equal ones as th
     /* then plan.panes of plan.pane_bytes, one more than are kept between steps */
 };
 
-enum entry_list { LIST_ACTIVE, LIST_QUIET, LISTS };
+/* Heard less than `idle` ago; not so, with windows that are not over, in order of when the next one
+ * is; and only waiting to be forgotten. */
+enum entry_list { LIST_ACTIVE, LIST_OPEN, LIST_QUIET, LISTS };
 
 struct remembered {
     double value;
@@ -94,7 +96,8 @@ struct input { /* of one key: what one source says */
 
 struct entry {
     int64_t watermark_ms;        /* INT64_MIN before the first reading */
-    int64_t last_t_ms;
+    int64_t last_t_ms;           /* of a reading; LIST_QUIET: `idle` before it had no window left */
+    int64_t over_ms;             /* LIST_OPEN: wall time at which it is to be looked at */
     int64_t early_ms;            /* t at which its open windows are told; INT64_MAX: not waiting */
     int64_t early_from;          /* first pane that changed since they were */
     uint32_t early_before, early_after; /* in the list of those that wait for that */
@@ -128,6 +131,7 @@ struct streams {
     const struct stream_set *set;
     struct hash_key key;
     struct stream *streams;      /* [set->count] */
+    struct stream_clock clock;   /* the caller's to keep */
     int64_t look_ms;             /* no timer is due before this; no state */
     uint64_t slots;              /* fields that some stream looks at */
     uint64_t changed;            /* streams_changed; no state */
@@ -258,6 +262,8 @@ uint32_t stream_entry_make(const struct streams *all, struct stream *s,
                            const struct stream_key *key);
 void stream_entry_remove(struct stream *s, uint32_t index);
 void stream_entry_move(struct stream *s, uint32_t index, enum entry_list to); /* to its end */
+/* To LIST_OPEN, behind those that are over then or before. Mostly that is the end. */
+void stream_entry_open(struct stream *s, uint32_t index, int64_t over_ms);
 void stream_early_add(struct stream *s, uint32_t index, int64_t early_ms); /* it is not waiting */
 void stream_early_remove(struct stream *s, uint32_t index); /* also where it is not */
 
@@ -272,6 +278,8 @@ struct window_ops {
     void (*push)(struct streams *all, struct stream *s, struct entry *e);
     /* Where idleness moves the watermark to; INT64_MIN: nothing waits to be told. */
     int64_t (*idle_ms)(const struct stream *s, struct entry *e);
+    /* The watermark at which the next one is told; likewise. */
+    int64_t (*next_ms)(const struct stream *s, struct entry *e);
     /* Tell the open windows that changed since they were told so. */
     void (*early)(struct streams *all, struct stream *s, struct entry *e);
     /* Tell all that was not told: the key goes. */

@@ -131,7 +131,7 @@ static void hashes_stand_in_for_what_is_missing(void **state)
     assert_int_equal(dedup_check(d, &config, &base), DEDUP_SEEN);
     base.repeat_hash = 0;
 
-    struct reading other[6] = { base, base, base, base, base, base };
+    struct reading other[8] = { base, base, base, base, base, base, base, base };
     other[0].metric = text_of("tem");
     other[1].device_time_ms++;
     other[2].index = 1;
@@ -139,10 +139,15 @@ static void hashes_stand_in_for_what_is_missing(void **state)
     other[4].value = (struct value){ .type = VALUE_TEXT, .text = text_of("p") };
     other[5].has_sequence = true; /* and no device time */
     other[5].has_device_time = false;
-    for (size_t i = 0; i < 6; i++)
+    other[6].extra = text_of("one card"); /* of two that pay as much at one till in one second */
+    other[7].extra = text_of("another");
+    for (size_t i = 0; i < 8; i++)
         assert_int_equal(dedup_check(d, &config, &other[i]), DEDUP_NEW);
+    assert_int_equal(dedup_mark(d, &config, &other[6]), 0);
+    assert_int_equal(dedup_check(d, &config, &other[6]), DEDUP_SEEN);
+    assert_int_equal(dedup_check(d, &config, &other[7]), DEDUP_NEW);
 
-    for (int64_t i = 1; i < KEEP_MAX; i++) {
+    for (int64_t i = 1; i < KEEP_MAX - 1; i++) {
         struct reading next = base;
         next.device_time_ms += i;
         assert_int_equal(dedup_mark(d, &config, &next), 0);

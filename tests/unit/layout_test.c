@@ -36,10 +36,11 @@ static const struct form states[] = { { 10, 0xe97f724e783209c3 }, { 11, 0x085b38
                                       { 22, 0x8b930d24764f8eff },
                                       { 23, 0x7123a2367eb88231 },
                                       { 24, 0x050d3cc18eb190ec },
-                                      { 25, 0x9e6a87bd4c60e411 } };
+                                      { 25, 0x9e6a87bd4c60e411 },
+                                      { 26, 0x9f4665b2f9f5ac25 } };
 /* the part that only sliding windows have: of the version that it is in since it changed last */
 static const struct form sliding[] = { { 22, 0x94878e4ff196a9f2 }, { 23, 0x9b752ae50cee8ad4 },
-                                       { 24, 0x36344a4a92e61ba1 } };
+                                       { 24, 0x36344a4a92e61ba1 }, { 26, 0x09f49c8cb75f0e48 } };
 static const struct form blocks[] = { { 1, 0x7235d7091aa441a2 } };
 
 static uint64_t digest_of(const void *at, size_t bytes)
