@@ -72,12 +72,13 @@ static bool widen(struct fold *f, size_t engine_bytes, size_t shadow_bytes)
         return true;
     if ((uint64_t)gap + wide.shadow_bytes + f->wide_bytes > f->memory.heap_bytes_max)
         return false;
+    free(f->wide_before); /* nothing is in it any more */
+    f->wide_before = NULL;
     uint8_t *at = calloc(1, gap + wide.shadow_bytes);
     if (at == NULL)
         return false;
     if (now.engine == f->own.engine)
         f->own = now;
-    free(f->wide_before);
     f->wide_before = f->wide;
     f->wide = wide.engine = at;
     f->wide_bytes = gap + wide.shadow_bytes;

@@ -50,8 +50,8 @@ struct engine_config {
     struct window_config window;
     bool late_out;              /* what is too late for its window is told (engine_out.too_late) */
     int64_t out_of_orderness_ms;
-    /* pipeline time without a reading after which a key's windows close that are over: by a clock
-     * that is synced, else all */
+    /* pipeline time without a reading after which a series' windows close, when they are over by
+     * the clock */
     int64_t idle_ms;
     int64_t max_skew_ms;        /* how far ahead a device's clock may be while ours is synced */
     int64_t learning_ms;        /* event time since a series' first reading, and */

@@ -210,8 +210,9 @@ void engine_fire_streams(struct engine *e)
 
 void engine_tell_streams_clock(struct engine *e)
 {
-    const struct stream_clock clock = { e->clock.state == CLOCK_SYNCED, e->clock.offset_ms,
-                                        e->clock_t_ms, e->config->max_skew_ms };
+    const struct stream_clock clock = { e->clock_t_ms > 0, e->clock.state == CLOCK_UNSET,
+                                        e->clock.offset_ms, e->clock_t_ms,
+                                        e->config->max_skew_ms };
     streams_set_clock(e->streams, &clock);
 }
 

@@ -38,14 +38,17 @@ static int64_t windows_end_of(const struct engine *e, uint32_t series)
     return windows_end(engine_windows(e, series), &e->config->window);
 }
 
-/* When the clock, in pipeline time, has passed the series' last window. No saying while it is not
- * synced, nor of one that it would not have let come about: from before it was. */
+/* When the clock, in pipeline time, has passed the series' last window. While it is unset nothing
+ * is taken, so nothing is missed by waiting. No saying of a window that is further ahead than a
+ * device may be: its clock was ahead of one that was coarse, or ours was set back since. */
 static int64_t windows_over_ms(const struct engine *e, uint32_t series)
 {
     const struct engine_config *c = e->config;
     int64_t end_ms = windows_end_of(e, series);
-    if (e->clock.state != CLOCK_SYNCED || end_ms == INT64_MIN)
+    if (end_ms == INT64_MIN || e->clock_t_ms == 0)
         return INT64_MIN;
+    if (e->clock.state == CLOCK_UNSET)
+        return INT64_MAX;
     int64_t over_ms = end_ms + c->out_of_orderness_ms - e->clock.offset_ms;
     int64_t idle_ms = e->series[series].last_t_ms + c->idle_ms;
     return over_ms - idle_ms > c->max_skew_ms + c->window.size_ms ? INT64_MIN : over_ms;
@@ -166,8 +169,10 @@ void engine_arm_after_reading(struct engine *e, uint32_t series)
         told = told || watches[i].silence_told || watches[i].silence_waits;
     }
     s->stirred = live || told;
-    if (live || timers_get(e->timers, series) > e->t_ms + e->quiet_ms)
+    if (live)
         engine_arm(e, series);
+    else if (timers_get(e->timers, series) > e->t_ms + e->quiet_ms)
+        timers_set(e->timers, series, e->t_ms + e->quiet_ms);
 }
 
 /* What the gateway itself waits for; of equal deadlines the first in this order. */
@@ -286,16 +291,16 @@ void engine_fire_series(struct engine *e, uint32_t series)
     }
 }
 
-/* Windows are over sooner by a clock that went on. */
+/* Windows are over sooner by a clock that went on, and by one that was set far back. */
 void engine_on_clock(struct engine *e, const struct record *record)
 {
-    bool sooner = e->clock.state != record->clock.state ||
-                  e->clock.offset_ms < record->clock.offset_ms;
+    bool moved = e->clock.state != record->clock.state ||
+                 e->clock.offset_ms != record->clock.offset_ms;
     e->clock = record->clock;
     e->clock_t_ms = e->t_ms + 1; /* a reading of now is not behind any timer */
     engine_tell_streams_clock(e);
     engine_arm_maintenance(e);
-    for (uint32_t i = 0; sooner && i < e->series_count; i++)
+    for (uint32_t i = 0; moved && i < e->series_count; i++)
         engine_arm(e, i);
 }
 

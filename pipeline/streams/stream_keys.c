@@ -170,17 +170,24 @@ static void unlink_entry(struct stream *s, uint32_t index)
         s->lists[e->list].last = e->before;
 }
 
-static void append(struct stream *s, uint32_t index, enum entry_list to)
+/* Behind `before`; STREAM_NONE: to the begin. */
+static void insert(struct stream *s, uint32_t index, enum entry_list to, uint32_t before)
 {
     struct entry *e = entry_at(s, index);
+    uint32_t *after = before != STREAM_NONE ? &entry_at(s, before)->after : &s->lists[to].first;
     e->list = (uint8_t)to;
-    e->before = s->lists[to].last;
-    e->after = STREAM_NONE;
-    if (e->before != STREAM_NONE)
-        entry_at(s, e->before)->after = index;
+    e->before = before;
+    e->after = *after;
+    *after = index;
+    if (e->after != STREAM_NONE)
+        entry_at(s, e->after)->before = index;
     else
-        s->lists[to].first = index;
-    s->lists[to].last = index;
+        s->lists[to].last = index;
+}
+
+static void append(struct stream *s, uint32_t index, enum entry_list to)
+{
+    insert(s, index, to, s->lists[to].last);
 }
 
 void stream_entry_move(struct stream *s, uint32_t index, enum entry_list to)
@@ -192,24 +199,29 @@ void stream_entry_move(struct stream *s, uint32_t index, enum entry_list to)
     append(s, index, to);
 }
 
-void stream_entry_open(struct stream *s, uint32_t index, int64_t over_ms)
+uint32_t stream_entry_open(struct stream *s, uint32_t index, int64_t over_ms)
 {
-    struct entry *e = entry_at(s, index);
+    uint32_t passed = 0;
     unlink_entry(s, index);
     uint32_t before = s->lists[LIST_OPEN].last;
-    while (before != STREAM_NONE && entry_at(s, before)->over_ms > over_ms)
+    for (; before != STREAM_NONE && entry_at(s, before)->over_ms > over_ms; passed++)
         before = entry_at(s, before)->before;
-    uint32_t *after = before != STREAM_NONE ? &entry_at(s, before)->after
-                                            : &s->lists[LIST_OPEN].first;
-    e->list = LIST_OPEN;
-    e->over_ms = over_ms;
-    e->before = before;
-    e->after = *after;
-    *after = index;
-    if (e->after != STREAM_NONE)
-        entry_at(s, e->after)->before = index;
-    else
-        s->lists[LIST_OPEN].last = index;
+    entry_at(s, index)->over_ms = over_ms;
+    insert(s, index, LIST_OPEN, before);
+    return passed;
+}
+
+void stream_entries_wake(struct stream *s, int64_t last_t_ms)
+{
+    uint32_t before = STREAM_NONE, next = s->lists[LIST_ACTIVE].first;
+    for (; next != STREAM_NONE && entry_at(s, next)->last_t_ms <= last_t_ms;
+         next = entry_at(s, next)->after)
+        before = next; /* these are due too */
+    for (uint32_t i; (i = s->lists[LIST_OPEN].first) != STREAM_NONE; before = i) {
+        entry_at(s, i)->last_t_ms = last_t_ms;
+        unlink_entry(s, i);
+        insert(s, i, LIST_ACTIVE, before);
+    }
 }
 
 void stream_early_add(struct stream *s, uint32_t index, int64_t early_ms)

@@ -5,6 +5,11 @@
 #include "pipeline/bytes.h"
 #include "pipeline/streams/streams_state.h"
 
+enum {
+    PASSED_STEPS = 5,      /* of 10 ns: an entry that is looked at is mostly not in the cache */
+    CLOCK_BACK_MS = 60000  /* what is further ahead now is waited for no more; less is */
+};
+
 struct streams *streams_init(const struct stream_set *set, struct hash_key key,
                              struct arena *arena)
 {
@@ -324,13 +329,15 @@ static int64_t deadline_of(const struct streams *all, const struct stream *s, en
     if (first == STREAM_NONE)
         return INT64_MAX;
     const struct entry *e = entry_at(s, first);
-    int64_t over_ms = all->clock.synced ? e->over_ms - all->clock.offset_ms : INT64_MIN;
+    int64_t over_ms = all->clock.has_a_say ? e->over_ms - all->clock.offset_ms : INT64_MIN;
     switch (what) {
     case WAIT_EARLY:
         return e->early_ms;
     case WAIT_IDLE:
         return e->last_t_ms + c->idle_ms;
     case WAIT_OVER:
+        if (all->clock.unset)
+            return INT64_MAX;
         return over_ms > all->clock.since_ms ? over_ms : all->clock.since_ms;
     default:
         return e->last_t_ms + c->ttl_ms;
@@ -355,6 +362,11 @@ static int64_t earliest(const struct streams *s, uint32_t *stream, enum waiting 
 
 void streams_set_clock(struct streams *s, const struct stream_clock *clock)
 {
+    bool back = s->clock.unset || clock->offset_ms < s->clock.offset_ms - CLOCK_BACK_MS;
+    for (uint32_t i = 0; back && !clock->unset && i < s->set->count; i++) {
+        struct stream *stream = &s->streams[i];
+        stream_entries_wake(stream, clock->since_ms - stream->plan->config->idle_ms);
+    }
     s->clock = *clock;
     s->look_ms = INT64_MIN; /* windows may be over sooner */
 }
@@ -374,7 +386,9 @@ static int64_t idle_to(const struct streams *all, const struct stream *s, int64_
     const struct stream_config *c = s->plan->config;
     int64_t clock_ms = all->moment.t_ms + all->clock.offset_ms - c->out_of_orderness_ms;
     int64_t most_ms = all->clock.ahead_ms + c->size_ms + c->gap_ms + c->lateness_ms;
-    bool waits = all->clock.synced && end_ms > clock_ms && end_ms - clock_ms <= most_ms;
+    if (all->clock.unset)
+        return INT64_MIN;
+    bool waits = all->clock.has_a_say && end_ms > clock_ms && end_ms - clock_ms <= most_ms;
     return waits ? clock_ms : end_ms;
 }
 
@@ -392,7 +406,8 @@ static void on_idle(struct streams *all, struct stream *s, uint32_t index)
     }
     int64_t next_ms = windows->next_ms(s, e);
     if (next_ms != INT64_MIN) {
-        stream_entry_open(s, index, next_ms + c->out_of_orderness_ms);
+        uint32_t passed = stream_entry_open(s, index, next_ms + c->out_of_orderness_ms);
+        all->steps += (uint64_t)passed * PASSED_STEPS;
         return;
     }
     e->last_t_ms = all->moment.t_ms - c->idle_ms;

@@ -8,7 +8,7 @@
  * sources feed a stream, a key has a watermark for each that it was heard by, and its own is the
  * slowest of those that were heard less than `idle` ago, never back; that one is idle is seen with
  * the key's next reading. After `idle` without a reading a key's windows are told that are over by
- * the clock, less out_of_orderness, where that is synced, else all; its watermark moves there, and
+ * the clock, less out_of_orderness (struct stream_clock); its watermark moves there, and
  * not beyond the last window's end; the others are told when they are over, and the key is not
  * forgotten before. With `final_only` a window is told once, when its lateness has passed.
  * Windows that share readings (hopping) share panes: a reading goes into one pane, and a window is
@@ -153,13 +153,16 @@ struct stream_moment {
 void streams_take(struct streams *s, const struct record *record,
                   const struct stream_moment *moment, const struct stream_out *out);
 
-/* Past this clock, while it is synced, idleness ends no window. */
+/* Past this clock idleness ends no window. Zeros: there is none, and idleness alone ends them. */
 struct stream_clock {
-    bool synced;
+    bool has_a_say;
+    bool unset;           /* nothing is taken, and no window is over */
     int64_t offset_ms;    /* wall time less pipeline time */
-    int64_t since_ms;     /* pipeline time from which it has a say */
-    int64_t ahead_ms;     /* a window that begins later was there before it was synced */
+    int64_t since_ms;     /* pipeline time from which that is so */
+    int64_t ahead_ms;     /* windows that begin further ahead are not waited for */
 };
+/* O(keys that wait for the clock) where that is set back by more than a minute: they are looked at
+ * anew, one at a time, as timers from since_ms on; likewise when it was unset. */
 void streams_set_clock(struct streams *s, const struct stream_clock *clock);
 
 /* As engine_deadline: the earliest timer where that is due at t_ms, else when to look again. */

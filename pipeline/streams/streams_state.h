@@ -262,8 +262,11 @@ uint32_t stream_entry_make(const struct streams *all, struct stream *s,
                            const struct stream_key *key);
 void stream_entry_remove(struct stream *s, uint32_t index);
 void stream_entry_move(struct stream *s, uint32_t index, enum entry_list to); /* to its end */
-/* To LIST_OPEN, behind those that are over then or before. Mostly that is the end. */
-void stream_entry_open(struct stream *s, uint32_t index, int64_t over_ms);
+/* To LIST_OPEN, behind those that are over then or before. Mostly that is the end; how many it
+ * stands before. */
+uint32_t stream_entry_open(struct stream *s, uint32_t index, int64_t over_ms);
+/* All of LIST_OPEN become active, as if they had been heard then. */
+void stream_entries_wake(struct stream *s, int64_t last_t_ms);
 void stream_early_add(struct stream *s, uint32_t index, int64_t early_ms); /* it is not waiting */
 void stream_early_remove(struct stream *s, uint32_t index); /* also where it is not */
 
