@@ -180,6 +180,8 @@ static const struct config *config_ahead(struct fold *f, uint64_t block)
                                      &number, &used);
         if (error != 0 || number == 0)
             return NULL; /* the fold finds the same, and says so */
+        if (f->g->ports.folding != NULL)
+            f->g->ports.folding(f->g->ports.ctx, number, 0);
         bytes.bytes = (uint32_t)used;
         int more = block_open(f->memory.reader, bytes) == 0;
         while (more == 1 && (more = block_next(f->memory.reader, &record)) == 1)
