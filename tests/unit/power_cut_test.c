@@ -20,7 +20,7 @@
 #include "simulator/faulty_vfs.h"
 #include "storage/store.h"
 
-enum { BLOCKS = 24, BLOCK_BYTES_MAX = 6000, PIECE_BYTES = 3000, PIECES = 3, SEEDS = 3 };
+enum { BLOCKS = 24, BLOCK_BYTES_MAX = 6000, PIECE_BYTES = 3000, PIECES = 3, SEEDS = 2 };
 
 struct tally {
     uint64_t cases, lost_cases, lost_blocks, unclear, errors, set_aside;
