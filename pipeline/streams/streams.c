@@ -398,15 +398,15 @@ static void on_idle(struct streams *all, struct stream *s, uint32_t index)
     const struct stream_config *c = s->plan->config;
     const struct window_ops *windows = windows_of(s->plan);
     struct entry *e = entry_at(s, index);
-    int64_t to_ms = idle_to(all, s, windows->idle_ms(s, e));
+    int64_t end_ms = windows->idle_ms(s, e), to_ms = idle_to(all, s, end_ms);
     if (to_ms > e->watermark_ms) {
         e->watermark_ms = to_ms;
         windows->advance(all, s, e);
         stream_judge_end(all, s, e);
     }
-    int64_t next_ms = windows->next_ms(s, e);
-    if (next_ms != INT64_MIN) {
-        uint32_t passed = stream_entry_open(s, index, next_ms + c->out_of_orderness_ms);
+    if (to_ms < end_ms) {
+        int64_t over_ms = windows->next_ms(s, e) + c->out_of_orderness_ms;
+        uint32_t passed = stream_entry_open(s, index, over_ms);
         all->steps += (uint64_t)passed * PASSED_STEPS;
         return;
     }
