@@ -125,34 +125,31 @@ static void sessions_early(struct streams *all, struct stream *s, struct entry *
     }
 }
 
-static int64_t sessions_idle_ms(const struct stream *s, struct entry *e)
+/* The watermark at which the first or the last of the open sessions is told; INT64_MIN: none is. */
+static int64_t told_at(const struct stream *s, struct entry *e, bool last)
 {
     const struct stream_plan *plan = s->plan;
     struct sessions *w = entry_sessions(s, e);
-    int64_t end_ms = INT64_MIN;
+    int64_t told_ms = INT64_MIN;
     for (uint32_t i = 0; i < w->count; i++) {
         const struct session *session = session_at(plan, w, i);
-        if (!session->closed && end_of(plan, session) > end_ms)
-            end_ms = end_of(plan, session);
+        int64_t end_ms = end_of(plan, session);
+        if (!session->closed && (told_ms == INT64_MIN || (end_ms > told_ms) == last))
+            told_ms = end_ms;
     }
-    if (end_ms == INT64_MIN)
+    if (told_ms == INT64_MIN)
         return INT64_MIN;
-    return end_ms + (plan->config->final_only ? plan->config->lateness_ms : 0);
+    return told_ms + (plan->config->final_only ? plan->config->lateness_ms : 0);
+}
+
+static int64_t sessions_idle_ms(const struct stream *s, struct entry *e)
+{
+    return told_at(s, e, true);
 }
 
 static int64_t sessions_next_ms(const struct stream *s, struct entry *e)
 {
-    const struct stream_plan *plan = s->plan;
-    struct sessions *w = entry_sessions(s, e);
-    int64_t next_ms = INT64_MAX;
-    for (uint32_t i = 0; i < w->count; i++) {
-        const struct session *session = session_at(plan, w, i);
-        if (!session->closed && end_of(plan, session) < next_ms)
-            next_ms = end_of(plan, session);
-    }
-    if (next_ms == INT64_MAX)
-        return INT64_MIN;
-    return next_ms + (plan->config->final_only ? plan->config->lateness_ms : 0);
+    return told_at(s, e, false);
 }
 
 /* --- a reading --- */

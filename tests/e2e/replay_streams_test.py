@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import WEIR, run_cases  # noqa: E402
+from weir_e2e import WEIR, replay, replay_json, run_cases  # noqa: E402
 
 BASE, ZONES, END = 1795800000000, ("north", "s\u00fcd", "ea\"st"), 3600000
 TEXT = """clock: {trust: system}
@@ -84,16 +84,6 @@ def config(place, name, text):
     with open(place.path(name), "w") as f:
         f.write(text)
     return place.path(name)
-
-
-def replay(*arguments, code=0):
-    done = subprocess.run([WEIR, "replay", *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done
-
-
-def replay_json(*arguments, code=0):
-    return json.loads(replay(*arguments, "--json", code=code).stdout)
 
 
 def ms(time):

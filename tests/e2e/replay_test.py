@@ -18,7 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from weir_e2e import WEIR, Place, run_cases, skip_without, wait_until  # noqa: E402
+from weir_e2e import WEIR, Place, replay, replay_json, run_cases, skip_without, wait_until  # noqa: E402
 
 CONFIG = """
 sources:
@@ -62,16 +62,6 @@ class Site:
         subprocess.run(["mosquitto_pub", "-p", str(self.port), "-q", "1", "-t", "all", "-l"],
                        input="\n".join(lines).encode() + b"\n", check=True, timeout=60)
         self.place.wait_status("stored", lambda s: s["ledger"]["stored"] == self.sent * DEVICES)
-
-
-def replay(*arguments, code=0):
-    done = subprocess.run([WEIR, "replay", *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done
-
-
-def replay_json(*arguments, code=0):
-    return json.loads(replay(*arguments, "--json", code=code).stdout)
 
 
 def beside_a_gateway_that_runs(place):

@@ -236,6 +236,17 @@ use_identity_as_username true
         return [line for line in self.export() if line["kind"] == "reading"]
 
 
+def replay(*arguments, code=0):
+    """`weir replay`, which has to end with this status."""
+    done = subprocess.run([WEIR, "replay", *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def replay_json(*arguments, code=0):
+    return json.loads(replay(*arguments, "--json", code=code).stdout)
+
+
 class Proxy:
     """Between a client and a broker: passes bytes on until it is told to cut every connection, or to let none in."""
 
